@@ -1,0 +1,87 @@
+// The kernels as one struct of function pointers, filled once per instruction set and chosen once per process.
+// Kernels are pure loops over raw pointers: they know nothing of tensors, tapes, threads or Python.
+// Start reading at Table; the list of elementwise kernels is kernels.def.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace steep::k {
+
+// Element types, in promotion order. core/dtype.h uses the same values.
+enum Type : std::uint8_t { b8, u8, i32, i64, f32, f64, type_count };
+
+// An elementwise loop over n contiguous elements. Bit i of `scalars` says that operand i is one value, read again
+// and again. `out` may be the same pointer as an operand, never a shifted overlap. `params` are the op's constants.
+using Loop = void (*)(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params);
+
+enum class Kernel : std::uint16_t {
+#define STEEP_ONE(name) name,
+#define STEEP_DF(name) name, name##_df,
+#define FLOAT1 STEEP_ONE
+#define FLOAT1_DF STEEP_DF
+#define NUM1 STEEP_ONE
+#define FLOAT2 STEEP_ONE
+#define NUM2 STEEP_ONE
+#define INT2 STEEP_ONE
+#define CMP1 STEEP_ONE
+#define CMP2 STEEP_ONE
+#define BOOL1 STEEP_ONE
+#define BOOL2 STEEP_ONE
+#include "kernels/kernels.def"
+#undef FLOAT1
+#undef FLOAT1_DF
+#undef NUM1
+#undef FLOAT2
+#undef NUM2
+#undef INT2
+#undef CMP1
+#undef CMP2
+#undef BOOL1
+#undef BOOL2
+#undef STEEP_ONE
+#undef STEEP_DF
+  count
+};
+
+// Reductions. Rows: x is [rows, n] contiguous, one result a row. Columns: x is [n, m] with `ld` elements from row to
+// row, one result a column. The order of summation depends on n alone, never on rows, m or the instruction set.
+enum class Reduction : std::uint8_t { sum, prod, max, min, any, all, argmax, argmin, count };
+using RowReduce = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
+using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
+
+// x is [rows, n] contiguous, out alike: softmax, log_softmax, cumulative sum and product along the row.
+enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
+using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
+
+// C[m, n] (row stride ldc, unit column stride) = A[m, k] B[k, n] with any strides in elements; single-threaded.
+// Every element is a chain of fused multiply-adds over k in blocks whose size depends on k alone.
+using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
+                      std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
+                      std::int64_t ldc);
+
+// Philox 4x32-10. Element i of a stream is a function of (key, start + i) alone.
+// uniform: [0, 1), 24 random bits in float32 and 53 in float64. normal: Box-Muller. bits: 64 random bits (out is int64).
+using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start);
+
+struct Table {
+  const char* isa;
+  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];  // null where a type has no such kernel
+  Loop where[type_count];                                          // in: bool, a, b
+  Loop cast[type_count][type_count];                               // [from][to]
+  RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
+  ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
+  RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
+  Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
+  Random uniform[type_count], normal[type_count], bits;
+};
+
+// The table of the best instruction set this processor has, or of STEEP_ISA. Throws std::runtime_error with a message
+// that names the missing feature when the processor has none of them, or STEEP_ISA names one it lacks.
+const Table& table();
+
+// Every instruction set built in, and whether this processor has it, separated by spaces: "baseline avx2 avx512".
+const char* isas_built();
+const char* isas_usable();
+
+}  // namespace steep::k
