@@ -70,6 +70,8 @@ template <> struct Uniform<double> {
   }
 };
 
+constexpr double kRadians = 3.4061215800865546e-19;  // 2 pi / 2^64
+
 // Box-Muller: from u in (0, 1] and an angle, sqrt(-2 log u) cos(angle) and sqrt(-2 log u) sin(angle).
 template <class T> STEEP_INLINE void box_muller(Vec<T> u, Vec<T> angle, T* a, T* b) {
   const Vec<T> radius = sqrtv(T(-2) * logv(u));
@@ -101,7 +103,7 @@ template <> struct Normal<double> {
       for (int l = 0; l < Vec<double>::n; ++l) {
         const auto word = [&](int plane) { return join(w.plane[plane][i + l], w.plane[plane + 1][i + l]); };
         u.v[l] = (static_cast<double>(static_cast<std::int64_t>(word(0) >> 12)) + 0.5) * 0x1p-52;
-        angle.v[l] = static_cast<double>(static_cast<std::int64_t>(word(2))) * 3.4061215800146e-19;  // 2 pi / 2^64
+        angle.v[l] = static_cast<double>(static_cast<std::int64_t>(word(2))) * kRadians;
       }
       box_muller(u, angle, out[0] + i, out[1] + i);
     }
