@@ -47,7 +47,7 @@ struct Plan {
     depth = block_depth<T>(x.k);
     tiles = parts(x.m, tile_rows);
     width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
-    tiles_per_block = 16;
+    tiles_per_block = 8;
     columns = width * (2048 / width);
     pack_a = x.a.row != 1 && x.n > 4 * width;
     pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
@@ -62,6 +62,13 @@ struct Block {
   std::int64_t p, depth, j, columns;
 };
 
+// The tiles from `first` to `end`, which begin at row `top` of C, and their panels of A where A is packed.
+template <class T>
+struct Rows {
+  std::int64_t first, end, top;
+  const T* packed;
+};
+
 template <class T>
 static std::int64_t row_of(const Product<T>& x, const Plan<T>& plan, std::int64_t tile) {
   return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
@@ -72,16 +79,13 @@ static T* room(std::size_t slot, std::int64_t elements) {
   return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements + lanes<T>) * sizeof(T)));
 }
 
-// Panels of B, `width` columns each, one after another; the last is rounded up to whole vectors.
+// One panel of B, its width rounded up to whole vectors.
 template <class T>
-static const T* pack_b(const Block<T>& s) {
-  T* to = room<T>(slot_b, s.depth * (s.columns + lanes<T>));
-  for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
-    const std::int64_t count = least(s.plan.width, s.columns - j);
-    const Matrix<T> b = s.x.b.from(s.p, s.j + j);
-    pack(Strip<T>{to + j * s.depth, parts(count, lanes<T>) * lanes<T>, b.at, b.col, b.row, count, s.depth});
-  }
-  return to;
+static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T* to) {
+  const Matrix<T> b = s.x.b.from(s.p, s.j + j);
+  const std::int64_t ld = parts(count, lanes<T>) * lanes<T>;
+  pack(Strip<T>{to, ld, b.at, b.col, b.row, count, s.depth});
+  return {to, ld, 1};
 }
 
 // Panels of A, one a tile, as wide as the tile is high; what one spills past its end the next one overwrites.
@@ -97,35 +101,50 @@ static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) 
   return to;
 }
 
-// All tiles of a block of rows and a block of columns; a panel of B stays in the nearest cache while A passes by.
+// Every tile of some rows of C and one panel of B.
 template <class T>
-static void sweep(const Block<T>& s, std::int64_t first, std::int64_t end, const T* packed_b) {
-  const std::int64_t top = row_of(s.x, s.plan, first);
-  const T* packed_a = s.plan.pack_a ? pack_a(s, first, end) : nullptr;
-  const auto& kernels = s.plan.pack_a || s.x.a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
+static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std::int64_t width, const Matrix<T>& b) {
+  const std::int64_t vecs = parts(width, lanes<T>), last = width - (vecs - 1) * lanes<T>;
+  for (std::int64_t t = r.first; t < r.end; ++t) {
+    const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
+    const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
+    const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
+    T* c = s.x.c + row * s.x.ldc + s.j + j;
+    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, last, s.p > 0});
+  }
+}
+
+// Panel after panel of B. Panels are packed as the first rows need them, while they are on their way through the
+// caches anyway, and kept for the rows that follow, if any do.
+template <class T>
+static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
+  const bool only = rows.end - rows.first == s.plan.tiles;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
-    const std::int64_t width = least(s.plan.width, s.columns - j), vecs = parts(width, lanes<T>);
-    const Matrix<T> b = packed_b ? Matrix<T>{packed_b + j * s.depth, vecs * lanes<T>, 1} : s.x.b.from(s.p, s.j + j);
-    for (std::int64_t t = first; t < end; ++t) {
-      const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
-      const Matrix<T> a = packed_a ? Matrix<T>{packed_a + (row - top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
-      kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, s.x.c + row * s.x.ldc + s.j + j, s.x.ldc,
-                                   width - (vecs - 1) * lanes<T>, s.p > 0});
-    }
+    const std::int64_t width = least(s.plan.width, s.columns - j);
+    T* to = packed_b + (only ? 0 : j * s.depth);
+    const Matrix<T> b = !s.plan.pack_b ? s.x.b.from(s.p, s.j + j)
+                        : rows.first == 0 ? pack_b(s, j, width, to)
+                                          : Matrix<T>{to, parts(width, lanes<T>) * lanes<T>, 1};
+    sweep_panel(s, rows, j, width, b);
+  }
+}
+
+template <class T>
+static void multiply_block(const Block<T>& s) {
+  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
+  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
+    const std::int64_t end = least(t + step, s.plan.tiles);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
   }
 }
 
 template <class T>
 static void multiply(const Product<T>& x) {
   const Plan<T> plan(x);
-  for (std::int64_t p = 0; p < x.k; p += plan.depth) {
-    for (std::int64_t j = 0; j < x.n; j += plan.columns) {
-      const Block<T> block{x, plan, p, least(plan.depth, x.k - p), j, least(plan.columns, x.n - j)};
-      const T* packed_b = plan.pack_b ? pack_b(block) : nullptr;
-      for (std::int64_t t = 0; t < plan.tiles; t += plan.tiles_per_block)
-        sweep(block, t, least(t + plan.tiles_per_block, plan.tiles), packed_b);
-    }
-  }
+  for (std::int64_t p = 0; p < x.k; p += plan.depth)
+    for (std::int64_t j = 0; j < x.n; j += plan.columns)
+      multiply_block(Block<T>{x, plan, p, least(plan.depth, x.k - p), j, least(plan.columns, x.n - j)});
 }
 
 // What a product costs in vector operations: its multiply-adds and, unless B is rows already, packing B.
@@ -141,8 +160,7 @@ static void multiply_turned(const Product<T>& x) {
   const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
   T* c = room<T>(slot_c, x.n * ld);
   multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld});
-  for (std::int64_t i = 0; i < x.m; ++i)
-    for (std::int64_t j = 0; j < x.n; ++j) x.c[i * x.ldc + j] = c[j * ld + i];
+  pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
 }
 
 template <class T>

@@ -165,17 +165,22 @@ STEEP_INLINE void store_tile(const Tile<T>& t, V<T> (&sum)[rows][vecs], Part<T> 
   });
 }
 
+constexpr int rows_ahead = 8;  // of B, prefetched: its panels come from the second cache, its plain rows from further
+
 // `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
 template <class T, int rows, int vecs, bool down>
 static void tile(const Tile<T>& t) {
   const Part<T> last(t.last);
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
   const T *a = t.a, *b = t.b;
-  repeat<rows>(STEEP_EACH(i) { __builtin_prefetch(t.c + i * t.ldc, 1); });
+  repeat<rows>(STEEP_EACH(i) {
+    repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); });
+  });
   V<T> sum[rows][vecs] = {};
   for (std::int64_t k = t.depth; k > 0; --k, a += a_col, b += b_row) {
     V<T> x[vecs];
     load_row<T, vecs>(x, b, last);
+    repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(b + rows_ahead * b_row + j * lanes<T>); });
     repeat<rows>(STEEP_EACH(i) {
       const V<T> y = spread(a[i * a_row]);
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });

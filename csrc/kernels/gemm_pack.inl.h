@@ -20,19 +20,34 @@ STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
   if constexpr (half > 1) turn<T, half / 2>(x);
 }
 
-// A block to pack: to[p * ld + i] = from[i * lane + p * step]. Whole vectors are stored, zero beyond `count` lanes.
+constexpr int steps_ahead = 64;  // elements, prefetched along each column that is being transposed
+
+// What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
 template <class T>
 struct Strip {
   T* to;
   std::int64_t ld;
   const T* from;
   std::int64_t lane, step, count, depth;
+  bool exact = false;  // store `count` lanes; else whole vectors, zero beyond them, which is faster
+
+  Strip lanes_from(std::int64_t i, std::int64_t some) const {
+    return {to + i, ld, from + i * lane, lane, step, some, depth, exact};
+  }
+  void put(std::int64_t p, std::int64_t i, V<T> x, std::int64_t some) const {
+    exact ? store_part(to + p * ld + i, x, Part<T>(some)) : store(to + p * ld + i, x);
+  }
 };
 
 template <class T>
 static void pack_copied(const Strip<T>& s) {
-  const Part<T> part(s.count);
-  for (std::int64_t p = 0; p < s.depth; ++p) store(s.to + p * s.ld, load_part(s.from + p * s.step, part));
+  for (std::int64_t p = 0; p < s.depth; ++p)
+    for (std::int64_t i = 0; i < s.count; i += lanes<T>) {
+      const T* from = s.from + p * s.step + i;
+      const std::int64_t some = s.count - i;
+      __builtin_prefetch(from + rows_ahead * s.step);
+      s.put(p, i, some < lanes<T> ? load_part(from, Part<T>(some)) : load(from), some < lanes<T> ? some : lanes<T>);
+    }
 }
 
 template <class T>
@@ -42,11 +57,13 @@ static void pack_turned(const Strip<T>& s) {
     const Part<T> part(steps);
     V<T> x[lanes<T>] = {};
     repeat<lanes<T>>(STEEP_EACH(i) {
-      if (i < s.count) x[i] = load_part(s.from + i * s.lane + p, part);
+      if (i >= s.count) return;
+      x[i] = load_part(s.from + i * s.lane + p, part);
+      __builtin_prefetch(s.from + i * s.lane + p + steps_ahead);
     });
     turn<T>(x);
     repeat<lanes<T>>(STEEP_EACH(i) {
-      if (i < steps) store(s.to + (p + i) * s.ld, x[i]);
+      if (i < steps) s.put(p + i, 0, x[i], s.count);
     });
   }
 }
@@ -56,20 +73,18 @@ static void pack_gathered(const Strip<T>& s) {
   for (std::int64_t p = 0; p < s.depth; ++p) {
     T row[lanes<T>] = {};
     for (std::int64_t i = 0; i < s.count; ++i) row[i] = s.from[i * s.lane + p * s.step];
-    store(s.to + p * s.ld, load(row));
+    s.put(p, 0, load(row), s.count);
   }
 }
 
-// Packs `count` lanes of any number. A vector stored past the end of its row falls on lanes of later rows that are
-// still to be written, because strips go from the last to the first and each strip from its first row to its last;
-// so the panel needs one vector of room past its end, and nothing else.
+// A vector stored past the end of its row falls on lanes of later rows that are still to be written, because rows
+// are written in order, a row's lanes in order or else the last lanes of all rows first; so the panel needs one
+// vector of room past its end, and nothing else.
 template <class T>
 static void pack(const Strip<T>& s) {
+  if (s.lane == 1) return pack_copied(s);
   for (std::int64_t i = (s.count - 1) / lanes<T> * lanes<T>; i >= 0; i -= lanes<T>) {
-    const std::int64_t count = s.count - i < lanes<T> ? s.count - i : lanes<T>;
-    const Strip<T> strip{s.to + i, s.ld, s.from + i * s.lane, s.lane, s.step, count, s.depth};
-    if (s.lane == 1) pack_copied(strip);
-    else if (s.step == 1) pack_turned(strip);
-    else pack_gathered(strip);
+    const Strip<T> strip = s.lanes_from(i, s.count - i < lanes<T> ? s.count - i : lanes<T>);
+    s.step == 1 ? pack_turned(strip) : pack_gathered(strip);
   }
 }
