@@ -2,6 +2,7 @@
 // tensors, gradient-rule overrides and NaN provenance live here and nowhere else.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 
 #include "graph/op.h"

@@ -71,8 +71,14 @@ struct Arg {
   std::vector<Tensor> tensors;
   std::int64_t integer = 0;
   double real = 0;
-  Dims ints;
+  std::vector<std::int64_t> ints;  // of Kind::ints and axes; `bare` where a single number was given
+  bool bare = false;
   std::string text;
+  Dims dims() const {
+    Dims d;
+    for (auto v : ints) d.push(v);
+    return d;
+  }
   bool flag() const { return integer != 0; }
   DType dtype(DType fallback) const { return given ? static_cast<DType>(integer) : fallback; }
 };

@@ -91,7 +91,7 @@ std::vector<Tensor> call_split(const Op& op, Args& a) {
   const int axis = normalize_axis(a[2].integer, t.ndim(), op.name);
   const std::int64_t n = t.dim(axis);
   std::vector<std::int64_t> at;
-  if (a[1].integer) {  // one number: that many equal parts
+  if (a[1].bare) {  // one number: that many equal parts
     const std::int64_t parts = a[1].ints[0];
     if (parts < 1 || n % parts)
       fail<ValueError>(op.name, ": axis ", axis, " of ", t, " has size ", n, ", which ", parts, " parts do not divide");
@@ -121,10 +121,10 @@ Tensor call_roll(const Op& op, Args& a) {
     if (a[1].ints.size() != 1) fail<ValueError>(op.name, ": without an axis, shift is one number");
     return reshape(roll_axis(reshape(t, {t.size()}), a[1].ints[0], 0), t.shape());
   }
-  const int shifts = a[1].ints.size();
+  const std::size_t shifts = a[1].ints.size();
   if (shifts != 1 && shifts != a[2].ints.size())
     fail<ValueError>(op.name, ": ", shifts, " shifts for ", a[2].ints.size(), " axes");
-  for (int i = 0; i < a[2].ints.size(); ++i)
+  for (std::size_t i = 0; i < a[2].ints.size(); ++i)
     t = roll_axis(t, a[1].ints[shifts == 1 ? 0 : i], normalize_axis(a[2].ints[i], t.ndim(), op.name));
   return t;
 }
@@ -149,16 +149,26 @@ Tensor pad_constant(T t, const Dims& before, const Dims& full, double value) {
   const Tensor inside = embed(full_int(t.shape(), 1, Bool), before, Dims::filled(t.ndim(), 1), full);
   return where(inside, padded, scalar_like(value, t));
 }
+// NumPy's short forms: one number for all sides, or one pair for all axes.
+std::vector<std::int64_t> pad_widths(std::vector<std::int64_t> w, int ndim) {
+  if (w.size() == 1) w = {w[0], w[0]};
+  const auto axes = static_cast<std::size_t>(ndim);
+  if (w.size() == 2)
+    for (std::size_t d = 1; d < axes; ++d) w.insert(w.end(), {w[0], w[1]});
+  if (ndim == 0) w.clear();
+  return w;
+}
 Tensor call_pad(const Op& op, Args& a) {
   Tensor t = a[0].tensor;
-  const Dims& w = a[1].ints;  // before, after of every axis
+  const auto w = pad_widths(a[1].ints, t.ndim());
   Dims before, full;
-  if (w.size() != 2 * t.ndim())
+  if (static_cast<int>(w.size()) != 2 * t.ndim())
     fail<ValueError>(op.name, ": pad_width needs (before, after) for each of the ", t.ndim(), " axes of ", t);
   for (int d = 0; d < t.ndim(); ++d) {
-    if (w[2 * d] < 0 || w[2 * d + 1] < 0) fail<ValueError>(op.name, ": pad_width is negative on axis ", d, "; slice instead");
-    before.push(w[2 * d]);
-    full.push(checked_add(t.dim(d), checked_add(w[2 * d], w[2 * d + 1])));
+    const std::int64_t first = w[static_cast<std::size_t>(2 * d)], last = w[static_cast<std::size_t>(2 * d + 1)];
+    if (first < 0 || last < 0) fail<ValueError>(op.name, ": pad_width is negative on axis ", d, "; slice instead");
+    before.push(first);
+    full.push(checked_add(t.dim(d), checked_add(first, last)));
   }
   if (a[2].text == "constant") return pad_constant(t, before, full, a[3].real);
   if (a[2].text != "edge" && a[2].text != "reflect")
@@ -173,7 +183,7 @@ Tensor call_pad(const Op& op, Args& a) {
 
 Tensor call_tile(const Op& op, Args& a) {
   Tensor t = a[0].tensor;
-  Dims reps = a[1].ints;
+  Dims reps = a[1].dims();
   while (reps.size() < t.ndim()) reps.insert(0, 1);
   while (t.ndim() < reps.size()) t = expand_dims(t, 0);
   for (int d = 0; d < t.ndim(); ++d) {

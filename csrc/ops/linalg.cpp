@@ -137,9 +137,9 @@ Tensor vecdot(const Op& op, Args& a) {
 // Sums over the axes named for both: each becomes a matrix, kept axes outside, summed ones inside.
 Tensor tensordot(const Op& op, Args& a) {
   T p = a[0].tensor, q = a[1].tensor;
-  const Dims& ax = a[2].ints;
+  const Dims ax = a[2].dims();
   Dims pa, qa;
-  if (a[2].integer) {  // one number: the last n of x1 and the first n of x2
+  if (a[2].bare) {  // one number: the last n of x1 and the first n of x2
     for (std::int64_t i = 0; i < ax[0]; ++i) pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
   } else {
     const int n = ax.size() / 2;

@@ -130,7 +130,7 @@ Tensor call_permute(const Op& op, Args& a) {
     seen |= 1u << order.back();
   }
   if (order.size() != t.ndim() || seen != all_axes(t))
-    fail<ValueError>(op.name, ": the axes ", a[1].ints, " must name each of the ", t.ndim(), " axes of ", t, " once");
+    fail<ValueError>(op.name, ": the axes ", a[1].dims(), " must name each of the ", t.ndim(), " axes of ", t, " once");
   return permute_dims(t, order);
 }
 Tensor call_squeeze(const Op& op, Args& a) {
@@ -146,13 +146,13 @@ Tensor call_squeeze(const Op& op, Args& a) {
 }
 Tensor call_expand(const Op& op, Args& a) {
   Tensor t = a[0].tensor;
-  const int ndim = t.ndim() + a[1].ints.size();
+  const int ndim = t.ndim() + static_cast<int>(a[1].ints.size());
   if (ndim > max_dims) fail<ValueError>(op.name, ": a tensor has at most ", max_dims, " dimensions");
   Dims at;
   for (auto v : a[1].ints) at.push(normalize_axis(v, ndim, op.name));
   for (int d = 0; d < ndim; ++d)
     if (std::find(at.begin(), at.end(), d) != at.end()) t = expand_dims(t, d);
-  if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].ints, " name one axis twice");
+  if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].dims(), " name one axis twice");
   return t;
 }
 Tensor call_moveaxis(const Op& op, Args& a) {
@@ -175,15 +175,18 @@ Rows primitive_rows() {
   Rows rows{
       {.name = "reshape", .doc = "The same elements in another shape, in row-major order; one -1 is worked out.",
        .params = {x, {"shape", Kind::ints}},
-       .call = [](const Op&, Args& a) { return reshape(a[0].tensor, resolve(a[0].tensor, a[1].ints)); },
+       .call = [](const Op&, Args& a) { return reshape(a[0].tensor, resolve(a[0].tensor, a[1].dims())); },
        .infer = infer_reshape, .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
       {.name = "permute_dims", .doc = "The axes in another order; a view.", .params = {x, {"axes", Kind::ints}},
        .call = call_permute, .infer = infer_permute,
        .vjp = {{[](R r, T g) { return permute_dims(g, inverse(r.attrs())); }}}},
       {.name = "broadcast_to", .doc = "Repeated along axes of size 1, without a copy; a view.",
        .params = {x, {"shape", Kind::ints}},
-       .call = [](const Op&, Args& a) { return broadcast_to(a[0].tensor, a[1].ints); },
+       .call = [](const Op&, Args& a) { return broadcast_to(a[0].tensor, a[1].dims()); },
        .infer = infer_broadcast_to, .vjp = {{[](R, T g) { return g; }}}},
+      {.name = "copy", .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
+       .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); }, .vjp = {{[](R, T g) { return g; }}},
+       .hidden = true},
       {.name = "slice", .infer = infer_slice,
        .vjp = {{[](R r, T g) {
          const int n = g.ndim();
