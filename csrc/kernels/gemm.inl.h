@@ -6,6 +6,7 @@
 namespace gemm_parts {
 
 #include "kernels/gemm_micro.inl.h"
+#include "kernels/gemm_turn.inl.h"
 #include "kernels/gemm_pack.inl.h"
 
 constexpr std::size_t slot_a = 0, slot_b = 1, slot_c = 2;  // of scratch
@@ -27,7 +28,6 @@ struct Product {
   std::int64_t ldc;
 };
 
-static inline std::int64_t least(std::int64_t x, std::int64_t y) { return x < y ? x : y; }
 static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
 
 // Steps of k in a block: as equal as multiples of 16 allow. The same on every instruction set, or the bits differ.
@@ -41,7 +41,7 @@ static std::int64_t block_depth(std::int64_t k) {
 template <class T>
 struct Plan {
   std::int64_t depth, tiles, tiles_per_block, width, columns;
-  bool pack_a, pack_b;
+  bool pack_a, pack_b, turn_b;
 
   explicit Plan(const Product<T>& x) {
     depth = block_depth<T>(x.k);
@@ -50,6 +50,7 @@ struct Plan {
     tiles_per_block = 8;
     columns = width * (2048 / width);
     pack_a = x.a.row != 1 && x.n > 4 * width;
+    turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
     pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
   }
 };
@@ -104,13 +105,13 @@ static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) 
 // Every tile of some rows of C and one panel of B.
 template <class T>
 static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std::int64_t width, const Matrix<T>& b) {
-  const std::int64_t vecs = parts(width, lanes<T>), last = width - (vecs - 1) * lanes<T>;
+  const std::int64_t vecs = parts(width, lanes<T>);
   for (std::int64_t t = r.first; t < r.end; ++t) {
     const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
     const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
     T* c = s.x.c + row * s.x.ldc + s.j + j;
-    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, last, s.p > 0});
+    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, width, s.p > 0});
   }
 }
 
@@ -131,11 +132,24 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
 
 template <class T>
 static void multiply_block(const Block<T>& s) {
+  if (s.plan.turn_b) return sweep_turned(s);
   const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
   T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
     const std::int64_t end = least(t + step, s.plan.tiles);
     sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
+  }
+}
+
+// A few rows of A and a B in columns: B is transposed on its way through the registers.
+template <class T>
+static void sweep_turned(const Block<T>& s) {
+  const std::int64_t m = s.x.m, step = turned_groups(static_cast<int>(m)) * lanes<T>;
+  const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
+  for (std::int64_t j = 0; j < s.columns; j += step) {
+    const T* b = s.x.b.from(s.p, s.j + j).at;
+    turned_tiles<T>.at[m - 1](
+        {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
   }
 }
 
@@ -147,11 +161,10 @@ static void multiply(const Product<T>& x) {
       multiply_block(Block<T>{x, plan, p, least(plan.depth, x.k - p), j, least(plan.columns, x.n - j)});
 }
 
-// What a product costs in vector operations: its multiply-adds and, unless B is rows already, packing B.
+// What a product costs in vector operations: its multiply-adds and, unless B is rows already, transposing B.
 template <class T>
 static std::int64_t cost(std::int64_t m, std::int64_t n, const Matrix<T>& b) {
-  const std::int64_t vectors = parts(n, lanes<T>);
-  return vectors * (m + (b.col == 1 ? 0 : 10));
+  return parts(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
 }
 
 // C transposed = B transposed times A transposed, then turned into C: for few columns, or where B lies in columns.

@@ -1,5 +1,5 @@
 // The inner kernels of the matrix product: a tile of C held in registers while k runs. Start reading at tile.
-// All arithmetic of a product happens in fma and in store_tile, so that every shape, layout and instruction set
+// All arithmetic of a product happens in fma and in store_row, so that every shape, layout and instruction set
 // gives the same bits: within a block of k an element is one chain of fused multiply-adds that starts at zero, and
 // the finished block is added to what C holds (the first block replaces it).
 
@@ -13,6 +13,8 @@ constexpr int tile_rows = 6;  // 12 accumulators of 16 registers
 constexpr int vector_bytes = 16;
 constexpr int tile_rows = 4;
 #endif
+
+static inline std::int64_t least(std::int64_t x, std::int64_t y) { return x < y ? x : y; }
 
 template <class T>
 struct Reg {
@@ -136,8 +138,8 @@ struct Tile {
   std::int64_t b_row;
   T* c;
   std::int64_t ldc;
-  std::int64_t last;  // lanes in the last vector of a row, 1 to all of them
-  bool add;           // to what C holds
+  std::int64_t width;
+  bool add;  // to what C holds
 };
 
 template <class T, int vecs>
@@ -146,23 +148,16 @@ STEEP_INLINE void load_row(V<T> (&x)[vecs], const T* p, Part<T> last) {
   x[vecs - 1] = load_part(p + (vecs - 1) * lanes<T>, last);
 }
 
+// Writes one row of the tile, or adds it to what is there.
 template <class T, int vecs>
-STEEP_INLINE void store_row(T* p, const V<T> (&x)[vecs], Part<T> last) {
+STEEP_INLINE void store_row(T* p, V<T> (&x)[vecs], Part<T> last, bool add) {
+  if (add) {
+    V<T> old[vecs];
+    load_row<T, vecs>(old, p, last);
+    repeat<vecs>(STEEP_EACH(j) { x[j] = old[j] + x[j]; });
+  }
   repeat<vecs - 1>(STEEP_EACH(j) { store(p + j * lanes<T>, x[j]); });
   store_part(p + (vecs - 1) * lanes<T>, x[vecs - 1], last);
-}
-
-template <class T, int rows, int vecs>
-STEEP_INLINE void store_tile(const Tile<T>& t, V<T> (&sum)[rows][vecs], Part<T> last) {
-  repeat<rows>(STEEP_EACH(i) {
-    T* c = t.c + i * t.ldc;
-    if (t.add) {
-      V<T> old[vecs];
-      load_row<T, vecs>(old, c, last);
-      repeat<vecs>(STEEP_EACH(j) { sum[i][j] = old[j] + sum[i][j]; });
-    }
-    store_row<T, vecs>(c, sum[i], last);
-  });
 }
 
 constexpr int rows_ahead = 8;  // of B, prefetched: its panels come from the second cache, its plain rows from further
@@ -170,7 +165,7 @@ constexpr int rows_ahead = 8;  // of B, prefetched: its panels come from the sec
 // `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
 template <class T, int rows, int vecs, bool down>
 static void tile(const Tile<T>& t) {
-  const Part<T> last(t.last);
+  const Part<T> last(t.width - (vecs - 1) * lanes<T>);
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
   const T *a = t.a, *b = t.b;
   repeat<rows>(STEEP_EACH(i) {
@@ -186,7 +181,7 @@ static void tile(const Tile<T>& t) {
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
     });
   }
-  store_tile<T, rows, vecs>(t, sum, last);
+  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], last, t.add); });
 }
 
 // The widest tile, in vectors, that leaves its accumulators in registers at a given height.

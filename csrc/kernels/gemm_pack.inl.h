@@ -1,27 +1,6 @@
 // Rearranges a block of a matrix into a panel that the inner kernels read in order of addresses. Start at pack.
 // Any strides are taken as they are: rows are copied, columns are transposed in registers a square at a time.
 
-template <class T, int half, int... l>
-STEEP_INLINE void exchange(V<T>& x, V<T>& y, std::integer_sequence<int, l...>) {
-  constexpr int n = lanes<T>;
-  const V<T> low = __builtin_shufflevector(x, y, ((l & half) ? l - half + n : l)...);
-  const V<T> high = __builtin_shufflevector(x, y, ((l & half) ? l + n : l + half)...);
-  x = low;
-  y = high;
-}
-
-// Transposes the square, swapping its off-diagonal quarters, then theirs, down to single elements.
-template <class T, int half = lanes<T> / 2>
-STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
-  repeat<lanes<T>>(STEEP_EACH(i) {
-    if constexpr ((i & half) == 0)
-      exchange<T, half>(x[i], x[i + half], std::make_integer_sequence<int, lanes<T>>{});
-  });
-  if constexpr (half > 1) turn<T, half / 2>(x);
-}
-
-constexpr int steps_ahead = 64;  // elements, prefetched along each column that is being transposed
-
 // What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
 template <class T>
 struct Strip {
@@ -50,22 +29,30 @@ static void pack_copied(const Strip<T>& s) {
     }
 }
 
+// One square of pack_turned, `steps` long; `whole` when it is as long and as wide as can be.
+template <class T, bool whole>
+STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
+  const Part<T> part(steps);
+  V<T> x[lanes<T>] = {};
+  repeat<lanes<T>>(STEEP_EACH(i) {
+    if (!whole && i >= s.count) return;
+    const T* from = s.from + i * s.lane + p;
+    x[i] = whole ? load(from) : load_part(from, part);
+    __builtin_prefetch(from + steps_ahead, 0, 2);
+  });
+  turn<T>(x);
+  repeat<lanes<T>>(STEEP_EACH(i) {
+    if (whole) store(s.to + (p + i) * s.ld, x[i]);
+    else if (i < steps) s.put(p + i, 0, x[i], s.count);
+  });
+}
+
 template <class T>
 static void pack_turned(const Strip<T>& s) {
-  for (std::int64_t p = 0; p < s.depth; p += lanes<T>) {
-    const std::int64_t steps = s.depth - p < lanes<T> ? s.depth - p : lanes<T>;
-    const Part<T> part(steps);
-    V<T> x[lanes<T>] = {};
-    repeat<lanes<T>>(STEEP_EACH(i) {
-      if (i >= s.count) return;
-      x[i] = load_part(s.from + i * s.lane + p, part);
-      __builtin_prefetch(s.from + i * s.lane + p + steps_ahead);
-    });
-    turn<T>(x);
-    repeat<lanes<T>>(STEEP_EACH(i) {
-      if (i < steps) s.put(p + i, 0, x[i], s.count);
-    });
-  }
+  std::int64_t p = 0;
+  if (s.count == lanes<T>)
+    for (; p + lanes<T> <= s.depth; p += lanes<T>) turn_square<T, true>(s, p, lanes<T>);
+  for (; p < s.depth; p += lanes<T>) turn_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
 }
 
 template <class T>

@@ -99,28 +99,31 @@ void plain2(const void* const* in, void* out, std::int64_t n, unsigned scalars, 
   }
 }
 
-// where(condition, a, b). A scalar operand is read through a step of 0; with all three contiguous, the usual case,
-// the compiler vectorises.
+// c ? a : b on the bits of the elements: a branch on memory would keep the compiler from vectorising.
+template <class U> STEEP_INLINE U pick(std::uint8_t c, U a, U b) {
+  const U mask = static_cast<U>(U(0) - U(c));
+  return static_cast<U>((a & mask) | (b & ~mask));
+}
 template <class T>
 void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
-  const bool* c = static_cast<const bool*>(in[0]);
-  const T* a = static_cast<const T*>(in[1]);
-  const T* b = static_cast<const T*>(in[2]);
-  T* y = static_cast<T*>(out);
+  using U = UInt<T>;
+  const std::uint8_t* c = static_cast<const std::uint8_t*>(in[0]);  // 0 or 1
+  const U* a = static_cast<const U*>(in[1]);
+  const U* b = static_cast<const U*>(in[2]);
+  U* y = static_cast<U*>(out);
   if (n <= 0) return;
-  const T a0 = *a, b0 = *b;
+  const U a0 = *a, b0 = *b;
   if (scalars & 1) {
-    const bool pick_a = *c;
-    const T* from = pick_a ? a : b;
-    const T value = *from;
-    if (scalars & (pick_a ? 2 : 4)) return each(y, n, [=](std::int64_t) { return value; });
+    const U* from = *c ? a : b;
+    const U value = *from;
+    if (scalars & (*c ? 2 : 4)) return each(y, n, [=](std::int64_t) { return value; });
     return each(y, n, [=](std::int64_t i) { return from[i]; });
   }
   switch (scalars >> 1 & 3) {
-    case 0: return each(y, n, [=](std::int64_t i) { const T s = a[i], t = b[i]; return c[i] ? s : t; });
-    case 1: return each(y, n, [=](std::int64_t i) { const T t = b[i]; return c[i] ? a0 : t; });
-    case 2: return each(y, n, [=](std::int64_t i) { const T s = a[i]; return c[i] ? s : b0; });
-    default: return each(y, n, [=](std::int64_t i) { return c[i] ? a0 : b0; });
+    case 0: return each(y, n, [=](std::int64_t i) { return pick(c[i], a[i], b[i]); });
+    case 1: return each(y, n, [=](std::int64_t i) { return pick(c[i], a0, b[i]); });
+    case 2: return each(y, n, [=](std::int64_t i) { return pick(c[i], a[i], b0); });
+    default: return each(y, n, [=](std::int64_t i) { return pick(c[i], a0, b0); });
   }
 }
 

@@ -41,7 +41,7 @@ template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) 
     _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
 }
 
-#else  // every set below AVX-512 moves partial vectors by halves: 4 elements are one move, 7 are three
+#else  // below AVX-512 partial vectors move by halves: 4 elements are one move, 7 are three (AVX2 loads by mask)
 
 template <int bytes> STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
   if (n & bytes) {
@@ -52,6 +52,19 @@ template <int bytes> STEEP_INLINE void copy_part(char* to, const char* from, std
   if constexpr (bytes > 1) copy_part<bytes / 2>(to, from, n);
 }
 template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
+#if defined(__AVX2__)
+  const auto lanes = static_cast<int>(n);
+  if constexpr (sizeof(T) == 4) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (typename Vec<T>::Raw)_mm256_maskload_epi32(reinterpret_cast<const int*>(p),
+                                                       _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane));
+  }
+  if constexpr (sizeof(T) == 8) {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return (typename Vec<T>::Raw)_mm256_maskload_epi64(reinterpret_cast<const long long*>(p),
+                                                       _mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), lane));
+  }
+#endif
   Vec<T> r(T(0));
   copy_part<kVecBytes / 2>(reinterpret_cast<char*>(&r), reinterpret_cast<const char*>(p),
                            n * static_cast<std::int64_t>(sizeof(T)));
@@ -86,24 +99,38 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
 
 #elif defined(__x86_64__) && !defined(__AVX2__)
 
-// a * b + c rounded once. The product is exact in double; the sum is rounded to odd (the error of the addition says
-// which way), and a sum rounded to odd with two spare bits rounds to float as the exact sum would.
-STEEP_INLINE Vec<double> fma_to_odd(Vec<double> a, Vec<double> b, Vec<double> c) {
-  const Vec<double> p = a * b, s = p + c, t = s - p;
-  const Vec<double> error = (p - (s - t)) + (c - t);
+// a * b + c rounded once, two floats in doubles. The product is exact in double; the sum is rounded to odd (the error
+// of the addition says which way), and a sum rounded to odd with spare bits rounds to float as the exact sum would.
+STEEP_INLINE Vec<double> sum_to_odd(Vec<double> p, Vec<double> c, Vec<double> s) {
+  const Vec<double> t = s - p, error = (p - (s - t)) + (c - t);
   const auto inexact = (error < 0.0) | (error > 0.0);  // false for NaN: s is inf or NaN and stays
   const auto odd = bits(s) & std::int64_t(1);
   const auto away = ~(bits(error) ^ bits(s)) & kSignBit<double>;  // error and sum of one sign: step away from zero
   const auto step = select(away == std::int64_t(0), Vec<std::int64_t>(-1), Vec<std::int64_t>(1));
-  return select(inexact & (odd == std::int64_t(0)), from_bits<double>(Vec<std::int64_t>(bits(s).v + step.v)), s);
+  return select(inexact & (odd == std::int64_t(0)), from_bits<double>(bits(s) + step), s);
+}
+// Rounding s, the rounded sum, once more goes wrong only half way between two floats, or in the denormals.
+STEEP_INLINE Vec<std::int64_t> is_delicate(Vec<double> s) {
+  const auto half_way = (bits(s) & std::int64_t(0x1FFFFFFF)) == std::int64_t(0x10000000);
+  const auto a = from_bits<double>(bits(s) & ~kSignBit<double>);
+  return half_way | ((a < 0x1p-126) & (a != 0.0));
+}
+STEEP_INLINE Vec<float> narrow(Vec<double> lo, Vec<double> hi) {
+  return (Vec<float>::Raw)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)lo.v), _mm_cvtpd_ps((__m128d)hi.v));
+}
+STEEP_INLINE Vec<double> low_half(Vec<float> x) { return (Vec<double>::Raw)_mm_cvtps_pd((__m128)x.v); }
+STEEP_INLINE Vec<double> high_half(Vec<float> x) {
+  return (Vec<double>::Raw)_mm_cvtps_pd(_mm_movehl_ps((__m128)x.v, (__m128)x.v));
+}
+__attribute__((noinline)) Vec<float> narrow_with_care(Vec<double> p0, Vec<double> p1, Vec<float> c) {
+  const Vec<double> c0 = low_half(c), c1 = high_half(c);
+  return narrow(sum_to_odd(p0, c0, p0 + c0), sum_to_odd(p1, c1, p1 + c1));
 }
 STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
-  const __m128 x = (__m128)a.v, y = (__m128)b.v, z = (__m128)c.v;
-  using D = Vec<double>::Raw;
-  const auto half = [](__m128 f) { return Vec<double>((D)_mm_cvtps_pd(f)); };
-  const auto high = [](__m128 f) { return _mm_movehl_ps(f, f); };
-  const auto lo = fma_to_odd(half(x), half(y), half(z)), hi = fma_to_odd(half(high(x)), half(high(y)), half(high(z)));
-  return (Vec<float>::Raw)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)lo.v), _mm_cvtpd_ps((__m128d)hi.v));
+  const Vec<double> p0 = low_half(a) * low_half(b), p1 = high_half(a) * high_half(b);
+  const Vec<double> s0 = p0 + low_half(c), s1 = p1 + high_half(c);
+  const bool care = _mm_movemask_pd((__m128d)(is_delicate(s0) | is_delicate(s1)).v);
+  return __builtin_expect(care, false) ? narrow_with_care(p0, p1, c) : narrow(s0, s1);
 }
 STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return Vec<double>::Raw{__builtin_fma(a.v[0], b.v[0], c.v[0]), __builtin_fma(a.v[1], b.v[1], c.v[1])};

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
+#include <memory>
 
 #include "gemm_isa.h"
 
@@ -38,13 +38,25 @@ double best_seconds(F f, double budget) {
   return best;
 }
 
+// Aligned as the storage of tensors is.
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+template <class T> using Aligned = std::unique_ptr<T[], Free>;
+
+template <class T>
+Aligned<T> filled(long count) {
+  const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+  Aligned<T> x(static_cast<T*>(std::aligned_alloc(64, bytes)));
+  for (long i = 0; i < count; ++i) x[i] = static_cast<T>(std::rand() % 100) / 100;
+  return x;
+}
+
 template <class T>
 double seconds(Gemm f, const Shape& s, bool ta, bool tb, double budget) {
-  std::vector<T> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
-  for (auto& x : a) x = static_cast<T>(std::rand() % 100) / 100;
-  for (auto& x : b) x = static_cast<T>(std::rand() % 100) / 100;
+  const Aligned<T> a = filled<T>(s.m * s.k), b = filled<T>(s.k * s.n), c = filled<T>(s.m * s.n);
   return best_seconds([&] {
-    f(s.m, s.n, s.k, a.data(), ta ? 1 : s.k, ta ? s.m : 1, b.data(), tb ? 1 : s.n, tb ? s.k : 1, c.data(), s.n);
+    f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n);
   }, budget);
 }
 
