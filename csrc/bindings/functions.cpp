@@ -87,7 +87,7 @@ PyGetSetDef op_properties[] = {{"__name__", get_name, nullptr, nullptr, nullptr}
 PyMethodDef op_methods[] = {{"__reduce__", reduce, METH_NOARGS, "Pickled by name."}, {}};
 
 PyTypeObject OpType = {
-    PyVarObject_HEAD_INIT(nullptr, 0)
+    .ob_base = {PyObject_HEAD_INIT(nullptr) 0},
     .tp_name = "steep.Op",
     .tp_basicsize = sizeof(PyOp),
     .tp_vectorcall_offset = offsetof(PyOp, call),

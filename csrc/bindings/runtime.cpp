@@ -9,9 +9,9 @@
 namespace steep {
 namespace {
 
-Tensor tensor(py::object data, py::object dtype, bool requires) {
+Tensor tensor(py::object data, py::object dtype, bool wants_grad) {
   const Tensor t = make_tensor(data.ptr(), dtype.ptr());
-  if (requires) require_grad(t, true);
+  if (wants_grad) require_grad(t, true);
   return t;
 }
 

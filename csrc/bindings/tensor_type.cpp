@@ -68,7 +68,7 @@ PyObject* wrap(Tensor t) {
 }
 
 PyTypeObject TensorType = {
-    PyVarObject_HEAD_INIT(nullptr, 0)
+    .ob_base = {PyObject_HEAD_INIT(nullptr) 0},
     .tp_name = "steep.Tensor",
     .tp_basicsize = sizeof(PyTensor),
     .tp_dealloc = deallocate,
