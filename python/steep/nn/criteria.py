@@ -55,6 +55,4 @@ class CrossEntropyLoss(_Criterion):
 
     def forward(self, logits: Any, target: Any) -> Tensor:
         """(N, C, ...) and labels (N, ...) or probabilities (N, C, ...); a scalar unless reduction is "none"."""
-        return losses.cross_entropy(
-            logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction
-        )
+        return losses.cross_entropy(logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction)

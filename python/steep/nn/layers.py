@@ -89,9 +89,7 @@ class Dropout(Module):
 class Embedding(Module):
     """A table (entries, dim) of vectors looked up by integer; starts standard normal, as PyTorch's does."""
 
-    def __init__(
-        self, entries: int, dim: int, *, generator: Generator | int | None = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, entries: int, dim: int, *, generator: Generator | int | None = None, dtype: Any = None) -> None:
         self.weight = init.normal((entries, dim), 1.0, generator, dtype)
 
     def forward(self, indices: Any) -> Tensor:
@@ -117,7 +115,8 @@ class Flatten(Module):
 class Sequential(Module):
     """Layers applied one after the other, ``x_l = f_l(x_{l-1})``; any callable may stand among them.
 
-    ``Sequential(Linear(2, 3), sp.relu)`` names its layers "0", "1", ...; ``Sequential({"hidden": Linear(2, 3)})`` by key.
+    ``Sequential(Linear(2, 3), sp.relu)`` names its layers "0", "1", ...; ``Sequential({"hidden": Linear(2, 3)})`` by
+    key.
     Source: notes table, row 25.
     """
 

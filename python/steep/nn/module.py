@@ -133,7 +133,7 @@ class Module:
         return self.train(False)
 
     def add_penalty(self: M, penalty: Callable[[M], Tensor]) -> None:
-        """Attach a regularization loss, a function of this module: ``layer.add_penalty(lambda m: (m.weight**2).sum())``.
+        """Attach a regularization loss, a function of this module, such as ``lambda m: (m.weight**2).sum()``.
 
         It is counted once by every ``losses()`` above; to take it off again, remove it from ``layer.penalties``.
         """
@@ -179,10 +179,10 @@ class Module:
     def summary(self, x: Any = None) -> str:
         """A table of the layers, their own parameters and, given an input ``x``, their output shapes."""
         shapes = {} if x is None else {name: _shape_of(out) for name, out in self.activations(x).items()}
-        rows = [("layer", "type", "parameters", "output")] if shapes else [("layer", "type", "parameters")]
+        rows = [["layer", "type", "parameters", "output" if shapes else ""]]
         for name, module in self.named_modules():
-            row = (name or "(model)", type(module).__name__, f"{module._own_count():,}")
-            rows.append((*row, shapes.get(name, "")) if shapes else row)
+            own = f"{module._own_count():,}"
+            rows.append([name or "(model)", type(module).__name__, own, shapes.get(name, "")])
         total = sum(parameter.size for parameter in self.parameters())
         return _table(rows) + f"\n{total:,} parameters, {sum(buffer.size for buffer in self.buffers()):,} in buffers"
 
@@ -235,6 +235,7 @@ def _shape_of(output: Any) -> str:
     return ", ".join(str(tuple(leaf.shape)) for leaf in tree.leaves(output) if isinstance(leaf, Tensor))
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

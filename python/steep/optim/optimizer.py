@@ -152,8 +152,8 @@ def non_negative(name: str, value: float) -> float:
     return value
 
 
-def _checked_gradient(param: Tensor, grad: Any) -> Tensor:
-    grad = _core.asarray(grad)
+def _checked_gradient(param: Tensor, given: Any) -> Tensor:
+    grad: Tensor = _core.asarray(given)
     if grad.shape != param.shape:
         raise ValueError(f"a gradient of shape {grad.shape} does not fit a parameter of shape {param.shape}")
     return grad if grad.dtype == param.dtype else grad.astype(param.dtype)
