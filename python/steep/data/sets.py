@@ -45,8 +45,7 @@ DIGITS = Source(
     size=57_523,
     sha256="09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
 )
-FASHION = "fashion-mnist"
-FASHION_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)
+IDX_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
 def _read_csv(source: Source, side: int, white: float) -> Part:
@@ -57,7 +56,9 @@ def _read_csv(source: Source, side: int, white: float) -> Part:
 
 
 def _scaled(pixels: NDArray[Any], white: float) -> NDArray[np.float32]:
-    return np.divide(pixels, white, dtype=np.float32)
+    scaled: NDArray[np.float32] = pixels.astype(np.float32)
+    scaled /= white
+    return scaled
 
 
 def _split(part: Part, every: int) -> Splits:
@@ -90,28 +91,29 @@ def fashion_mnist() -> Splits:
     Read from Debian's package ``dataset-fashion-mnist``, or from the folder ``fashion-mnist`` in steep's cache. Raises
     FetchError naming the four files and where to put them.
     """
-    folder = _fashion_folder()
-    return Splits(*(_read_idx_pair(folder, kind) for kind in ("train", "t10k")))
+    return _read_idx_folder("fashion-mnist", "install Debian's package dataset-fashion-mnist, or ")
 
 
-def _fashion_folder() -> Path:
-    folders = (*FASHION_FOLDERS, cache_folder() / FASHION)
-    for folder in folders:
-        if all((folder / name).is_file() for kind in ("train", "t10k") for name in _idx_names(kind)):
-            return folder
-    names = [name for kind in ("train", "t10k") for name in _idx_names(kind)]
-    raise FetchError(
-        "fashion_mnist is not on this machine: install Debian's package dataset-fashion-mnist, or put the files "
-        f"{', '.join(names)} in {folders[-1]}"
-    )
+def mnist() -> Splits:
+    """60,000 + 10,000 28x28 digits, with the split and order of the original files.
+
+    Read from the folder ``mnist`` in steep's cache, where its four files must have been put by hand. Raises
+    FetchError naming them. ``mnist5k`` is the part that can be fetched.
+    """
+    return _read_idx_folder("mnist", "")
 
 
-def _idx_names(kind: str) -> tuple[str, str]:
-    return f"{kind}-images-idx3-ubyte.gz", f"{kind}-labels-idx1-ubyte.gz"
+def _read_idx_folder(name: str, remedy: str) -> Splits:
+    folders = (Path("/usr/share/datasets") / name, cache_folder() / name)
+    folder = next((path for path in folders if all((path / file).is_file() for file in IDX_FILES)), None)
+    if folder is None:
+        files = ", ".join(IDX_FILES)
+        raise FetchError(f"{name} is not on this machine: {remedy}put the files {files} in {folders[-1]}")
+    x, y, x_test, y_test = (read_idx(folder / file) for file in IDX_FILES)
+    return Splits(_pair(x, y), _pair(x_test, y_test))
 
 
-def _read_idx_pair(folder: Path, kind: str) -> Part:
-    images, labels = (read_idx(folder / name) for name in _idx_names(kind))
+def _pair(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Part:
     return Part(_scaled(images, 255), labels.astype(np.int64))
 
 
@@ -129,7 +131,12 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return data.reshape(shape)
 
 
-SETS: dict[str, Callable[[], Splits]] = {"mnist5k": mnist5k, "digits": digits, "fashion_mnist": fashion_mnist}
+SETS: dict[str, Callable[[], Splits]] = {
+    "mnist5k": mnist5k,
+    "digits": digits,
+    "fashion_mnist": fashion_mnist,
+    "mnist": mnist,
+}
 
 
 def load(name: str) -> Splits:
