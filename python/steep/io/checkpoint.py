@@ -135,8 +135,9 @@ def _parts(model: Any, optimizer: Any, generator: Any, loader: Any) -> dict[str,
 def _pack(node: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
     """``node`` as JSON; tensors and arrays go to ``arrays`` and leave their names behind."""
     if isinstance(node, Tensor | np.ndarray):
-        arrays[path] = np.array(node.detach() if isinstance(node, Tensor) else node)
-        return TENSOR + path
+        name = path[1:]
+        arrays[name] = np.asarray(node.detach() if isinstance(node, Tensor) else node)
+        return TENSOR + name
     if isinstance(node, dict):
         return {_key(key, path): _pack(value, f"{path}/{key}", arrays) for key, value in node.items()}
     if isinstance(node, list | tuple):
