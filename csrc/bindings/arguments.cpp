@@ -94,10 +94,12 @@ int find_param(const Op& op, PyObject* name) {
   fail<TypeError>(op.name, ": has no parameter named ", py::cast<std::string>(py::handle(name)), "; it takes ", signature(op, false));
 }
 
-// x.reshape(2, 3) for x.reshape((2, 3)): a last parameter of whole numbers takes all that is left.
-bool spreads(const Op& op, Py_ssize_t given) {
-  return !op.params.empty() && static_cast<std::size_t>(given) >= op.params.size() && op.params.size() == 2 &&
-         op.params[1].kind == Kind::ints;
+// x.reshape(2, 3) for x.reshape((2, 3)), einsum(text, a, b) for einsum(text, (a, b)): a second and last parameter that
+// is a sequence takes all that is left.
+bool spreads(const Op& op, PyObject* const* args, Py_ssize_t given) {
+  if (op.params.size() != 2 || given < 2) return false;
+  if (op.params[1].kind == Kind::ints) return given > 2 && PyIndex_Check(args[1]);
+  return op.params[1].kind == Kind::tensors && !PyList_Check(args[1]) && !PyTuple_Check(args[1]);
 }
 
 // Python scalars among the tensors take the dtype of the tensors beside them, as operators have it.
@@ -118,7 +120,7 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
   PyObject* slots[most] = {};
   py::object spread;
   Py_ssize_t positional = given;
-  if (spreads(op, given) && PyIndex_Check(args[1]) && given > 2) {
+  if (spreads(op, args, given)) {
     spread = py::reinterpret_steal<py::object>(PyTuple_New(given - 1));
     for (Py_ssize_t i = 1; i < given; ++i) PyTuple_SET_ITEM(spread.ptr(), i - 1, Py_NewRef(args[i]));
     slots[1] = spread.ptr();

@@ -144,6 +144,37 @@ void push_override(const std::string& name, py::object rule) {
   mode().overrides.push_back(std::move(o));
 }
 
+// with no_grad(): ... , with enable_grad(): ... , or either as a decorator. May be entered again while entered.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : on_(on) {}
+  void enter() { before_.push_back(std::exchange(mode().grad, on_)); }
+  void exit() {
+    mode().grad = before_.back();
+    before_.pop_back();
+  }
+
+ private:
+  bool on_;
+  std::vector<bool> before_;
+};
+struct NoGrad : GradMode {
+  NoGrad() : GradMode(false) {}
+};
+struct EnableGrad : GradMode {
+  EnableGrad() : GradMode(true) {}
+};
+template <class T>
+void bind_mode(py::module_& m, const char* name, const char* doc) {
+  py::class_<T>(m, name, doc)
+      .def(py::init<>())
+      .def("__enter__", [](py::object self) { return self.cast<T&>().enter(), self; })
+      .def("__exit__", [](T& self, const py::args&) { self.exit(); })
+      .def("__call__", [](py::object self, py::object f) {
+        return py::module_::import("steep._repr").attr("decorated")(self, f);
+      }, "As a decorator: f, run in this mode.");
+}
+
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
   if (!frame) return "";
@@ -193,6 +224,8 @@ void bind_autograd(py::module_& m) {
       })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
+  bind_mode<NoGrad>(m, "no_grad", "Operations inside are not recorded. A context manager and a decorator.");
+  bind_mode<EnableGrad>(m, "enable_grad", "Operations inside are recorded, even within no_grad().");
   m.def("walk_backward", walk_backward);
   m.def("walk_forward", walk_forward);
   m.def("node_of", node_of);

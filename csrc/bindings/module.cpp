@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   steep::bind_errors(m);
   steep::bind_dtypes(m);
   steep::bind_functions(m);
+  steep::bind_creation(m);
   steep::bind_autograd(m);
   steep::bind_runtime(m);
 }

@@ -80,11 +80,12 @@ PyObject* rich_compare(PyObject* a, PyObject* b, int op);
 extern PyMethodDef tensor_methods[];
 extern PyGetSetDef tensor_properties[];
 
-// functions.cpp, autograd.cpp, dtypes.cpp, runtime.cpp
+// what each file adds to the module
 void bind_errors(py::module_& m);
 void bind_dtypes(py::module_& m);
 void bind_functions(py::module_& m);
 void bind_autograd(py::module_& m);
+void bind_creation(py::module_& m);
 void bind_runtime(py::module_& m);
 
 }  // namespace steep

@@ -69,9 +69,10 @@ Tensor call_concat(const Op& op, Args& a) {
 Tensor call_stack(const Op& op, Args& a) {
   require_some(a[0].tensors, op.name);
   const int axis = normalize_axis(a[1].integer, a[0].tensors[0].ndim() + 1, op.name);
+  const Tensor first = a[0].tensors[0];
   for (Tensor& t : a[0].tensors) {
-    if (!(t.shape() == a[0].tensors[0].shape()))
-      fail<ValueError>(op.name, ": all tensors must have one shape, and these have ", a[0].tensors[0], " and ", t);
+    if (!(t.shape() == first.shape()))
+      fail<ValueError>(op.name, ": all tensors must have one shape, and these have ", first, " and ", t);
     t = expand_dims(t, std::min(axis, t.ndim()));
   }
   return concat(a[0].tensors, axis);
