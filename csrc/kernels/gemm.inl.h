@@ -31,9 +31,8 @@ struct Product {
 static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
 
 // Steps of k in a block: as equal as multiples of 16 allow. The same on every instruction set, or the bits differ.
-template <class T>
-static std::int64_t block_depth(std::int64_t k) {
-  constexpr std::int64_t most = 2048 / sizeof(T);
+static inline std::int64_t block_depth(std::int64_t k) {
+  constexpr std::int64_t most = 512;
   return parts(parts(k, parts(k, most)), 16) * 16;
 }
 
@@ -44,12 +43,12 @@ struct Plan {
   bool pack_a, pack_b, turn_b;
 
   explicit Plan(const Product<T>& x) {
-    depth = block_depth<T>(x.k);
+    depth = block_depth(x.k);
     tiles = parts(x.m, tile_rows);
     width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
-    tiles_per_block = 8;
     columns = width * (2048 / width);
-    pack_a = x.a.row != 1 && x.n > 4 * width;
+    tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
+    pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads lines almost whole
     turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
     pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
   }
