@@ -50,7 +50,7 @@ struct Plan {
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
     pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads lines almost whole
     turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
-    pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
+    pack_b = x.b.col != 1 || x.m > 60;  // fewer rows read B too few times to repay a copy
   }
 };
 
@@ -121,10 +121,9 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
   const bool only = rows.end - rows.first == s.plan.tiles;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
-    T* to = packed_b + (only ? 0 : j * s.depth);
-    const Matrix<T> b = !s.plan.pack_b ? s.x.b.from(s.p, s.j + j)
-                        : rows.first == 0 ? pack_b(s, j, width, to)
-                                          : Matrix<T>{to, parts(width, lanes<T>) * lanes<T>, 1};
+    const Matrix<T> b = !packed_b         ? s.x.b.from(s.p, s.j + j)
+                        : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
+                                          : Matrix<T>{packed_b + j * s.depth, parts(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
   }
 }
