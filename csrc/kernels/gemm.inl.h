@@ -128,17 +128,6 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
   }
 }
 
-template <class T>
-static void multiply_block(const Block<T>& s) {
-  if (s.plan.turn_b) return sweep_turned(s);
-  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
-  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
-  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
-    const std::int64_t end = least(t + step, s.plan.tiles);
-    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
-  }
-}
-
 // A few rows of A and a B in columns: B is transposed on its way through the registers.
 template <class T>
 static void sweep_turned(const Block<T>& s) {
@@ -148,6 +137,17 @@ static void sweep_turned(const Block<T>& s) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
     turned_tiles<T>.at[m - 1](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
+  }
+}
+
+template <class T>
+static void multiply_block(const Block<T>& s) {
+  if (s.plan.turn_b) return sweep_turned(s);
+  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
+  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
+    const std::int64_t end = least(t + step, s.plan.tiles);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
   }
 }
 
