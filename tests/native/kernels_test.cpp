@@ -98,6 +98,7 @@ const Accuracy kAccuracy[] = {
     {"log", 2, [](double x) { return std::log(x); }},
     {"log1p", 2, [](double x) { return std::log1p(x); }},
     {"log2", 2, [](double x) { return std::log2(x); }},
+    {"log10", 2, [](double x) { return std::log10(x); }},
     {"sin", 2, [](double x) { return std::sin(x); }},
     {"cos", 2, [](double x) { return std::cos(x); }},
     {"tan", 4, [](double x) { return std::tan(x); }},
@@ -127,6 +128,45 @@ void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
   }
   std::printf("  %-8s %.3f ULP, at %.9g\n", a.name, worst, static_cast<double>(at));
   check(worst <= a.limit, std::string(a.name) + " is less accurate than stated");
+}
+
+// The same for float64, against long double, over random bit patterns and over ordinary values in turn.
+double ulps64(double got, long double exact) {
+  if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : 1e30;
+  if (got == static_cast<double>(exact)) return 0.5;
+  if (std::isinf(got) || std::fabs(exact) > 1.7976931348623157e308L) return 1;
+  int e;
+  std::frexp(std::fabs(exact), &e);
+  return static_cast<double>(std::fabs(static_cast<long double>(got) - exact) / std::ldexp(1.0L, std::max(e - 53, -1074)));
+}
+struct Accuracy64 {
+  const char* name;
+  std::function<long double(long double)> exact;
+};
+const Accuracy64 kAccuracy64[] = {
+    {"exp", [](long double x) { return std::exp(x); }},     {"expm1", [](long double x) { return std::expm1(x); }},
+    {"log", [](long double x) { return std::log(x); }},     {"log1p", [](long double x) { return std::log1p(x); }},
+    {"sin", [](long double x) { return std::sin(x); }},     {"cos", [](long double x) { return std::cos(x); }},
+    {"tanh", [](long double x) { return std::tanh(x); }},
+    {"sigmoid", [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+};
+void sample64(const Table& t, const Accuracy64& a) {
+  const Loop f = loop(t, a.name, f64);
+  double worst = 0, at = 0;
+  std::uint64_t state = 1;
+  for (int i = 0; i < 400000; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    const std::uint64_t b = state ^ state >> 33;
+    double x, y;
+    std::memcpy(&x, &b, 8);
+    if (i % 4) x = static_cast<double>(static_cast<std::int64_t>(b)) * (i % 4 == 1 ? 0x1p-63 : i % 4 == 2 ? 0x1p-60 : 0x1p-53);
+    const void* in[] = {&x};
+    f(in, &y, 1, 0, nullptr);
+    const double u = ulps64(y, a.exact(static_cast<long double>(x)));
+    if (u > worst) worst = u, at = x;
+  }
+  std::printf("  %-8s %.3f ULP in float64, at %.17g\n", a.name, worst, at);
+  check(worst <= 3, std::string(a.name) + " in float64 is less accurate than stated");
 }
 
 // ---- the same bits
@@ -419,6 +459,8 @@ void check_values(const Table& t) {
   check(one<float>(t, "leaky_relu_df", f32, 3, 0) == 1.5f, "leaky_relu'(0)");
   check(one<float>(t, "abs_f_df", f32, 3, 0) == 0, "abs'(0)");
   check(std::isnan(one<float>(t, "relu", f32, nan)), "relu of NaN");
+  float ten = 1;
+  for (int i = 0; i <= 10; ++i, ten *= 10) check(one<float>(t, "log10", f32, ten) == static_cast<float>(i), "log10 of a power of ten");
   check(std::signbit(one<float>(t, "tanh", f32, -0.0f)), "tanh of -0");
   check(std::isnan(one<float>(t, "maximum", f32, 1, nan)) && std::isnan(one<float>(t, "minimum", f32, nan, 1)), "NaN wins");
   check(one<float>(t, "round", f32, 2.5f) == 2 && one<float>(t, "round", f32, -1.5f) == -2, "half to even");
@@ -445,6 +487,7 @@ int main(int argc, char** argv) {
   const auto tables = usable();
   std::printf("usable: %s, chosen: %s\n", isas_usable(), table().isa);
   for (const Accuracy& a : kAccuracy) sweep(*tables.back(), a, stride);
+  for (const Accuracy64& a : kAccuracy64) sample64(*tables.back(), a);
   check_loops(tables);
   for (int r = 0; r < static_cast<int>(Reduction::count); ++r)
     for (int type = 0; type < type_count; ++type)
