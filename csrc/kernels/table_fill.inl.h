@@ -9,9 +9,8 @@
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/random.inl.h"
-#if __has_include("kernels/gemm.inl.h")
+#undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
-#endif
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -118,13 +117,11 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
   t.normal[type] = &random_fill<Normal<T>>;
 }
 
-constexpr void fill_gemm([[maybe_unused]] Table& t) {
-#if __has_include("kernels/gemm.inl.h")
+constexpr void fill_gemm(Table& t) {
   t.gemm[f32] = &gemm<float>;
   t.gemm[f64] = &gemm<double>;
   t.gemm[i32] = &gemm_plain<std::int32_t>;
   t.gemm[i64] = &gemm_plain<std::int64_t>;
-#endif
 }
 
 constexpr Table make_table(const char* isa) {

@@ -1,0 +1,14 @@
+"""Data sets, loaders and fetched files. Start reading at ``loader.py``; real data sets by name are in ``sets.py``.
+
+Nothing is fetched at import; ``load(name)`` fetches on demand, says so, and keeps the file.
+"""
+
+from steep.data.dataset import Dataset, TensorDataset
+from steep.data.fetch import FetchError, Source, cache_folder, fetch
+from steep.data.loader import DataLoader
+from steep.data.sets import Part, Splits, digits, fashion_mnist, load, mnist, mnist5k
+
+__all__ = [
+    "DataLoader", "Dataset", "FetchError", "Part", "Source", "Splits", "TensorDataset", "cache_folder", "digits",
+    "fashion_mnist", "fetch", "load", "mnist", "mnist5k",
+]  # fmt: skip

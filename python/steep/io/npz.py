@@ -1,0 +1,51 @@
+"""NumPy's .npz: a zip of .npy members. Read without pickle; written atomically, the same arrays to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep.io.atomic import atomic_write
+from steep.io.safetensors import WRITES
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of the file by name. Raises ValueError for anything but an .npz of plain, undamaged arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {_name(member): _read_member(archive, member) for member in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise ValueError(f"{os.fspath(path)} is not an npz file that can be read: {error}") from None
+
+
+def _name(member: str) -> str:
+    if not member.endswith(".npy"):
+        raise ValueError(f"member {member!r} is not an .npy array")
+    return member[: -len(".npy")]
+
+
+def _read_member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
+    with archive.open(member) as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError(f"bytes follow the array in member {member!r}")
+    if array.dtype.name not in WRITES:
+        raise ValueError(f"member {member!r} is {array.dtype}; steep holds {list(WRITES)}")
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``arrays`` to ``path``, atomically and uncompressed. Raises TypeError for a dtype that steep has not."""
+    for name, array in arrays.items():
+        if array.dtype.name not in WRITES:
+            raise TypeError(f"array {name!r} is {array.dtype}; steep saves {list(WRITES)}")
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

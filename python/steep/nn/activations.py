@@ -1,0 +1,90 @@
+"""Activations as layers: each names one operation of the engine, for use in ``Sequential``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+from steep.nn.module import Module
+
+
+class ReLU(Module):
+    """``max(x, 0)``; its derivative at 0 is 0."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.relu(x)
+
+
+class LeakyReLU(Module):
+    """``x`` where positive, else ``slope * x``."""
+
+    def __init__(self, slope: float = 0.01) -> None:
+        self.slope = slope
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.leaky_relu(x, self.slope)
+
+
+class ELU(Module):
+    """``x`` where positive, else ``alpha * (exp(x) - 1)``. Source: Clevert et al. 2016, arXiv:1511.07289."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.elu(x, self.alpha)
+
+
+class GELU(Module):
+    """``x * Phi(x)``. Source: Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.gelu(x)
+
+
+class SiLU(Module):
+    """``x * sigmoid(x)``. Source: Elfwing et al. 2018, arXiv:1702.03118."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.silu(x)
+
+
+class Softplus(Module):
+    """``log(1 + exp(x))``, without overflow."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.softplus(x)
+
+
+class Tanh(Module):
+    """Hyperbolic tangent."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.tanh(x)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.sigmoid(x)
+
+
+class Softmax(Module):
+    """``exp(x) / sum(exp(x))`` along ``axis``."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.softmax(x, axis=self.axis)

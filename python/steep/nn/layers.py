@@ -1,0 +1,155 @@
+"""Layers with parameters or state, and containers. What they compute stands in ``functional.py``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+from steep.nn import functional, init
+from steep.nn.module import Module
+from steep.random import Generator
+
+
+class Linear(Module):
+    """``x @ weight.T + bias``: (..., inputs) to (..., outputs); weight (outputs, inputs), bias (outputs,).
+
+    Both start uniform in [-1/sqrt(inputs), 1/sqrt(inputs)), as PyTorch's do. ``generator``: a Generator or a seed.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        bias: bool = True,
+        *,
+        generator: Generator | int | None = None,
+        dtype: Any = None,
+    ) -> None:
+        source = init.generator(generator)
+        bound = 1 / math.sqrt(max(1, inputs))
+        self.weight = init.uniform((outputs, inputs), bound, source, dtype)
+        self.bias = init.uniform((outputs,), bound, source, dtype) if bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes and whether there is a bias."""
+        outputs, inputs = self.weight.shape
+        return f"{inputs}, {outputs}, bias={self.bias is not None}"
+
+
+class LayerNorm(Module):
+    """Normalise over the trailing dimensions ``shape``, then scale and shift by learned weights (``affine``).
+
+    Source: Ba et al. 2016, arXiv:1607.06450.
+    """
+
+    def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5, affine: bool = True, dtype: Any = None) -> None:
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.eps = eps
+        dtype = dtype or _core.float32
+        self.weight = init.parameter(_core.ones(self.shape, dtype=dtype)) if affine else None
+        self.bias = init.parameter(_core.zeros(self.shape, dtype=dtype)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., *shape) to the same."""
+        return functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Dimensions and eps."""
+        return f"{self.shape}, eps={self.eps}"
+
+
+class Dropout(Module):
+    """While training, zero each element with probability ``p`` and divide the rest by 1 - p; else nothing.
+
+    The generator belongs to the layer, so its state is saved with a checkpoint. Source: Srivastava et al. 2014.
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: Generator | int | None = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is a probability, got {p}")
+        self.p = p
+        self.generator = init.generator(generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return functional.dropout(x, self.p, self.generator, self.training)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p}"
+
+
+class Embedding(Module):
+    """A table (entries, dim) of vectors looked up by integer; starts standard normal, as PyTorch's does."""
+
+    def __init__(self, entries: int, dim: int, *, generator: Generator | int | None = None, dtype: Any = None) -> None:
+        self.weight = init.normal((entries, dim), 1.0, generator, dtype)
+
+    def forward(self, indices: Any) -> Tensor:
+        """Integers of any shape to (*shape, dim); IndexError outside [0, entries)."""
+        return functional.embedding(indices, self.weight)
+
+    def extra_repr(self) -> str:
+        """Size of the table."""
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+
+
+class Flatten(Module):
+    """Make the dimensions from ``start`` on one: (n, a, b) to (n, a*b)."""
+
+    def __init__(self, start: int = 1) -> None:
+        self.start = start
+
+    def forward(self, x: Any) -> Tensor:
+        """(n, ...) to (n, product of the rest)."""
+        return functional.flatten(_core.asarray(x), self.start)
+
+
+class Sequential(Module):
+    """Layers applied one after the other, ``x_l = f_l(x_{l-1})``; any callable may stand among them.
+
+    ``Sequential(Linear(2, 3), sp.relu)`` names its layers "0", "1", ...; ``Sequential({"hidden": Linear(2, 3)})`` by
+    key.
+    Source: notes table, row 25.
+    """
+
+    def __init__(self, *layers: Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]) -> None:
+        named: Mapping[str, Any]
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            named = layers[0]
+        else:
+            named = {str(i): layer for i, layer in enumerate(layers)}
+        for name, layer in named.items():
+            self._add(name, layer)
+        self._order = tuple(named)
+
+    def _add(self, name: str, layer: Any) -> None:
+        if not callable(layer):
+            raise TypeError(f"Sequential: layer {name!r} is a {type(layer).__name__}, which cannot be called")
+        if "." in name or hasattr(type(self), name):
+            raise ValueError(f"Sequential: {name!r} cannot be the name of a layer")
+        setattr(self, name, layer)
+
+    def forward(self, x: Any) -> Any:
+        """The fold of the layers over ``x``."""
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Callable[[Any], Any]]:
+        return (getattr(self, name) for name in self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> Callable[[Any], Any]:
+        """The layer at ``index``; IndexError outside the sequence."""
+        layer: Callable[[Any], Any] = getattr(self, self._order[index])
+        return layer

@@ -1,0 +1,126 @@
+"""Losses as functions of predictions and targets.
+
+All take ``reduction``: ``"mean"`` (over all losses, the default), ``"sum"`` or ``"none"``; the sum is the J of the
+notes, N times the mean (row 22). Predictions and targets must agree in shape: nothing is broadcast silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": _core.mean,
+    "sum": _core.sum,
+    "none": lambda losses: losses,
+}
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {list(REDUCTIONS)}, got {reduction!r}")
+    return REDUCTIONS[reduction](losses)
+
+
+def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
+    prediction = _core.asarray(prediction)
+    target = _core.asarray(target)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"{name}: prediction of shape {prediction.shape} and target of shape {target.shape} differ; "
+            "reshape one of them, nothing is broadcast here"
+        )
+    return prediction, target.astype(prediction.dtype)
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """``(prediction - target)^2``, without a factor 1/2; both of one shape. Raises ValueError if shapes differ."""
+    prediction, target = _same_shape("mse_loss", prediction, target)
+    return _reduce(_core.square(prediction - target), reduction)
+
+
+def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """``abs(prediction - target)``, gradient 0 at a tie. Raises ValueError if shapes differ."""
+    prediction, target = _same_shape("l1_loss", prediction, target)
+    return _reduce(_core.abs(prediction - target), reduction)
+
+
+def bce_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Binary cross-entropy of probabilities ``target`` and sigmoid(``logits``), stable for any logit.
+
+    ``softplus(x) - x * y``. Raises ValueError if shapes differ.
+    """
+    logits, target = _same_shape("bce_with_logits", logits, target)
+    return _reduce(_core.softplus(logits) - logits * target, reduction)
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    axis: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """``-sum_c q_c log softmax(logits)_c``, stable for logits of any size.
+
+    ``logits`` has the classes along ``axis``: by default axis 1, or 0 if there is only one, as in PyTorch. ``target``
+    is either integers, shaped as logits without that axis, or probabilities q of the shape of the logits.
+    ``label_smoothing`` e replaces q by (1 - e) q + e / C (Szegedy et al. 2016, arXiv:1512.00567). Raises ValueError for
+    shapes that do not fit and IndexError for a label outside [0, C). Source: notes table, row 18.
+    """
+    logits = _core.asarray(logits)
+    axis = min(1, logits.ndim - 1) if axis is None else axis
+    log_probs = _core.log_softmax(logits, axis=axis)
+    losses = _expected(log_probs, _core.asarray(target), axis)
+    if label_smoothing:
+        losses = losses * (1 - label_smoothing) - _core.mean(log_probs, axis=axis) * label_smoothing
+    return _reduce(losses, reduction)
+
+
+def nll_loss(log_probs: Any, target: Any, *, axis: int | None = None, reduction: str = "mean") -> Tensor:
+    """``-log_probs[label]``: cross-entropy for inputs that are log-probabilities already; see ``cross_entropy``."""
+    log_probs = _core.asarray(log_probs)
+    axis = min(1, log_probs.ndim - 1) if axis is None else axis
+    return _reduce(_expected(log_probs, _core.asarray(target), axis), reduction)
+
+
+def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:
+    """Minus the log-probability of the target along ``axis``."""
+    if "float" in str(target.dtype):
+        _same_shape("cross_entropy", log_probs, target)
+        return -_core.sum(log_probs * target.astype(log_probs.dtype), axis=axis)
+    labels = _checked_labels(log_probs, target, axis)
+    return -_core.squeeze(_core.take_along_axis(log_probs, _core.expand_dims(labels, axis=axis), axis=axis), axis=axis)
+
+
+def _checked_labels(log_probs: Tensor, labels: Tensor, axis: int) -> Tensor:
+    classes = log_probs.shape[axis]
+    expected = tuple(n for i, n in enumerate(log_probs.shape) if i != axis % log_probs.ndim)
+    if labels.shape != expected:
+        raise ValueError(
+            f"cross_entropy: logits of shape {log_probs.shape} with classes along axis {axis} need labels of shape "
+            f"{expected}, got {labels.shape}"
+        )
+    if labels.size and not 0 <= int(_core.min(labels)) <= int(_core.max(labels)) < classes:
+        low, high = int(_core.min(labels)), int(_core.max(labels))
+        raise IndexError(f"cross_entropy: labels run from {low} to {high}, but there are {classes} classes from 0")
+    return labels
+
+
+def info_nce(x: Any, y: Any, temperature: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Symmetric contrastive loss: the mean of the cross-entropies of rows and of columns of ``x @ y.T / temperature``.
+
+    ``x`` and ``y`` are (N, D) embeddings, row i of one belonging to row i of the other; they are used as given, so
+    normalise them first for cosine similarity. Raises ValueError if shapes differ. Source: Radford et al. 2021,
+    arXiv:2103.00020; notes table, row 85.
+    """
+    x, y = _same_shape("info_nce", x, y)
+    similarity = _core.matmul(x, _core.permute_dims(y, (1, 0))) / temperature
+    labels = _core.arange(x.shape[0], dtype=_core.int64)
+    rows = cross_entropy(similarity, labels, axis=1, reduction="none")
+    columns = cross_entropy(similarity, labels, axis=0, reduction="none")
+    return _reduce((rows + columns) / 2, reduction)

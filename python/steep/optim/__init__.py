@@ -1,0 +1,15 @@
+"""Optimisers, schedules and the one loop that drives them.
+
+Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
+"""
+
+from steep.optim import schedules
+from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
+from steep.optim.lbfgs import LBFGS
+from steep.optim.loop import Progress, Result, maximize, minimize
+from steep.optim.optimizer import Optimizer
+
+__all__ = [
+    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "Progress", "RMSProp", "Result", "maximize", "minimize",
+    "schedules",
+]  # fmt: skip

@@ -1,0 +1,139 @@
+"""L-BFGS: a quasi-Newton direction from the last few steps, and a line search along it.
+
+All parameters are seen as one vector. A step needs to evaluate the loss several times, so ``step`` takes a closure.
+Source: Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 7.4 (two loops) and 7.5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+from steep.optim.line_search import Phi, Point, backtracking, strong_wolfe
+from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of
+from steep.tree import Tree
+
+SEARCHES: dict[str, Callable[[Phi, Point, float], Point]] = {
+    "strong_wolfe": strong_wolfe,
+    "backtracking": backtracking,
+}
+
+
+class LBFGS(Optimizer):
+    """One quasi-Newton step a call; ``lr`` is the first length tried, ``history`` how many steps are remembered.
+
+    ``line_search``: "strong_wolfe" or "backtracking". Parameters must share one dtype. Deterministic losses only: the
+    closure must compute the same function each time it is called within a step.
+    """
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: Rate = 1.0,
+        history: int = 10,
+        line_search: str = "strong_wolfe",
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, maximize=maximize)
+        if line_search not in SEARCHES:
+            raise ValueError(f"line_search must be one of {list(SEARCHES)}, got {line_search!r}")
+        if len({str(param.dtype) for param in self.params}) > 1:
+            raise TypeError(f"LBFGS needs parameters of one dtype, got {[str(p.dtype) for p in self.params]}")
+        self.search, self.history = SEARCHES[line_search], history
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+
+    def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
+        """Not possible: raises TypeError, since the line search needs to evaluate the loss."""
+        raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; ``closure`` clears the gradients, computes the loss, calls backward() and returns the loss."""
+        if closure is None:
+            raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
+        return super().step(closure)
+
+    def advance(self, evaluate: Evaluate) -> Any:
+        """One step from what ``evaluate`` returns; returns the loss before the step."""
+        loss, gradients = evaluate()
+        if loss is None:
+            raise TypeError("LBFGS: the closure must return the loss")
+        if math.isfinite(float(loss)):
+            self._search_from(evaluate, float(loss), self._signed(gradients))
+            self.steps += 1
+        return loss
+
+    def _search_from(self, evaluate: Evaluate, loss: float, gradient: Tensor) -> None:
+        start, direction = self._vector(self.params), self._direction(gradient)
+        sign = -1 if self.maximize else 1
+
+        def phi(length: float) -> Point:
+            self._write(start + direction * length)
+            value, gradients = evaluate()
+            there = self._signed(gradients)
+            return Point(length, sign * float(value), _dot(there, direction), there)
+
+        origin = Point(0.0, sign * loss, _dot(gradient, direction), gradient)
+        if origin.slope < 0:
+            best = self.search(phi, origin, self._first_length(gradient))
+            self._write(start + direction * best.length)
+            self._remember(direction * best.length, best.payload - gradient)
+
+    def _first_length(self, gradient: Tensor) -> float:
+        """The rate, made cautious while no curvature is known."""
+        size = float(_core.sum(_core.abs(gradient)))
+        return self.rate() if self._pairs else self.rate() * min(1.0, 1.0 / size)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """Minus the inverse Hessian's estimate times ``gradient``: the two loops."""
+        q, weights = gradient, []
+        for s, y in reversed(self._pairs):
+            weights.append(_dot(s, q) / _dot(s, y))
+            q = q - y * weights[-1]
+        if self._pairs:
+            s, y = self._pairs[-1]
+            q = q * (_dot(s, y) / _dot(y, y))
+        for (s, y), weight in zip(self._pairs, reversed(weights), strict=True):
+            q = q + s * (weight - _dot(y, q) / _dot(s, y))
+        return -q
+
+    def _remember(self, s: Tensor, y: Tensor) -> None:
+        """Keep a pair of positive curvature; a step that went nowhere means that what is known is of no use."""
+        if _dot(s, y) > 1e-10 * _dot(y, y):
+            self._pairs = [*self._pairs, (s, y)][-self.history :]
+        elif not float(_core.sum(_core.abs(s))):
+            self._pairs = []
+
+    def _signed(self, gradients: Gradients) -> Tensor:
+        filled = [
+            _core.zeros_like(param.detach()) if grad is None else _core.asarray(grad)
+            for grad, param in zip(gradients, self.params, strict=True)
+        ]
+        vector = self._vector(filled)
+        return -vector if self.maximize else vector
+
+    def _vector(self, tensors: list[Tensor]) -> Tensor:
+        return _core.concat([_core.reshape(tensor.detach(), (tensor.size,)) for tensor in tensors])
+
+    def _write(self, vector: Tensor) -> None:
+        start = 0
+        with _core.no_grad():
+            for param in self.params:
+                param[...] = _core.reshape(vector[start : start + param.size], tuple(param.shape))
+                start += param.size
+
+    def state_dict(self) -> dict[str, Any]:
+        """The remembered steps and changes of gradient, copied."""
+        pairs = [{"step": copy_of(s), "change": copy_of(y)} for s, y in self._pairs]
+        return {**super().state_dict(), "pairs": pairs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        self._pairs = [(copy_of(pair["step"]), copy_of(pair["change"])) for pair in state["pairs"]]
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(_core.sum(a * b))

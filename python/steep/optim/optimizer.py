@@ -1,0 +1,163 @@
+"""The base of all optimisers: what is updated, the learning rate, the sign, and the state that is saved.
+
+A subclass says which slots (tensors like the parameter) it keeps, and how one parameter moves: ``update``. Everything
+else happens once, here: ``apply_gradients`` is the one place where a first-order step is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from steep import _core, tree
+from steep._core import Tensor
+from steep.tree import Tree
+
+Rate: TypeAlias = float | Callable[[int], float]
+Slots: TypeAlias = dict[str, Tensor]
+Gradients: TypeAlias = list[Tensor | None]
+Evaluate: TypeAlias = Callable[[], tuple[Any, Gradients]]
+
+
+class Optimizer:
+    """Moves the leaves of the tree ``params`` in place along their gradients.
+
+    ``lr`` is a number or a schedule, any callable from the step's number (from 0) to a number. ``maximize`` ascends.
+    ``weight_decay`` adds that multiple of the parameter to its gradient. Raises ValueError for a negative rate and
+    for no parameters, TypeError for a leaf that is not a tensor.
+    """
+
+    def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
+        self.params = _tensors(params)
+        self.lr = lr
+        self.weight_decay = non_negative("weight_decay", weight_decay)
+        self.maximize = maximize
+        self.steps = 0
+        self._index = {id(param): i for i, param in enumerate(self.params)}
+        self._counts = [0] * len(self.params)
+        self._slots = [self._fresh_slots(param) for param in self.params]
+        if not callable(lr):
+            _checked_rate(lr)
+
+    # -- for subclasses -----------------------------------------------------------------------------------------
+
+    def initial(self) -> Mapping[str, float]:
+        """The slots kept for each parameter and the value each starts from."""
+        return {}
+
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+        """Move ``param`` in place; ``count`` is the number of its updates, this one included."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    # -- for users ----------------------------------------------------------------------------------------------
+
+    def rate(self) -> float:
+        """The learning rate of the next step. Raises ValueError if it is negative or not finite."""
+        return _checked_rate(self.lr(self.steps) if callable(self.lr) else self.lr)
+
+    def zero_grad(self) -> None:
+        """Set the ``.grad`` of every parameter to None."""
+        for param in self.params:
+            param.grad = None
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step from the parameters' ``.grad``; ``closure``, if given, computes these and returns the loss.
+
+        Returns what the closure returned. No step is made from a loss that is not finite. Raises ValueError if no
+        parameter has a gradient.
+        """
+        return self.advance(lambda: (closure() if closure else None, [param.grad for param in self.params]))
+
+    def advance(self, evaluate: Evaluate) -> Any:
+        """One step from what ``evaluate`` returns: the loss and a gradient (or None) for each parameter, in order."""
+        loss, gradients = evaluate()
+        if loss is None or math.isfinite(float(loss)):
+            self.apply_gradients(zip(gradients, self.params, strict=True))
+        return loss
+
+    def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
+        """One step from pairs (gradient, parameter), as in Keras; a gradient of None leaves its parameter alone.
+
+        Raises ValueError if all are None, if a tensor is not one of ``params``, or if shapes differ; nothing has moved
+        then. Source: notes table, row 2.
+        """
+        moves = [(self._position(param), param, grad) for grad, param in pairs if grad is not None]
+        if not moves:
+            raise ValueError(f"{type(self).__name__}: no parameter has a gradient; call backward() on a loss first")
+        checked = [(i, param, _checked_gradient(param, grad)) for i, param, grad in moves]
+        lr = self.rate()
+        with _core.no_grad():
+            for i, param, grad in checked:
+                self._counts[i] += 1
+                self.update(param, self._effective(param, grad), self._slots[i], lr, self._counts[i])
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later step depends on besides parameters and options; tensors are copied."""
+        slots = [{name: copy_of(value) for name, value in slot.items()} for slot in self._slots]
+        return {"kind": type(self).__name__, "steps": self.steps, "counts": list(self._counts), "slots": slots}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned. Raises ValueError if it belongs to another optimiser or model."""
+        self._check_state(state)
+        self.steps, self._counts = state["steps"], list(state["counts"])
+        self._slots = [{name: copy_of(value) for name, value in slot.items()} for slot in state["slots"]]
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _fresh_slots(self, param: Tensor) -> Slots:
+        return {name: _core.full_like(param.detach(), value) for name, value in self.initial().items()}
+
+    def _effective(self, param: Tensor, grad: Tensor) -> Tensor:
+        grad = -grad if self.maximize else grad
+        return grad + param * self.weight_decay if self.weight_decay else grad
+
+    def _position(self, param: Tensor) -> int:
+        if id(param) not in self._index:
+            raise ValueError(f"{type(self).__name__}: a tensor of shape {param.shape} is not one of its parameters")
+        return self._index[id(param)]
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        if state.get("kind") != type(self).__name__:
+            raise ValueError(f"the state of {state.get('kind')} cannot be loaded into {type(self).__name__}")
+        mine = [{name: value.shape for name, value in slot.items()} for slot in self._slots]
+        theirs = [{name: value.shape for name, value in slot.items()} for slot in state["slots"]]
+        if mine != theirs:
+            raise ValueError(f"{type(self).__name__}: the state has slots {theirs}, the parameters need {mine}")
+
+
+def _tensors(params: Tree) -> list[Tensor]:
+    params = list(params) if isinstance(params, Iterator) else params
+    found = tree.leaves(params)
+    if not found:
+        raise ValueError("an optimiser needs at least one parameter, got none")
+    for leaf in found:
+        if not isinstance(leaf, Tensor):
+            raise TypeError(f"parameters must be tensors, got {type(leaf).__name__}; use steep.tensor(...)")
+    return list({id(leaf): leaf for leaf in found}.values())
+
+
+def _checked_rate(lr: float) -> float:
+    if lr < 0:
+        raise ValueError(f"the learning rate must not be negative, got {lr}; to ascend, pass maximize=True")
+    if not math.isfinite(lr):
+        raise ValueError(f"the learning rate must be finite, got {lr}")
+    return float(lr)
+
+
+def non_negative(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+    return value
+
+
+def _checked_gradient(param: Tensor, given: Any) -> Tensor:
+    grad: Tensor = _core.asarray(given)
+    if grad.shape != param.shape:
+        raise ValueError(f"a gradient of shape {grad.shape} does not fit a parameter of shape {param.shape}")
+    return grad if grad.dtype == param.dtype else grad.astype(param.dtype)
+
+
+def copy_of(value: Tensor) -> Tensor:
+    return _core.asarray(value, copy=True)

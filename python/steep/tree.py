@@ -1,0 +1,188 @@
+"""Trees: any nesting of dict, list, tuple, namedtuple, dataclass and None around leaves.
+
+Parameters, gradients and optimiser states travel as trees, so everything that touches them is written once, for
+the leaves. Start reading at ``KINDS``: each row says how one kind of node is taken apart and put together again.
+Whatever no row claims is a leaf; types are matched exactly, since a subclass's constructor is not known here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+Tree: TypeAlias = Any
+Path: TypeAlias = tuple[Hashable, ...]
+IsLeaf: TypeAlias = Callable[[Any], bool]
+
+
+class Kind(NamedTuple):
+    """How nodes of one kind of type are recognised, listed (key and child, in order) and rebuilt."""
+
+    claims: Callable[[type], bool]
+    items: Callable[[Tree], list[tuple[Hashable, Tree]]]
+    build: Callable[[Any, list[Any], list[Tree]], Tree]
+
+
+def _fields(node: Tree) -> list[tuple[Hashable, Tree]]:
+    return [(field.name, getattr(node, field.name)) for field in dataclasses.fields(node) if field.init]
+
+
+KINDS = (
+    Kind(  # None: a node without children
+        lambda kind: kind is type(None),
+        lambda node: [],
+        lambda kind, keys, children: None,
+    ),
+    Kind(
+        lambda kind: kind in (dict, OrderedDict),
+        lambda node: list(node.items()),
+        lambda kind, keys, children: kind(zip(keys, children, strict=True)),
+    ),
+    Kind(
+        lambda kind: kind in (list, tuple),
+        lambda node: list(enumerate(node)),
+        lambda kind, keys, children: kind(children),
+    ),
+    Kind(  # namedtuple
+        lambda kind: issubclass(kind, tuple) and hasattr(kind, "_fields"),
+        lambda node: list(zip(node._fields, node, strict=True)),
+        lambda kind, keys, children: kind(*children),
+    ),
+    Kind(
+        dataclasses.is_dataclass,
+        _fields,
+        lambda kind, keys, children: kind(**dict(zip(keys, children, strict=True))),
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """The shape of a tree without its leaves; ``kind`` is None for a leaf. Compare two with ``==``."""
+
+    kind: type | None
+    keys: tuple[Hashable, ...] = ()
+    children: tuple[Structure, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return 1 if self.kind is None else sum(child.size for child in self.children)
+
+
+LEAF = Structure(None)
+
+
+def _never(node: Tree) -> bool:
+    return False
+
+
+def _kind(of: type) -> Kind | None:
+    return next((kind for kind in KINDS if kind.claims(of)), None)
+
+
+def _take_apart(node: Tree, path: Path, into: list[tuple[Path, Any]], is_leaf: IsLeaf) -> Structure:
+    kind = None if is_leaf(node) else _kind(type(node))
+    if kind is None:
+        into.append((path, node))
+        return LEAF
+    items = kind.items(node)
+    children = tuple(_take_apart(child, (*path, key), into, is_leaf) for key, child in items)
+    return Structure(type(node), tuple(key for key, _ in items), children)
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+    """The leaves of ``tree``, depth first in the order of its containers, and its structure."""
+    found: list[tuple[Path, Any]] = []
+    shape = _take_apart(tree, (), found, _never)
+    return [leaf for _, leaf in found], shape
+
+
+def leaves(tree: Tree) -> list[Any]:
+    """The leaves of ``tree``, depth first in the order of its containers."""
+    return flatten(tree)[0]
+
+
+def structure(tree: Tree) -> Structure:
+    """The structure of ``tree``."""
+    return flatten(tree)[1]
+
+
+def paths(tree: Tree, is_leaf: IsLeaf = _never) -> list[tuple[Path, Any]]:
+    """Each leaf with the keys that lead to it: ``{"a": [1]}`` gives ``[(("a", 0), 1)]``.
+
+    Nodes for which ``is_leaf`` holds are leaves too.
+    """
+    found: list[tuple[Path, Any]] = []
+    _take_apart(tree, (), found, is_leaf)
+    return found
+
+
+def unflatten(shape: Structure, values: Iterable[Any]) -> Tree:
+    """The tree of structure ``shape`` with ``values`` as leaves. Raises ValueError if their number is wrong."""
+    values = list(values)
+    if len(values) != shape.size:
+        raise ValueError(f"unflatten: the structure has {shape.size} leaves, got {len(values)}")
+    return _put_together(shape, iter(values))
+
+
+def _put_together(shape: Structure, values: Iterator[Any]) -> Tree:
+    kind = _kind(shape.kind) if shape.kind is not None else None
+    if kind is None:
+        return next(values)
+    children = [_put_together(child, values) for child in shape.children]
+    return kind.build(shape.kind, list(shape.keys), children)
+
+
+def match(shape: Structure, tree: Tree, what: str = "tree") -> list[Any]:
+    """The leaves of ``tree`` in the order of ``shape``; dicts are matched by key, whatever their order.
+
+    Raises ValueError naming the place where ``tree`` and ``shape`` part.
+    """
+    found: list[Any] = []
+    _match(shape, tree, what, found)
+    return found
+
+
+def _match(shape: Structure, node: Tree, where: str, into: list[Any]) -> None:
+    if shape.kind is None:
+        return _match_leaf(node, where, into)
+    items = _same_kind(shape, node, where)
+    for key, child in zip(shape.keys, shape.children, strict=True):
+        _match(child, items[key], f"{where}[{key!r}]", into)
+
+
+def _match_leaf(node: Tree, where: str, into: list[Any]) -> None:
+    if _kind(type(node)) is not None:
+        raise ValueError(f"trees differ at {where}: a leaf is expected, got {_describe(structure(node))}")
+    into.append(node)
+
+
+def _same_kind(shape: Structure, node: Tree, where: str) -> dict[Hashable, Tree]:
+    kind = _kind(type(node))
+    items = dict(kind.items(node)) if kind is not None and type(node) is shape.kind else None
+    if items is None or items.keys() != set(shape.keys):
+        got = f"a leaf of type {type(node).__name__}" if kind is None else _describe(structure(node))
+        raise ValueError(f"trees differ at {where}: {_describe(shape)} is expected, got {got}")
+    return items
+
+
+def _describe(shape: Structure) -> str:
+    name = shape.kind.__name__ if shape.kind is not None else "leaf"
+    if name == "NoneType":
+        return "None"
+    if shape.kind in (list, tuple):
+        return f"a {name} of length {len(shape.keys)}"
+    return f"a {name} with keys {list(shape.keys)}"
+
+
+def map(fn: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """``fn`` applied leaf by leaf to ``tree`` and, beside it, to every tree in ``rest``; the result has its structure.
+
+    Raises ValueError if a tree in ``rest`` differs in structure, naming the place.
+    """
+    first, shape = flatten(tree)
+    others = [match(shape, other) for other in rest]
+    return unflatten(shape, [fn(*group) for group in zip(first, *others, strict=True)])

