@@ -202,7 +202,7 @@ template <> struct Stored<bool> { using type = std::uint8_t; };
 // The first place that holds `best`, or the first NaN where best is one. Blocks without it are skipped quickly.
 template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
   const auto is_best = [=](T v) { return (v == best) | ((v != v) & (best != best)); };
-  constexpr std::int64_t block = 128;
+  constexpr std::int64_t block = 64;
   std::int64_t i = 0;
   for (; i + block <= n; i += block) {
     bool found = false;
