@@ -69,7 +69,8 @@ STEEP_INLINE Split64 split2(VD x) {
   const VL sqrt_half(0x3FE6A09E667F3BCD), b = bits(x) - sqrt_half;
   const VL magic = bits(VD(6755399441055744.0));
   const VL n = (b >> 52) + magic;  // an integer below 2^51 becomes a double through the same low bits
-  return {from_bits<double>((b & std::int64_t(0x000FFFFFFFFFFFFF)) + sqrt_half), from_bits<double>(n) - 6755399441055744.0};
+  return {from_bits<double>((b & std::int64_t(0x000FFFFFFFFFFFFF)) + sqrt_half),
+          from_bits<double>(n) - 6755399441055744.0};
 }
 STEEP_INLINE VD log_edges(VD x, VD y) {
   y = select(x < kInf<double>, y, x);
