@@ -116,6 +116,7 @@ template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n)
   if (n == lanes) return fold_group<F>(load_group(x));
   Group<T> a = group_of(id), b = a, c = a, d = a;
   for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
+    for (int line = 0; line < 4; ++line) __builtin_prefetch(x + (line + 32) * lanes);  // 2 KiB ahead, for memory
     a = fold<F>(a, load_group(x));
     b = fold<F>(b, load_group(x + lanes));
     c = fold<F>(c, load_group(x + 2 * lanes));
