@@ -377,7 +377,11 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
 
 
 def test_what_a_checkpoint_cannot_hold_is_named(tmp_path):
-    for extra, message in (({"a": {1}}, "/extra/a is a set"), ({"a/b": 1}, "without '/'"), ({"a": "tensor:x"}, "reserved")):
+    for extra, message in (
+        ({"a": {1}}, "/extra/a is a set"),
+        ({"a/b": 1}, "without '/'"),
+        ({"a": "tensor:x"}, "reserved"),
+    ):
         with pytest.raises((TypeError, ValueError), match=message):
             io.save_checkpoint(tmp_path / "c.safetensors", extra=extra)
     assert not list(tmp_path.iterdir())

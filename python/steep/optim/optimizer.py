@@ -147,6 +147,7 @@ def _checked_rate(lr: float) -> float:
 
 
 def non_negative(name: str, value: float) -> float:
+    """``value``, or ValueError naming the option if it is negative or not a number."""
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return value
@@ -160,4 +161,5 @@ def _checked_gradient(param: Tensor, given: Any) -> Tensor:
 
 
 def copy_of(value: Tensor) -> Tensor:
+    """A copy that shares no memory with ``value``."""
     return _core.asarray(value, copy=True)
