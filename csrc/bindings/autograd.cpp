@@ -1,0 +1,256 @@
+// Graphs in Python: backward(), the two walks, watching, modes, gradient-rule overrides and nodes with Python rules.
+// python/steep/transforms.py and tape.py are written in terms of these.
+#include "bindings/autograd.h"
+
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+
+#include <mutex>
+
+#include "bindings/python.h"
+#include "core/parallel.h"
+#include "graph/backward.h"
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+// A counted node, so that Python can name one.
+class NodeHandle {
+ public:
+  explicit NodeHandle(Node* n) : n_(retain(n)) {}
+  NodeHandle(const NodeHandle& o) : n_(retain(o.n_)) {}
+  NodeHandle& operator=(const NodeHandle&) = delete;
+  ~NodeHandle() {
+    if (n_) release(n_);
+  }
+  Node* get() const { return n_; }
+
+ private:
+  Node* n_;
+};
+
+// Nodes carry marks while a walk is under way, so one thread walks at a time; its rules may walk again.
+class WalkLock {
+ public:
+  WalkLock() {
+    if (mutex().try_lock()) return;
+    const py::gil_scoped_release others;
+    mutex().lock();
+  }
+  ~WalkLock() { mutex().unlock(); }
+  WalkLock(const WalkLock&) = delete;
+  WalkLock& operator=(const WalkLock&) = delete;
+
+ private:
+  static std::recursive_mutex& mutex() {
+    static auto& m = *new std::recursive_mutex;
+    return m;
+  }
+};
+
+std::vector<Node*> nodes_of(const std::vector<NodeHandle>& handles) {
+  std::vector<Node*> nodes;
+  for (const NodeHandle& h : handles) nodes.push_back(h.get());
+  return nodes;
+}
+
+std::vector<Tensor> walk_backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
+                                  const std::vector<NodeHandle>& targets, bool record, std::uint64_t since) {
+  const WalkLock lock;
+  const auto nodes = nodes_of(targets);
+  return backward(outputs, cotangents, &nodes, {.record = record, .since = since});
+}
+std::vector<Tensor> walk_forward(const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs,
+                                 const std::vector<Tensor>& tangents, bool record) {
+  const WalkLock lock;
+  return forward(outputs, nodes_of(inputs), tangents, {.record = record});
+}
+
+py::object node_of(const Tensor& t) { return t->node ? py::cast(NodeHandle(t->node)) : py::none(); }
+
+// Puts a node above t's own, and hands it out; unwatch() takes it off again.
+NodeHandle watch(const Tensor& t) {
+  if (!is_float(t.dtype())) fail<TypeError>("watch: only float32 and float64 tensors have gradients, and this is ", t);
+  return NodeHandle(make_watch(t));
+}
+void unwatch(const Tensor& t, const NodeHandle& watched) {
+  Node* n = watched.get();
+  if (t->node != n) return;
+  Node* below = n->input_count ? n->inputs_[0] : nullptr;
+  t->node = retain(below);
+  release(n);
+}
+// The same memory under a new node: what a transform differentiates by.
+std::pair<Tensor, NodeHandle> watched_alias(const Tensor& t) {
+  Tensor a = alias(t);
+  a->node = retain(t->node);
+  return {a, watch(a)};
+}
+
+std::vector<NodeHandle> captured(const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs, std::uint64_t since) {
+  const WalkLock lock;
+  std::vector<NodeHandle> found;
+  for (Node* n : captured_nodes(outputs, nodes_of(inputs), since)) found.emplace_back(n);
+  return found;
+}
+
+// The gradients a Python rule returned: one tensor or None, or a sequence of them, one an input.
+void read_gradients(const py::object& result, const char* op, std::vector<Tensor>& grads) {
+  const bool one = result.is_none() || is_tensor(result.ptr());
+  const py::tuple list = one ? py::make_tuple(result) : py::tuple(result);
+  if (list.size() != grads.size())
+    fail<GradientError>(op, ": its gradient rule returned ", list.size(), " gradients for ", grads.size(), " inputs");
+  for (std::size_t i = 0; i < grads.size(); ++i)
+    if (!list[i].is_none()) grads[i] = to_tensor(list[i].ptr());
+}
+
+// Rows for nodes with Python rules, one a name, kept for good.
+const Op& named_row(const std::string& name) {
+  static auto& rows = *new std::vector<std::pair<std::string*, Op*>>;
+  for (auto& [text, row] : rows)
+    if (*text == name) return *row;
+  auto* text = new std::string(name);
+  rows.emplace_back(text, new Op{.name = text->c_str()});
+  return *rows.back().second;
+}
+
+// y as the recorded result of `inputs` (tensors or nodes, None for constants), with gradient rule(g) -> gradients.
+Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<py::object>& inputs, py::function rule) {
+  std::vector<Node*> nodes;
+  for (const py::object& in : inputs) {
+    if (in.is_none()) nodes.push_back(nullptr);
+    else if (is_tensor(in.ptr())) nodes.push_back(borrow(in.ptr())->node);
+    else nodes.push_back(in.cast<const NodeHandle&>().get());
+  }
+  Tensor out = alias(y);
+  if (std::any_of(nodes.begin(), nodes.end(), [](const Node* n) { return n != nullptr; }))
+    record_dynamic(named_row(name), out, nodes,
+                   [rule, name](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& grads) {
+                     read_gradients(rule(to_python(g)), name.c_str(), grads);
+                   });
+  return out;
+}
+
+// rule(g, inputs, output) -> gradient(s), or None to go back to the op's own rule.
+void push_override(const std::string& name, py::object rule) {
+  Override o{&find_op(name), nullptr};
+  if (!rule.is_none())
+    o.rule = std::make_shared<UserRule>([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
+      std::vector<Tensor> grads(in.size());
+      read_gradients(rule(g, py::tuple(py::cast(in)), out), name.c_str(), grads);
+      return grads;
+    });
+  mode().overrides.push_back(std::move(o));
+}
+
+// with no_grad(): ... , with enable_grad(): ... , or either as a decorator. May be entered again while entered.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : on_(on) {}
+  void enter() { before_.push_back(std::exchange(mode().grad, on_)); }
+  void exit() {
+    mode().grad = before_.back();
+    before_.pop_back();
+  }
+
+ private:
+  bool on_;
+  std::vector<bool> before_;
+};
+struct NoGrad : GradMode {
+  NoGrad() : GradMode(false) {}
+};
+struct EnableGrad : GradMode {
+  EnableGrad() : GradMode(true) {}
+};
+template <class T>
+void bind_mode(py::module_& m, const char* name, const char* doc) {
+  py::class_<T>(m, name, doc)
+      .def(py::init<>())
+      .def("__enter__", [](py::object self) { return self.cast<T&>().enter(), self; })
+      .def("__exit__", [](T& self, const py::args&) { self.exit(); })
+      .def("__call__", [](py::object self, py::object f) {
+        return py::module_::import("steep._repr").attr("decorated")(self, f);
+      }, "As a decorator: f, run in this mode.");
+}
+
+std::string python_line() {
+  PyFrameObject* frame = PyEval_GetFrame();
+  if (!frame) return "";
+  const py::object f = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
+  return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+}
+
+}  // namespace
+
+void require_grad(const Tensor& t, bool wanted) {
+  if (wanted && t->node) return;
+  if (wanted) {
+    make_leaf(t);
+  } else if (t->node) {
+    if (!t->requires_grad)
+      fail<GradientError>("requires_grad: ", t, " was computed by ", t->node->name(), "; use detach() for a constant with its values");
+    t->node->target = nullptr;
+    release(t->node);
+    t->node = nullptr;
+  }
+  t->requires_grad = wanted;
+}
+
+void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
+  const WalkLock lock;
+  if (!t->node)
+    fail<GradientError>("backward: ", t, " has no graph", t->cut ? str(": it comes from ", t->cut, ", which stops gradients")
+                        : std::string(": none of its inputs requires a gradient (requires_grad=True), or it was made under no_grad()"));
+  if (!gradient && t.size() != 1)
+    fail<GradientError>("backward: ", t, " is not a scalar; reduce it first, as in y.sum().backward(), or pass gradient=, a "
+                        "tensor of its shape");
+  const Tensor g = gradient ? gradient : full(t.shape(), 1, t.dtype());
+  backward({t}, {g}, nullptr, {.free_saved = !retain_graph});
+}
+
+void bind_autograd(py::module_& m) {
+  py::class_<NodeHandle>(m, "Node", "A place in a graph.")
+      .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
+      .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
+      .def_property_readonly("inputs", [](const NodeHandle& n) {
+        py::list inputs;
+        for (int i = 0; i < n.get()->input_count; ++i) {
+          Node* in = n.get()->inputs()[i];
+          inputs.append(in ? py::cast(NodeHandle(in)) : py::none());
+        }
+        return inputs;
+      })
+      .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
+      .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
+  bind_mode<NoGrad>(m, "no_grad", "Operations inside are not recorded. A context manager and a decorator.");
+  bind_mode<EnableGrad>(m, "enable_grad", "Operations inside are recorded, even within no_grad().");
+  m.def("walk_backward", walk_backward);
+  m.def("walk_forward", walk_forward);
+  m.def("node_of", node_of);
+  m.def("watch", watch);
+  m.def("unwatch", unwatch);
+  m.def("watched_alias", watched_alias);
+  m.def("captured", captured);
+  m.def("depends_on_others", [](const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs) {
+    const WalkLock lock;
+    return depends_on_others(outputs, nodes_of(inputs));
+  });
+  m.def("record_rule", record_rule);
+  m.def("sequence", sequence);
+  m.def("explain", [](const Tensor& y, const Tensor& x) {
+    const WalkLock lock;
+    return explain(y, x);
+  }, "Why y's gradient by x is None or zero, or which ops it flows through, in words.");
+  m.def("set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
+  m.def("is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
+  m.def("set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
+  m.def("push_override", push_override);
+  m.def("pop_override", [] { mode().overrides.pop_back(); });
+  m.def("rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
+  m.def("live_nodes", live_nodes, "Graph nodes alive now.");
+  where_am_i = python_line;
+}
+
+}  // namespace steep

@@ -1,0 +1,75 @@
+// The dtype objects: steep.float32 and its kin, comparable to NumPy's dtypes and to names.
+#include <cstring>
+
+#include "bindings/python.h"
+
+namespace steep {
+namespace {
+
+struct DTypeObject {
+  DType type;
+};
+PyObject* objects[k::type_count];
+
+bool find_name(const char* text, DType& out) {
+  for (int t = 0; t < k::type_count; ++t)
+    if (std::strcmp(dtype_info[t].name, text) == 0) return out = static_cast<DType>(t), true;
+  return false;
+}
+
+// Anything NumPy takes for a dtype, by its name.
+DType through_numpy(py::handle o) {
+  const py::object numpy_dtype = py::module_::import("numpy").attr("dtype")(o);
+  const auto text = numpy_dtype.attr("name").cast<std::string>();
+  DType t;
+  if (!numpy_dtype.attr("isnative").cast<bool>() || !find_name(text.c_str(), t))
+    fail<TypeError>("dtype: ", text, " is not one of steep's (bool, uint8, int32, int64, float32, float64); convert the "
+                    "data with NumPy's astype() first");
+  return t;
+}
+
+bool equal_dtype(const DTypeObject& a, py::object b) {
+  try {
+    return a.type == parse_dtype(b.ptr());
+  } catch (const std::exception&) {
+    PyErr_Clear();
+    return false;
+  }
+}
+
+}  // namespace
+
+PyObject* dtype_object(DType t) { return objects[t]; }
+
+DType parse_dtype(PyObject* o) {
+  if (py::isinstance<DTypeObject>(o)) return py::cast<const DTypeObject&>(py::handle(o)).type;
+  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return Float32;
+  if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return Int64;
+  if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return Bool;
+  return through_numpy(o);
+}
+
+void bind_dtypes(py::module_& m) {
+  py::class_<DTypeObject>(m, "dtype", "An element type: steep.float32, float64, int32, int64, uint8 or bool.")
+      .def_property_readonly("name", [](const DTypeObject& d) { return name(d.type); })
+      .def_property_readonly("itemsize", [](const DTypeObject& d) { return size_of(d.type); })
+      .def_property_readonly("kind", [](const DTypeObject& d) { return std::string(1, dtype_info[d.type].kind); })
+      .def_property_readonly("dtype", [](const DTypeObject& d) {
+        return py::module_::import("numpy").attr("dtype")(name(d.type));
+      })
+      .def("__repr__", [](const DTypeObject& d) { return str("steep.", name(d.type)); })
+      .def("__str__", [](const DTypeObject& d) { return name(d.type); })
+      .def("__hash__", [](const DTypeObject& d) { return py::hash(py::str(name(d.type))); })
+      .def("__eq__", equal_dtype)
+      .def("__ne__", [](const DTypeObject& a, py::object b) { return !equal_dtype(a, b); })
+      .def("__reduce__", [](const DTypeObject& d) {
+        return py::make_tuple(py::module_::import("builtins").attr("getattr"), py::make_tuple(py::module_::import("steep"), name(d.type)));
+      });
+  for (int t = 0; t < k::type_count; ++t) {
+    py::object o = py::cast(DTypeObject{static_cast<DType>(t)});
+    objects[t] = o.inc_ref().ptr();
+    m.attr(dtype_info[t].name) = o;
+  }
+}
+
+}  // namespace steep

@@ -1,0 +1,50 @@
+// C++ exceptions as Python ones: each type of core/errors.h has its counterpart.
+#include <new>
+
+#include "bindings/python.h"
+
+namespace steep {
+namespace {
+PyObject* gradient_error = nullptr;
+}
+
+void set_python_error() noexcept {
+  try {
+    throw;
+  } catch (py::error_already_set& e) {
+    e.restore();
+  } catch (const PythonError&) {  // set already
+  } catch (const ValueError& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (const TypeError& e) {
+    PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (const IndexError& e) {
+    PyErr_SetString(PyExc_IndexError, e.what());
+  } catch (const GradientError& e) {
+    PyErr_SetString(gradient_error, e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "steep: out of memory; smaller batches, or sp.trim_memory(), may help");
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  }
+}
+
+void throw_python_error() { throw py::error_already_set(); }
+
+void bind_errors(py::module_& m) {
+  gradient_error = PyErr_NewExceptionWithDoc(
+      "steep.GradientError", "A derivative was asked for that the graph, the op or the order of calls does not allow.",
+      PyExc_RuntimeError, nullptr);
+  m.attr("GradientError") = py::handle(gradient_error);
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (py::error_already_set&) {
+      throw;
+    } catch (...) {
+      set_python_error();
+    }
+  });
+}
+
+}  // namespace steep

@@ -1,0 +1,205 @@
+// Sharing memory with NumPy and others: the buffer protocol and DLPack, both ways. A tensor whose memory a graph has
+// saved is exported read-only; memory that others may write is copied when a graph saves it (graph/node.cpp).
+#include "bindings/python.h"
+#include "core/iterate.h"
+
+namespace steep {
+namespace {
+
+// The parts of DLPack 0.8's ABI that steep speaks.
+struct DLDevice {
+  std::int32_t type, id;
+};
+struct DLDataType {
+  std::uint8_t code, bits;
+  std::uint16_t lanes;
+};
+struct DLTensor {
+  void* data;
+  DLDevice device;
+  std::int32_t ndim;
+  DLDataType dtype;
+  std::int64_t* shape;
+  std::int64_t* strides;
+  std::uint64_t byte_offset;
+};
+struct DLManagedTensor {
+  DLTensor tensor;
+  void* context;
+  void (*deleter)(DLManagedTensor*);
+};
+constexpr std::int32_t dl_cpu = 1;
+
+struct BufferLayout {
+  Py_ssize_t shape[max_dims], strides[max_dims];
+  bool counted;  // this export may write
+};
+
+bool writable(const Tensor& t) {
+  for (int d = 0; d < t.ndim(); ++d)
+    if (t.dim(d) > 1 && t.strides()[d] == 0) return false;
+  return t->storage->saves == 0 && !t->storage->readonly && t->node == nullptr;
+}
+
+DType format_type(const char* format, Py_ssize_t item) {
+  const char code = format[0] == '<' || format[0] == '=' || format[0] == '@' ? format[1] : format[0];
+  switch (code) {
+    case '?': return Bool;
+    case 'B': return UInt8;
+    case 'f': return Float32;
+    case 'd': return Float64;
+    case 'i': case 'l': case 'q':
+      if (item == 4) return Int32;
+      if (item == 8) return Int64;
+  }
+  fail<TypeError>("array: elements of format \"", format, "\" (", item, " bytes) are none of steep's dtypes (bool, uint8, "
+                  "int32, int64, float32, float64); use NumPy's astype() first");
+}
+
+void give_back(void* owner) {
+  auto* view = static_cast<Py_buffer*>(owner);
+  PyBuffer_Release(view);
+  delete view;
+}
+
+Tensor tensor_over(StorageRef storage, DType dtype, const Dims& shape, const Dims& strides) {
+  Tensor t(new_impl());
+  t->dtype = dtype;
+  t->shape = shape;
+  t->strides = strides;
+  t->count = numel(shape);
+  t->contiguous = is_contiguous(shape, strides);
+  t->storage = std::move(storage);
+  return t;
+}
+
+// Strides in elements, or false where they are no whole number of elements.
+bool element_strides(const Py_buffer& b, Dims& shape, Dims& strides) {
+  for (int d = 0; d < b.ndim; ++d) {
+    shape.push(b.shape[d]);
+    if (b.strides[d] % b.itemsize) return false;
+    strides.push(b.strides[d] / b.itemsize);
+  }
+  return reinterpret_cast<std::uintptr_t>(b.buf) % static_cast<std::size_t>(b.itemsize) == 0;
+}
+
+struct Exported {
+  DLManagedTensor managed;
+  Tensor tensor;
+  std::int64_t shape[max_dims], strides[max_dims];
+};
+
+void delete_exported(DLManagedTensor* m) {
+  const py::gil_scoped_acquire lock;
+  auto* e = static_cast<Exported*>(m->context);
+  --e->tensor->storage->exports;
+  delete e;
+}
+
+DLDataType dl_type(DType t) {
+  const std::uint8_t code = t == Bool ? 6 : t == UInt8 ? 1 : is_float(t) ? 2 : 0;
+  return {code, static_cast<std::uint8_t>(8 * size_of(t)), 1};
+}
+DType from_dl_type(DLDataType t) {
+  for (int i = 0; i < k::type_count; ++i) {
+    const DLDataType mine = dl_type(static_cast<DType>(i));
+    if (mine.code == t.code && mine.bits == t.bits && t.lanes == 1) return static_cast<DType>(i);
+  }
+  fail<TypeError>("from_dlpack: element type (code ", int{t.code}, ", ", int{t.bits}, " bits) is none of steep's dtypes");
+}
+
+void capsule_gone(PyObject* capsule) {
+  if (!PyCapsule_IsValid(capsule, "dltensor")) return;
+  auto* m = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
+  m->deleter(m);
+}
+void release_managed(void* owner) {
+  auto* m = static_cast<DLManagedTensor*>(owner);
+  if (m->deleter) m->deleter(m);
+}
+
+}  // namespace
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  const Tensor t = borrow(self);
+  const bool can_write = writable(t);
+  view->obj = nullptr;
+  if ((flags & PyBUF_WRITABLE) && !can_write) {
+    PyErr_SetString(PyExc_BufferError, "a graph keeps this tensor's memory, so it cannot be shared for writing; copy it");
+    return -1;
+  }
+  if (!(flags & PyBUF_STRIDES) && !t.contiguous()) {
+    PyErr_SetString(PyExc_BufferError, "this tensor is not contiguous; ask for strides, or copy it");
+    return -1;
+  }
+  auto* layout = new BufferLayout;
+  for (int d = 0; d < t.ndim(); ++d) {
+    layout->shape[d] = t.dim(d);
+    layout->strides[d] = t.strides()[d] * size_of(t.dtype());
+  }
+  layout->counted = can_write;
+  if (can_write) ++t->storage->exports;
+  *view = Py_buffer{.buf = t.bytes(), .obj = Py_NewRef(self), .len = t.size() * size_of(t.dtype()),
+                    .itemsize = size_of(t.dtype()), .readonly = !can_write, .ndim = t.ndim(),
+                    .format = flags & PyBUF_FORMAT ? const_cast<char*>(dtype_info[t.dtype()].format) : nullptr,
+                    .shape = flags & PyBUF_ND ? layout->shape : nullptr,
+                    .strides = flags & PyBUF_STRIDES ? layout->strides : nullptr, .suboffsets = nullptr, .internal = layout};
+  return 0;
+}
+
+void release_buffer(PyObject* self, Py_buffer* view) {
+  auto* layout = static_cast<BufferLayout*>(view->internal);
+  if (layout->counted) --borrow(self)->storage->exports;
+  delete layout;
+}
+
+Tensor from_buffer(PyObject* o) {
+  auto* view = new Py_buffer;
+  if (PyObject_GetBuffer(o, view, PyBUF_FULL_RO) != 0) {
+    delete view;
+    throw_python_error();
+  }
+  const bool foreign_writes = !view->readonly;
+  const StorageRef storage(adopt(view->buf, static_cast<std::size_t>(view->len), give_back, view, view->readonly));
+  Dims shape, strides;
+  const DType dtype = format_type(view->format ? view->format : "B", view->itemsize);
+  if (view->ndim > max_dims) fail<ValueError>("array: ", view->ndim, " dimensions; a tensor has at most ", max_dims);
+  if (!element_strides(*view, shape, strides)) {
+    const py::object copy = py::module_::import("numpy").attr("array")(py::handle(o), py::arg("order") = "C");
+    return from_buffer(copy.ptr());
+  }
+  storage->exports = foreign_writes;
+  return tensor_over(storage, dtype, shape, strides);
+}
+
+PyObject* to_dlpack(const Tensor& t) {
+  if (!writable(t)) fail<ValueError>("__dlpack__: a graph keeps the memory of ", t, "; export a copy: x.detach().copy()");
+  auto* e = new Exported{{}, t, {}, {}};
+  for (int d = 0; d < t.ndim(); ++d) e->shape[d] = t.dim(d), e->strides[d] = t.strides()[d];
+  e->managed = {{t.bytes(), {dl_cpu, 0}, t.ndim(), dl_type(t.dtype()), e->shape, e->strides, 0}, e, delete_exported};
+  ++t->storage->exports;
+  PyObject* capsule = PyCapsule_New(&e->managed, "dltensor", capsule_gone);
+  if (!capsule) throw_python_error();
+  return capsule;
+}
+
+Tensor from_dlpack(PyObject* source) {
+  py::object capsule = py::reinterpret_borrow<py::object>(source);
+  if (!PyCapsule_CheckExact(source)) capsule = capsule.attr("__dlpack__")();
+  auto* m = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
+  if (!m) throw_python_error();
+  const DLTensor& d = m->tensor;
+  if (d.device.type != dl_cpu) fail<ValueError>("from_dlpack: the array is not in CPU memory");
+  if (d.ndim > max_dims) fail<ValueError>("from_dlpack: ", d.ndim, " dimensions; a tensor has at most ", max_dims);
+  const DType dtype = from_dl_type(d.dtype);
+  Dims shape, strides;
+  for (int i = 0; i < d.ndim; ++i) shape.push(d.shape[i]);
+  strides = contiguous_strides(shape);
+  for (int i = 0; d.strides && i < d.ndim; ++i) strides[i] = d.strides[i];
+  PyCapsule_SetName(capsule.ptr(), "used_dltensor");
+  const StorageRef storage(adopt(static_cast<char*>(d.data) + d.byte_offset, 0, release_managed, m, false));
+  storage->exports = 1;
+  return tensor_over(storage, dtype, shape, strides);
+}
+
+}  // namespace steep

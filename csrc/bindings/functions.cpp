@@ -1,0 +1,157 @@
+// Every op of the table as a Python function, and as a method where its first parameter is x. One callable type
+// serves both: called by vectorcall, ops of tensors alone skip argument parsing.
+#include "bindings/python.h"
+
+#include <cstddef>
+
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+struct PyOp {
+  PyObject_HEAD
+  vectorcallfunc call;
+  const Op* op;
+  bool plain;  // tensors in, apply(), tensor out
+  int arity;
+};
+extern PyTypeObject OpType;
+
+// Tensors and arrays as they are; Python scalars take the dtype of the tensor beside them.
+bool plain_operands(const PyOp& f, PyObject* const* args, Tensor* in) {
+  DType beside = Float32;
+  bool found = false;
+  for (int i = 0; i < f.arity; ++i)
+    if (is_tensor(args[i])) beside = found ? promote(beside, borrow(args[i]).dtype()) : borrow(args[i]).dtype(), found = true;
+  for (int i = 0; i < f.arity; ++i) {
+    if (is_tensor(args[i])) in[i] = borrow(args[i]);
+    else if (found && is_scalar(args[i])) in[i] = from_scalar(args[i], beside);
+    else in[i] = to_tensor(args[i]);
+  }
+  return true;
+}
+
+PyObject* list_of(const std::vector<Tensor>& results) {
+  PyObject* tuple = PyTuple_New(static_cast<Py_ssize_t>(results.size()));
+  for (std::size_t i = 0; i < results.size(); ++i) PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), wrap(results[i]));
+  return tuple;
+}
+
+PyObject* call_parsed(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names) {
+  Args parsed(op.params.size());
+  if (!parse_arguments(op, args, given, names, parsed)) return nullptr;
+  if (op.call_many) return list_of(op.call_many(op, parsed));
+  if (op.call) return wrap(op.call(op, parsed));
+  Tensor in[3];
+  for (std::size_t i = 0; i < op.params.size(); ++i) in[i] = parsed[i].tensor;
+  return wrap(apply(op, in, static_cast<int>(op.params.size())));
+}
+
+PyObject* call_op(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* names) {
+  const auto& f = *reinterpret_cast<PyOp*>(self);
+  const Py_ssize_t given = PyVectorcall_NARGS(flags);
+  return guarded([&]() -> PyObject* {
+    if (!f.plain || given != f.arity || names) return call_parsed(*f.op, args, given, names);
+    Tensor in[3];
+    plain_operands(f, args, in);
+    return wrap(apply(*f.op, in, f.arity));
+  });
+}
+
+PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
+  return instance && instance != Py_None ? PyMethod_New(self, instance) : Py_NewRef(self);
+}
+PyObject* represent(PyObject* self) {
+  return PyUnicode_FromFormat("<steep op %s>", reinterpret_cast<PyOp*>(self)->op->name);
+}
+PyObject* get_name(PyObject* self, void*) { return PyUnicode_FromString(reinterpret_cast<PyOp*>(self)->op->name); }
+PyObject* get_module(PyObject*, void*) { return PyUnicode_FromString("steep"); }
+PyObject* get_doc(PyObject* self, void*) {
+  const Op& op = *reinterpret_cast<PyOp*>(self)->op;
+  std::string text = str(op.name, signature(op, false), "\n\n", op.doc);
+  if (*op.subgradient) text += str("\n\nSubgradient: ", op.subgradient, ".");
+  return PyUnicode_FromString(text.c_str());
+}
+PyObject* get_signature(PyObject* self, void*) {
+  return PyUnicode_FromString(signature(*reinterpret_cast<PyOp*>(self)->op, false).c_str());
+}
+PyObject* reduce(PyObject* self, PyObject*) { return get_name(self, nullptr); }
+
+PyGetSetDef op_properties[] = {{"__name__", get_name, nullptr, nullptr, nullptr},
+                               {"__qualname__", get_name, nullptr, nullptr, nullptr},
+                               {"__module__", get_module, nullptr, nullptr, nullptr},
+                               {"__doc__", get_doc, nullptr, nullptr, nullptr},
+                               {"__text_signature__", get_signature, nullptr, nullptr, nullptr},
+                               {}};
+PyMethodDef op_methods[] = {{"__reduce__", reduce, METH_NOARGS, "Pickled by name."}, {}};
+
+PyTypeObject OpType = {
+    .ob_base = {PyObject_HEAD_INIT(nullptr) 0},
+    .tp_name = "steep.Op",
+    .tp_basicsize = sizeof(PyOp),
+    .tp_vectorcall_offset = offsetof(PyOp, call),
+    .tp_repr = represent,
+    .tp_call = PyVectorcall_Call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_methods = op_methods,
+    .tp_getset = op_properties,
+    .tp_descr_get = bind_method,
+};
+
+bool is_plain(const Op& op) {
+  if (op.call || op.call_many || op.params.size() > 3) return false;
+  for (const Param& p : op.params)
+    if (p.kind != Kind::tensor) return false;
+  return true;
+}
+
+PyObject* make_op(const Op& op) {
+  auto* f = PyObject_New(PyOp, &OpType);
+  if (!f) throw_python_error();
+  f->call = call_op;
+  f->op = &op;
+  f->plain = is_plain(op);
+  f->arity = static_cast<int>(op.params.size());
+  return reinterpret_cast<PyObject*>(f);
+}
+
+py::dict describe(const Op& op) {
+  py::dict d;
+  d["name"] = op.name;
+  d["doc"] = op.doc;
+  d["signature"] = signature(op, false);
+  d["stub"] = signature(op, true);
+  d["hidden"] = op.hidden;
+  d["many"] = op.call_many != nullptr;
+  d["primitive"] = op.infer != nullptr;
+  d["differentiable"] = !op.vjp.empty();
+  d["fused"] = !op.vjp.empty() && op.vjp[0].fused != k::Kernel::count;
+  d["method"] = !op.params.empty() && op.params[0].name == std::string("x");
+  d["subgradient"] = op.subgradient;
+  return d;
+}
+
+}  // namespace
+
+void bind_functions(py::module_& m) {
+  if (PyType_Ready(&OpType) < 0 || PyType_Ready(&TensorType) < 0) throw_python_error();
+  m.attr("Tensor") = py::handle(reinterpret_cast<PyObject*>(&TensorType));
+  for (const Op& op : all_ops()) {
+    if (op.hidden) continue;
+    const py::object f = py::reinterpret_steal<py::object>(make_op(op));
+    m.attr(op.name) = f;
+    const bool method = !op.params.empty() && op.params[0].name == std::string("x");
+    if (method && PyDict_SetItemString(TensorType.tp_dict, op.name, f.ptr()) < 0) throw_python_error();
+  }
+  m.def("op_table", [] {
+    py::list rows;
+    for (const Op& op : all_ops()) rows.append(describe(op));
+    return rows;
+  }, "Every op's row as a dict: what stubs, docs, tests and benchmarks are made from.");
+  m.def("call_hidden", [](const std::string& name, const std::vector<Tensor>& in, const std::vector<std::int64_t>& attrs) {
+    return apply(find_op(name), in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
+  }, "Applies a row that is not exported, for tests.");
+}
+
+}  // namespace steep

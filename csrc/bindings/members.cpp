@@ -1,0 +1,208 @@
+// Tensor's properties and the methods that are not ops; those are attached from the op table (functions.cpp).
+#include "bindings/python.h"
+#include "core/iterate.h"
+#include "graph/backward.h"
+#include "bindings/autograd.h"
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+using Getter = PyObject* (*)(const Tensor&);
+template <Getter f>
+PyObject* get(PyObject* self, void*) {
+  return guarded([&] { return f(borrow(self)); });
+}
+using Method = PyObject* (*)(const Tensor&);
+template <Method f>
+PyObject* method(PyObject* self, PyObject*) {
+  return guarded([&] { return f(borrow(self)); });
+}
+
+PyObject* shape(const Tensor& t) { return shape_tuple(t.shape()); }
+PyObject* strides(const Tensor& t) { return shape_tuple(t.strides()); }
+PyObject* dtype(const Tensor& t) { return Py_NewRef(dtype_object(t.dtype())); }
+PyObject* ndim(const Tensor& t) { return PyLong_FromLong(t.ndim()); }
+PyObject* size(const Tensor& t) { return PyLong_FromLongLong(t.size()); }
+PyObject* itemsize(const Tensor& t) { return PyLong_FromLongLong(size_of(t.dtype())); }
+PyObject* nbytes(const Tensor& t) { return PyLong_FromLongLong(t.size() * size_of(t.dtype())); }
+PyObject* device(const Tensor&) { return PyUnicode_FromString("cpu"); }
+PyObject* version(const Tensor& t) { return PyLong_FromUnsignedLong(t->storage->version); }
+PyObject* is_leaf(const Tensor& t) { return PyBool_FromLong(!t->node || t->requires_grad); }
+PyObject* made_by(const Tensor& t) {
+  return t->node && t->node->op ? PyUnicode_FromString(t->node->name()) : Py_NewRef(Py_None);
+}
+PyObject* is_contiguous_flag(const Tensor& t) { return PyBool_FromLong(t.contiguous()); }
+PyObject* requires_grad(const Tensor& t) { return PyBool_FromLong(t->node != nullptr); }
+PyObject* grad(const Tensor& t) { return t->grad ? wrap(Tensor::share(t->grad)) : Py_NewRef(Py_None); }
+PyObject* transposed(const Tensor& t) {
+  Dims order;
+  for (int d = t.ndim(); d-- > 0;) order.push(d);
+  return wrap(permute_dims(t, order));
+}
+PyObject* matrix_transposed(const Tensor& t) {
+  if (t.ndim() < 2) fail<ValueError>(".mT: ", t, " has fewer than two dimensions");
+  return wrap(transpose_last(t));
+}
+
+int set_requires_grad(PyObject* self, PyObject* value, void*) {
+  return guarded_int([&] {
+    if (!value) fail<TypeError>("requires_grad cannot be deleted");
+    const int wanted = PyObject_IsTrue(value);
+    if (wanted < 0) throw_python_error();
+    require_grad(borrow(self), wanted);
+    return 0;
+  });
+}
+
+int set_grad(PyObject* self, PyObject* value, void*) {
+  return guarded_int([&] {
+    const Tensor t = borrow(self);
+    Tensor g;
+    if (value && value != Py_None) {
+      g = to_tensor(value);
+      if (!(g.shape() == t.shape()) || g.dtype() != t.dtype())
+        fail<ValueError>(".grad: ", g, " does not have the shape and dtype of its tensor, ", t);
+      g = alias(g);
+    }
+    const Tensor before(t->grad);
+    t->grad = g.release();
+    return 0;
+  });
+}
+
+PyObject* item_method(const Tensor& t) { return item_object(t); }
+PyObject* detach(const Tensor& t) {
+  Tensor d = alias(t);
+  d->cut = "detach";
+  return wrap(d);
+}
+PyObject* copy(const Tensor& t) { return wrap(apply(find_op("copy"), {t})); }
+PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : apply(find_op("copy"), {t})); }
+PyObject* numpy(const Tensor& t) {
+  return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
+}
+PyObject* tolist(const Tensor& t) {
+  return py::reinterpret_steal<py::object>(numpy(t)).attr("tolist")().release().ptr();
+}
+PyObject* retain_grad(const Tensor& t) {
+  if (!t->node) fail<GradientError>("retain_grad: ", t, " has no graph, so no gradient will reach it");
+  t->node->target = t.get();
+  return Py_NewRef(Py_None);
+}
+PyObject* dlpack_device(const Tensor&) { return Py_BuildValue("(ii)", 1, 0); }
+PyObject* namespace_of(PyObject*, PyObject*, PyObject*) {
+  return guarded([] { return py::module_::import("steep").release().ptr(); });
+}
+PyObject* dlpack(PyObject* self, PyObject*, PyObject*) {
+  return guarded([&] { return to_dlpack(borrow(self)); });
+}
+PyObject* to_device(PyObject* self, PyObject* args, PyObject*) {
+  return guarded([&] {
+    const auto wanted = py::cast<std::string>(py::handle(args)[py::int_(0)]);
+    if (wanted != "cpu") fail<ValueError>("to_device: \"", wanted, "\"; steep's tensors live on \"cpu\"");
+    return Py_NewRef(self);
+  });
+}
+
+// The NumPy array of a tensor, cast or copied if asked: what np.asarray(x, dtype, copy=) calls.
+PyObject* array(PyObject* self, PyObject* args, PyObject* named) {
+  return guarded([&] {
+    py::object a = py::reinterpret_steal<py::object>(numpy(borrow(self)));
+    py::object wanted = py::none(), copied = py::none();
+    if (PyTuple_GET_SIZE(args) > 0) wanted = py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(args, 0));
+    if (named && PyDict_GetItemString(named, "dtype")) wanted = py::handle(named)["dtype"];
+    if (named && PyDict_GetItemString(named, "copy")) copied = py::handle(named)["copy"];
+    if (!wanted.is_none()) a = a.attr("astype")(wanted, py::arg("copy") = false);
+    return (copied.is(py::bool_(true)) ? py::object(a.attr("copy")()) : a).release().ptr();
+  });
+}
+
+PyObject* backward_method(PyObject* self, PyObject* args, PyObject* named) {
+  static const char* names[] = {"gradient", "retain_graph", nullptr};
+  PyObject* gradient = Py_None;
+  int retain_graph = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, named, "|Op:backward", const_cast<char**>(names), &gradient, &retain_graph))
+    return nullptr;
+  return guarded([&] {
+    run_backward(borrow(self), gradient == Py_None ? Tensor() : to_tensor(gradient), retain_graph);
+    return Py_NewRef(Py_None);
+  });
+}
+
+// Pickles hold values only: dtype, shape, bytes and whether a gradient was wanted.
+PyObject* reduce(const Tensor& t) {
+  const Tensor c = contiguous(alias(t));
+  const py::bytes bytes(c.bytes(), static_cast<std::size_t>(c.size() * size_of(c.dtype())));
+  return py::make_tuple(py::module_::import("steep._repr").attr("rebuild"),
+                        py::make_tuple(std::string(name(t.dtype())), py::reinterpret_steal<py::object>(shape_tuple(t.shape())),
+                                       bytes, t->requires_grad)).release().ptr();
+}
+PyObject* copy_values(const Tensor& t) {
+  const Tensor made = empty(t.shape(), t.dtype());
+  copy_strided(made, t);
+  require_grad(made, t->requires_grad);
+  return wrap(made);
+}
+
+template <const char* function>
+PyObject* forwarded(PyObject* self, PyObject* args, PyObject* named) {
+  return guarded([&] {
+    const py::object f = py::module_::import("steep._interop").attr(function);
+    return f(py::handle(self), *py::handle(args).cast<py::args>(),
+             **(named ? py::handle(named).cast<py::kwargs>() : py::kwargs())).release().ptr();
+  });
+}
+constexpr char array_ufunc[] = "array_ufunc", array_function[] = "array_function";
+
+PyCFunction with_names(PyCFunctionWithKeywords f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
+
+}  // namespace
+
+PyGetSetDef tensor_properties[] = {
+    {"shape", get<shape>, nullptr, "Sizes of the axes, a tuple.", nullptr},
+    {"strides", get<strides>, nullptr, "Steps of the axes, in elements.", nullptr},
+    {"dtype", get<dtype>, nullptr, "Element type.", nullptr},
+    {"ndim", get<ndim>, nullptr, "Number of axes.", nullptr},
+    {"size", get<size>, nullptr, "Number of elements.", nullptr},
+    {"itemsize", get<itemsize>, nullptr, "Bytes an element.", nullptr},
+    {"nbytes", get<nbytes>, nullptr, "Bytes of all elements.", nullptr},
+    {"device", get<device>, nullptr, "Always \"cpu\".", nullptr},
+    {"T", get<transposed>, nullptr, "All axes reversed; a view.", nullptr},
+    {"mT", get<matrix_transposed>, nullptr, "The last two axes exchanged; a view.", nullptr},
+    {"requires_grad", get<requires_grad>, set_requires_grad, "Whether derivatives by this tensor can be asked for.", nullptr},
+    {"grad", get<grad>, set_grad, "The gradient that backward() has added up; None before.", nullptr},
+    {"is_leaf", get<is_leaf>, nullptr, "Not computed from tensors that require gradients.", nullptr},
+    {"made_by", get<made_by>, nullptr, "The op whose recorded result this is, or None.", nullptr},
+    {"is_contiguous", get<is_contiguous_flag>, nullptr, "Elements lie in row-major order without gaps.", nullptr},
+    {"_version", get<version>, nullptr, "How often this memory was written in place.", nullptr},
+    {},
+};
+
+PyMethodDef tensor_methods[] = {
+    {"item", method<item_method>, METH_NOARGS, "The one element, as a Python number."},
+    {"tolist", method<tolist>, METH_NOARGS, "Nested lists of Python numbers."},
+    {"numpy", method<numpy>, METH_NOARGS, "The elements as a NumPy array that shares memory; read-only while a graph keeps them."},
+    {"detach", method<detach>, METH_NOARGS, "The same memory without a graph."},
+    {"copy", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
+    {"clone", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
+    {"contiguous", method<contiguous_method>, METH_NOARGS, "Itself, or a row-major copy."},
+    {"retain_grad", method<retain_grad>, METH_NOARGS, "Makes backward() fill .grad of a computed tensor too."},
+    {"backward", with_names(backward_method), METH_VARARGS | METH_KEYWORDS,
+     "backward(gradient=None, retain_graph=False): adds d self / d leaf into the .grad of every leaf that requires it. "
+     "gradient: the cotangent, of self's shape; may be left out where self has one element."},
+    {"to_device", with_names(to_device), METH_VARARGS | METH_KEYWORDS, "Itself, for \"cpu\"."},
+    {"__array__", with_names(array), METH_VARARGS | METH_KEYWORDS, "For np.asarray()."},
+    {"__array_namespace__", with_names(namespace_of), METH_VARARGS | METH_KEYWORDS, "steep, the array API namespace."},
+    {"__array_ufunc__", with_names(forwarded<array_ufunc>), METH_VARARGS | METH_KEYWORDS, "NumPy's ufuncs on tensors."},
+    {"__array_function__", with_names(forwarded<array_function>), METH_VARARGS | METH_KEYWORDS, "NumPy's functions on tensors."},
+    {"__dlpack__", with_names(dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule that shares memory."},
+    {"__dlpack_device__", method<dlpack_device>, METH_NOARGS, "(1, 0): CPU memory."},
+    {"__reduce__", method<reduce>, METH_NOARGS, "For pickle: the values."},
+    {"__copy__", method<copy_values>, METH_NOARGS, "A tensor with the same values."},
+    {"__deepcopy__", [](PyObject* self, PyObject*) { return guarded([&] { return copy_values(borrow(self)); }); }, METH_O,
+     "A tensor with the same values."},
+    {},
+};
+
+}  // namespace steep

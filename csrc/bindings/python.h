@@ -1,0 +1,106 @@
+// What every binding file shares: the Python object around a tensor, moving between the two worlds, and turning C++
+// exceptions into Python ones. Tensor is a CPython type of its own, with number slots, so that an operator costs tens
+// of nanoseconds; everything that is not hot goes through pybind11.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "graph/apply.h"
+#include "graph/mode.h"
+#include "graph/node.h"
+
+namespace steep {
+
+namespace py = pybind11;
+
+struct PyTensor {
+  PyObject_HEAD
+  TensorImpl* impl;  // counted
+  PyObject* weak_references;
+};
+extern PyTypeObject TensorType;
+
+inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == &TensorType; }
+inline Tensor borrow(PyObject* o) { return Tensor::share(reinterpret_cast<PyTensor*>(o)->impl); }
+PyObject* wrap(Tensor t);                          // a new reference
+inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>(wrap(std::move(t))); }
+
+// errors.cpp
+void set_python_error() noexcept;                  // call inside catch (...)
+[[noreturn]] void throw_python_error();            // the Python exception that is set now
+template <class F>
+PyObject* guarded(F&& f) noexcept {
+  try {
+    return f();
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
+}
+template <class F>
+int guarded_int(F&& f) noexcept {
+  try {
+    return f();
+  } catch (...) {
+    set_python_error();
+    return -1;
+  }
+}
+
+// convert.cpp
+bool is_scalar(PyObject* o);                       // a Python float, int or bool
+Tensor from_scalar(PyObject* o, DType beside);     // 0-d, in the dtype it takes beside a tensor of that dtype
+Tensor to_tensor(PyObject* o);                     // tensors as they are, NumPy arrays and buffers shared, lists copied
+Tensor make_tensor(PyObject* data, PyObject* dtype);
+DType parse_dtype(PyObject* o);
+PyObject* dtype_object(DType t);                   // borrowed
+PyObject* item_object(const Tensor& t);
+PyObject* shape_tuple(const Dims& shape);
+
+// arguments.cpp: `args` by the op's schema; the first `given` are positional, the rest are named by `names`
+bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names, Args& out);
+std::string signature(const Op& op, bool stub);
+
+// getitem.cpp
+PyObject* get_item(PyObject* self, PyObject* key);
+int set_item(PyObject* self, PyObject* key, PyObject* value);
+
+// exports.cpp
+int get_buffer(PyObject* self, Py_buffer* view, int flags);
+void release_buffer(PyObject* self, Py_buffer* view);
+PyObject* to_dlpack(const Tensor& t);
+Tensor from_dlpack(PyObject* capsule_or_array);
+Tensor from_buffer(PyObject* o);
+
+// number.cpp
+extern PyNumberMethods number_methods;
+PyObject* rich_compare(PyObject* a, PyObject* b, int op);
+
+// members.cpp
+extern PyMethodDef tensor_methods[];
+extern PyGetSetDef tensor_properties[];
+
+// what each file adds to the module
+void bind_errors(py::module_& m);
+void bind_dtypes(py::module_& m);
+void bind_functions(py::module_& m);
+void bind_autograd(py::module_& m);
+void bind_creation(py::module_& m);
+void bind_runtime(py::module_& m);
+
+}  // namespace steep
+
+namespace pybind11::detail {
+template <>
+struct type_caster<steep::Tensor> {
+  PYBIND11_TYPE_CASTER(steep::Tensor, const_name("Tensor"));
+  bool load(handle src, bool) {
+    if (!steep::is_tensor(src.ptr())) return false;
+    value = steep::borrow(src.ptr());
+    return true;
+  }
+  static handle cast(const steep::Tensor& t, return_value_policy, handle) {
+    return t ? steep::wrap(t) : pybind11::none().release();
+  }
+};
+}  // namespace pybind11::detail

@@ -1,0 +1,92 @@
+// The Tensor type itself: a static CPython type whose objects come from a short free list.
+#include "bindings/python.h"
+
+#include <cstddef>
+
+namespace steep {
+namespace {
+
+constexpr int kept_objects = 256;
+PyTensor* free_objects[kept_objects];
+int free_count = 0;
+
+void deallocate(PyObject* self) {
+  auto* o = reinterpret_cast<PyTensor*>(self);
+  if (o->weak_references) PyObject_ClearWeakRefs(self);
+  Tensor gone(o->impl);
+  if (free_count < kept_objects) free_objects[free_count++] = o;
+  else PyObject_Free(o);
+}
+
+Py_ssize_t length(PyObject* self) {
+  const Tensor t = borrow(self);
+  if (t.ndim() == 0) return PyErr_SetString(PyExc_TypeError, "len: a 0-d tensor has no length"), -1;
+  return t.dim(0);
+}
+
+PyObject* sequence_item(PyObject* self, Py_ssize_t i) {
+  const Tensor t = borrow(self);
+  if (t.ndim() == 0 || i < 0 || i >= t.dim(0)) return PyErr_SetString(PyExc_IndexError, "index out of range"), nullptr;
+  py::object key = py::int_(i);
+  return get_item(self, key.ptr());
+}
+
+PyObject* iterate(PyObject* self) {
+  if (length(self) < 0) return PyErr_SetString(PyExc_TypeError, "iter: a 0-d tensor cannot be iterated over"), nullptr;
+  return PySeqIter_New(self);
+}
+
+Py_hash_t hash(PyObject* self) { return static_cast<Py_hash_t>(reinterpret_cast<std::uintptr_t>(self) >> 4); }
+
+PyObject* represent(PyObject* self) {
+  return guarded([&] { return py::module_::import("steep._repr").attr("represent")(py::handle(self)).release().ptr(); });
+}
+
+PyObject* construct(PyTypeObject*, PyObject*, PyObject*) {
+  PyErr_SetString(PyExc_TypeError, "Tensor: make tensors with steep.tensor(data) or steep.asarray(array)");
+  return nullptr;
+}
+
+PySequenceMethods sequence_methods = {.sq_length = length, .sq_item = sequence_item};
+PyMappingMethods mapping_methods = {.mp_length = length, .mp_subscript = get_item, .mp_ass_subscript = set_item};
+PyBufferProcs buffer_methods = {.bf_getbuffer = get_buffer, .bf_releasebuffer = release_buffer};
+
+}  // namespace
+
+PyObject* wrap(Tensor t) {
+  PyTensor* o;
+  if (free_count) {
+    o = free_objects[--free_count];
+    PyObject_Init(reinterpret_cast<PyObject*>(o), &TensorType);
+  } else {
+    o = PyObject_New(PyTensor, &TensorType);
+    if (!o) throw_python_error();
+  }
+  o->impl = t.release();
+  o->weak_references = nullptr;
+  return reinterpret_cast<PyObject*>(o);
+}
+
+PyTypeObject TensorType = {
+    .ob_base = {PyObject_HEAD_INIT(nullptr) 0},
+    .tp_name = "steep.Tensor",
+    .tp_basicsize = sizeof(PyTensor),
+    .tp_dealloc = deallocate,
+    .tp_repr = represent,
+    .tp_as_number = &number_methods,
+    .tp_as_sequence = &sequence_methods,
+    .tp_as_mapping = &mapping_methods,
+    .tp_hash = hash,
+    .tp_str = represent,
+    .tp_as_buffer = &buffer_methods,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "An n-dimensional array that remembers how it was made, so that derivatives can be taken.",
+    .tp_richcompare = rich_compare,
+    .tp_weaklistoffset = offsetof(PyTensor, weak_references),
+    .tp_iter = iterate,
+    .tp_methods = tensor_methods,
+    .tp_getset = tensor_properties,
+    .tp_new = construct,
+};
+
+}  // namespace steep

@@ -1,0 +1,272 @@
+// Strided walks. Dimensions that can be walked as one are merged first; what is left is an odometer over outer
+// positions around a fast inner loop. Operands that are not contiguous are gathered 512 elements at a time.
+#include "core/iterate.h"
+
+#include <cstring>
+
+#include "core/parallel.h"
+
+namespace steep {
+namespace {
+
+constexpr int max_operands = 3;
+constexpr std::int64_t tile = 512;
+
+// Up to three operands over one shape, innermost dimension last, sizes of 1 dropped and mergeable neighbours merged.
+struct Walk {
+  int ndim = 0, operands;
+  std::int64_t shape[max_dims];
+  std::int64_t strides[max_operands][max_dims];
+
+  Walk(const Dims& full, const Dims* s, int n) : operands(n) {
+    for (int d = 0; d < full.size(); ++d)
+      if (full[d] != 1) push(full, s, d);
+    if (ndim == 0) push_unit();
+  }
+
+ private:
+  void push(const Dims& full, const Dims* s, int d) {
+    bool merge = ndim > 0;
+    for (int k = 0; k < operands && merge; ++k) merge = strides[k][ndim - 1] == s[k][d] * full[d];
+    if (merge) {
+      shape[ndim - 1] *= full[d];
+    } else {
+      shape[ndim++] = full[d];
+    }
+    for (int k = 0; k < operands; ++k) strides[k][ndim - 1] = s[k][d];
+  }
+  void push_unit() {
+    shape[ndim++] = 1;
+    for (int k = 0; k < operands; ++k) strides[k][0] = 1;
+  }
+};
+
+// Calls f(offsets) for every position of the dimensions before the last `inner`, offsets in elements an operand.
+template <class F>
+void odometer(const Walk& w, int inner, F&& f) {
+  std::int64_t at[max_dims] = {}, offset[max_operands] = {};
+  const int outer = w.ndim - inner;
+  for (;;) {
+    f(offset);
+    int d = outer - 1;
+    for (; d >= 0; --d) {
+      for (int k = 0; k < w.operands; ++k) offset[k] += w.strides[k][d];
+      if (++at[d] < w.shape[d]) break;
+      for (int k = 0; k < w.operands; ++k) offset[k] -= w.strides[k][d] * w.shape[d];
+      at[d] = 0;
+    }
+    if (d < 0) return;
+  }
+}
+
+template <class T>
+void copy_line(T* dst, std::int64_t ds, const T* src, std::int64_t ss, std::int64_t n) {
+  if (ds == 1 && ss == 1) {
+    std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(T));
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) dst[i * ds] = src[i * ss];
+  }
+}
+
+// The last two dimensions in squares of 16, so that a transposition stays within a few cache lines.
+template <class T>
+void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t* ds, const std::int64_t* ss) {
+  constexpr std::int64_t edge = 16;
+  for (std::int64_t i = 0; i < n[0]; i += edge)
+    for (std::int64_t j = 0; j < n[1]; j += edge)
+      for (std::int64_t ii = i; ii < std::min(i + edge, n[0]); ++ii)
+        copy_line(dst + ii * ds[0] + j * ds[1], ds[1], src + ii * ss[0] + j * ss[1], ss[1], std::min(edge, n[1] - j));
+}
+
+template <class T>
+void copy_walk(const Walk& w, T* dst, const T* src) {
+  const int last = w.ndim - 1;
+  const std::int64_t *d = w.strides[0], *s = w.strides[1];
+  if (w.ndim >= 2 && s[last] != 1 && s[last - 1] == 1) {
+    odometer(w, 2, [&](const std::int64_t* at) {
+      copy_plane(dst + at[0], src + at[1], w.shape + last - 1, d + last - 1, s + last - 1);
+    });
+  } else {
+    odometer(w, 1, [&](const std::int64_t* at) {
+      copy_line(dst + at[0], d[last], src + at[1], s[last], w.shape[last]);
+    });
+  }
+}
+
+using U8 = std::uint8_t;
+void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
+  if (item == 1) return copy_walk(w, reinterpret_cast<U8*>(dst), reinterpret_cast<const U8*>(src));
+  if (item == 4) return copy_walk(w, reinterpret_cast<std::uint32_t*>(dst), reinterpret_cast<const std::uint32_t*>(src));
+  copy_walk(w, reinterpret_cast<std::uint64_t*>(dst), reinterpret_cast<const std::uint64_t*>(src));
+}
+
+// Strides of t over `shape`, 0 where t is broadcast.
+Dims broadcast_strides(const Tensor& t, const Dims& shape) {
+  Dims s = Dims::filled(shape.size(), 0);
+  const int lead = shape.size() - t.ndim();
+  for (int d = 0; d < t.ndim(); ++d) s[lead + d] = t.shape()[d] == 1 ? 0 : t.strides()[d];
+  return s;
+}
+
+// One operand of a tiled run: read in place when it is linear, one value or a whole row, gathered otherwise.
+struct Operand {
+  const char* base;
+  std::int64_t item;
+  enum { linear, single, row, strided } kind;
+  Dims strides;
+  alignas(64) char buffer[tile * 8];
+
+  void init(const Tensor& t, const Tensor& out, const Dims& merged_strides, bool whole_rows) {
+    base = t.bytes();
+    item = size_of(t.dtype());
+    strides = merged_strides;
+    if (t.size() == 1) {
+      kind = single;
+    } else if (t.contiguous() && t.size() == out.size()) {
+      kind = linear;
+    } else {
+      kind = whole_rows ? row : strided;
+    }
+  }
+  bool is_single() const { return kind == single || (kind == row && strides.back() == 0); }
+  const void* read(const Dims& shape, std::int64_t begin, std::int64_t n) {
+    if (kind == single) return base;
+    if (kind == linear) return base + begin * item;
+    if (kind == row) return base + offset_of(shape, begin) * item;
+    gather(shape, begin, n);
+    return buffer;
+  }
+
+ private:
+  std::int64_t offset_of(const Dims& shape, std::int64_t index) const {
+    std::int64_t offset = 0;
+    for (int d = shape.size() - 1; d >= 0; --d) {
+      offset += index % shape[d] * strides[d];
+      index /= shape[d];
+    }
+    return offset;
+  }
+  // Elements [begin, begin + n) of the row-major order, line by line of the innermost dimension.
+  void gather(const Dims& shape, std::int64_t begin, std::int64_t n) {
+    const int last = shape.size() - 1;
+    std::int64_t at[max_dims], rest = begin, offset = 0;
+    for (int d = last; d >= 0; --d) {
+      at[d] = rest % shape[d];
+      rest /= shape[d];
+      offset += at[d] * strides[d];
+    }
+    for (char* to = buffer; n > 0;) {
+      const std::int64_t line = std::min(n, shape[last] - at[last]);
+      copy_out(to, base + offset * item, line, strides[last]);
+      to += line * item;
+      n -= line;
+      offset += line * strides[last];
+      at[last] += line;
+      for (int d = last; d > 0 && at[d] == shape[d]; --d) {
+        offset += strides[d - 1] - strides[d] * shape[d];
+        at[d] = 0;
+        ++at[d - 1];
+      }
+    }
+  }
+  void copy_out(char* to, const char* from, std::int64_t n, std::int64_t stride) const {
+    if (item == 4) return copy_as<std::uint32_t>(to, from, n, stride);
+    if (item == 8) return copy_as<std::uint64_t>(to, from, n, stride);
+    copy_as<U8>(to, from, n, stride);
+  }
+  template <class T>
+  static void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
+    copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
+  }
+};
+
+// Merged dimensions shared by all operands of a run, kept as Dims so that Operand can index them.
+struct Merged {
+  Dims shape, strides[max_operands];
+  Merged(const Tensor* in, int count, const Dims& full) {
+    Dims s[max_operands];
+    for (int k = 0; k < count; ++k) s[k] = broadcast_strides(in[k], full);
+    const Walk w(full, s, count);
+    for (int d = 0; d < w.ndim; ++d) {
+      shape.push(w.shape[d]);
+      for (int k = 0; k < count; ++k) strides[k].push(w.strides[k][d]);
+    }
+  }
+};
+
+bool linear_or_single(const Tensor& t, const Tensor& out) {
+  return t.size() == 1 || (t.contiguous() && t.size() == out.size());
+}
+
+// Every operand linear or one value: no walking at all.
+void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
+  const char* base[max_operands];
+  std::int64_t item[max_operands];
+  unsigned scalars = 0;
+  for (int k = 0; k < count; ++k) {
+    const bool single = in[k].size() == 1 && out.size() != 1;
+    base[k] = in[k].bytes();
+    item[k] = single ? 0 : size_of(in[k].dtype());
+    scalars |= unsigned{single} << k;
+  }
+  char* to = out.bytes();
+  const std::int64_t out_item = size_of(out.dtype());
+  parallel_for(out.size(), 1 << 15, cost, [&](std::int64_t b, std::int64_t e) {
+    const void* p[max_operands];
+    for (int k = 0; k < count; ++k) p[k] = base[k] + b * item[k];
+    loop(p, to + b * out_item, e - b, scalars, params);
+  });
+}
+
+// Rows of a long unit-stride inner dimension are read in place; anything else is gathered tile by tile.
+void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
+  const Merged merged(in, count, out.shape());
+  const std::int64_t out_item = size_of(out.dtype()), inner = merged.shape.back();
+  bool rows = inner >= 64;
+  for (int k = 0; k < count; ++k) rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
+  const std::int64_t unit = rows ? inner : tile;
+  const std::int64_t grain = std::max<std::int64_t>(unit, (std::int64_t{1} << 15) / unit * unit);
+  parallel_for(out.size(), grain, cost + 0.5, [&](std::int64_t b, std::int64_t e) {
+    Operand ops[max_operands];
+    unsigned scalars = 0;
+    for (int k = 0; k < count; ++k) {
+      ops[k].init(in[k], out, merged.strides[k], rows);
+      scalars |= unsigned{ops[k].is_single()} << k;
+    }
+    for (std::int64_t i = b; i < e; i += unit) {
+      const void* p[max_operands];
+      const std::int64_t n = std::min(unit, e - i);
+      for (int k = 0; k < count; ++k) p[k] = ops[k].read(merged.shape, i, n);
+      loop(p, out.bytes() + i * out_item, n, scalars, params);
+    }
+  });
+}
+
+}  // namespace
+
+void copy_strided(const Tensor& dst, const Tensor& src) {
+  const Dims s[] = {dst.strides(), src.strides()};
+  if (dst.size() == 0) return;
+  copy_typed(Walk(dst.shape(), s, 2), size_of(dst.dtype()), dst.bytes(), src.bytes());
+}
+
+Tensor contiguous(const Tensor& t) {
+  if (t.contiguous()) return t;
+  Tensor out = empty(t.shape(), t.dtype());
+  copy_strided(out, t);
+  return out;
+}
+
+void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
+  bool linear = true;
+  for (int k = 0; k < count; ++k) linear = linear && linear_or_single(in[k], out);
+  if (linear) return run_linear(loop, in, count, out, params, cost);
+  run_tiled(loop, in, count, out, params, cost);
+}
+
+bool may_overlap(const Tensor& dst, const Tensor& src) {
+  if (dst->storage.get() != src->storage.get()) return false;
+  return !(dst->offset == src->offset && dst.strides() == src.strides() && dst.shape() == src.shape());
+}
+
+}  // namespace steep

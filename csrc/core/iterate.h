@@ -1,0 +1,22 @@
+// Walking strided memory: copies between any two layouts of one shape, and running an elementwise kernel, which
+// reads contiguous operands only, over broadcast and strided ones. Start at run_loop().
+#pragma once
+
+#include "core/tensor.h"
+
+namespace steep {
+
+// dst and src have the same shape and dtype; they must not overlap unless identical.
+void copy_strided(const Tensor& dst, const Tensor& src);
+
+// A contiguous tensor with t's values: t itself when it is contiguous already.
+Tensor contiguous(const Tensor& t);
+
+// out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` is contiguous and may be the
+// same tensor as an operand; `cost` is nanoseconds an element.
+void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost);
+
+// Whether writing to `dst` could change what `src` reads, identical layouts excepted.
+bool may_overlap(const Tensor& dst, const Tensor& src);
+
+}  // namespace steep

@@ -1,0 +1,115 @@
+// The size-class cache: four classes to every power of two, a free list each, and a bound on what is kept.
+// Page faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their
+// class; blocks of 4 MB and more ask for huge pages.
+#include "core/storage.h"
+
+#include <sys/mman.h>
+
+#include <bit>
+#include <cstdlib>
+#include <new>
+
+#include "core/errors.h"
+
+namespace steep {
+namespace {
+
+constexpr int class_count = 4 * 44;
+constexpr std::size_t smallest = 64, huge_page = std::size_t{4} << 20;
+constexpr std::size_t cache_limit = std::size_t{4} << 30;
+constexpr std::size_t largest = std::size_t{1} << 46;
+
+struct Free {
+  Free* next;
+};
+Free* free_list[class_count];
+MemoryReport report{};
+
+// Class c holds blocks of (4 + c % 4) << (c / 4 + 4) bytes: 64, 80, 96, 112, 128, 160, ...
+std::size_t class_bytes(int c) { return std::size_t(4 + c % 4) << (c / 4 + 4); }
+
+int class_of(std::size_t bytes) {
+  if (bytes <= smallest) return 0;
+  const int top = std::bit_width(bytes - 1) - 1;  // 2^top <= bytes - 1
+  const std::size_t quarter = (bytes - 1) >> (top - 2);  // 4..7
+  return (top - 6) * 4 + static_cast<int>(quarter - 4) + 1;
+}
+
+// Asks for huge pages on the whole pages inside [p, p + bytes).
+void advise_huge(char* p, std::size_t bytes) {
+  constexpr std::uintptr_t page = 4096;
+  const auto start = (reinterpret_cast<std::uintptr_t>(p) + page - 1) & ~(page - 1);
+  madvise(reinterpret_cast<void*>(start), bytes - page, MADV_HUGEPAGE);
+}
+
+void* system_allocate(std::size_t bytes) {
+  const std::size_t rounded = (bytes + 63) & ~std::size_t{63};
+  void* p = std::aligned_alloc(64, rounded);
+  if (!p) {
+    trim_memory();
+    p = std::aligned_alloc(64, rounded);
+  }
+  if (!p) throw std::bad_alloc();
+  if (rounded >= huge_page) advise_huge(static_cast<char*>(p), rounded);
+  ++report.system_allocations;
+  return p;
+}
+
+void* take(int c) {
+  if (Free* f = free_list[c]) {
+    free_list[c] = f->next;
+    report.cached_bytes -= class_bytes(c);
+    return f;
+  }
+  return system_allocate(class_bytes(c) + sizeof(Storage));
+}
+
+}  // namespace
+
+Storage* allocate(std::size_t bytes) {
+  if (bytes > largest) throw std::bad_alloc();
+  const int c = class_of(bytes);
+  char* block = static_cast<char*>(take(c));
+  Storage* s = new (block) Storage{};
+  s->refs = 1;
+  s->data = block + sizeof(Storage);
+  s->bytes = bytes;
+  s->size_class = static_cast<std::uint8_t>(c);
+  ++report.allocations;
+  report.live_bytes += class_bytes(c);
+  if (report.live_bytes > report.peak_bytes) report.peak_bytes = report.live_bytes;
+  return s;
+}
+
+Storage* adopt(void* data, std::size_t bytes, void (*release)(void*), void* owner, bool readonly) {
+  Storage* s = allocate(0);
+  s->data = static_cast<char*>(data);
+  s->bytes = bytes;
+  s->release = release;
+  s->owner = owner;
+  s->readonly = readonly;
+  return s;
+}
+
+void free_storage(Storage* s) {
+  if (s->release) s->release(s->owner);
+  const int c = s->size_class;
+  report.live_bytes -= class_bytes(c);
+  if (report.cached_bytes + class_bytes(c) > cache_limit) return std::free(s);
+  report.cached_bytes += class_bytes(c);
+  free_list[c] = new (s) Free{free_list[c]};
+}
+
+MemoryReport memory_report() { return report; }
+void reset_peak_memory() { report.peak_bytes = report.live_bytes; }
+
+void trim_memory() {
+  for (Free*& list : free_list)
+    while (Free* f = list) {
+      list = f->next;
+      std::free(f);
+    }
+  report.cached_bytes = 0;
+}
+
+}  // namespace steep

@@ -1,0 +1,153 @@
+// apply(): promote, infer, compute, record. Start reading there.
+#include "graph/apply.h"
+
+#include "graph/mode.h"
+#include "graph/node.h"
+#include "ops/functions.h"
+
+namespace steep {
+
+thread_local Mode mode_storage __attribute__((tls_model("initial-exec")));
+std::string (*where_am_i)() = [] { return std::string(); };
+
+namespace {
+
+bool any_node(const Tensor* in, int count) {
+  for (int i = 0; i < count; ++i)
+    if (in[i]->node) return true;
+  return false;
+}
+
+DType promotion(Promote how, const Tensor* in, int count) {
+  DType common = in[0].dtype();
+  for (int i = 1; i < count; ++i) common = promote(common, in[i].dtype());
+  if (how == Promote::floating) return to_float(common);
+  return how == Promote::sum ? to_sum(common) : common;
+}
+
+// Brings operands to one dtype, through the cast op so that gradients flow back; `room` holds the cast ones.
+const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Tensor>& room) {
+  const DType common = promotion(op.promotes, in, count);
+  bool same = true;
+  for (int i = 0; i < count; ++i) same = same && in[i].dtype() == common;
+  if (same) return in;
+  for (int i = 0; i < count; ++i) room.push_back(astype(in[i], common));
+  return room.data();
+}
+
+// A result without a graph remembers which op cut it off, for explain().
+const char* cut_by(const Op& op, const Tensor* in, int count) {
+  for (int i = 0; i < count; ++i) {
+    if (in[i]->node) return mode().grad ? op.name : "no_grad";
+    if (in[i]->cut) return in[i]->cut;
+  }
+  return nullptr;
+}
+
+// What the rules of the inputs that have nodes ask to be kept.
+unsigned wanted(const Op& op, const Tensor* in, int count) {
+  unsigned saves = nothing;
+  const int last = static_cast<int>(op.vjp.size()) - 1;
+  for (int i = 0; i < count; ++i)
+    if (in[i]->node) saves |= op.vjp[static_cast<std::size_t>(std::min(i, last))].saves;
+  return saves;
+}
+
+const Override* find_override(const Op& op) {
+  const auto& all = mode().overrides;
+  for (std::size_t i = all.size(); i-- > 0;)
+    if (all[i].op == &op) return all[i].rule ? &all[i] : nullptr;
+  return nullptr;
+}
+
+// The user's rule sees copies of the handles, without nodes of this application, so no cycle can form.
+DynamicRule overridden(const Override& o, const Tensor* in, int count, const Tensor& out) {
+  std::vector<Tensor> inputs(in, in + count);
+  return [rule = o.rule, inputs, out = alias(out)](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& to) {
+    auto grads = (*rule)(g, inputs, out);
+    for (std::size_t i = 0; i < to.size() && i < grads.size(); ++i) to[i] = grads[i];
+  };
+}
+
+[[gnu::noinline]] void record(const Call& c) {
+  Node* n = new_node(c.out);
+  Tensor out = c.out;
+  n->op = &c.op;
+  n->attrs = c.attrs;
+  set_inputs(n, c.in, c.count);
+  out->node = n;
+  const Override* o = mode().overrides.empty() ? nullptr : find_override(c.op);
+  if (o) {
+    n->more().rule = overridden(*o, c.in, c.count, out);
+  } else if (const unsigned which = wanted(c.op, c.in, c.count)) {
+    save(n, which, c.in, out);
+  }
+  if (mode().anomaly) n->more().where = where_am_i();
+}
+
+bool all_finite(const Tensor& t) {
+  const Tensor flags = all(isfinite(t));
+  return *flags.data<bool>();
+}
+
+}  // namespace
+
+Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
+  std::vector<Tensor> room;
+  if (op.promotes != Promote::none) in = promoted(op, in, count, room);
+  Call call{op, in, count, attrs, {}};
+  op.infer(call);
+  if (op.compute) op.compute(call);
+  const Mode& m = mode();
+  if (m.anomaly && op.compute) check_finite(call.out, op.name, "forward", in, count, "");
+  if (m.grad && !op.vjp.empty() && is_float(call.out.dtype()) && any_node(in, count)) {
+    record(call);
+  } else {
+    call.out->cut = cut_by(op, in, count);
+  }
+  return std::move(call.out);
+}
+
+void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule) {
+  Node* n = new_node(out);
+  n->op = &row;
+  n->input_count = static_cast<std::uint16_t>(inputs.size());
+  Extra& extra = n->more();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs.size() <= Node::inline_inputs) n->inputs_[i] = retain(inputs[i]);
+    else extra.inputs.push_back(retain(inputs[i]));
+  }
+  extra.rule = std::move(rule);
+  if (mode().anomaly) extra.where = where_am_i();
+  Tensor(out)->node = n;
+}
+
+void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {
+  if (target->storage->readonly) fail<ValueError>(op, ": the memory behind ", target, " is read-only; write into a copy");
+  const bool leaf = target->requires_grad;
+  if (target->node && !(leaf && !mode().grad))
+    fail<GradientError>(op, ": ", target, leaf ? " is a leaf that requires a gradient; write to it under no_grad()"
+                                               : " is part of a graph and cannot be written in place; write y = y + x "
+                                                 "instead of y += x, or detach() it first");
+  for (int i = 0; i < count; ++i)
+    if (operands[i] && operands[i]->node && mode().grad)
+      fail<GradientError>(op, ": writing ", operands[i], ", which is part of a graph, into ", target,
+                          " would lose its gradient; write y = y + x instead, or work under no_grad()");
+  ++target->storage->version;
+  target->storage->writer = op;
+}
+
+void check_finite(const Tensor& t, const char* op, const char* phase, const Tensor* in, int count,
+                  const std::string& where) {
+  if (!is_float(t.dtype()) || t.size() == 0) return;
+  Scope<bool> quiet(mode().anomaly, false);
+  Scope<bool> still(mode().grad, false);
+  if (all_finite(t)) return;
+  std::string operands;
+  for (int i = 0; i < count; ++i) operands += str(i ? ", " : "", in[i]);
+  const std::string line = where.empty() ? where_am_i() : where;
+  fail<GradientError>("detect_anomaly: ", op, " is the first to produce a NaN or an infinity, in the ", phase, " pass",
+                      operands.empty() ? "" : " from ", operands, line.empty() ? "" : " at ", line);
+}
+
+}  // namespace steep

@@ -1,0 +1,29 @@
+// The one choke point: every operation, forward or backward, passes through apply(). Recording, no_grad, saved
+// tensors, gradient-rule overrides and NaN provenance live here and nowhere else.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+
+#include "graph/op.h"
+
+namespace steep {
+
+Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs = {});
+inline Tensor apply(const Op& op, std::initializer_list<Tensor> in, const AttrsRef& attrs = {}) {
+  return apply(op, in.begin(), static_cast<int>(in.size()), attrs);
+}
+
+// Records a node above `out` whose rule is a function rather than a row: custom_vjp and checkpoint. `inputs` may
+// hold null nodes. `row` names it.
+void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs,
+                    std::function<void(const Tensor&, const std::vector<bool>&, std::vector<Tensor>&)> rule);
+
+// Refuses an in-place write that the graph could not follow, and counts it otherwise.
+void before_write(const char* op, const Tensor& target, const Tensor* operands, int count);
+
+// Throws the anomaly error if t holds a NaN or an infinity. `phase` is "forward" or "backward".
+void check_finite(const Tensor& t, const char* op, const char* phase, const Tensor* in, int count,
+                  const std::string& where);
+
+}  // namespace steep

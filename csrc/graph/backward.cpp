@@ -1,0 +1,144 @@
+// Backward: users before inputs, each node's gradient complete before its rule runs. The first gradient to arrive at
+// a node is moved into its entry, the second makes a sum of its own, later ones are added into that sum in place.
+#include "graph/backward.h"
+
+#include "core/iterate.h"
+#include "graph/apply.h"
+#include "graph/mode.h"
+#include "graph/order.h"
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+void accumulate(Entry& e, Tensor g, bool recording) {
+  if (!e.value) {
+    e.value = std::move(g);
+  } else if (e.owned && !recording) {
+    add_into(e.value, g);
+  } else {
+    e.value = add(e.value, g);
+    e.owned = true;
+  }
+}
+
+// .grad is a tensor nobody else shares, since users scale it in place: g's two counts are the entry's and ours.
+Tensor own(const Tensor& g) {
+  if (g->refs <= 2 && g->storage->refs == 1 && g.contiguous() && !g->node) return g;
+  Tensor copy = empty(g.shape(), g.dtype());
+  copy_strided(copy, g);
+  return copy;
+}
+
+void store_grad(TensorImpl* leaf, Tensor g) {
+  if (leaf->grad) {
+    Scope<bool> off(mode().grad, false);
+    g = add(Tensor::share(leaf->grad), g);
+  } else {
+    g = own(g);
+  }
+  Tensor before(leaf->grad);
+  leaf->grad = g.release();
+}
+
+void check_freed(const Node& n) {
+  if (n.freed)
+    fail<GradientError>(n.name(), ": backward() went through this graph before and freed what it kept; call the first "
+                                  "one with retain_graph=True to go through it twice");
+}
+
+// One node's turn: its rule, then the gradients on to its inputs.
+void step(Order& order, Entry& e, const WalkOptions& options) {
+  Node& n = *e.node;
+  check_freed(n);
+  const auto count = static_cast<std::size_t>(n.input_count);
+  std::vector<bool> needed(count);
+  std::vector<Tensor> grads(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Entry* in = order.find(n.inputs()[i]);
+    needed[i] = in && in->needed;
+  }
+  run_rules(n, e.value, needed, grads);
+  e.value = {};
+  if (options.free_saved) {
+    drop_saved(&n);
+    n.freed = true;
+  }
+  for (std::size_t i = 0; i < count; ++i)
+    if (grads[i]) accumulate(*order.find(n.inputs()[i]), std::move(grads[i]), options.record);
+}
+
+void seed(Order& order, const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents, bool record) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Entry* e = order.find(outputs[i]->node);
+    if (!e) continue;
+    if (!(cotangents[i].shape() == outputs[i].shape()))
+      fail<GradientError>("backward: the cotangent ", cotangents[i], " does not have the shape of its output ", outputs[i]);
+    accumulate(*e, astype(cotangents[i], e->node->dtype), record);
+  }
+}
+
+void mark(Order& order, const std::vector<Node*>* targets) {
+  if (targets) {
+    for (const Node* t : *targets)
+      if (Entry* e = order.find(t)) e->target = true;
+  } else {
+    for (Entry& e : order.entries()) e.target = e.node->target != nullptr;
+  }
+  order.mark_needed();
+}
+
+// A target's gradient is complete: hand it over, or add it to its tensor's .grad.
+void deliver(const Entry& e, const std::vector<Node*>* targets, std::vector<Tensor>& found) {
+  if (!targets) return store_grad(e.node->target, e.value);
+  for (std::size_t t = 0; t < targets->size(); ++t)
+    if ((*targets)[t] == e.node) found[t] = e.value;
+}
+
+}  // namespace
+
+std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
+                             const std::vector<Node*>* targets, const WalkOptions& options) {
+  static const std::vector<Node*> none;
+  Scope<bool> recording(mode().grad, options.record);
+  Order order(outputs, options.since, targets ? *targets : none);
+  mark(order, targets);
+  seed(order, outputs, cotangents, options.record);
+  std::vector<Tensor> found(targets ? targets->size() : 0);
+  for (std::size_t i = order.entries().size(); i-- > 0;) {
+    Entry& e = order.entries()[i];
+    if (!e.value || !e.needed) continue;
+    if (e.target) deliver(e, targets, found);
+    if (e.node->input_count) step(order, e, options);
+    e.value = {};
+  }
+  return found;
+}
+
+bool depends_on_others(const std::vector<Tensor>& outputs, const std::vector<Node*>& inputs) {
+  Order order(outputs, 0, inputs);
+  for (const Entry& e : order.entries()) {
+    const bool given = std::find(inputs.begin(), inputs.end(), e.node) != inputs.end();
+    if (e.node->input_count == 0 && !given) return true;
+    if (given && e.node->input_count) return true;
+  }
+  return false;
+}
+
+std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std::vector<Node*>& inputs,
+                                  std::uint64_t since) {
+  std::vector<Node*> found;
+  Order order(outputs, since, inputs);
+  const auto add_once = [&](Node* n) {
+    const auto has = [n](const std::vector<Node*>& v) { return std::find(v.begin(), v.end(), n) != v.end(); };
+    if (n && n->sequence < since && !has(inputs) && !has(found)) found.push_back(n);
+  };
+  for (const Entry& e : order.entries()) {
+    add_once(e.node);
+    if (e.node->sequence < since) continue;
+    for (int i = 0; i < e.node->input_count; ++i) add_once(e.node->inputs()[i]);
+  }
+  return found;
+}
+
+}  // namespace steep

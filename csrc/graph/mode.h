@@ -1,0 +1,48 @@
+// The calling thread's settings: whether to record, what to watch for, whose rules are replaced. Scopes restore them
+// when they end, by return or by exception.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace steep {
+
+// A user's gradient rule for an op: from g, the inputs and the output to the gradients of all inputs.
+using UserRule =
+    std::function<std::vector<Tensor>(const Tensor& g, const std::vector<Tensor>& inputs, const Tensor& out)>;
+struct Override {
+  const Op* op;
+  std::shared_ptr<UserRule> rule;
+};
+
+struct Mode {
+  bool grad = true;
+  bool anomaly = false;                 // stop at the first NaN or infinity and name its producer
+  std::vector<Override> overrides;      // the last one for an op holds
+  std::uint64_t rules_run = 0;          // vector-Jacobian products so far on this thread, for tests of cost
+};
+
+extern thread_local Mode mode_storage;
+inline Mode& mode() { return mode_storage; }
+
+// The user's line, as "file.py:12", or "" outside Python; set by the bindings.
+extern std::string (*where_am_i)();
+
+template <class T>
+class Scope {
+ public:
+  Scope(T& place, T value) : place_(place), before_(std::move(place)) { place = std::move(value); }
+  ~Scope() { place_ = std::move(before_); }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  T& place_;
+  T before_;
+};
+
+}  // namespace steep

@@ -1,0 +1,164 @@
+// Nodes: made from a free list, freed by a worklist, and the tensors they keep for their rules.
+// A kept tensor's memory is versioned: Rule::in and Rule::out refuse one that was written after it was saved.
+#include "graph/node.h"
+
+#include <new>
+
+#include "core/iterate.h"
+#include "graph/apply.h"
+
+namespace steep {
+namespace {
+
+union Slot {
+  Slot* next;
+  alignas(Node) char bytes[sizeof(Node)];
+};
+Slot* free_slots = nullptr;
+std::size_t live = 0;
+std::uint64_t counter = 1;
+
+void refill() {
+  constexpr int batch = 256;
+  Slot* slots = static_cast<Slot*>(::operator new(sizeof(Slot) * batch));
+  for (int i = batch - 1; i >= 0; --i) {
+    slots[i].next = free_slots;
+    free_slots = &slots[i];
+  }
+}
+
+void free_node(Node* n) {
+  drop_saved(n);
+  Node* const* in = n->inputs();
+  for (int i = 0; i < n->input_count; ++i)
+    if (in[i]) release(in[i]);
+  n->~Node();
+  free_slots = new (n) Slot{free_slots};
+  --live;
+}
+
+// Memory that others can write behind our back is copied when it is saved.
+Tensor safe_to_keep(const Tensor& t) {
+  if (t->storage->exports == 0) return t;
+  Tensor copy = empty(t.shape(), t.dtype());
+  copy_strided(copy, t);
+  copy->node = retain(t->node);
+  return copy;
+}
+
+void keep(Node* n, int at, const Tensor& t) {
+  Tensor kept = safe_to_keep(t);
+  ++kept->storage->saves;
+  n->versions[at] = kept->storage->version;
+  n->saved[at] = kept.release();
+}
+
+int position(const Node& n, unsigned which) { return __builtin_popcount(n.saves & (which - 1u)); }
+
+// A kept tensor, connected to `source`, the graph node it stood for when it was recorded.
+Tensor kept(const Node& n, unsigned which, Node* source) {
+  if (n.freed)
+    fail<GradientError>(n.name(), ": the values kept for its gradient were freed by an earlier backward(); call the "
+                                  "first one with retain_graph=True to go through the graph twice");
+  const int at = position(n, which);
+  TensorImpl* p = n.saved[at];
+  if (p->storage->version != n.versions[at])
+    fail<GradientError>(n.name(), ": an operand it keeps for its gradient, ", Tensor::share(p),
+                        ", was written in place afterwards by ", p->storage->writer,
+                        "; write into a copy, or after backward()");
+  if (p->node == source) return Tensor::share(p);
+  Tensor t = alias(Tensor::share(p));
+  t->node = retain(source);
+  return t;
+}
+
+}  // namespace
+
+Node* new_node(const Tensor& out) {
+  if (!free_slots) refill();
+  Slot* s = free_slots;
+  free_slots = s->next;
+  Node* n = new (s) Node{};
+  n->shape = out.shape();
+  n->dtype = out.dtype();
+  n->sequence = counter++;
+  ++live;
+  return n;
+}
+
+void release(Node* n) {
+  static std::vector<Node*> pending;
+  static bool draining = false;
+  if (--n->refs) return;
+  pending.push_back(n);
+  if (draining) return;
+  draining = true;
+  while (!pending.empty()) {
+    Node* next = pending.back();
+    pending.pop_back();
+    free_node(next);
+  }
+  draining = false;
+}
+
+void set_inputs(Node* n, const Tensor* in, int count) {
+  n->input_count = static_cast<std::uint16_t>(count);
+  Node** to = n->inputs_;
+  if (count > Node::inline_inputs) {
+    n->more().inputs.resize(static_cast<std::size_t>(count));
+    to = n->extra->inputs.data();
+  }
+  for (int i = 0; i < count; ++i) to[i] = retain(in[i]->node);
+}
+
+void save(Node* n, unsigned which, const Tensor* in, const Tensor& out) {
+  n->saves = static_cast<std::uint8_t>(which);
+  int at = 0;
+  for (int i = 0; i < 3; ++i)
+    if (which & (1u << i)) keep(n, at++, in[i]);
+  if (which & save_out) keep(n, at, alias(out));
+}
+
+void drop_saved(Node* n) {
+  for (TensorImpl*& p : n->saved)
+    if (p) {
+      --p->storage->saves;
+      Tensor gone(p);
+      p = nullptr;
+    }
+}
+
+std::uint64_t sequence() { return counter; }
+std::size_t live_nodes() { return live; }
+
+Node* make_leaf(const Tensor& t) {
+  if (!is_float(t.dtype()))
+    fail<GradientError>("requires_grad: only float32 and float64 tensors can have gradients, and this is ", t);
+  if (!t->node) t->node = new_node(t);
+  t->node->target = t.get();
+  return t->node;
+}
+
+const Op watch_op{.name = "watch",
+                  .vjp = {{[](const Rule&, const Tensor& g) { return g; }}},
+                  .jvp = Jvp::custom,
+                  .jvp_rule = [](const Rule&, const Tensor* t) { return t[0]; }};
+
+Node* make_watch(const Tensor& t) {
+  Node* n = new_node(t);
+  if (t->node) {
+    n->op = &watch_op;
+    n->input_count = 1;
+    n->inputs_[0] = t->node;  // takes over the tensor's count
+  }
+  t->node = n;
+  return n;
+}
+
+Tensor Rule::in(int i) const { return kept(node, 1u << i, node.inputs()[i]); }
+Tensor Rule::out() const { return kept(node, save_out, const_cast<Node*>(&node)); }
+const AttrsRef& Rule::attrs() const { return node.attrs; }
+const Dims& Rule::shape(int i) const { return node.inputs()[i]->shape; }
+DType Rule::dtype(int i) const { return node.inputs()[i]->dtype; }
+
+}  // namespace steep

@@ -1,0 +1,51 @@
+// A topological order of the nodes below some outputs, found without recursion and undone when it goes out of scope.
+// Each node's slot says where it stands in the order; an order made while another is walked borrows the slots and
+// gives them back, so gradient rules may themselves differentiate.
+#pragma once
+
+#include <vector>
+
+#include "graph/node.h"
+
+namespace steep {
+
+struct Entry {
+  Node* node;
+  std::uint32_t outer_slot;
+  bool needed = false;  // leads to a target
+  bool target = false;
+  bool owned = false;   // `value` is ours to add into
+  Tensor value;         // gradient or tangent so far
+};
+
+class Order {
+ public:
+  // Inputs before users. Nodes numbered below `since` are left out unless `keep` holds them.
+  Order(const std::vector<Tensor>& outputs, std::uint64_t since, const std::vector<Node*>& keep);
+  ~Order();
+  Order(const Order&) = delete;
+  Order& operator=(const Order&) = delete;
+
+  std::vector<Entry>& entries() { return entries_; }
+  Entry* find(const Node* n) {
+    return n && n->slot && n->slot <= entries_.size() && entries_[n->slot - 1].node == n ? &entries_[n->slot - 1]
+                                                                                         : nullptr;
+  }
+  // Marks what leads to the entries whose `target` is set.
+  void mark_needed() {
+    for (Entry& e : entries_) {
+      e.needed = e.target;
+      Node* const* in = e.node->inputs();
+      for (int i = 0; i < e.node->input_count && !e.needed; ++i) {
+        const Entry* below = find(in[i]);
+        e.needed = below && below->needed;
+      }
+    }
+  }
+
+ private:
+  void visit(Node* root, std::uint64_t since, const std::vector<Node*>& keep);
+  std::vector<Entry> entries_;
+};
+
+}  // namespace steep

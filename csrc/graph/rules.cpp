@@ -1,0 +1,98 @@
+// Running one node's gradient rule, whichever kind it has: the row's, a fused kernel in its place, or the user's.
+// run_rules() goes backward, run_jvp() forward.
+#include "graph/apply.h"
+#include "graph/backward.h"
+#include "graph/mode.h"
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+const Vjp& row_rule(const Node& n, int i) {
+  const auto& all = n.op->vjp;
+  return all[std::min(static_cast<std::size_t>(i), all.size() - 1)];
+}
+
+Tensor run_fused(const Vjp& v, const Rule& r, const Tensor& g) {
+  const Tensor saved = v.saves == save_out ? r.out() : r.in(__builtin_ctz(v.saves));
+  return fused_gradient(v.fused, g, saved, r.attrs());
+}
+
+Tensor run_row(Node& n, int i, const Tensor& g) {
+  const Vjp& v = row_rule(n, i);
+  const Rule r{n, i};
+  ++mode().rules_run;
+  const bool fused = v.fused != k::Kernel::count && !mode().grad;
+  return fused ? run_fused(v, r, g) : v.rule(r, g);
+}
+
+// Back to the shape of the input, summing what broadcasting spread out.
+Tensor fit(const Tensor& g, const Node& n, const Node& input) {
+  if (!g || g.shape() == input.shape) return g;
+  const int lead = g.ndim() - input.shape.size();
+  for (int d = 0; d < input.shape.size(); ++d)
+    if (lead < 0 || (input.shape[d] != 1 && input.shape[d] != g.dim(lead + d)))
+      fail<GradientError>(n.name(), ": its gradient rule returned ", g, " for an operand of shape ", input.shape);
+  return sum_to(g, input.shape);
+}
+
+void check_gradient(const Node& n, const Tensor& g) {
+  if (!mode().anomaly || !g) return;
+  check_finite(g, n.name(), "backward", &g, 1, n.extra ? n.extra->where : "");
+}
+
+// Elementwise: the Jacobian is diagonal, so the vjp of the broadcast tangent is the jvp.
+Tensor jvp_diagonal(Node& n, const std::vector<Tensor>& tangents) {
+  Tensor total;
+  for (int i = 0; i < n.input_count; ++i) {
+    if (!tangents[static_cast<std::size_t>(i)]) continue;
+    const Tensor t = run_row(n, i, broadcast_to(tangents[static_cast<std::size_t>(i)], n.shape));
+    if (t) total = total ? add(total, t) : t;
+  }
+  return total;
+}
+
+// Any op: u -> vjp(u) is linear, so its own vjp is the Jacobian. Costs a recorded pass through the rule.
+Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
+  Scope<bool> recording(mode().grad, true);
+  const Tensor u = zeros(n.shape, n.dtype);
+  Node* at = make_watch(u);
+  std::vector<bool> needed;
+  for (const Tensor& t : tangents) needed.push_back(static_cast<bool>(t));
+  std::vector<Tensor> grads(tangents.size());
+  run_rules(n, u, needed, grads);
+  std::vector<Tensor> outputs, cotangents;
+  for (std::size_t i = 0; i < grads.size(); ++i)
+    if (needed[i] && grads[i] && grads[i]->node) outputs.push_back(grads[i]), cotangents.push_back(tangents[i]);
+  const std::vector<Node*> targets{at};
+  return backward(outputs, cotangents, &targets, {.record = true})[0];
+}
+
+}  // namespace
+
+void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+  if (n.extra && n.extra->rule) {
+    ++mode().rules_run;
+    n.extra->rule(g, needed, grads);
+  } else {
+    for (int i = 0; i < n.input_count; ++i)
+      if (needed[static_cast<std::size_t>(i)]) grads[static_cast<std::size_t>(i)] = run_row(n, i, g);
+  }
+  for (int i = 0; i < n.input_count; ++i) {
+    Tensor& grad = grads[static_cast<std::size_t>(i)];
+    grad = needed[static_cast<std::size_t>(i)] ? fit(grad, n, *n.inputs()[i]) : Tensor();
+    check_gradient(n, grad);
+  }
+}
+
+Tensor run_jvp(Node& n, const std::vector<Tensor>& tangents) {
+  if (n.extra && n.extra->rule) return jvp_by_vjp(n, tangents);
+  switch (n.op->jvp) {
+    case Jvp::diagonal: return jvp_diagonal(n, tangents);
+    case Jvp::linear: return apply(*n.op, {tangents[0]}, n.attrs);
+    case Jvp::custom: return n.op->jvp_rule(Rule{n, 0}, tangents.data());
+    default: return jvp_by_vjp(n, tangents);
+  }
+}
+
+}  // namespace steep

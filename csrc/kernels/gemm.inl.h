@@ -1,0 +1,223 @@
+// The matrix product C = A B, for any strides of A and B. Start reading at gemm, then multiply.
+// The bits of an element depend on its row of A, its column of B and k alone: k is cut into blocks by block_depth,
+// and everything else here (panels, tiles, which operand is packed, which way round the product is computed) only
+// chooses where an element is computed, never how. Needs kernels/gemm.h, included before at global scope.
+
+namespace gemm_parts {
+
+#include "kernels/gemm_micro.inl.h"
+#include "kernels/gemm_turn.inl.h"
+#include "kernels/gemm_pack.inl.h"
+
+constexpr std::size_t slot_a = 0, slot_b = 1, slot_c = 2;  // of scratch
+
+template <class T>
+struct Matrix {
+  const T* at;
+  std::int64_t row, col;
+
+  Matrix turned() const { return {at, col, row}; }
+  Matrix from(std::int64_t i, std::int64_t j) const { return {at + i * row + j * col, row, col}; }
+};
+
+template <class T>
+struct Product {
+  std::int64_t m, n, k;
+  Matrix<T> a, b;
+  T* c;
+  std::int64_t ldc;
+};
+
+static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
+
+// Steps of k in a block: as equal as multiples of 16 allow. The same on every instruction set, or the bits differ.
+template <class T>
+static std::int64_t block_depth(std::int64_t k) {
+  constexpr std::int64_t most = 2048 / sizeof(T);
+  return parts(parts(k, parts(k, most)), 16) * 16;
+}
+
+// How the loops are cut. Rows of C go to tiles as equal as they can be, so that no tile is a thin remainder.
+template <class T>
+struct Plan {
+  std::int64_t depth, tiles, tiles_per_block, width, columns;
+  bool pack_a, pack_b, turn_b;
+
+  explicit Plan(const Product<T>& x) {
+    depth = block_depth<T>(x.k);
+    tiles = parts(x.m, tile_rows);
+    width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
+    tiles_per_block = 8;
+    columns = width * (2048 / width);
+    pack_a = x.a.row != 1 && x.n > 4 * width;
+    turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
+    pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
+  }
+};
+
+// The part of a product that one block of k and one block of columns makes up, its operands packed where it pays.
+template <class T>
+struct Block {
+  const Product<T>& x;
+  const Plan<T>& plan;
+  std::int64_t p, depth, j, columns;
+};
+
+// The tiles from `first` to `end`, which begin at row `top` of C, and their panels of A where A is packed.
+template <class T>
+struct Rows {
+  std::int64_t first, end, top;
+  const T* packed;
+};
+
+template <class T>
+static std::int64_t row_of(const Product<T>& x, const Plan<T>& plan, std::int64_t tile) {
+  return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
+}
+
+template <class T>
+static T* room(std::size_t slot, std::int64_t elements) {
+  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements + lanes<T>) * sizeof(T)));
+}
+
+// One panel of B, its width rounded up to whole vectors.
+template <class T>
+static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T* to) {
+  const Matrix<T> b = s.x.b.from(s.p, s.j + j);
+  const std::int64_t ld = parts(count, lanes<T>) * lanes<T>;
+  pack(Strip<T>{to, ld, b.at, b.col, b.row, count, s.depth});
+  return {to, ld, 1};
+}
+
+// Panels of A, one a tile, as wide as the tile is high; what one spills past its end the next one overwrites.
+template <class T>
+static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
+  const std::int64_t top = row_of(s.x, s.plan, first);
+  T* to = room<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
+  for (std::int64_t t = first; t < end; ++t) {
+    const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
+    const Matrix<T> a = s.x.a.from(row, s.p);
+    pack(Strip<T>{to + (row - top) * s.depth, count, a.at, a.row, a.col, count, s.depth});
+  }
+  return to;
+}
+
+// Every tile of some rows of C and one panel of B.
+template <class T>
+static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std::int64_t width, const Matrix<T>& b) {
+  const std::int64_t vecs = parts(width, lanes<T>);
+  for (std::int64_t t = r.first; t < r.end; ++t) {
+    const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
+    const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
+    const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
+    T* c = s.x.c + row * s.x.ldc + s.j + j;
+    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, width, s.p > 0});
+  }
+}
+
+// Panel after panel of B. Panels are packed as the first rows need them, while they are on their way through the
+// caches anyway, and kept for the rows that follow, if any do.
+template <class T>
+static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
+  const bool only = rows.end - rows.first == s.plan.tiles;
+  for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
+    const std::int64_t width = least(s.plan.width, s.columns - j);
+    T* to = packed_b + (only ? 0 : j * s.depth);
+    const Matrix<T> b = !s.plan.pack_b ? s.x.b.from(s.p, s.j + j)
+                        : rows.first == 0 ? pack_b(s, j, width, to)
+                                          : Matrix<T>{to, parts(width, lanes<T>) * lanes<T>, 1};
+    sweep_panel(s, rows, j, width, b);
+  }
+}
+
+template <class T>
+static void multiply_block(const Block<T>& s) {
+  if (s.plan.turn_b) return sweep_turned(s);
+  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
+  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
+    const std::int64_t end = least(t + step, s.plan.tiles);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
+  }
+}
+
+// A few rows of A and a B in columns: B is transposed on its way through the registers.
+template <class T>
+static void sweep_turned(const Block<T>& s) {
+  const std::int64_t m = s.x.m, step = turned_groups(static_cast<int>(m)) * lanes<T>;
+  const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
+  for (std::int64_t j = 0; j < s.columns; j += step) {
+    const T* b = s.x.b.from(s.p, s.j + j).at;
+    turned_tiles<T>.at[m - 1](
+        {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
+  }
+}
+
+template <class T>
+static void multiply(const Product<T>& x) {
+  const Plan<T> plan(x);
+  for (std::int64_t p = 0; p < x.k; p += plan.depth)
+    for (std::int64_t j = 0; j < x.n; j += plan.columns)
+      multiply_block(Block<T>{x, plan, p, least(plan.depth, x.k - p), j, least(plan.columns, x.n - j)});
+}
+
+// What a product costs in vector operations: its multiply-adds and, unless B is rows already, transposing B.
+template <class T>
+static std::int64_t cost(std::int64_t m, std::int64_t n, const Matrix<T>& b) {
+  return parts(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
+}
+
+// C transposed = B transposed times A transposed, then turned into C: for few columns, or where B lies in columns.
+template <class T>
+static void multiply_turned(const Product<T>& x) {
+  const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
+  T* c = room<T>(slot_c, x.n * ld);
+  multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld});
+  pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
+}
+
+template <class T>
+static void clear(const Product<T>& x) {
+  for (std::int64_t i = 0; i < x.m; ++i)
+    for (std::int64_t j = 0; j < x.n; ++j) x.c[i * x.ldc + j] = 0;
+}
+
+constexpr std::int64_t most_turned = 1 << 16;  // elements of C, so that its copy stays in cache
+
+template <class T>
+static void product(const Product<T>& x) {
+  if (x.m <= 0 || x.n <= 0) return;
+  if (x.k <= 0) return clear(x);
+  const bool turned = x.m * x.n <= most_turned && cost(x.n, x.m, x.a.turned()) + x.n / 4 < cost(x.m, x.n, x.b);
+  turned ? multiply_turned(x) : multiply(x);
+}
+
+#undef STEEP_INLINE
+#undef STEEP_EACH
+
+}  // namespace gemm_parts
+
+// float and double. See Gemm in table.h.
+template <class T>
+static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row, std::int64_t a_col,
+                 const void* b, std::int64_t b_row, std::int64_t b_col, void* c, std::int64_t ldc) {
+  gemm_parts::product<T>({m, n, k, {static_cast<const T*>(a), a_row, a_col}, {static_cast<const T*>(b), b_row, b_col},
+                          static_cast<T*>(c), ldc});
+}
+
+// int32 and int64, wrapping around as NumPy's do.
+template <class T>
+static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
+                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
+                       std::int64_t ldc) {
+  using U = std::make_unsigned_t<T>;
+  const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
+  for (std::int64_t i = 0; i < m; ++i) {
+    U* row = static_cast<U*>(c) + i * ldc;
+    for (std::int64_t j = 0; j < n; ++j) row[j] = 0;
+    for (std::int64_t p = 0; p < k; ++p) {
+      const U x = from_a[i * a_row + p * a_col];
+      for (std::int64_t j = 0; j < n; ++j) row[j] += x * from_b[p * b_row + j * b_col];
+    }
+  }
+}

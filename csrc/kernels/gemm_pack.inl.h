@@ -1,0 +1,77 @@
+// Rearranges a block of a matrix into a panel that the inner kernels read in order of addresses. Start at pack.
+// Any strides are taken as they are: rows are copied, columns are transposed in registers a square at a time.
+
+// What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
+template <class T>
+struct Strip {
+  T* to;
+  std::int64_t ld;
+  const T* from;
+  std::int64_t lane, step, count, depth;
+  bool exact = false;  // store `count` lanes; else whole vectors, zero beyond them, which is faster
+
+  Strip lanes_from(std::int64_t i, std::int64_t some) const {
+    return {to + i, ld, from + i * lane, lane, step, some, depth, exact};
+  }
+  void put(std::int64_t p, std::int64_t i, V<T> x, std::int64_t some) const {
+    exact ? store_part(to + p * ld + i, x, Part<T>(some)) : store(to + p * ld + i, x);
+  }
+};
+
+template <class T>
+static void pack_copied(const Strip<T>& s) {
+  for (std::int64_t p = 0; p < s.depth; ++p)
+    for (std::int64_t i = 0; i < s.count; i += lanes<T>) {
+      const T* from = s.from + p * s.step + i;
+      const std::int64_t some = s.count - i;
+      __builtin_prefetch(from + rows_ahead * s.step);
+      s.put(p, i, some < lanes<T> ? load_part(from, Part<T>(some)) : load(from), some < lanes<T> ? some : lanes<T>);
+    }
+}
+
+// One square of pack_turned, `steps` long; `whole` when it is as long and as wide as can be.
+template <class T, bool whole>
+STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
+  const Part<T> part(steps);
+  V<T> x[lanes<T>] = {};
+  repeat<lanes<T>>(STEEP_EACH(i) {
+    if (!whole && i >= s.count) return;
+    const T* from = s.from + i * s.lane + p;
+    x[i] = whole ? load(from) : load_part(from, part);
+    __builtin_prefetch(from + steps_ahead, 0, 2);
+  });
+  turn<T>(x);
+  repeat<lanes<T>>(STEEP_EACH(i) {
+    if (whole) store(s.to + (p + i) * s.ld, x[i]);
+    else if (i < steps) s.put(p + i, 0, x[i], s.count);
+  });
+}
+
+template <class T>
+static void pack_turned(const Strip<T>& s) {
+  std::int64_t p = 0;
+  if (s.count == lanes<T>)
+    for (; p + lanes<T> <= s.depth; p += lanes<T>) turn_square<T, true>(s, p, lanes<T>);
+  for (; p < s.depth; p += lanes<T>) turn_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
+}
+
+template <class T>
+static void pack_gathered(const Strip<T>& s) {
+  for (std::int64_t p = 0; p < s.depth; ++p) {
+    T row[lanes<T>] = {};
+    for (std::int64_t i = 0; i < s.count; ++i) row[i] = s.from[i * s.lane + p * s.step];
+    s.put(p, 0, load(row), s.count);
+  }
+}
+
+// A vector stored past the end of its row falls on lanes of later rows that are still to be written, because rows
+// are written in order, a row's lanes in order or else the last lanes of all rows first; so the panel needs one
+// vector of room past its end, and nothing else.
+template <class T>
+static void pack(const Strip<T>& s) {
+  if (s.lane == 1) return pack_copied(s);
+  for (std::int64_t i = (s.count - 1) / lanes<T> * lanes<T>; i >= 0; i -= lanes<T>) {
+    const Strip<T> strip = s.lanes_from(i, s.count - i < lanes<T> ? s.count - i : lanes<T>);
+    s.step == 1 ? pack_turned(strip) : pack_gathered(strip);
+  }
+}

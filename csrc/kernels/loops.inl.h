@@ -1,0 +1,154 @@
+// The loops that run the functors of elementwise.inl.h over arrays, and where and cast. Floats go through Vec<T>:
+// a partial vector at the end runs the SAME code as a full one, so the bits of an element never depend on its
+// position. Integers, bools and comparisons are plain loops, exact by nature, which the compiler vectorises.
+// Start reading at loop1.
+
+template <class F, class V> STEEP_INLINE V call1(V x, V p) {
+  if constexpr (requires { F::f(x, p); }) return F::f(x, p);
+  else return F::f(x);
+}
+// The chain rule on top of a derivative, as a functor of two operands.
+template <class F> struct Chained {
+  template <class V> static V f(V g, V s, V p) {
+    if constexpr (requires { F::df(s, p); }) return op::chain::f(g, F::df(s, p));
+    else return op::chain::f(g, F::df(s));
+  }
+};
+template <class F, class V> STEEP_INLINE V call2(V a, V b, V p) {
+  if constexpr (requires { F::f(a, b, p); }) return F::f(a, b, p);
+  else return F::f(a, b);
+}
+
+// The body of every plain loop: out[i] = g(i), where an operand may be `out` itself but never a shifted overlap.
+template <class R, class G> STEEP_INLINE void each(R* out, std::int64_t n, G g) {
+  STEEP_IVDEP
+  for (std::int64_t i = 0; i < n; ++i) out[i] = g(i);
+}
+
+template <class F, class T>
+void loop1(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params) {
+  using V = Vec<T>;
+  const T* x = static_cast<const T*>(in[0]);
+  T* y = static_cast<T*>(out);
+  const V p(params ? static_cast<T>(*params) : T(0));
+  if (scalars & 1) {
+    const T value = call1<F>(V(*x), p).v[0];
+    return each(y, n, [=](std::int64_t) { return value; });
+  }
+  std::int64_t i = 0;
+  for (; i + V::n <= n; i += V::n) store(y + i, call1<F>(load(x + i), p));
+  if (i < n) store_part(y + i, call1<F>(load_part(x + i, n - i), p), n - i);
+}
+
+// A scalar operand becomes a vector of copies that the loop reads again and again: one body for every mask.
+template <class T> struct Operand {
+  const T* at;
+  std::int64_t step;
+  alignas(kVecBytes) T copies[Vec<T>::n];
+
+  STEEP_INLINE Operand(const void* p, bool scalar) : at(static_cast<const T*>(p)), step(Vec<T>::n) {
+    if (!scalar) return;
+    store(copies, Vec<T>(*at));
+    at = copies;
+    step = 0;
+  }
+  STEEP_INLINE Vec<T> next() {
+    const Vec<T> x = load(at);
+    at += step;
+    return x;
+  }
+  STEEP_INLINE Vec<T> last(std::int64_t n) const { return load_part(at, n); }
+};
+
+template <class F, class T>
+void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params) {
+  using V = Vec<T>;
+  Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2);
+  T* y = static_cast<T*>(out);
+  const V p(params ? static_cast<T>(*params) : T(0));
+  for (; n >= V::n; n -= V::n, y += V::n) {
+    const V x = a.next();
+    store(y, call2<F>(x, b.next(), p));
+  }
+  if (n > 0) store_part(y, call2<F>(a.last(n), b.last(n), p), n);
+}
+
+template <class F, class T, class R>
+void plain1(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  const T* x = static_cast<const T*>(in[0]);
+  R* y = static_cast<R*>(out);
+  if (scalars & 1) {
+    const R value = F::f(*x);
+    return each(y, n, [=](std::int64_t) { return value; });
+  }
+  each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(x[i])); });
+}
+
+template <class F, class T, class R>
+void plain2(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  const T* a = static_cast<const T*>(in[0]);
+  const T* b = static_cast<const T*>(in[1]);
+  R* y = static_cast<R*>(out);
+  if (n <= 0) return;
+  const T a0 = *a, b0 = *b;  // before the first write, which may be onto them
+  switch (scalars & 3) {
+    case 0: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a[i], b[i])); });
+    case 1: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a0, b[i])); });
+    case 2: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a[i], b0)); });
+    default: return each(y, n, [=, value = static_cast<R>(F::f(a0, b0))](std::int64_t) { return value; });
+  }
+}
+
+// c ? a : b on the bits of the elements: a branch on memory would keep the compiler from vectorising.
+template <class U> STEEP_INLINE U pick(std::uint8_t c, U a, U b) {
+  const U mask = static_cast<U>(U(0) - U(c));
+  return static_cast<U>((a & mask) | (b & ~mask));
+}
+template <class T>
+void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  using U = UInt<T>;
+  const std::uint8_t* c = static_cast<const std::uint8_t*>(in[0]);  // 0 or 1
+  const U* a = static_cast<const U*>(in[1]);
+  const U* b = static_cast<const U*>(in[2]);
+  U* y = static_cast<U*>(out);
+  if (n <= 0) return;
+  const U a0 = *a, b0 = *b;
+  if (scalars & 1) {
+    const U* from = *c ? a : b;
+    const U value = *from;
+    if (scalars & (*c ? 2 : 4)) return each(y, n, [=](std::int64_t) { return value; });
+    return each(y, n, [=](std::int64_t i) { return from[i]; });
+  }
+  switch (scalars >> 1 & 3) {
+    case 0: return each(y, n, [=](std::int64_t i) { return pick(c[i], a[i], b[i]); });
+    case 1: return each(y, n, [=](std::int64_t i) { return pick(c[i], a0, b[i]); });
+    case 2: return each(y, n, [=](std::int64_t i) { return pick(c[i], a[i], b0); });
+    default: return each(y, n, [=](std::int64_t i) { return pick(c[i], a0, b0); });
+  }
+}
+
+// Float to integer towards zero. NaN and what does not fit give the lowest int32 or int64, as x86 processors do;
+// uint8 takes the low byte of the int32, as NumPy does there.
+template <class To, class From> STEEP_INLINE To float_to_int(From x) {
+  constexpr From limit = static_cast<From>(UInt<To>(1) << (8 * sizeof(To) - 1));  // exact: a power of two
+  constexpr To lowest = static_cast<To>(UInt<To>(1) << (8 * sizeof(To) - 1));
+  const bool fits = x < limit && x > (sizeof(From) > sizeof(To) ? -limit - 1 : -limit);
+  const To r = static_cast<To>(fits ? x : From(0));
+  return fits ? r : lowest;  // -limit itself is the lowest as well
+}
+template <class To, class From> STEEP_INLINE To cast_one(From x) {
+  if constexpr (sizeof(To) == 1 && To(2) == To(1)) return x != 0;  // to bool
+  else if constexpr (!is_real<From> || is_real<To>) return static_cast<To>(x);
+  else if constexpr (sizeof(To) == 1) return static_cast<To>(float_to_int<std::int32_t>(x));
+  else return float_to_int<To>(x);
+}
+template <class From, class To>
+void cast_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  const From* x = static_cast<const From*>(in[0]);
+  To* y = static_cast<To*>(out);
+  if (scalars & 1) {
+    const To value = cast_one<To>(*x);
+    return each(y, n, [=](std::int64_t) { return value; });
+  }
+  each(y, n, [=](std::int64_t i) { return cast_one<To>(x[i]); });
+}

@@ -1,0 +1,15 @@
+// Working memory for kernels that rearrange their operands before they compute: one growing buffer a slot, a thread.
+// Compiled once, for the baseline, so that no container or allocator is instantiated inside an instruction set.
+#pragma once
+
+#include <cstddef>
+
+namespace steep::k {
+
+constexpr std::size_t scratch_slots = 4;
+
+// At least `bytes` bytes aligned to 64, the same memory until the same thread asks the same slot for more; the
+// contents do not survive growth. Throws std::bad_alloc. Freed when the thread ends.
+void* scratch(std::size_t slot, std::size_t bytes);
+
+}  // namespace steep::k

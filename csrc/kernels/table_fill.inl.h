@@ -1,0 +1,148 @@
+// make_table(): the table of one instruction set, from kernels.def and the .inl.h files beside it. An isa_<name>.cpp
+// includes this file inside its own namespace. Everything is a constant expression: the table is data of the
+// library, with nothing to run when it is loaded. Start reading at make_table.
+
+#include "kernels/vec.h"
+#include "kernels/math.inl.h"
+#include "kernels/elementwise.inl.h"
+#include "kernels/loops.inl.h"
+#include "kernels/reduce.inl.h"
+#include "kernels/random.inl.h"
+#undef STEEP_INLINE  // gemm has its own
+#include "kernels/gemm.inl.h"
+
+template <class F> constexpr void fill_float1(Loop* t) {
+  t[f32] = &loop1<F, float>;
+  t[f64] = &loop1<F, double>;
+}
+template <class F> constexpr void fill_float2(Loop* t) {
+  t[f32] = &loop2<F, float>;
+  t[f64] = &loop2<F, double>;
+}
+template <class F> constexpr void fill_num1(Loop* t) {
+  t[u8] = &plain1<F, std::uint8_t, std::uint8_t>;
+  t[i32] = &plain1<F, std::int32_t, std::int32_t>;
+  t[i64] = &plain1<F, std::int64_t, std::int64_t>;
+  fill_float1<F>(t);
+}
+template <class F> constexpr void fill_num2(Loop* t) {
+  t[u8] = &plain2<F, std::uint8_t, std::uint8_t>;
+  t[i32] = &plain2<F, std::int32_t, std::int32_t>;
+  t[i64] = &plain2<F, std::int64_t, std::int64_t>;
+  fill_float2<F>(t);
+}
+template <class F> constexpr void fill_int2(Loop* t) {
+  t[b8] = &plain2<F, bool, bool>;
+  t[u8] = &plain2<F, std::uint8_t, std::uint8_t>;
+  t[i32] = &plain2<F, std::int32_t, std::int32_t>;
+  t[i64] = &plain2<F, std::int64_t, std::int64_t>;
+}
+template <class F> constexpr void fill_cmp1(Loop* t) {
+  t[f32] = &plain1<F, float, bool>;
+  t[f64] = &plain1<F, double, bool>;
+}
+template <class F> constexpr void fill_cmp2(Loop* t) {
+  t[b8] = &plain2<F, bool, bool>;
+  t[u8] = &plain2<F, std::uint8_t, bool>;
+  t[i32] = &plain2<F, std::int32_t, bool>;
+  t[i64] = &plain2<F, std::int64_t, bool>;
+  t[f32] = &plain2<F, float, bool>;
+  t[f64] = &plain2<F, double, bool>;
+}
+
+constexpr void fill_loops(Table& t) {
+#define STEEP_AT(name) t.loop[static_cast<std::size_t>(Kernel::name)]
+#define FLOAT1(name) fill_float1<op::name>(STEEP_AT(name));
+#define FLOAT1_DF(name)            \
+  fill_float1<op::name>(STEEP_AT(name)); \
+  fill_float2<Chained<op::name>>(STEEP_AT(name##_df));
+#define NUM1(name) fill_num1<op::name>(STEEP_AT(name));
+#define FLOAT2(name) fill_float2<op::name>(STEEP_AT(name));
+#define NUM2(name) fill_num2<op::name>(STEEP_AT(name));
+#define INT2(name) fill_int2<op::name>(STEEP_AT(name));
+#define CMP1(name) fill_cmp1<op::name>(STEEP_AT(name));
+#define CMP2(name) fill_cmp2<op::name>(STEEP_AT(name));
+#define BOOL1(name) STEEP_AT(name)[b8] = &plain1<op::name, bool, bool>;
+#define BOOL2(name) STEEP_AT(name)[b8] = &plain2<op::name, bool, bool>;
+#include "kernels/kernels.def"
+#undef FLOAT1
+#undef FLOAT1_DF
+#undef NUM1
+#undef FLOAT2
+#undef NUM2
+#undef INT2
+#undef CMP1
+#undef CMP2
+#undef BOOL1
+#undef BOOL2
+#undef STEEP_AT
+}
+
+template <class From> constexpr void fill_cast(Loop* t) {
+  t[b8] = &cast_loop<From, bool>;
+  t[u8] = &cast_loop<From, std::uint8_t>;
+  t[i32] = &cast_loop<From, std::int32_t>;
+  t[i64] = &cast_loop<From, std::int64_t>;
+  t[f32] = &cast_loop<From, float>;
+  t[f64] = &cast_loop<From, double>;
+}
+
+template <class T> constexpr void fill_type(Table& t, Type type) {
+  t.where[type] = &where_loop<T>;
+  fill_cast<T>(t.cast[type]);
+  const auto argmax = static_cast<std::size_t>(Reduction::argmax), argmin = static_cast<std::size_t>(Reduction::argmin);
+  t.row_reduce[argmax][type] = &row_arg<Max, T>;
+  t.row_reduce[argmin][type] = &row_arg<Min, T>;
+  t.col_reduce[argmax][type] = &col_arg<Max, T>;
+  t.col_reduce[argmin][type] = &col_arg<Min, T>;
+}
+
+template <class F, class T> constexpr void fill_fold(Table& t, Reduction r, Type type) {
+  t.row_reduce[static_cast<std::size_t>(r)][type] = &row_fold<F, T>;
+  t.col_reduce[static_cast<std::size_t>(r)][type] = &col_fold<F, T>;
+}
+template <class T> constexpr void fill_number(Table& t, Type type) {
+  fill_fold<Sum, T>(t, Reduction::sum, type);
+  fill_fold<Prod, T>(t, Reduction::prod, type);
+  fill_fold<Max, T>(t, Reduction::max, type);
+  fill_fold<Min, T>(t, Reduction::min, type);
+  t.row_map[static_cast<std::size_t>(RowMap::cumsum)][type] = &row_scan<op::add, T>;
+  t.row_map[static_cast<std::size_t>(RowMap::cumprod)][type] = &row_scan<op::multiply, T>;
+}
+template <class T> constexpr void fill_float(Table& t, Type type) {
+  t.row_map[static_cast<std::size_t>(RowMap::softmax)][type] = &row_softmax<T>;
+  t.row_map[static_cast<std::size_t>(RowMap::log_softmax)][type] = &row_log_softmax<T>;
+  t.uniform[type] = &random_fill<Uniform<T>>;
+  t.normal[type] = &random_fill<Normal<T>>;
+}
+
+constexpr void fill_gemm(Table& t) {
+  t.gemm[f32] = &gemm<float>;
+  t.gemm[f64] = &gemm<double>;
+  t.gemm[i32] = &gemm_plain<std::int32_t>;
+  t.gemm[i64] = &gemm_plain<std::int64_t>;
+}
+
+constexpr Table make_table(const char* isa) {
+  Table t{};
+  t.isa = isa;
+  fill_loops(t);
+  fill_type<bool>(t, b8);
+  fill_type<std::uint8_t>(t, u8);
+  fill_type<std::int32_t>(t, i32);
+  fill_type<std::int64_t>(t, i64);
+  fill_type<float>(t, f32);
+  fill_type<double>(t, f64);
+  fill_fold<Or, std::uint8_t>(t, Reduction::any, b8);
+  fill_fold<And, std::uint8_t>(t, Reduction::all, b8);
+  fill_number<std::uint8_t>(t, u8);
+  fill_number<std::int32_t>(t, i32);
+  fill_number<std::int64_t>(t, i64);
+  fill_number<float>(t, f32);
+  fill_number<double>(t, f64);
+  fill_float<float>(t, f32);
+  fill_float<double>(t, f64);
+  t.bits = &random_fill<Bits>;
+  fill_gemm(t);
+  return t;
+}

@@ -1,0 +1,181 @@
+// What compiler vector extensions have no operator for, one block per instruction set: fma, square root, rounding,
+// partial loads and stores. Included by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated
+// exactly through double and round-to-odd, so that every instruction set gives the same bits.
+
+enum class Round { nearest_even, down, up, to_zero };
+
+#if defined(__AVX512F__)
+
+STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>::Raw)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v);
+}
+STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return (Vec<double>::Raw)_mm512_fmadd_pd((__m512d)a.v, (__m512d)b.v, (__m512d)c.v);
+}
+STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm512_sqrt_ps((__m512)x.v); }
+STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm512_sqrt_pd((__m512d)x.v); }
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+  return (Vec<float>::Raw)_mm512_roundscale_ps((__m512)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+  return (Vec<double>::Raw)_mm512_roundscale_pd((__m512d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
+  return (Vec<std::uint64_t>::Raw)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v);
+}
+
+template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
+  if constexpr (sizeof(T) == 4)
+    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
+  else if constexpr (sizeof(T) == 8)
+    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
+  else
+    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi8(static_cast<__mmask64>((1ull << n) - 1), p);
+}
+template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)x.v);
+  else if constexpr (sizeof(T) == 8)
+    _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)x.v);
+  else
+    _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
+}
+
+#else  // below AVX-512 partial vectors move by halves: 4 elements are one move, 7 are three (AVX2 loads by mask)
+
+template <int bytes> STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
+  if (n & bytes) {
+    __builtin_memcpy(to, from, bytes);
+    to += bytes;
+    from += bytes;
+  }
+  if constexpr (bytes > 1) copy_part<bytes / 2>(to, from, n);
+}
+template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
+#if defined(__AVX2__)
+  const auto lanes = static_cast<int>(n);
+  if constexpr (sizeof(T) == 4) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (typename Vec<T>::Raw)_mm256_maskload_epi32(reinterpret_cast<const int*>(p),
+                                                       _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane));
+  }
+  if constexpr (sizeof(T) == 8) {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return (typename Vec<T>::Raw)_mm256_maskload_epi64(reinterpret_cast<const long long*>(p),
+                                                       _mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), lane));
+  }
+#endif
+  Vec<T> r(T(0));
+  copy_part<kVecBytes / 2>(reinterpret_cast<char*>(&r), reinterpret_cast<const char*>(p),
+                           n * static_cast<std::int64_t>(sizeof(T)));
+  return r;
+}
+template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
+  copy_part<kVecBytes / 2>(reinterpret_cast<char*>(p), reinterpret_cast<const char*>(&x),
+                           n * static_cast<std::int64_t>(sizeof(T)));
+}
+
+#endif
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+
+STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>::Raw)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v);
+}
+STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return (Vec<double>::Raw)_mm256_fmadd_pd((__m256d)a.v, (__m256d)b.v, (__m256d)c.v);
+}
+STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm256_sqrt_ps((__m256)x.v); }
+STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm256_sqrt_pd((__m256d)x.v); }
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+  return (Vec<float>::Raw)_mm256_round_ps((__m256)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+  return (Vec<double>::Raw)_mm256_round_pd((__m256d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
+  return (Vec<std::uint64_t>::Raw)_mm256_mul_epu32((__m256i)a.v, (__m256i)b.v);
+}
+
+#elif defined(__x86_64__) && !defined(__AVX2__)
+
+// a * b + c rounded once, two floats in doubles. The product is exact in double; the sum is rounded to odd (the error
+// of the addition says which way), and a sum rounded to odd with spare bits rounds to float as the exact sum would.
+STEEP_INLINE Vec<double> sum_to_odd(Vec<double> p, Vec<double> c, Vec<double> s) {
+  const Vec<double> t = s - p, error = (p - (s - t)) + (c - t);
+  const auto inexact = (error < 0.0) | (error > 0.0);  // false for NaN: s is inf or NaN and stays
+  const auto odd = bits(s) & std::int64_t(1);
+  const auto away = ~(bits(error) ^ bits(s)) & kSignBit<double>;  // error and sum of one sign: step away from zero
+  const auto step = select(away == std::int64_t(0), Vec<std::int64_t>(-1), Vec<std::int64_t>(1));
+  return select(inexact & (odd == std::int64_t(0)), from_bits<double>(bits(s) + step), s);
+}
+// Rounding s, the rounded sum, once more goes wrong only half way between two floats, or in the denormals.
+STEEP_INLINE Vec<std::int64_t> is_delicate(Vec<double> s) {
+  const auto half_way = (bits(s) & std::int64_t(0x1FFFFFFF)) == std::int64_t(0x10000000);
+  const auto a = from_bits<double>(bits(s) & ~kSignBit<double>);
+  return half_way | ((a < 0x1p-126) & (a != 0.0));
+}
+STEEP_INLINE Vec<float> narrow(Vec<double> lo, Vec<double> hi) {
+  return (Vec<float>::Raw)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)lo.v), _mm_cvtpd_ps((__m128d)hi.v));
+}
+STEEP_INLINE Vec<double> low_half(Vec<float> x) { return (Vec<double>::Raw)_mm_cvtps_pd((__m128)x.v); }
+STEEP_INLINE Vec<double> high_half(Vec<float> x) {
+  return (Vec<double>::Raw)_mm_cvtps_pd(_mm_movehl_ps((__m128)x.v, (__m128)x.v));
+}
+__attribute__((noinline)) Vec<float> narrow_with_care(Vec<double> p0, Vec<double> p1, Vec<float> c) {
+  const Vec<double> c0 = low_half(c), c1 = high_half(c);
+  return narrow(sum_to_odd(p0, c0, p0 + c0), sum_to_odd(p1, c1, p1 + c1));
+}
+STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  const Vec<double> p0 = low_half(a) * low_half(b), p1 = high_half(a) * high_half(b);
+  const Vec<double> s0 = p0 + low_half(c), s1 = p1 + high_half(c);
+  const bool care = _mm_movemask_pd((__m128d)(is_delicate(s0) | is_delicate(s1)).v);
+  return __builtin_expect(care, false) ? narrow_with_care(p0, p1, c) : narrow(s0, s1);
+}
+STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>::Raw{__builtin_fma(a.v[0], b.v[0], c.v[0]), __builtin_fma(a.v[1], b.v[1], c.v[1])};
+}
+STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm_sqrt_ps((__m128)x.v); }
+STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm_sqrt_pd((__m128d)x.v); }
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+  return (Vec<float>::Raw)_mm_round_ps((__m128)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+  return (Vec<double>::Raw)_mm_round_pd((__m128d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+}
+STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
+  return (Vec<std::uint64_t>::Raw)_mm_mul_epu32((__m128i)a.v, (__m128i)b.v);
+}
+
+#elif !defined(__x86_64__)
+
+// NEON, and any other processor: plain loops over builtins, which aarch64 compiles to its vector instructions.
+template <class T> STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  Vec<T> r;
+  for (int i = 0; i < Vec<T>::n; ++i) {
+    if constexpr (sizeof(T) == 4) r.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+    else r.v[i] = __builtin_fma(a.v[i], b.v[i], c.v[i]);
+  }
+  return r;
+}
+template <class T> STEEP_INLINE Vec<T> sqrtv(Vec<T> x) {
+  Vec<T> r;
+  for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = static_cast<T>(__builtin_sqrt(x.v[i]));
+  return r;
+}
+template <Round r> STEEP_INLINE double round_one(double x) {
+  if constexpr (r == Round::nearest_even) return __builtin_nearbyint(x);
+  else if constexpr (r == Round::down) return __builtin_floor(x);
+  else if constexpr (r == Round::up) return __builtin_ceil(x);
+  else return __builtin_trunc(x);
+}
+template <Round r, class T> STEEP_INLINE Vec<T> roundv(Vec<T> x) {
+  Vec<T> y;
+  for (int i = 0; i < Vec<T>::n; ++i) y.v[i] = static_cast<T>(round_one<r>(x.v[i]));
+  return y;
+}
+STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
+  return Vec<std::uint64_t>((a.v & 0xffffffffull) * (b.v & 0xffffffffull));
+}
+
+#endif

@@ -1,0 +1,292 @@
+// Elementwise ops: the rows, and the one way they run. Gradient rules are written in ops; chain(g, d) is g * d that is
+// exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. Start reading at the rows below.
+#include "ops/elementwise.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "ops/functions.h"
+#include "ops/registry.h"
+
+namespace steep {
+namespace {
+
+using K = k::Kernel;
+using T = const Tensor&;
+using R = const Rule&;
+
+const Param x{"x", Kind::tensor};
+const std::vector<Param> two = {{"x1", Kind::tensor}, {"x2", Kind::tensor}};
+constexpr const char* flat = "zero everywhere";
+
+Tensor zero_rule(R r, T) { return zeros(r.shape(0), r.dtype(0)); }
+Tensor one_minus(T a) { return subtract(scalar_like(1, a), a); }
+
+// A differentiable function of one float operand.
+Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 1) {
+  return {.name = name, .doc = doc, .params = {x}, .infer = infer_same, .compute = compute_elementwise,
+          .promotes = Promote::floating, .vjp = {vjp}, .jvp = Jvp::diagonal, .kernel = kernel, .cost = cost};
+}
+// One whose derivative is 0 wherever it has one.
+Op step(const char* name, const char* doc, K kernel) {
+  Op op = smooth(name, doc, kernel, {zero_rule}, 0.3f);
+  op.promotes = Promote::none;
+  op.subgradient = flat;
+  return op;
+}
+Op number(const char* name, const char* doc, K kernel, Vjp vjp) {
+  Op op = smooth(name, doc, kernel, vjp, 0.3f);
+  op.promotes = Promote::none;
+  return op;
+}
+Op pair(const char* name, const char* doc, K kernel, std::vector<Vjp> vjp, Promote promotes = Promote::common) {
+  return {.name = name, .doc = doc, .params = two, .infer = infer_broadcast, .compute = compute_elementwise,
+          .promotes = promotes, .vjp = std::move(vjp), .jvp = Jvp::diagonal, .kernel = kernel};
+}
+Op compare(const char* name, const char* doc, K kernel) {
+  Op op = pair(name, doc, kernel, {});
+  op.infer = infer_bool;
+  return op;
+}
+Op test(const char* name, const char* doc, K kernel) {
+  Op op = compare(name, doc, kernel);
+  op.params = {x};
+  op.promotes = Promote::none;
+  return op;
+}
+Op subgradient(Op op, const char* text) {
+  op.subgradient = text;
+  return op;
+}
+
+// 1 where the kernel's comparison says a wins, 1/2 at a tie.
+Tensor share_of(K wins, T a, T b) {
+  return add(astype(binary(wins, a, b), a.dtype()), multiply(astype(equal(a, b), a.dtype()), 0.5));
+}
+Tensor pow_base(R r, T g) {
+  const Tensor a = r.in(0), b = r.in(1), zero = scalar_like(0, b);
+  return chain(g, where(equal(b, zero), zero, multiply(b, pow(a, add(b, -1)))));
+}
+Tensor pow_exponent(R r, T g) {
+  const Tensor a = r.in(0), zero = scalar_like(0, a), off = equal(a, zero);
+  const Tensor log_a = log(where(off, scalar_like(1, a), a));
+  return chain(g, where(off, zero, multiply(r.out(), log_a)));
+}
+Tensor gelu_slope(T a) {
+  const Tensor cdf = multiply(add(unary(K::erf, multiply(a, 1 / std::numbers::sqrt2)), 1), 0.5);
+  const Tensor pdf = multiply(exp(multiply(square(a), -0.5)), 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
+  return add(cdf, multiply(a, pdf));
+}
+Tensor silu_slope(T a) {
+  const Tensor s = sigmoid(a);
+  return multiply(s, add(multiply(a, one_minus(s)), 1));
+}
+
+Rows float_rows() {
+  constexpr double ln2 = std::numbers::ln2, ln10 = std::numbers::ln10;
+  return {
+      smooth("exp", "e to the x. At most 2 ULP in float32.", K::exp,
+             {[](R r, T g) { return chain(g, r.out()); }, save_out, K::exp_df}),
+      smooth("expm1", "exp(x) - 1, exact near 0.", K::expm1,
+             {[](R r, T g) { return chain(g, add(r.out(), 1)); }, save_out, K::expm1_df}),
+      smooth("log", "Natural logarithm. At most 2 ULP in float32.", K::log,
+             {[](R r, T g) { return chain(g, reciprocal(r.in(0))); }, in0, K::log_df}),
+      smooth("log1p", "log(1 + x), exact near 0.", K::log1p,
+             {[](R r, T g) { return chain(g, reciprocal(add(r.in(0), 1))); }, in0, K::log1p_df}),
+      smooth("log2", "Logarithm to base 2.", K::log2,
+             {[](R r, T g) { return chain(g, reciprocal(multiply(r.in(0), ln2))); }, in0, K::log2_df}),
+      smooth("log10", "Logarithm to base 10.", K::log10,
+             {[](R r, T g) { return chain(g, reciprocal(multiply(r.in(0), ln10))); }, in0, K::log10_df}),
+      smooth("sqrt", "Square root, correctly rounded.", K::sqrt,
+             {[](R r, T g) { return chain(g, multiply(reciprocal(r.out()), 0.5)); }, save_out, K::sqrt_df}),
+      smooth("rsqrt", "1 / sqrt(x).", K::rsqrt,
+             {[](R r, T g) { return chain(g, multiply(multiply(square(r.out()), r.out()), -0.5)); }, save_out,
+              K::rsqrt_df}),
+      smooth("reciprocal", "1 / x.", K::reciprocal,
+             {[](R r, T g) { return chain(g, negative(square(r.out()))); }, save_out, K::reciprocal_df}),
+      smooth("sin", "Sine of x in radians.", K::sin, {[](R r, T g) { return chain(g, cos(r.in(0))); }, in0, K::sin_df}),
+      smooth("cos", "Cosine of x in radians.", K::cos,
+             {[](R r, T g) { return chain(g, negative(sin(r.in(0)))); }, in0, K::cos_df}),
+      smooth("tan", "Tangent of x in radians.", K::tan,
+             {[](R r, T g) { return chain(g, add(square(r.out()), 1)); }, save_out, K::tan_df}),
+      smooth("asin", "Inverse sine, in radians.", K::asin,
+             {[](R r, T g) { return chain(g, rsqrt(one_minus(square(r.in(0))))); }, in0, K::asin_df}),
+      smooth("acos", "Inverse cosine, in radians.", K::acos,
+             {[](R r, T g) { return chain(g, negative(rsqrt(one_minus(square(r.in(0)))))); }, in0, K::acos_df}),
+      smooth("atan", "Inverse tangent, in radians.", K::atan,
+             {[](R r, T g) { return chain(g, reciprocal(add(square(r.in(0)), 1))); }, in0, K::atan_df}),
+      smooth("sinh", "Hyperbolic sine.", K::sinh, {[](R r, T g) { return chain(g, cosh(r.in(0))); }, in0, K::sinh_df}),
+      smooth("cosh", "Hyperbolic cosine.", K::cosh, {[](R r, T g) { return chain(g, sinh(r.in(0))); }, in0, K::cosh_df}),
+      smooth("asinh", "Inverse hyperbolic sine.", K::asinh,
+             {[](R r, T g) { return chain(g, rsqrt(add(square(r.in(0)), 1))); }, in0, K::asinh_df}),
+      smooth("acosh", "Inverse hyperbolic cosine.", K::acosh,
+             {[](R r, T g) { return chain(g, rsqrt(add(square(r.in(0)), -1))); }, in0, K::acosh_df}),
+      smooth("atanh", "Inverse hyperbolic tangent.", K::atanh,
+             {[](R r, T g) { return chain(g, reciprocal(one_minus(square(r.in(0))))); }, in0, K::atanh_df}),
+      smooth("tanh", "Hyperbolic tangent. At most 4 ULP in float32.", K::tanh,
+             {[](R r, T g) { return chain(g, one_minus(square(r.out()))); }, save_out, K::tanh_df}, 2),
+      smooth("sigmoid", "Logistic sigmoid, 1 / (1 + exp(-x)).", K::sigmoid,
+             {[](R r, T g) { return chain(g, multiply(r.out(), one_minus(r.out()))); }, save_out, K::sigmoid_df}),
+      smooth("erf", "Gauss error function.", K::erf,
+             {[](R r, T g) {
+                return chain(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi));
+              }, in0, K::erf_df}),
+      smooth("softplus", "log(1 + exp(x)), linear for large x.", K::softplus,
+             {[](R r, T g) { return chain(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
+      smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erf; Hendrycks and Gimpel 2016).",
+             K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 2),
+      smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
+             {[](R r, T g) { return chain(g, silu_slope(r.in(0))); }, in0, K::silu_df}),
+      subgradient(smooth("relu", "max(x, 0).", K::relu,
+             {[](R r, T g) { return chain(g, astype(greater(r.in(0), scalar_like(0, r.in(0))), r.dtype(0))); }, in0,
+              K::relu_df}, 0.3f), "0 at 0"),
+  };
+}
+
+Tensor one_parameter(const Op& op, Args& a) { return apply(op, {a[0].tensor}, {bits(a[1].real)}); }
+
+Rows parameter_rows() {
+  Op leaky = smooth("leaky_relu", "x where x > 0, negative_slope * x elsewhere.", K::leaky_relu,
+                    {[](R r, T g) {
+                       return where(greater(r.in(0), scalar_like(0, g)), g, multiply(g, r.attrs().real(0)));
+                     }, in0, K::leaky_relu_df}, 0.3f);
+  leaky.params.push_back({"negative_slope", Kind::real, "0.01"});
+  leaky.subgradient = "negative_slope at 0";
+  Op elu = smooth("elu", "x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2015).", K::elu,
+                  {[](R r, T g) {
+                     const Tensor v = r.in(0);
+                     const Tensor low = multiply(exp(minimum(v, scalar_like(0, v))), r.attrs().real(0));
+                     return where(greater(v, scalar_like(0, v)), g, chain(g, low));
+                   }, in0, K::elu_df});
+  elu.params.push_back({"alpha", Kind::real, "1.0"});
+  elu.subgradient = "alpha at 0";
+  Rows rows{leaky, elu};
+  for (Op& op : rows) op.call = one_parameter;
+  return rows;
+}
+
+Rows number_rows() {
+  return {
+      number("negative", "-x.", K::negative, {[](R, T g) { return negative(g); }}),
+      number("square", "x * x.", K::square, {[](R r, T g) { return chain(g, multiply(r.in(0), 2)); }, in0}),
+      subgradient(number("abs", "Absolute value.", K::abs, {[](R r, T g) { return chain(g, sign(r.in(0))); }, in0}),
+                  "0 at 0"),
+      step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
+      step("floor", "The largest whole number not above x.", K::floor),
+      step("ceil", "The smallest whole number not below x.", K::ceil),
+      step("round", "The nearest whole number, halves to even.", K::round),
+      step("trunc", "The whole part of x, towards 0.", K::trunc),
+  };
+}
+
+Rows pair_rows() {
+  const char* ties = "half to each operand at a tie";
+  return {
+      pair("add", "x1 + x2.", K::add, {{[](R, T g) { return g; }}}),
+      pair("subtract", "x1 - x2.", K::subtract, {{[](R, T g) { return g; }}, {[](R, T g) { return negative(g); }}}),
+      pair("multiply", "x1 * x2.", K::multiply,
+           {{[](R r, T g) { return chain(g, r.in(1)); }, in1}, {[](R r, T g) { return chain(g, r.in(0)); }, in0}}),
+      pair("divide", "x1 / x2, in floats.", K::divide,
+           {{[](R r, T g) { return chain(g, reciprocal(r.in(1))); }, in1},
+            {[](R r, T g) { return chain(g, negative(divide(r.out(), r.in(1)))); }, in1 | save_out}},
+           Promote::floating),
+      subgradient(pair("pow", "x1 to the power x2.", K::pow, {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}}),
+                  "0 by x1 where x2 = 0; 0 by x2 where x1 = 0"),
+      subgradient(pair("minimum", "The smaller of two; NaN if either is NaN.", K::minimum,
+           {{[](R r, T g) { return chain(g, share_of(K::less, r.in(0), r.in(1))); }, in0 | in1},
+            {[](R r, T g) { return chain(g, share_of(K::less, r.in(1), r.in(0))); }, in0 | in1}}), ties),
+      subgradient(pair("maximum", "The larger of two; NaN if either is NaN.", K::maximum,
+           {{[](R r, T g) { return chain(g, share_of(K::greater, r.in(0), r.in(1))); }, in0 | in1},
+            {[](R r, T g) { return chain(g, share_of(K::greater, r.in(1), r.in(0))); }, in0 | in1}}), ties),
+      subgradient(pair("floor_divide", "x1 / x2 rounded down.", K::floor_divide, {{zero_rule}, {[](R r, T) {
+             return zeros(r.shape(1), r.dtype(1)); }}}), flat),
+      pair("remainder", "x1 - floor(x1 / x2) * x2, with the sign of x2.", K::remainder,
+           {{[](R, T g) { return g; }},
+            {[](R r, T g) { return chain(g, negative(floor(divide(r.in(0), r.in(1))))); }, in0 | in1}}),
+      pair("atan2", "The angle of the point (x2, x1), in radians.", K::atan2,
+           {{[](R r, T g) { return chain(g, divide(r.in(1), add(square(r.in(0)), square(r.in(1))))); }, in0 | in1},
+            {[](R r, T g) { return chain(g, negative(divide(r.in(0), add(square(r.in(0)), square(r.in(1)))))); },
+             in0 | in1}}, Promote::floating),
+      pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
+           {{[](R r, T g) { return chain(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
+            {[](R r, T g) { return chain(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}}, Promote::floating),
+  };
+}
+
+Rows integer_rows() {
+  return {
+      pair("bitwise_and", "Bits set in both.", K::bitwise_and, {}),
+      pair("bitwise_or", "Bits set in either.", K::bitwise_or, {}),
+      pair("bitwise_xor", "Bits set in one of the two.", K::bitwise_xor, {}),
+      pair("bitwise_left_shift", "x1 shifted left by x2 bits.", K::left_shift, {}),
+      pair("bitwise_right_shift", "x1 shifted right by x2 bits, keeping the sign.", K::right_shift, {}),
+      {.name = "bitwise_invert", .doc = "Every bit flipped; not, of bools.", .params = {x},
+       .call = [](const Op&, Args& a) -> Tensor {
+         const Tensor& t = a[0].tensor;
+         return t.dtype() == Bool ? logical_not(t) : binary(K::bitwise_xor, t, full_int({}, -1, t.dtype()));
+       }},
+  };
+}
+
+Rows bool_rows() {
+  return {
+      compare("equal", "x1 == x2.", K::equal),
+      compare("not_equal", "x1 != x2.", K::not_equal),
+      compare("less", "x1 < x2.", K::less),
+      compare("less_equal", "x1 <= x2.", K::less_equal),
+      compare("greater", "x1 > x2.", K::greater),
+      compare("greater_equal", "x1 >= x2.", K::greater_equal),
+      compare("logical_and", "Both are true (non-zero).", K::logical_and),
+      compare("logical_or", "Either is true (non-zero).", K::logical_or),
+      compare("logical_xor", "One of the two is true (non-zero).", K::logical_xor),
+      test("logical_not", "x is false (zero).", K::logical_not),
+      test("isnan", "x is not a number.", K::isnan),
+      test("isinf", "x is an infinity.", K::isinf),
+      test("isfinite", "x is neither infinite nor NaN.", K::isfinite),
+  };
+}
+
+Tensor clip(const Op&, Args& a) {
+  Tensor y = a[0].tensor;
+  if (a[1].given) y = where(less(y, a[1].tensor), astype(a[1].tensor, y.dtype()), y);
+  if (a[2].given) y = where(greater(y, a[2].tensor), astype(a[2].tensor, y.dtype()), y);
+  return y;
+}
+
+Rows other_rows() {
+  return {
+      {.name = "where", .doc = "x1 where condition holds, x2 elsewhere; the three broadcast.",
+       .params = {{"condition", Kind::tensor}, {"x1", Kind::tensor}, {"x2", Kind::tensor}},
+       .call = [](const Op&, Args& a) { return where(a[0].tensor, a[1].tensor, a[2].tensor); },
+       .infer = infer_where, .compute = compute_where,
+       .vjp = {{[](R, T) { return Tensor(); }},
+               {[](R r, T g) { return where(r.in(0), g, scalar_like(0, g)); }, in0},
+               {[](R r, T g) { return where(r.in(0), scalar_like(0, g), g); }, in0}},
+       .jvp = Jvp::diagonal},
+      {.name = "astype", .doc = "x as another dtype, rounded towards 0 where that is an integer.",
+       .params = {x, {"dtype", Kind::dtype}},
+       .call = [](const Op&, Args& a) { return astype(a[0].tensor, a[1].dtype(Float32)); },
+       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), static_cast<DType>(c.attrs[0])); },
+       .compute = compute_cast, .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}}, .jvp = Jvp::linear},
+      {.name = "clip", .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
+       .params = {x, {"min", Kind::optional_tensor, "None"}, {"max", Kind::optional_tensor, "None"}},
+       .call = clip, .subgradient = "1 at a bound"},
+      [] {
+        Op op = pair("chain", "", K::chain,
+                     {{[](R r, T h) { return chain(h, r.in(1)); }, in1}, {[](R r, T h) { return chain(h, r.in(0)); }, in0}});
+        op.hidden = true;
+        return op;
+      }(),
+  };
+}
+
+}  // namespace
+
+Rows elementwise_rows() {
+  Rows all;
+  for (auto part : {float_rows, parameter_rows, number_rows, pair_rows, integer_rows, bool_rows, other_rows})
+    for (Op& op : part()) all.push_back(std::move(op));
+  return all;
+}
+
+}  // namespace steep

@@ -1,0 +1,154 @@
+// Running elementwise ops: shapes, the kernel of a row for a dtype, scalars, and writes in place.
+#include <algorithm>
+
+#include "core/iterate.h"
+#include "ops/elementwise.h"
+#include "ops/functions.h"
+
+namespace steep {
+namespace {
+
+using K = k::Kernel;
+
+// Bools have arithmetic of their own: + is or, * is and, as NumPy has it.
+K bool_kernel(K kernel) {
+  switch (kernel) {
+    case K::add: case K::maximum: return K::logical_or;
+    case K::multiply: case K::minimum: return K::logical_and;
+    default: return kernel;
+  }
+}
+
+k::Loop find_loop(const char* op, K kernel, DType t) {
+  if (t == Bool) kernel = bool_kernel(kernel);
+  const k::Loop f = k::table().loop[static_cast<std::size_t>(kernel)][t];
+  if (!f) fail<TypeError>(op, ": not defined for ", t, " operands; use astype() first");
+  return f;
+}
+
+// The logical kernels read bools only; other dtypes are compared with 0 first.
+bool reads_bools(K kernel) {
+  return kernel == K::logical_and || kernel == K::logical_or || kernel == K::logical_xor || kernel == K::logical_not;
+}
+Tensor as_bool(const Tensor& t) { return t.dtype() == Bool ? t : astype(t, Bool); }
+
+const Op* const* kernel_index() {
+  static const auto table = [] {
+    std::vector<const Op*> v(static_cast<std::size_t>(K::count), nullptr);
+    for (const Op& op : all_ops())
+      if (op.kernel != K::count) v[static_cast<std::size_t>(op.kernel)] = &op;
+    return v;
+  }();
+  return table.data();
+}
+
+}  // namespace
+
+Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.shape() == b.shape() || b.ndim() == 0) return a.shape();
+  if (a.ndim() == 0) return b.shape();
+  const Dims &p = a.ndim() >= b.ndim() ? a.shape() : b.shape(), &q = a.ndim() >= b.ndim() ? b.shape() : a.shape();
+  Dims out = p;
+  const int lead = p.size() - q.size();
+  for (int d = 0; d < q.size(); ++d) {
+    std::int64_t& o = out[lead + d];
+    if (o == 1) o = q[d];
+    else if (q[d] != 1 && q[d] != o)
+      fail<ValueError>(op, ": the shapes of ", a, " and ", b, " do not broadcast: axis ", d - q.size(), " has sizes ",
+                       a.ndim() >= b.ndim() ? o : q[d], " and ", a.ndim() >= b.ndim() ? q[d] : o,
+                       "; reshape or expand_dims one of them");
+  }
+  return out;
+}
+
+void infer_same(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
+void infer_broadcast(Call& c) {
+  c.out = empty(broadcast_shapes(c.op.name, c.in[0], c.in[1]), c.in[0].dtype());
+}
+void infer_bool(Call& c) {
+  c.out = empty(c.count == 1 ? c.in[0].shape() : broadcast_shapes(c.op.name, c.in[0], c.in[1]), Bool);
+}
+void infer_where(Call& c) {
+  const Tensor values = empty(broadcast_shapes("where", c.in[1], c.in[2]), Bool);
+  c.out = empty(broadcast_shapes("where", values, c.in[0]), c.in[1].dtype());
+}
+
+void compute_elementwise(const Call& c) {
+  const auto* params = reinterpret_cast<const double*>(c.attrs.data());
+  if (reads_bools(c.op.kernel)) {
+    const Tensor in[] = {as_bool(c.in[0]), c.count > 1 ? as_bool(c.in[1]) : Tensor()};
+    return run_loop(find_loop(c.op.name, c.op.kernel, Bool), in, c.count, c.out, params, c.op.cost);
+  }
+  const bool whole = !is_float(c.in[0].dtype()) && (c.op.kernel == K::floor || c.op.kernel == K::ceil ||
+                                                    c.op.kernel == K::round || c.op.kernel == K::trunc);
+  if (whole) return copy_strided(c.out, c.in[0]);
+  run_loop(find_loop(c.op.name, c.op.kernel, c.in[0].dtype()), c.in, c.count, c.out, params, c.op.cost);
+}
+void compute_where(const Call& c) {
+  run_loop(k::table().where[c.out.dtype()], c.in, 3, c.out, nullptr, 0.5);
+}
+void compute_cast(const Call& c) {
+  run_loop(k::table().cast[c.in[0].dtype()][c.out.dtype()], c.in, 1, c.out, nullptr, 0.3);
+}
+
+Tensor unary(K kernel, const Tensor& x) { return apply(*kernel_index()[static_cast<std::size_t>(kernel)], &x, 1); }
+Tensor binary(K kernel, const Tensor& a, const Tensor& b) {
+  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b});
+}
+Tensor astype(const Tensor& x, DType dtype) {
+  static const Op& op = find_op("astype");
+  return x.dtype() == dtype ? x : apply(op, &x, 1, {dtype});
+}
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  static const Op& op = find_op("where");
+  const DType t = promote(a.dtype(), b.dtype());
+  return apply(op, {as_bool(condition), astype(a, t), astype(b, t)});
+}
+
+Tensor scalar_like(double v, const Tensor& x) { return scalar(v, x.dtype()); }
+Tensor add(const Tensor& x, double v) { return add(x, scalar_like(v, x)); }
+Tensor multiply(const Tensor& x, double v) { return multiply(x, scalar_like(v, x)); }
+Tensor zeros(const Dims& shape, DType dtype) { return full_int(shape, 0, dtype); }
+
+Tensor fused_gradient(K kernel, const Tensor& g, const Tensor& saved, const AttrsRef& attrs) {
+  const Tensor in[] = {g, saved};
+  Tensor out = empty(g.shape(), g.dtype());
+  run_loop(find_loop("gradient", kernel, g.dtype()), in, 2, out, reinterpret_cast<const double*>(attrs.data()), 0.5);
+  return out;
+}
+
+void add_into(const Tensor& target, const Tensor& value) {
+  const Tensor in[] = {target, value};
+  run_loop(find_loop("add", K::add, target.dtype()), in, 2, target, nullptr, 0.3);
+}
+
+void assign(const char* op, const Tensor& target, const Tensor& value) {
+  before_write(op, target, &value, 1);
+  Tensor source = broadcast_to(alias(value), target.shape());
+  if (!(source.shape() == target.shape()))
+    fail<ValueError>(op, ": ", value, " does not broadcast to the shape of ", target);
+  source = astype(source, target.dtype());
+  if (may_overlap(target, source)) {
+    Tensor copy = empty(source.shape(), source.dtype());
+    copy_strided(copy, source);
+    source = copy;
+  }
+  copy_strided(target, source);
+}
+
+void update_in_place(const char* op, K kernel, const Tensor& target, const Tensor& operand) {
+  if (!(broadcast_shapes(op, target, operand) == target.shape()))
+    fail<ValueError>(op, ": ", operand, " does not broadcast to the shape of ", target, ", which is written in place");
+  before_write(op, target, &operand, 1);
+  const DType t = promote(target.dtype(), operand.dtype());
+  if (t != target.dtype() && is_float(t) && !is_float(target.dtype()))
+    fail<TypeError>(op, ": a result in ", t, " cannot be written into ", target, "; use astype() first");
+  const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
+  const k::Loop loop = find_loop(op, kernel, target.dtype());
+  const bool direct = target.contiguous() && !may_overlap(target, in[1]);
+  const Tensor out = direct ? target : empty(target.shape(), target.dtype());
+  run_loop(loop, in, 2, out, nullptr, 0.3);
+  if (!direct) copy_strided(target, out);
+}
+
+}  // namespace steep

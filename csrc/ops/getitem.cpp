@@ -1,0 +1,235 @@
+// x[key] with NumPy's meaning: integers, slices, None and ... give a view; integer tensors and bool masks read rows.
+// make_plan() turns a key into a slice and, for each axis of it, the index tensor that reads it.
+#include <algorithm>
+
+#include "core/iterate.h"
+#include "ops/functions.h"
+#include "graph/mode.h"
+#include "ops/index.h"
+
+namespace steep {
+namespace {
+
+using T = const Tensor&;
+
+int axes_read(const IndexPart& p) {
+  if (p.kind == IndexPart::ellipsis || p.kind == IndexPart::new_axis) return 0;
+  return p.kind == IndexPart::tensor && p.index.dtype() == Bool ? p.index.ndim() : 1;
+}
+
+std::int64_t bound(std::int64_t v, std::int64_t n, std::int64_t low, std::int64_t high) {
+  return std::clamp(v < 0 ? v + n : v, low, high);
+}
+
+// A basic index of one axis: where it starts, its step, how many.
+void read_slice(const IndexPart& p, std::int64_t n, Dims& start, Dims& step, Dims& size) {
+  const std::int64_t low = p.step > 0 ? 0 : -1, high = p.step > 0 ? n : n - 1;
+  const std::int64_t from = p.has_start ? bound(p.start, n, low, high) : (p.step > 0 ? 0 : n - 1);
+  const std::int64_t to = p.has_stop ? bound(p.stop, n, low, high) : (p.step > 0 ? n : -1);
+  const std::int64_t span = p.step > 0 ? to - from : from - to, by = p.step > 0 ? p.step : -p.step;
+  start.push(from);
+  step.push(p.step);
+  size.push(span > 0 ? (span - 1) / by + 1 : 0);
+}
+void read_integer(const IndexPart& p, std::int64_t n, int axis, Dims& start, Dims& step, Dims& size) {
+  if (p.start < -n || p.start >= n)
+    fail<IndexError>("getitem: index ", p.start, " is out of range for axis ", axis, " of size ", n);
+  start.push(p.start < 0 ? p.start + n : p.start);
+  step.push(1);
+  size.push(1);
+}
+
+// A mask as one index tensor for each of its axes.
+std::vector<Tensor> mask_indices(T mask, T x, int axis) {
+  for (int d = 0; d < mask.ndim(); ++d)
+    if (mask.dim(d) != x.dim(axis + d))
+      fail<IndexError>("getitem: the mask ", mask, " does not match axis ", axis + d, " of ", x);
+  std::vector<Tensor> at;
+  const Tensor flat = nonzero_flat(mask);
+  for (int d = 0; d < mask.ndim(); ++d) {
+    const Tensor by = full_int({}, contiguous_strides(mask.shape())[d], Int64), n = full_int({}, mask.dim(d), Int64);
+    at.push_back(remainder(binary(k::Kernel::floor_divide, flat, by), n));
+  }
+  return at;
+}
+
+// The parts with ... written out as full slices, and full slices to the end.
+std::vector<IndexPart> expanded(T x, const std::vector<IndexPart>& key) {
+  int read = 0, dots = 0;
+  for (const IndexPart& p : key) {
+    read += axes_read(p);
+    dots += p.kind == IndexPart::ellipsis;
+  }
+  if (dots > 1) fail<IndexError>("getitem: a key has at most one ...");
+  if (read > x.ndim()) fail<IndexError>("getitem: ", read, " indices for ", x, ", which has ", x.ndim(), " axes");
+  std::vector<IndexPart> full;
+  const auto fill = [&] { full.insert(full.end(), static_cast<std::size_t>(x.ndim() - read), {.kind = IndexPart::slice}); };
+  for (const IndexPart& p : key) {
+    if (p.kind == IndexPart::ellipsis) fill();
+    else full.push_back(p);
+  }
+  if (!dots) fill();
+  return full;
+}
+
+// What becomes of each axis of the sliced tensor: dropped, kept, read by an index, or a new one before it.
+struct Plan {
+  Dims start, step, size, shape;
+  std::vector<Tensor> at;
+  void keep(std::int64_t n, Tensor index = {}) {
+    shape.push(n);
+    at.push_back(std::move(index));
+  }
+};
+
+void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
+  std::vector<Tensor> at{p.index};
+  if (p.index.dtype() == Bool) at = mask_indices(p.index, x, axis);
+  else if (!is_integer(p.index.dtype()))
+    fail<IndexError>("getitem: an index must be integers or a bool mask, and this is ", p.index);
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const std::int64_t n = x.dim(axis + static_cast<int>(i));
+    read_slice({.kind = IndexPart::slice}, n, plan.start, plan.step, plan.size);
+    plan.keep(n, astype(at[i], Int64));
+  }
+}
+
+Plan make_plan(T x, const std::vector<IndexPart>& key) {
+  Plan plan;
+  int axis = 0;
+  for (const IndexPart& p : expanded(x, key)) {
+    if (p.kind == IndexPart::new_axis) plan.keep(1);
+    if (p.kind == IndexPart::tensor) {
+      plan_tensor(plan, p, x, axis);
+    } else if (p.kind == IndexPart::integer) {
+      read_integer(p, x.dim(axis), axis, plan.start, plan.step, plan.size);
+    } else if (p.kind == IndexPart::slice) {
+      read_slice(p, x.dim(axis), plan.start, plan.step, plan.size);
+      plan.keep(plan.size.back());
+    }
+    axis += axes_read(p);
+  }
+  return plan;
+}
+
+// The plain slice is skipped where it would take everything.
+Tensor sliced(T x, const Plan& plan) {
+  bool whole = plan.size == x.shape();
+  for (auto s : plan.step) whole = whole && s == 1;
+  return whole ? x : slice(x, plan.start, plan.step, plan.size);
+}
+
+bool advanced(const Plan& plan) {
+  return std::any_of(plan.at.begin(), plan.at.end(), [](T t) { return static_cast<bool>(t); });
+}
+
+// The indexed axes of `base` in front and merged into one; `index` names rows of it, in the indices' common shape.
+struct Gathered {
+  Tensor rows, index;
+  Dims order;        // of base's axes in rows before merging
+  int indexed = 0, first = -1;
+  bool adjacent = true;
+};
+
+Dims common_shape(const std::vector<Tensor>& at) {
+  Tensor wide;
+  for (T t : at)
+    if (t) wide = wide ? empty(broadcast_shapes("getitem", wide, t), Bool) : empty(t.shape(), Bool);
+  return wide.shape();
+}
+
+Gathered gather(T base, const std::vector<Tensor>& at) {
+  Gathered g;
+  const Dims shape = common_shape(at);
+  g.index = zeros(shape, Int64);
+  std::int64_t merged = 1;
+  int last = -1;
+  for (int d = 0; d < base.ndim(); ++d) {
+    T index = at[static_cast<std::size_t>(d)];
+    if (!index) continue;
+    if (g.first < 0) g.first = d;
+    g.adjacent = g.adjacent && (last < 0 || last == d - 1);
+    last = d;
+    const Tensor size = full_int({}, base.dim(d), Int64), zero = full_int({}, 0, Int64);
+    const Tensor bad = where(less(index, negative(size)), index, where(less(index, size), zero, index));
+    const Tensor off = nonzero_flat(where(less(index, size), less(index, negative(size)), full_int({}, 1, Bool)));
+    if (off.size() > 0)
+      fail<IndexError>("getitem: index ", item_int(take_rows(reshape(bad, {bad.size()}), narrow(off, 0, 0, 1))),
+                       " is out of range for axis ", d, " of size ", base.dim(d));
+    g.index = add(multiply(g.index, size), where(less(index, zero), add(index, size), index));
+    merged = checked_mul(merged, base.dim(d));
+    g.order.push(d);
+    ++g.indexed;
+  }
+  Dims rows{merged};
+  for (int d = 0; d < base.ndim(); ++d)
+    if (!at[static_cast<std::size_t>(d)]) g.order.push(d), rows.push(base.dim(d));
+  g.rows = reshape(permute_dims(base, g.order), rows);
+  return g;
+}
+
+// Where the common index axes go: in place of the indexed ones if those are adjacent, in front otherwise.
+Tensor placed(Tensor y, const Gathered& g) {
+  if (!g.adjacent) return y;
+  const int n = g.index.ndim();
+  for (int i = 0; i < g.first; ++i) y = moveaxis(y, n + i, i);
+  return y;
+}
+
+// The element numbers of x, so that a write can go wherever a read would.
+Tensor numbered(T x) { return reshape(arange(0, x.size(), 1, Int64), x.shape()); }
+
+template <class E>
+void write_at(T x, T where_to, T values) {
+  const Dims strides = contiguous_strides(x.shape());
+  E* base = x.data<E>();
+  for (std::int64_t i = 0; i < where_to.size(); ++i) {
+    std::int64_t rest = where_to.data<std::int64_t>()[i], offset = 0;
+    for (int d = 0; d < x.ndim(); ++d) {
+      offset += rest / strides[d] * x.strides()[d];
+      rest %= strides[d];
+    }
+    base[offset] = values.data<E>()[i];
+  }
+}
+
+void write_elements(T x, T positions, T value) {
+  before_write("setitem", x, &value, 1);
+  Tensor source = broadcast_to(alias(value), positions.shape());
+  source = contiguous(astype(source, x.dtype()));
+  const Tensor at = contiguous(positions);
+  if (size_of(x.dtype()) == 8) return write_at<std::uint64_t>(x, at, source);
+  if (size_of(x.dtype()) == 4) return write_at<std::uint32_t>(x, at, source);
+  write_at<std::uint8_t>(x, at, source);
+}
+
+// NumPy lets the value have leading axes of size 1 that the target lacks.
+Tensor without_leading_ones(Tensor value, int ndim) {
+  while (value.ndim() > ndim && value.dim(0) == 1) value = squeeze_axes(value, 1);
+  return value;
+}
+
+}  // namespace
+
+Tensor getitem(T x, const std::vector<IndexPart>& key) {
+  const Plan plan = make_plan(x, key);
+  const Tensor base = reshape(sliced(x, plan), plan.shape);
+  if (!advanced(plan)) return base.get() == x.get() ? slice(x, plan.start, plan.step, plan.size) : base;
+  const Gathered g = gather(base, plan.at);
+  return placed(take_rows(g.rows, g.index), g);
+}
+
+void setitem(T x, const std::vector<IndexPart>& key, T value) {
+  const Plan plan = make_plan(x, key);
+  if (advanced(plan)) {
+    const Tensor positions = getitem(numbered(x), key);
+    return write_elements(x, positions, without_leading_ones(value, positions.ndim()));
+  }
+  Scope<bool> off(mode().grad, mode().grad);
+  before_write("setitem", x, &value, 1);
+  mode().grad = false;
+  const Tensor target = reshape(sliced(alias(x), plan), plan.shape);
+  assign("setitem", target, without_leading_ones(alias(value), target.ndim()));
+}
+
+}  // namespace steep

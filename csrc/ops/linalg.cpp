@@ -1,0 +1,207 @@
+// Products: matmul is the primitive (batched, broadcast, any strides), the rest are made of it. Work is split over
+// batches, rows or columns and never over the summed index, so the bits do not depend on the threads.
+#include <algorithm>
+#include <cstring>
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "ops/einsum.h"
+#include "ops/functions.h"
+#include "ops/registry.h"
+
+namespace steep {
+namespace {
+
+using T = const Tensor&;
+using R = const Rule&;
+
+// Leading dimensions of both, broadcast.
+Dims batch_shape(T a, T b) {
+  const auto lead = [](T t) {
+    Dims d = t.shape();
+    d.resize(t.ndim() - 2);
+    return empty(d, Bool);
+  };
+  return broadcast_shapes("matmul", lead(a), lead(b));
+}
+
+void infer_matmul(Call& c) {
+  T a = c.in[0], b = c.in[1];
+  if (a.dim(-1) != b.dim(-2))
+    fail<ValueError>("matmul: ", a, " @ ", b, ": the inner sizes ", a.dim(-1), " and ", b.dim(-2),
+                     " differ; transpose one with .mT or check the order");
+  Dims shape = a.ndim() == 2 && b.ndim() == 2 ? Dims{} : batch_shape(a, b);
+  shape.push(a.dim(-2));
+  shape.push(b.dim(-1));
+  c.out = empty(shape, a.dtype());
+}
+
+struct Product {
+  k::Gemm gemm;
+  std::int64_t m, n, k, item;
+  std::int64_t a_row, a_col, b_row, b_col;
+
+  // Rows [i, i + mi) and columns [j, j + nj) of one product.
+  void run(const char* a, const char* b, char* c, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    gemm(mi, nj, k, a + i * a_row * item, a_row, a_col, b + j * b_col * item, b_row, b_col, c + (i * n + j) * item, n);
+  }
+  // One product over the threads, along the longer side, in pieces that suit the kernel's panels.
+  void split(const char* a, const char* b, char* c) const {
+    const bool by_rows = m >= n;
+    const std::int64_t side = by_rows ? m : n;
+    const std::int64_t unit = by_rows ? 84 : 192;
+    const std::int64_t share = (side + threads() - 1) / threads();
+    const std::int64_t grain = std::max(unit, (share + unit - 1) / unit * unit);
+    parallel_for(side, grain, static_cast<double>(m * n * k) / static_cast<double>(side) * 0.0125,
+                 [&](std::int64_t from, std::int64_t to) {
+                   if (by_rows) run(a, b, c, from, to - from, 0, n);
+                   else run(a, b, c, 0, m, from, to - from);
+                 });
+  }
+};
+
+// Offsets of every batch of t, in bytes.
+std::vector<std::int64_t> batch_offsets(T t, const Dims& batch) {
+  std::vector<std::int64_t> at{0};
+  const int lead = batch.size() - (t.ndim() - 2);
+  for (int d = 0; d < batch.size(); ++d) {
+    const std::int64_t step = d < lead || t.dim(d - lead) == 1 ? 0 : t.strides()[d - lead] * size_of(t.dtype());
+    std::vector<std::int64_t> next;
+    for (auto o : at)
+      for (std::int64_t i = 0; i < batch[d]; ++i) next.push_back(o + i * step);
+    at = std::move(next);
+  }
+  return at;
+}
+
+// A batch of matrices against one shared right-hand matrix is one tall product, if the rows lie evenly.
+bool is_tall(T a, T b) { return b.ndim() == 2 && a.ndim() > 2 && a.contiguous(); }
+
+void compute_matmul(const Call& c) {
+  Tensor a = c.in[0], b = c.in[1], out = c.out;
+  const k::Gemm gemm = k::table().gemm[a.dtype()];
+  if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
+  if (out.size() == 0) return;
+  if (is_tall(a, b)) {
+    const std::int64_t rows = a.size() / std::max<std::int64_t>(1, a.dim(-1));
+    if (a.dim(-1)) a = view(a, {rows, a.dim(-1)}, {a.dim(-1), 1}, a->offset);
+    if (a.ndim() == 2) out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
+  }
+  const auto stride = [](T t, int d) { return t.strides()[d < 0 ? d + t.ndim() : d]; };
+  const Product p{gemm, a.dim(-2), b.dim(-1), a.dim(-1), size_of(a.dtype()),
+                  stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1)};
+  if (out.ndim() == 2) return p.split(a.bytes(), b.bytes(), out.bytes());
+  const Dims batch = batch_shape(a, b);
+  const auto at_a = batch_offsets(a, batch), at_b = batch_offsets(b, batch);
+  const std::int64_t step = p.m * p.n * p.item;
+  const auto one = [&](std::int64_t i, char*& pa, char*& pb) {
+    pa = a.bytes() + at_a[static_cast<std::size_t>(i)];
+    pb = b.bytes() + at_b[static_cast<std::size_t>(i)];
+  };
+  parallel_for(numel(batch), 1, static_cast<double>(p.m * p.n * p.k) * 0.0125, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t i = from; i < to; ++i) {
+      char *pa, *pb;
+      one(i, pa, pb);
+      p.run(pa, pb, out.bytes() + i * step, 0, p.m, 0, p.n);
+    }
+  });
+}
+
+Tensor matmul_jvp(R r, const Tensor* t) {
+  Tensor y;
+  if (t[0]) y = matmul(t[0], r.in(1));
+  if (!t[1]) return y;
+  const Tensor z = matmul(r.in(0), t[1]);
+  return y ? add(y, z) : z;
+}
+
+void require_axes(T t, const char* op) {
+  if (t.ndim() == 0) fail<ValueError>(op, ": ", t, " is 0-d; use * for products by a scalar");
+}
+
+Tensor outer(const Op& op, Args& a) {
+  T p = a[0].tensor, q = a[1].tensor;
+  if (p.ndim() != 1 || q.ndim() != 1) fail<ValueError>(op.name, ": both must be 1-d, and these are ", p, " and ", q);
+  return multiply(reshape(p, {p.size(), 1}), reshape(q, {1, q.size()}));
+}
+Tensor vecdot(const Op& op, Args& a) {
+  Tensor p = a[0].tensor, q = a[1].tensor;
+  require_axes(p, op.name);
+  require_axes(q, op.name);
+  p = moveaxis(p, normalize_axis(a[2].integer, p.ndim(), op.name), p.ndim() - 1);
+  q = moveaxis(q, normalize_axis(a[2].integer, q.ndim(), op.name), q.ndim() - 1);
+  if (p.dim(-1) != q.dim(-1)) fail<ValueError>(op.name, ": ", p, " and ", q, " differ in the summed axis");
+  const Tensor y = multiply(p, q);
+  return sum(y, 1u << (y.ndim() - 1), false);
+}
+// Sums over the axes named for both: each becomes a matrix, kept axes outside, summed ones inside.
+Tensor tensordot(const Op& op, Args& a) {
+  T p = a[0].tensor, q = a[1].tensor;
+  const Dims ax = a[2].dims();
+  Dims pa, qa;
+  if (a[2].bare) {  // one number: the last n of x1 and the first n of x2
+    for (std::int64_t i = 0; i < ax[0]; ++i) pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
+  } else {
+    const int n = ax.size() / 2;
+    for (int i = 0; i < n; ++i) {
+      pa.push(normalize_axis(ax[i], p.ndim(), op.name));
+      qa.push(normalize_axis(ax[n + i], q.ndim(), op.name));
+    }
+  }
+  Dims po, qo = qa, shape;
+  std::int64_t inner = 1;
+  for (int d = 0; d < p.ndim(); ++d)
+    if (std::find(pa.begin(), pa.end(), d) == pa.end()) po.push(d), shape.push(p.dim(d));
+  for (int i = 0; i < pa.size(); ++i) {
+    if (p.dim(static_cast<int>(pa[i])) != q.dim(static_cast<int>(qa[i])))
+      fail<ValueError>(op.name, ": ", p, " and ", q, " differ in the summed axes ", pa, " and ", qa);
+    po.push(pa[i]);
+    inner *= p.dim(static_cast<int>(pa[i]));
+  }
+  std::int64_t outer_p = 1, outer_q = 1;
+  for (auto s : shape) outer_p *= s;
+  for (int d = 0; d < q.ndim(); ++d)
+    if (std::find(qa.begin(), qa.end(), d) == qa.end()) qo.push(d), shape.push(q.dim(d)), outer_q *= q.dim(d);
+  return reshape(matmul(reshape(permute_dims(p, po), {outer_p, inner}), reshape(permute_dims(q, qo), {inner, outer_q})), shape);
+}
+Tensor trace(const Op& op, Args& a) {
+  T t = a[0].tensor;
+  if (t.ndim() < 2) fail<ValueError>(op.name, ": ", t, " has fewer than two dimensions");
+  const Tensor i = reshape(arange(0, t.dim(-2), 1, Int64), {t.dim(-2), 1}), j = arange(0, t.dim(-1), 1, Int64);
+  return sum(where(equal(i, j), t, scalar_like(0, t)), 3u << (t.ndim() - 2), false);
+}
+
+}  // namespace
+
+Tensor matmul(T a, T b) {
+  static const Op& op = find_op("matmul");
+  require_axes(a, "matmul");
+  require_axes(b, "matmul");
+  const bool row = a.ndim() == 1, column = b.ndim() == 1;
+  Tensor y = apply(op, {row ? expand_dims(a, 0) : a, column ? expand_dims(b, 1) : b});
+  if (column) y = squeeze_axes(y, 1u << (y.ndim() - 1));
+  return row ? squeeze_axes(y, 1u << (y.ndim() - (column ? 1 : 2))) : y;
+}
+
+Rows linalg_rows() {
+  const Param x1{"x1", Kind::tensor}, x2{"x2", Kind::tensor};
+  return {
+      {.name = "matmul", .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors.",
+       .params = {x1, x2}, .call = [](const Op&, Args& a) { return matmul(a[0].tensor, a[1].tensor); },
+       .infer = infer_matmul, .compute = compute_matmul, .promotes = Promote::common,
+       .vjp = {{[](R r, T g) { return matmul(g, transpose_last(r.in(1))); }, in1},
+               {[](R r, T g) { return matmul(transpose_last(r.in(0)), g); }, in0}},
+       .jvp = Jvp::custom, .jvp_rule = matmul_jvp},
+      {.name = "outer", .doc = "x1[i] * x2[j] of two vectors.", .params = {x1, x2}, .call = outer},
+      {.name = "vecdot", .doc = "Sum of products along an axis.", .params = {x1, x2, {"axis", Kind::integer, "-1"}},
+       .call = vecdot},
+      {.name = "tensordot", .doc = "Sum of products over the given axes: a number, or (axes of x1, axes of x2).",
+       .params = {x1, x2, {"axes", Kind::ints, "2"}}, .call = tensordot},
+      {.name = "trace", .doc = "Sum of the diagonal of the last two axes.", .params = {{"x", Kind::tensor}}, .call = trace},
+      {.name = "einsum", .doc = "Einstein summation: \"ij,jk->ik\", with ... and repeated letters.",
+       .params = {{"subscripts", Kind::text}, {"operands", Kind::tensors}},
+       .call = [](const Op&, Args& a) { return einsum(a[0].text, a[1].tensors); }},
+  };
+}
+
+}  // namespace steep

@@ -1,0 +1,344 @@
+// Reductions over any set of axes, and the maps along one axis (softmax, cumulative sums). A reduction is brought to
+// rows (reduce the last dimension) or columns (reduce the first) and handed to one kernel.
+
+#include <cmath>
+
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "ops/functions.h"
+#include "ops/registry.h"
+
+namespace steep {
+namespace {
+
+using k::Reduction;
+using k::RowMap;
+using T = const Tensor&;
+using R = const Rule&;
+
+const Param x{"x", Kind::tensor}, axes_param{"axis", Kind::axes, "None"}, keep_param{"keepdims", Kind::flag, "False"};
+
+Dims reduced_shape(const Dims& shape, unsigned axes, bool keepdims) {
+  Dims out;
+  for (int d = 0; d < shape.size(); ++d)
+    if (!(axes >> d & 1)) out.push(shape[d]);
+    else if (keepdims) out.push(1);
+  return out;
+}
+
+std::int64_t reduced_count(const Dims& shape, unsigned axes) {
+  std::int64_t n = 1;
+  for (int d = 0; d < shape.size(); ++d)
+    if (axes >> d & 1) n *= shape[d];
+  return n;
+}
+
+// The operand as [rows, n] with the reduced axes last, copied only if it must be.
+Tensor axes_last(T t, unsigned axes) {
+  Dims order;
+  for (int d = 0; d < t.ndim(); ++d)
+    if (!(axes >> d & 1)) order.push(d);
+  for (int d = 0; d < t.ndim(); ++d)
+    if (axes >> d & 1) order.push(d);
+  return contiguous(permute_dims(alias(t), order));
+}
+
+bool leading(unsigned axes) { return axes && (axes & (axes + 1)) == 0; }
+
+void reduce_rows(Reduction kind, T in, T out, std::int64_t n) {
+  const auto f = k::table().row_reduce[static_cast<int>(kind)][in.dtype()];
+  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
+  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
+  parallel_for(out.size(), grain, 0.3 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
+    f(in.bytes() + b * n * item, out.bytes() + b * out_item, e - b, n);
+  });
+}
+
+void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
+  const auto f = k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
+  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype()), m = out.size();
+  const std::int64_t grain = std::max<std::int64_t>(64, 16384 / std::max<std::int64_t>(n, 1));
+  parallel_for(m, grain, 0.3 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
+    f(in.bytes() + b * item, out.bytes() + b * out_item, n, e - b, m);
+  });
+}
+
+template <Reduction kind>
+void compute_reduce(const Call& c) {
+  const auto axes = static_cast<unsigned>(c.attrs[0]);
+  T in = c.in[0];
+  const std::int64_t n = reduced_count(in.shape(), axes);
+  const bool columns = in.contiguous() && leading(axes) && c.out.size() > 1 &&
+                       k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
+  if (columns) return reduce_columns(kind, in, c.out, n);
+  reduce_rows(kind, axes_last(in, axes), c.out, n);
+}
+
+template <DType (*type)(DType)>
+void infer_reduce(Call& c) {
+  c.out = empty(reduced_shape(c.in[0].shape(), static_cast<unsigned>(c.attrs[0]), c.attrs.flag(1)), type(c.in[0].dtype()));
+}
+DType same_type(DType t) { return t; }
+DType bool_type(DType) { return Bool; }
+DType index_type(DType) { return Int64; }
+
+// max, min, argmax and argmin of nothing have no value.
+void refuse_empty(const Op& op, T t, unsigned axes) {
+  if (reduced_count(t.shape(), axes) == 0 &&
+      numel(reduced_shape(t.shape(), axes, false)) > 0)
+    fail<ValueError>(op.name, ": ", t, " has no elements along the reduced axes, and ", op.name, " of nothing is undefined");
+}
+
+Tensor call_reduce(const Op& op, Args& a) {
+  return apply(op, {a[0].tensor}, {parse_axes(a[1], a[0].tensor, op.name), a[2].flag()});
+}
+Tensor call_extreme(const Op& op, Args& a) {
+  refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
+  return call_reduce(op, a);
+}
+Tensor call_logical(const Op& op, Args& a) {
+  a[0].tensor = astype(a[0].tensor, Bool);
+  return call_reduce(op, a);
+}
+
+// The reduced tensor `y` (or its gradient) with the axes put back, so that it broadcasts against the operand.
+Tensor restored(R r, T y) {
+  return r.attrs().flag(1) ? y : keep_axes(y, static_cast<unsigned>(r.attrs()[0]), r.shape(0));
+}
+Tensor sum_rule(R r, T g) { return broadcast_to(restored(r, g), r.shape(0)); }
+Tensor extreme_rule(R r, T g) {
+  const Tensor v = r.in(0), hit = astype(equal(v, restored(r, r.out())), v.dtype());
+  const Tensor ties = sum(hit, static_cast<unsigned>(r.attrs()[0]), true);
+  return chain(multiply(restored(r, g), hit), reciprocal(ties));
+}
+Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
+Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
+
+// Each element's product of all others in its row, without dividing: what is before times what is after.
+Tensor products_of_others(T rows) {
+  const std::int64_t n = rows.dim(1);
+  const Tensor one = full({rows.dim(0), 1}, 1, rows.dtype());
+  const auto before = [&](T t) {
+    return cumulate("cumprod_last", concat({one, narrow(t, 1, 0, n - 1)}, 1));
+  };
+  return multiply(before(rows), flip_last(before(flip_last(rows))));
+}
+Tensor prod_rule(R r, T g) {
+  const auto axes = static_cast<unsigned>(r.attrs()[0]);
+  const Tensor v = r.in(0);
+  const std::int64_t n = reduced_count(v.shape(), axes);
+  if (v.size() == 0) return zeros(v.shape(), v.dtype());
+  Dims order, moved, back = Dims::filled(v.ndim(), 0);
+  for (int pass = 0; pass < 2; ++pass)
+    for (int d = 0; d < v.ndim(); ++d)
+      if ((axes >> d & 1) == static_cast<unsigned>(pass)) order.push(d), moved.push(v.dim(d));
+  for (int d = 0; d < order.size(); ++d) back[static_cast<int>(order[d])] = d;
+  const Tensor rows = reshape(permute_dims(v, order), {v.size() / n, n});
+  return chain(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
+}
+
+// Row [i, k] of the derivative of a running product: the product up to k with x[i] left out, for k >= i.
+Tensor cumprod_rule(R r, T g) {
+  const Tensor v = r.in(0);
+  const std::int64_t n = v.dim(-1);
+  const Tensor i = reshape(arange(0, n, 1, Int64), {n, 1}), j = reshape(arange(0, n, 1, Int64), {1, n});
+  const Tensor left_out = where(equal(i, j), scalar_like(1, v), expand_dims(v, v.ndim() - 1));
+  const Tensor kept = where(greater(i, j), scalar_like(0, v), cumulate("cumprod_last", left_out));
+  return sum(chain(expand_dims(g, g.ndim() - 1), kept), 1u << v.ndim(), false);
+}
+
+template <RowMap kind>
+void compute_rows(const Call& c) {
+  const Tensor in = contiguous(c.in[0]);
+  if (in.size() == 0) return;
+  const std::int64_t n = in.ndim() ? in.dim(-1) : 1, item = size_of(in.dtype());
+  const auto f = k::table().row_map[static_cast<int>(kind)][in.dtype()];
+  if (!f) fail<TypeError>(c.op.name, ": not defined for ", in, "; use astype() first");
+  const std::int64_t grain = std::max<std::int64_t>(1, 8192 / n);
+  parallel_for(in.size() / n, grain, static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
+    f(in.bytes() + b * n * item, c.out.bytes() + b * n * item, e - b, n);
+  });
+}
+void infer_like(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
+
+// A map along the last axis, applied along any.
+Tensor along(const char* row, T t, const Arg& axis, const char* op) {
+  const Op& last = find_op(row);
+  if (t.ndim() == 0) return reshape(apply(last, {reshape(t, {1})}), {});
+  const int at = normalize_axis(axis.integer, t.ndim(), op), end = t.ndim() - 1;
+  if (at == end) return apply(last, {t});
+  return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
+}
+
+Op reduction(const char* name, const char* doc, void (*infer)(Call&), void (*compute)(const Call&), std::vector<Vjp> vjp,
+             Promote promotes, Tensor (*call)(const Op&, Args&) = call_reduce) {
+  return {.name = name, .doc = doc, .params = {x, axes_param, keep_param}, .call = call, .infer = infer,
+          .compute = compute, .promotes = promotes, .vjp = std::move(vjp)};
+}
+Op row_map(const char* name, void (*compute)(const Call&), Vjp vjp, Promote promotes) {
+  return {.name = name, .infer = infer_like, .compute = compute, .promotes = promotes, .vjp = {vjp}, .hidden = true};
+}
+
+std::int64_t count_of(T t, const Arg& axes, const char* op) { return reduced_count(t.shape(), parse_axes(axes, t, op)); }
+
+Tensor mean(const Op& op, Args& a) {
+  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
+  const double n = static_cast<double>(count_of(t, a[1], op.name));
+  return divide(sum(t, parse_axes(a[1], t, op.name), a[2].flag()), scalar_like(n, t));
+}
+Tensor variance(const Op& op, Args& a) {
+  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
+  const unsigned axes = parse_axes(a[1], t, op.name);
+  const double n = static_cast<double>(reduced_count(t.shape(), axes));
+  const Tensor middle = divide(sum(t, axes, true), scalar_like(n, t));
+  return divide(sum(square(subtract(t, middle)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
+}
+// The square root with the subgradient 0 at 0, where the root of a sum of squares has a corner.
+Tensor root(T t) {
+  const Tensor zero = scalar_like(0, t), flat = equal(t, zero);
+  return where(flat, zero, sqrt(where(flat, scalar_like(1, t), t)));
+}
+Tensor logsumexp(const Op& op, Args& a) {
+  refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
+  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
+  const unsigned axes = parse_axes(a[1], t, op.name);
+  const Tensor top = alias(amax(alias(t), axes, true));
+  const Tensor shift = where(isfinite(top), top, scalar_like(0, t));
+  const Tensor y = add(log(sum(exp(subtract(t, shift)), axes, true)), shift);
+  return a[2].flag() ? y : squeeze_axes(y, axes);
+}
+Tensor norm(const Op& op, Args& a) {
+  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
+  const unsigned axes = parse_axes(a[2], t, op.name);
+  const double p = a[1].real;
+  const bool keep = a[3].flag();
+  const Tensor size = unary(k::Kernel::abs, t);
+  if (p == 2) return root(sum(square(t), axes, keep));
+  if (p == 1) return sum(size, axes, keep);
+  if (p == 0) return sum(astype(not_equal(t, scalar_like(0, t)), t.dtype()), axes, keep);
+  if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
+  return pow(sum(pow(size, scalar_like(p, t)), axes, keep), scalar_like(1 / p, t));
+}
+Tensor argextreme(const Op& op, Args& a) {
+  T t = a[0].tensor;
+  refuse_empty(op, t, a[1].given ? 1u << normalize_axis(a[1].integer, t.ndim(), op.name) : all_axes(t));
+  const unsigned axes = a[1].given ? 1u << normalize_axis(a[1].integer, t.ndim(), op.name) : all_axes(t);
+  return apply(op, {t}, {axes, a[2].flag()});
+}
+
+Rows plain_rows() {
+  const char* ties = "shared equally by ties";
+  Op max = reduction("max", "The largest element over the axes; NaN if there is one.", infer_reduce<same_type>,
+                     compute_reduce<Reduction::max>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
+  Op min = reduction("min", "The smallest element over the axes; NaN if there is one.", infer_reduce<same_type>,
+                     compute_reduce<Reduction::min>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
+  max.subgradient = min.subgradient = ties;
+  Op sum = reduction("sum", "Sum over the axes; integers and bools are added up in int64.", infer_reduce<same_type>,
+                     compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum);
+  sum.jvp = Jvp::linear;
+  Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
+                        infer_reduce<index_type>, compute_reduce<Reduction::argmax>, {}, Promote::none, argextreme);
+  Op argmin = reduction("argmin", "Position of the first smallest element along an axis, or of all.",
+                        infer_reduce<index_type>, compute_reduce<Reduction::argmin>, {}, Promote::none, argextreme);
+  argmax.params[1] = argmin.params[1] = {"axis", Kind::optional_integer, "None"};
+  return {sum,
+          reduction("prod", "Product over the axes; exact gradients with zeros among the factors.",
+                    infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum),
+          max, min, argmax, argmin,
+          reduction("any", "Whether any element over the axes is true.", infer_reduce<bool_type>,
+                    compute_reduce<Reduction::any>, {}, Promote::none, call_logical),
+          reduction("all", "Whether all elements over the axes are true.", infer_reduce<bool_type>,
+                    compute_reduce<Reduction::all>, {}, Promote::none, call_logical)};
+}
+
+Rows composite_rows() {
+  const Param correction{"correction", Kind::real, "0.0"};
+  return {
+      {.name = "mean", .doc = "Arithmetic mean over the axes.", .params = {x, axes_param, keep_param}, .call = mean},
+      {.name = "var", .doc = "Variance over the axes; the divisor is n - correction.",
+       .params = {x, axes_param, correction, keep_param}, .call = variance},
+      {.name = "std", .doc = "Standard deviation over the axes; the divisor is n - correction.",
+       .params = {x, axes_param, correction, keep_param},
+       .call = [](const Op& op, Args& a) { return root(variance(op, a)); }, .subgradient = "0 where all are equal"},
+      {.name = "logsumexp", .doc = "log(sum(exp(x))) over the axes, without overflow.",
+       .params = {x, axes_param, keep_param}, .call = logsumexp},
+      {.name = "norm", .doc = "The vector p-norm (ord = 1, 2, inf, any p) over the axes.",
+       .params = {x, {"ord", Kind::real, "2.0"}, axes_param, keep_param}, .call = norm, .subgradient = "0 at 0"},
+      {.name = "count_nonzero", .doc = "How many elements over the axes are not zero.",
+       .params = {x, axes_param, keep_param},
+       .call = [](const Op& op, Args& a) {
+         return sum(astype(a[0].tensor, Bool), parse_axes(a[1], a[0].tensor, op.name), a[2].flag());
+       }},
+  };
+}
+
+Rows map_rows() {
+  const Param axis{"axis", Kind::integer, "-1"};
+  Op cumsum = row_map("cumsum_last", compute_rows<RowMap::cumsum>,
+                      {[](R, T g) { return flip_last(cumulate("cumsum_last", flip_last(g))); }}, Promote::sum);
+  cumsum.jvp = Jvp::linear;
+  return {
+      cumsum,
+      row_map("cumprod_last", compute_rows<RowMap::cumprod>, {cumprod_rule, in0}, Promote::sum),
+      row_map("softmax_last", compute_rows<RowMap::softmax>,
+              {[](R r, T g) {
+                 const Tensor y = r.out(), gy = chain(g, y);
+                 return subtract(gy, multiply(y, sum(gy, 1u << (y.ndim() - 1), true)));
+               }, save_out}, Promote::floating),
+      row_map("log_softmax_last", compute_rows<RowMap::log_softmax>,
+              {[](R r, T g) {
+                 const Tensor total = sum(g, 1u << (g.ndim() - 1), true);
+                 return subtract(g, chain(total, exp(r.out())));
+               }, save_out}, Promote::floating),
+      {.name = "cumsum", .doc = "Running sum along an axis.", .params = {x, axis},
+       .call = [](const Op& op, Args& a) { return along("cumsum_last", a[0].tensor, a[1], op.name); }},
+      {.name = "cumprod", .doc = "Running product along an axis.", .params = {x, axis},
+       .call = [](const Op& op, Args& a) { return along("cumprod_last", a[0].tensor, a[1], op.name); }},
+      {.name = "softmax", .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.", .params = {x, axis},
+       .call = [](const Op& op, Args& a) { return along("softmax_last", a[0].tensor, a[1], op.name); }},
+      {.name = "log_softmax", .doc = "log(softmax(x)) along an axis, without overflow.", .params = {x, axis},
+       .call = [](const Op& op, Args& a) { return along("log_softmax_last", a[0].tensor, a[1], op.name); }},
+  };
+}
+
+}  // namespace
+
+unsigned all_axes(T t) { return (1u << t.ndim()) - 1; }
+
+unsigned parse_axes(const Arg& arg, T t, const char* op) {
+  if (!arg.given) return all_axes(t);
+  unsigned mask = 0;
+  for (auto a : arg.ints) {
+    const unsigned bit = 1u << normalize_axis(a, t.ndim(), op);
+    if (mask & bit) fail<ValueError>(op, ": axis ", a, " is given twice");
+    mask |= bit;
+  }
+  return mask;
+}
+
+Tensor reduce(const char* name, T t, unsigned axes, bool keepdims) { return apply(find_op(name), {t}, {axes, keepdims}); }
+Tensor sum(T t, unsigned axes, bool keepdims) {
+  static const Op& op = find_op("sum");
+  return apply(op, &t, 1, {axes, keepdims});
+}
+Tensor amax(T t, unsigned axes, bool keepdims) { return reduce("max", t, axes, keepdims); }
+Tensor all(T t) { return reduce("all", astype(t, Bool), all_axes(t), false); }
+
+Tensor sum_to(T t, const Dims& shape) {
+  const int lead = t.ndim() - shape.size();
+  unsigned axes = 0;
+  for (int d = 0; d < t.ndim(); ++d)
+    if (d < lead || (shape[d - lead] == 1 && t.dim(d) != 1)) axes |= 1u << d;
+  const Tensor s = axes ? sum(t, axes, true) : t;
+  return lead ? reshape(s, shape) : s;
+}
+
+Rows reduce_rows() {
+  Rows all;
+  for (auto part : {plain_rows, composite_rows, map_rows})
+    for (Op& op : part()) all.push_back(std::move(op));
+  return all;
+}
+
+}  // namespace steep

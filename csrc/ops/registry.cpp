@@ -1,0 +1,36 @@
+// The registry: every family's rows in one list, made on first use, so that their addresses never change.
+#include "ops/registry.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace steep {
+namespace {
+
+Rows gather() {
+  Rows all;
+  for (auto family : {elementwise_rows, reduce_rows, view_rows, join_rows, index_rows, linalg_rows, sort_rows,
+                      random_rows})
+    for (Op& op : family()) all.push_back(std::move(op));
+  return all;
+}
+
+}  // namespace
+
+const Rows& all_ops() {
+  static const Rows rows = gather();
+  return rows;
+}
+
+const Op& find_op(std::string_view name) {
+  static const auto index = [] {
+    std::unordered_map<std::string_view, const Op*> m;
+    for (const Op& op : all_ops()) m.emplace(op.name, &op);
+    return m;
+  }();
+  const auto found = index.find(name);
+  if (found == index.end()) fail<ValueError>("steep has no op named ", name);
+  return *found->second;
+}
+
+}  // namespace steep

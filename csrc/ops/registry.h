@@ -1,0 +1,17 @@
+// What a family of ops contributes: its rows. Add a family by declaring it here and listing it in registry.cpp.
+#pragma once
+
+#include "graph/op.h"
+
+namespace steep {
+
+Rows elementwise_rows();
+Rows reduce_rows();
+Rows view_rows();
+Rows join_rows();
+Rows index_rows();
+Rows linalg_rows();
+Rows sort_rows();
+Rows random_rows();
+
+}  // namespace steep

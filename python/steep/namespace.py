@@ -1,0 +1,122 @@
+"""The array API's names that are not ops of their own: aliases, dtype inspection, constants and small helpers.
+
+With the ops of the core they make ``steep`` an array API namespace for bool, int32, int64, float32 and float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+
+e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
+concatenate, permute, power = _core.concat, _core.permute_dims, _core.pow
+cumulative_sum, cumulative_prod = _core.cumsum, _core.cumprod
+
+_KINDS = {
+    "bool": ("bool",),
+    "signed integer": ("int32", "int64"),
+    "unsigned integer": ("uint8",),
+    "integral": ("uint8", "int32", "int64"),
+    "real floating": ("float32", "float64"),
+    "complex floating": (),
+    "numeric": ("uint8", "int32", "int64", "float32", "float64"),
+}
+
+
+@dataclass(frozen=True)
+class finfo_object:
+    """Limits of a float dtype."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: Any
+
+
+@dataclass(frozen=True)
+class iinfo_object:
+    """Limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: Any
+
+
+def _dtype_of(x: Any) -> Any:
+    return x.dtype if isinstance(x, Tensor) else x
+
+
+def finfo(type: Any) -> finfo_object:
+    """Limits of a float dtype, or of a tensor's."""
+    info = np.finfo(_dtype_of(type).name)
+    return finfo_object(
+        info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), _dtype_of(type)
+    )
+
+
+def iinfo(type: Any) -> iinfo_object:
+    """Limits of an integer dtype, or of a tensor's."""
+    info = np.iinfo(_dtype_of(type).name)
+    return iinfo_object(info.bits, int(info.max), int(info.min), _dtype_of(type))
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is of a kind: a dtype, one of the array API's names of kinds, or a tuple of these."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, k) for k in kind)
+    if isinstance(kind, str):
+        if kind not in _KINDS:
+            raise ValueError(f"isdtype: no kind named {kind!r}; there are {sorted(_KINDS)}")
+        return dtype.name in _KINDS[kind]
+    return bool(dtype == kind)
+
+
+def result_type(*arrays_and_dtypes: Any) -> Any:
+    """The dtype that these meet in; Python scalars count as the weakest of their kind."""
+    dtypes = [_dtype_of(x) for x in arrays_and_dtypes if not isinstance(x, bool | int | float)]
+    result = dtypes[0]
+    for other in dtypes[1:]:
+        result = _core.promote(result, other)
+    return result
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether promotion can take one dtype to the other."""
+    return bool(_core.promote(_dtype_of(from_), to) == to)
+
+
+def broadcast_arrays(*arrays: Any) -> list[Tensor]:
+    """All of them in their common shape."""
+    shape = broadcast_shapes(*(_core.asarray(x).shape for x in arrays))
+    return [_core.broadcast_to(x, shape) for x in arrays]
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to. Raises ValueError if they do not."""
+    return tuple(int(n) for n in np.broadcast_shapes(*shapes))
+
+
+def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """Coordinate grids of 1-d tensors, in "xy" or "ij" order."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    n = len(arrays)
+    order = list(range(n))
+    if indexing == "xy" and n > 1:
+        order[0], order[1] = 1, 0
+    columns = [_core.reshape(x, tuple(-1 if d == order[i] else 1 for d in range(n))) for i, x in enumerate(arrays)]
+    return broadcast_arrays(*columns)
+
+
+def stop_gradient(x: Tensor) -> Tensor:
+    """x as a constant: the same values, no gradient."""
+    return x.detach()

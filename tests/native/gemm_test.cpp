@@ -1,0 +1,262 @@
+// Tests of the matrix product alone: errors against long double, equal bits whatever the shape, layout, split or
+// instruction set, IEEE specials, empty sizes, untouched memory around C, wrapping integers. Start reading at main.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <type_traits>
+#include <vector>
+
+#include "gemm_isa.h"
+
+namespace {
+
+using steep::k::Gemm;
+using steep::k::GemmSet;
+using std::int64_t;
+
+std::mt19937_64 dice(20);
+int failures = 0;
+long checks = 0;
+
+int64_t between(int64_t low, int64_t high) { return low + static_cast<int64_t>(dice() % (high - low + 1)); }
+
+void expect(bool good, const char* what, const char* isa, int64_t m, int64_t n, int64_t k) {
+  ++checks;
+  if (good || ++failures > 20) return;
+  std::printf("FAIL %s: %s, m %ld n %ld k %ld\n", isa, what, static_cast<long>(m), static_cast<long>(n),
+              static_cast<long>(k));
+}
+
+// A matrix inside a larger buffer, with a layout of its own: rows, columns, or both strided, at an odd offset.
+template <class T>
+struct Laid {
+  std::vector<T> data;
+  int64_t row, col, offset;
+
+  Laid(int64_t rows, int64_t cols, int layout) {
+    const int64_t step = layout < 2 ? 1 : between(2, 3), gap = between(0, 2) * between(0, 9);
+    const bool down = layout % 2;
+    col = down ? rows * step + gap : step;
+    row = down ? step : cols * step + gap;
+    offset = between(0, 5);
+    data.assign(static_cast<std::size_t>(offset + (rows + 1) * (cols + 1) * step * step + (rows + cols) * gap), T(77));
+  }
+  T* at() { return data.data() + offset; }
+  const T* at() const { return data.data() + offset; }
+  T& operator()(int64_t i, int64_t j) { return at()[i * row + j * col]; }
+};
+
+template <class T>
+std::vector<T> values(int64_t count) {
+  std::vector<T> x(static_cast<std::size_t>(count));
+  for (T& v : x) {
+    if constexpr (std::is_integral_v<T>) v = static_cast<T>(dice());
+    else v = static_cast<T>(std::normal_distribution<double>()(dice));
+  }
+  return x;
+}
+
+template <class T>
+Laid<T> lay(const std::vector<T>& x, int64_t rows, int64_t cols, int layout) {
+  Laid<T> out(rows, cols, layout);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; ++j) out(i, j) = x[static_cast<std::size_t>(i * cols + j)];
+  return out;
+}
+
+template <class T> Gemm pick(const GemmSet& s) {
+  return std::is_same_v<T, float> ? s.f32 : std::is_same_v<T, double> ? s.f64 : sizeof(T) == 4 ? s.i32 : s.i64;
+}
+
+// One product's operands, row by row, and the plainest way to compute it: every other way must give its bits.
+template <class T>
+struct Case {
+  int64_t m, n, k;
+  std::vector<T> a, b;
+
+  Case(int64_t m_, int64_t n_, int64_t k_) : m(m_), n(n_), k(k_), a(values<T>(m * k)), b(values<T>(k * n)) {}
+
+  std::vector<T> plain(Gemm f) const {
+    std::vector<T> c(static_cast<std::size_t>(m * n), T(5));
+    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n);
+    return c;
+  }
+};
+
+// NaNs are equal whatever their payload, which no contract covers; everything else is compared as bits.
+template <class T>
+bool same(T x, T y) {
+  return (x != x && y != y) || std::memcmp(&x, &y, sizeof x) == 0;
+}
+template <class T>
+bool same(const std::vector<T>& x, const std::vector<T>& y) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!same(x[i], y[i])) return false;
+  return x.size() == y.size();
+}
+
+// |computed - exact| <= gamma(k) |A| |B|, element by element.
+template <class T>
+bool near_exact(const Case<T>& x, const std::vector<T>& c) {
+  const long double gamma = (x.k + 2) * static_cast<long double>(std::numeric_limits<T>::epsilon()) / 2;
+  for (int64_t i = 0; i < x.m; ++i)
+    for (int64_t j = 0; j < x.n; ++j) {
+      long double sum = 0, size = 0;
+      for (int64_t p = 0; p < x.k; ++p) {
+        const long double term = static_cast<long double>(x.a[i * x.k + p]) * x.b[p * x.n + j];
+        sum += term;
+        size += std::fabs(term);
+      }
+      if (!(std::fabs(c[i * x.n + j] - sum) <= gamma * size)) return false;
+    }
+  return true;
+}
+
+// The product of a part of the rows and columns, in some layout, into the middle of a larger C.
+template <class T>
+bool part_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+  Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
+  const int64_t i0 = between(0, x.m), i1 = between(i0, x.m), j0 = between(0, x.n), j1 = between(j0, x.n);
+  const int64_t ldc = x.n + between(0, 7);
+  std::vector<T> c(static_cast<std::size_t>((x.m + 1) * ldc), T(-3)), expected = c;
+  for (int64_t i = i0; i < i1; ++i)
+    for (int64_t j = j0; j < j1; ++j) expected[i * ldc + j] = want[i * x.n + j];
+  f(i1 - i0, j1 - j0, x.k, a.at() + i0 * a.row, a.row, a.col, b.at() + j0 * b.col, b.row, b.col,
+    c.data() + i0 * ldc + j0, ldc);
+  return same(c, expected);
+}
+
+template <class T>
+bool whole_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+  Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
+  std::vector<T> c(want.size());
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n);
+  return same(c, want);
+}
+
+template <class T>
+void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
+  const Case<T> x(m, n, k);
+  const std::vector<T> want = x.plain(pick<T>(sets[0]));
+  if constexpr (std::is_floating_point_v<T>) expect(near_exact(x, want), "error", sets[0].name, m, n, k);
+  for (const GemmSet& s : sets) {
+    expect(same(x.plain(pick<T>(s)), want), "instruction sets differ", s.name, m, n, k);
+    for (int layout = 0; layout < (thorough ? 16 : 4); ++layout) {
+      const int la = thorough ? layout % 4 : layout % 2, lb = thorough ? layout / 4 : layout / 2;
+      expect(whole_agrees(pick<T>(s), x, want, la, lb), "layouts differ", s.name, m, n, k);
+      expect(part_agrees(pick<T>(s), x, want, la, lb), "parts differ", s.name, m, n, k);
+    }
+  }
+}
+
+template <class T>
+void shapes(const std::vector<GemmSet>& sets) {
+  for (int64_t m = 0; m < 20; ++m)
+    for (int64_t n = 0; n < 20; ++n) check<T>(sets, m, n, between(0, 5), true);
+  for (int i = 0; i < 400; ++i) check<T>(sets, between(0, 70), between(0, 70), between(0, 70), true);
+  for (int64_t m : {1, 3, 29, 150})
+    for (int64_t n : {1, 2, 10, 47, 128, 150})
+      for (int64_t k : {250, 255, 256, 257, 511, 512, 513, 784, 1025}) check<T>(sets, m, n, k, false);
+}
+
+// Shapes that reach every loop of blocks, too large for long double: the sets and layouts against each other.
+template <class T>
+void large(const std::vector<GemmSet>& sets) {
+  const int64_t sizes[][3] = {{700, 33, 600}, {33, 2500, 300}, {300, 300, 1300}, {257, 2100, 17}, {1, 5000, 1100},
+                              {5000, 1, 1100}};
+  for (const auto& [m, n, k] : sizes) {
+    const Case<T> x(m, n, k);
+    const std::vector<T> want = x.plain(pick<T>(sets.back()));
+    for (const GemmSet& s : sets)
+      for (int layout = 0; layout < 4; ++layout)
+        expect(whole_agrees(pick<T>(s), x, want, layout % 2, layout / 2), "large", s.name, m, n, k);
+  }
+}
+
+// The definition itself, for k within one block: fused multiply-adds from zero in order of k.
+template <class T>
+void definition(const std::vector<GemmSet>& sets) {
+  for (const GemmSet& s : sets) {
+    const Case<T> x(13, 37, 200);
+    const std::vector<T> c = x.plain(pick<T>(s));
+    for (int64_t i = 0; i < x.m; ++i)
+      for (int64_t j = 0; j < x.n; ++j) {
+        T sum = 0;
+        for (int64_t p = 0; p < x.k; ++p) sum = std::fma(x.a[i * x.k + p], x.b[p * x.n + j], sum);
+        expect(same(sum, c[i * x.n + j]), "definition", s.name, i, j, x.k);
+      }
+  }
+}
+
+// Infinities, NaNs, zeros of both signs, subnormals and values whose products overflow or vanish.
+template <class T>
+void specials(const std::vector<GemmSet>& sets) {
+  using L = std::numeric_limits<T>;
+  const T kinds[] = {L::infinity(), -L::infinity(), L::quiet_NaN(), T(0), -T(0), L::denorm_min(), -L::denorm_min(),
+                     L::min(), L::max(), -L::max(), T(1), T(-1), L::epsilon(), 1 + L::epsilon(), std::sqrt(L::min()),
+                     L::min() * (1 + 3 * L::epsilon()), T(0.75)};
+  for (int repeat = 0; repeat < 300; ++repeat) {
+    Case<T> x(between(1, 20), between(1, 40), between(1, 6));
+    const std::uint64_t from = repeat % 2 ? 3 : 0;  // every other time finite values only
+    for (T& v : x.a) v = kinds[from + dice() % (std::size(kinds) - from)];
+    for (T& v : x.b) v = kinds[from + dice() % (std::size(kinds) - from)];
+    for (const GemmSet& s : sets) {
+      const std::vector<T> c = x.plain(pick<T>(s));
+      for (int64_t e = 0; e < x.m * x.n; ++e) {
+        T sum = 0;
+        for (int64_t p = 0; p < x.k; ++p) sum = std::fma(x.a[e / x.n * x.k + p], x.b[p * x.n + e % x.n], sum);
+        expect(same(sum, c[e]), "specials", s.name, x.m, x.n, x.k);
+      }
+    }
+  }
+}
+
+// Raw bit patterns as operands: the emulated fma of the baseline against the hardware's.
+void patterns(const std::vector<GemmSet>& sets) {
+  for (int repeat = 0; repeat < 200; ++repeat) {
+    Case<float> x(16, 64, 3);
+    for (auto* v : {&x.a, &x.b})
+      for (float& f : *v) {
+        const std::uint32_t bits = static_cast<std::uint32_t>(dice());
+        const std::uint32_t tame = repeat % 2 ? bits : (bits & 0x83ffffffu) + 0x3e000000u;  // exponents close together
+        std::memcpy(&f, &tame, sizeof f);
+      }
+    const std::vector<float> want = x.plain(sets.back().f32);
+    for (const GemmSet& s : sets) expect(same(x.plain(s.f32), want), "patterns", s.name, x.m, x.n, x.k);
+  }
+}
+
+template <class T>
+void integers(const std::vector<GemmSet>& sets) {
+  for (int i = 0; i < 60; ++i) check<T>(sets, between(0, 30), between(0, 30), between(0, 30), true);
+  for (const GemmSet& s : sets) {
+    const T most = std::numeric_limits<T>::max(), left[] = {most, 1}, right[] = {3, most};
+    T c = 0;
+    pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1);
+    expect(c == static_cast<T>(-4), "wrapping", s.name, 1, 1, 2);
+  }
+}
+
+template <class T>
+void floats(const std::vector<GemmSet>& sets) {
+  shapes<T>(sets);
+  large<T>(sets);
+  definition<T>(sets);
+  specials<T>(sets);
+}
+
+}  // namespace
+
+int main() {
+  const std::vector<GemmSet> sets = steep::k::sets();
+  floats<float>(sets);
+  floats<double>(sets);
+  patterns(sets);
+  integers<std::int32_t>(sets);
+  integers<std::int64_t>(sets);
+  std::printf("%ld checks on %zu instruction sets, %d failed\n", checks, sets.size(), failures);
+  return failures != 0;
+}

@@ -1,0 +1,458 @@
+// Tests of the kernels without Python: accuracy over all exponents of float32, the same bits on every instruction
+// set and at every position, special values, reductions, random numbers. Prints the greatest error measured.
+// Start reading at main. Exit status is the number of failed checks, at most 100.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace steep::k {
+#if defined(__x86_64__)
+extern const Table table_baseline, table_avx2, table_avx512;
+#elif defined(__aarch64__)
+extern const Table table_neon;
+#else
+extern const Table table_baseline;
+#endif
+}  // namespace steep::k
+
+using namespace steep::k;
+
+namespace {
+
+int failures = 0;
+void check(bool ok, const std::string& what) {
+  if (ok) return;
+  if (++failures <= 40) std::printf("FAILED %s\n", what.c_str());
+}
+
+std::vector<const Table*> usable() {
+  std::vector<const Table*> all;
+  const std::string names = std::string(isas_usable()) + " ";
+#if defined(__x86_64__)
+  for (const Table* t : {&table_baseline, &table_avx2, &table_avx512})
+#elif defined(__aarch64__)
+  for (const Table* t : {&table_neon})
+#else
+  for (const Table* t : {&table_baseline})
+#endif
+    if (names.find(std::string(t->isa) + " ") != std::string::npos) all.push_back(t);
+  return all;
+}
+
+const std::size_t kSize[type_count] = {1, 1, 4, 8, 4, 8};
+const char* kTypeName[type_count] = {"bool", "uint8", "int32", "int64", "float32", "float64"};
+
+const char* kKernelName[] = {
+#define STEEP_ONE(name) #name,
+#define STEEP_DF(name) #name, #name "_df",
+#define FLOAT1 STEEP_ONE
+#define FLOAT1_DF STEEP_DF
+#define NUM1 STEEP_ONE
+#define FLOAT2 STEEP_ONE
+#define NUM2 STEEP_ONE
+#define INT2 STEEP_ONE
+#define CMP1 STEEP_ONE
+#define CMP2 STEEP_ONE
+#define BOOL1 STEEP_ONE
+#define BOOL2 STEEP_ONE
+#include "kernels/kernels.def"
+};
+constexpr int kKernels = static_cast<int>(Kernel::count);
+
+Loop loop(const Table& t, const char* name, Type type) {
+  for (int i = 0; i < kKernels; ++i)
+    if (!std::strcmp(kKernelName[i], name)) return t.loop[i][type];
+  return nullptr;
+}
+
+// ---- accuracy
+
+// Distance in units of the last place of the float nearest to the exact value. Both infinite, or both NaN: 0.
+double ulps(float got, double exact) {
+  const float rounded = static_cast<float>(exact);
+  if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : 1e30;
+  if (got == rounded) return 0.5;
+  if (std::isinf(got) && std::fabs(exact) > 3.4028235e38) return 0.5;
+  if (std::isinf(got) || std::isinf(rounded)) return std::isinf(got) && std::isinf(rounded) ? 1e30 : 1;
+  int e;
+  std::frexp(std::fabs(exact), &e);
+  const double ulp = std::ldexp(1.0, std::max(e - 24, -149));
+  return std::fabs(static_cast<double>(got) - exact) / ulp;
+}
+
+struct Accuracy {
+  const char* name;
+  double limit;
+  std::function<double(double)> exact;
+};
+const Accuracy kAccuracy[] = {
+    {"exp", 2, [](double x) { return std::exp(x); }},
+    {"expm1", 2, [](double x) { return std::expm1(x); }},
+    {"log", 2, [](double x) { return std::log(x); }},
+    {"log1p", 2, [](double x) { return std::log1p(x); }},
+    {"log2", 2, [](double x) { return std::log2(x); }},
+    {"sin", 2, [](double x) { return std::sin(x); }},
+    {"cos", 2, [](double x) { return std::cos(x); }},
+    {"tan", 4, [](double x) { return std::tan(x); }},
+    {"tanh", 4, [](double x) { return std::tanh(x); }},
+    {"sigmoid", 4, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+    {"erf", 4, [](double x) { return std::erf(x); }},
+    {"softplus", 4, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+};
+
+// Every `stride`-th bit pattern: a prime, so that every exponent and all low bits are met.
+void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
+  const Loop f = loop(t, a.name, f32);
+  double worst = 0;
+  float at = 0;
+  std::vector<float> x(4096), y(4096);
+  for (std::uint64_t first = 0; first < 0x100000000ull; first += 4096ull * stride) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const std::uint32_t b = static_cast<std::uint32_t>(first + i * stride);
+      std::memcpy(&x[i], &b, 4);
+    }
+    const void* in[] = {x.data()};
+    f(in, y.data(), 4096, 0, nullptr);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double u = ulps(y[i], a.exact(static_cast<double>(x[i])));
+      if (u > worst) worst = u, at = x[i];
+    }
+  }
+  std::printf("  %-8s %.3f ULP, at %.9g\n", a.name, worst, static_cast<double>(at));
+  check(worst <= a.limit, std::string(a.name) + " is less accurate than stated");
+}
+
+// ---- the same bits
+
+struct Rng {  // splitmix64
+  std::uint64_t s;
+  std::uint64_t next() {
+    std::uint64_t z = s += 0x9E3779B97F4A7C15ull;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+    return z ^ z >> 31;
+  }
+};
+
+using Bytes = std::vector<unsigned char>;
+
+template <class F> void put_float(void* p, Rng& rng) {
+  static const F special[] = {0, -F(0), 1, -1, F(0.5), 2, -3, std::numeric_limits<F>::infinity(),
+                              -std::numeric_limits<F>::infinity(), std::numeric_limits<F>::quiet_NaN(),
+                              std::numeric_limits<F>::denorm_min(), std::numeric_limits<F>::max(), 100, -100};
+  const std::uint64_t r = rng.next();
+  F value;
+  if (r % 4 == 0) value = special[(r >> 8) % (sizeof special / sizeof *special)];
+  else if (r % 4 == 1) std::memcpy(&value, &r, sizeof value);  // any bits
+  else value = static_cast<F>(static_cast<double>(static_cast<std::int64_t>(rng.next())) * 0x1p-60);  // within 8
+  if (value != value) value = std::numeric_limits<F>::quiet_NaN();
+  std::memcpy(p, &value, sizeof value);
+}
+
+Bytes values(Type type, std::size_t n, std::uint64_t seed) {
+  Rng rng{seed};
+  Bytes b(n * kSize[type] + 64);
+  for (std::size_t i = 0; i < n; ++i) {
+    unsigned char* p = b.data() + i * kSize[type];
+    if (type == f32) {
+      put_float<float>(p, rng);
+    } else if (type == f64) {
+      put_float<double>(p, rng);
+    } else {
+      const std::uint64_t r = rng.next(), kind = rng.next() % 4;
+      std::uint64_t v = kind == 0 ? r : kind == 1 ? 0 - r % 9 : r % 9;
+      if (kind == 3 && r % 5 == 0) v = std::uint64_t(1) << (8 * kSize[type] - 1);  // the lowest
+      if (type == b8) v &= 1;
+      std::memcpy(p, &v, kSize[type]);
+    }
+  }
+  return b;
+}
+
+// Equal bits, or both NaN.
+bool same(const unsigned char* a, const unsigned char* b, std::size_t n, Type type) {
+  for (std::size_t i = 0; i < n; ++i, a += kSize[type], b += kSize[type]) {
+    if (!std::memcmp(a, b, kSize[type])) continue;
+    float f[2];
+    double d[2];
+    if (type == f32) {
+      std::memcpy(f, a, 4);
+      std::memcpy(f + 1, b, 4);
+      if (f[0] != f[0] && f[1] != f[1]) continue;
+    }
+    if (type == f64) {
+      std::memcpy(d, a, 8);
+      std::memcpy(d + 1, b, 8);
+      if (d[0] != d[0] && d[1] != d[1]) continue;
+    }
+    return false;
+  }
+  return true;
+}
+
+// Runs one loop in every way it may be called and compares with itself one element at a time on the first set.
+struct LoopCase {
+  std::string name;
+  std::vector<Type> in;
+  Type out;
+};
+void check_loop(const LoopCase& c, const std::vector<Loop>& sets) {
+  const double params[] = {0.1};
+  const std::size_t most = 333, arity = c.in.size();
+  std::vector<Bytes> x;
+  for (std::size_t k = 0; k < arity; ++k) x.push_back(values(c.in[k], most, 7 * k + 1));
+  for (unsigned mask = 0; mask < 1u << arity; ++mask) {
+    Bytes want(most * kSize[c.out]);
+    for (std::size_t i = 0; i < most; ++i) {
+      const void* in[3] = {};
+      for (std::size_t k = 0; k < arity; ++k) in[k] = x[k].data() + (mask >> k & 1 ? 0 : i * kSize[c.in[k]]);
+      sets[0](in, want.data() + i * kSize[c.out], 1, mask, params);
+    }
+    for (std::size_t s = 0; s < sets.size(); ++s)
+      for (std::size_t n : {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 333}) {
+        Bytes got(most * kSize[c.out] + 1, 0xA5);
+        const void* in[3] = {};
+        for (std::size_t k = 0; k < arity; ++k) in[k] = x[k].data();
+        sets[s](in, got.data(), static_cast<std::int64_t>(n), mask, params);
+        const std::string what = c.name + " set " + std::to_string(s) + " n " + std::to_string(n) + " mask " + std::to_string(mask);
+        check(same(got.data(), want.data(), n, c.out), what);
+        check(got[n * kSize[c.out]] == 0xA5, what + " writes beyond its end");
+        if (c.in[0] != c.out || mask & 1) continue;
+        Bytes place = x[0];
+        in[0] = place.data();
+        sets[s](in, place.data(), static_cast<std::int64_t>(n), mask, params);
+        check(same(place.data(), want.data(), n, c.out), what + " in place");
+      }
+  }
+}
+
+std::vector<Loop> across(const std::vector<const Table*>& tables, const std::function<Loop(const Table&)>& get) {
+  std::vector<Loop> all;
+  for (const Table* t : tables) all.push_back(get(*t));
+  return all;
+}
+int arity_of(int kernel) {
+  static const int arity[] = {
+#undef STEEP_ONE
+#undef STEEP_DF
+#undef FLOAT1
+#undef FLOAT1_DF
+#undef NUM1
+#undef FLOAT2
+#undef NUM2
+#undef INT2
+#undef CMP1
+#undef CMP2
+#undef BOOL1
+#undef BOOL2
+#define FLOAT1(name) 1,
+#define FLOAT1_DF(name) 1, 2,
+#define NUM1(name) 1,
+#define FLOAT2(name) 2,
+#define NUM2(name) 2,
+#define INT2(name) 2,
+#define CMP1(name) -1,
+#define CMP2(name) -2,
+#define BOOL1(name) 1,
+#define BOOL2(name) 2,
+#include "kernels/kernels.def"
+  };
+  return arity[kernel];  // negative: writes bool
+}
+
+void check_loops(const std::vector<const Table*>& tables) {
+  for (int k = 0; k < kKernels; ++k)
+    for (int type = 0; type < type_count; ++type) {
+      const auto sets = across(tables, [=](const Table& t) { return t.loop[k][type]; });
+      if (!sets[0]) continue;
+      const int arity = arity_of(k);
+      const Type in = static_cast<Type>(type);
+      check_loop({std::string(kKernelName[k]) + " " + kTypeName[type], std::vector<Type>(std::abs(arity), in),
+                  arity < 0 ? b8 : in}, sets);
+    }
+  for (int a = 0; a < type_count; ++a) {
+    const Type from = static_cast<Type>(a);
+    check_loop({std::string("where ") + kTypeName[a], {b8, from, from}, from},
+               across(tables, [=](const Table& t) { return t.where[a]; }));
+    for (int b = 0; b < type_count; ++b)
+      check_loop({std::string("cast ") + kTypeName[a] + " " + kTypeName[b], {from}, static_cast<Type>(b)},
+                 across(tables, [=](const Table& t) { return t.cast[a][b]; }));
+  }
+}
+
+// ---- reductions
+
+Type result_type(int r, Type type) {
+  return r >= static_cast<int>(Reduction::argmax) ? i64 : type;
+}
+// Finite floats, so that an order of summation shows in the bits; every third set of values has a NaN.
+Bytes plain_values(Type type, std::size_t n, std::uint64_t seed) {
+  Bytes b = values(type, n, seed);
+  Rng rng{seed};
+  for (std::size_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(static_cast<std::int64_t>(rng.next())) * 0x1p-62;
+    const float f = static_cast<float>(d);
+    if (type == f32) std::memcpy(b.data() + 4 * i, &f, 4);
+    if (type == f64) std::memcpy(b.data() + 8 * i, &d, 8);
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  if (seed % 3 == 0 && type == f32 && n > 2) std::memcpy(b.data() + n / 2 * 4, &nan, 4);
+  return b;
+}
+
+void check_reduction(int r, Type type, const std::vector<const Table*>& tables) {
+  const Type out = result_type(r, type);
+  for (std::size_t n : {0, 1, 3, 10, 15, 16, 17, 40, 63, 64, 65, 130, 1000, 4097, 20000})
+    for (std::size_t m : {1, 5, 16, 19, 70}) {
+      if (n * m > 200000) continue;
+      const Bytes x = plain_values(type, n * m, n + m);
+      Bytes rows0(m * kSize[out]), cols0(m * kSize[out]), one(kSize[out]);
+      for (const Table* t : tables) {
+        const std::string what = "reduction " + std::to_string(r) + " " + kTypeName[type] + " " + t->isa + " n " + std::to_string(n) + " m " + std::to_string(m);
+        Bytes rows(m * kSize[out]), cols(m * kSize[out]);
+        t->row_reduce[r][type](x.data(), rows.data(), static_cast<std::int64_t>(m), static_cast<std::int64_t>(n));
+        t->col_reduce[r][type](x.data(), cols.data(), static_cast<std::int64_t>(n), static_cast<std::int64_t>(m), static_cast<std::int64_t>(m));
+        if (t == tables[0]) rows0 = rows, cols0 = cols;
+        check(same(rows.data(), rows0.data(), m, out), what + " rows");
+        check(same(cols.data(), cols0.data(), m, out), what + " columns");
+        t->row_reduce[r][type](x.data() + (m - 1) * n * kSize[type], one.data(), 1, static_cast<std::int64_t>(n));
+        check(same(one.data(), rows0.data() + (m - 1) * kSize[out], 1, out), what + " last row alone");
+        t->col_reduce[r][type](x.data() + (m - 1) * kSize[type], one.data(), static_cast<std::int64_t>(n), 1, static_cast<std::int64_t>(m));
+        check(same(one.data(), cols0.data() + (m - 1) * kSize[out], 1, out), what + " last column alone");
+      }
+    }
+}
+
+void check_row_maps(const std::vector<const Table*>& tables) {
+  for (int map = 0; map < static_cast<int>(RowMap::count); ++map)
+    for (Type type : {u8, i32, i64, f32, f64})
+      for (std::size_t n : {0, 1, 2, 9, 16, 33, 1000, 9000}) {
+        if (!tables[0]->row_map[map][type]) continue;
+        const Bytes x = plain_values(type, 3 * n, n);
+        Bytes first(3 * n * kSize[type]);
+        for (const Table* t : tables) {
+          Bytes y(3 * n * kSize[type]), place = x;
+          t->row_map[map][type](x.data(), y.data(), 3, static_cast<std::int64_t>(n));
+          t->row_map[map][type](place.data(), place.data(), 3, static_cast<std::int64_t>(n));
+          if (t == tables[0]) first = y;
+          const std::string what = "row map " + std::to_string(map) + " " + kTypeName[type] + " n " + std::to_string(n);
+          check(same(y.data(), first.data(), 3 * n, type), what);
+          check(same(place.data(), first.data(), 3 * n, type), what + " in place");
+        }
+      }
+}
+
+template <class T> T row(const Table& t, Reduction r, Type type, const std::vector<float>& x) {
+  T out;
+  t.row_reduce[static_cast<int>(r)][type](x.data(), &out, 1, static_cast<std::int64_t>(x.size()));
+  return out;
+}
+void check_reduction_values(const Table& t) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  check(row<float>(t, Reduction::sum, f32, {}) == 0, "empty sum");
+  check(row<float>(t, Reduction::prod, f32, {}) == 1, "empty product");
+  check(row<float>(t, Reduction::max, f32, {}) == -inf, "empty max");
+  check(std::isnan(row<float>(t, Reduction::max, f32, {1, nan, 2})), "max of NaN");
+  check(row<std::int64_t>(t, Reduction::argmax, f32, {1, 3, 3, 2}) == 1, "first of equal maxima");
+  check(row<std::int64_t>(t, Reduction::argmin, f32, {1, nan, 0, nan}) == 1, "first NaN");
+  check(row<std::int64_t>(t, Reduction::argmax, f32, {-inf, -inf}) == 0, "argmax of -inf");
+  std::vector<float> x(10000000, 0.1f);
+  const double error = std::fabs(static_cast<double>(row<float>(t, Reduction::sum, f32, x)) / (1e7 * static_cast<double>(0.1f)) - 1);
+  std::printf("  relative error of a sum of 1e7 copies of 0.1: %.2g\n", error);
+  check(error < 1e-6, "sum of 1e7 values");
+}
+
+// ---- random numbers and single values
+
+void check_random(const std::vector<const Table*>& tables) {
+  std::uint64_t known[2];
+  tables[0]->bits(known, 2, 0, 0);
+  check(known[0] == 0x6627e8d5e169c58dull && known[1] == 0xbc57ac4c9b00dbd8ull, "Philox of key 0 and counter 0");
+  for (int kind = 0; kind < 5; ++kind) {
+    const Type type = kind == 0 ? i64 : kind % 2 ? f32 : f64;
+    const auto fill = [&](const Table* t) { return kind == 0 ? t->bits : kind < 3 ? t->uniform[type] : t->normal[type]; };
+    Bytes all(5000 * kSize[type]);
+    fill(tables[0])(all.data(), 5000, 99, 4294967295ull * 4 - 100);
+    for (const Table* t : tables)
+      for (std::size_t from : {0, 1, 2, 3, 5, 257, 1000})
+        for (std::size_t n : {1, 4, 10, 300, 4000}) {
+          Bytes part(n * kSize[type]);
+          fill(t)(part.data(), static_cast<std::int64_t>(n), 99, 4294967295ull * 4 - 100 + from);
+          check(same(part.data(), all.data() + from * kSize[type], n, type), "random " + std::to_string(kind) + " " + t->isa);
+        }
+  }
+  std::vector<float> x(1000000);
+  tables.back()->normal[f32](x.data(), 1000000, 1, 0);
+  double m = 0, v = 0, k = 0;
+  for (float f : x) m += static_cast<double>(f), v += static_cast<double>(f) * static_cast<double>(f);
+  for (float f : x) k += std::pow(static_cast<double>(f), 4);
+  std::printf("  1e6 normal numbers: mean %.4f variance %.4f fourth moment %.3f\n", m / 1e6, v / 1e6, k / 1e6);
+  check(std::fabs(m / 1e6) < 0.004 && std::fabs(v / 1e6 - 1) < 0.006 && std::fabs(k / 1e6 - 3) < 0.05, "moments");
+}
+
+template <class T> T one(const Table& t, const char* name, Type type, T a, T b = T()) {
+  T out;
+  const void* in[] = {&a, &b};
+  const double params[] = {0.5};
+  loop(t, name, type)(in, &out, 1, 0, params);
+  return out;
+}
+template <class To, class From> To cast(const Table& t, Type from, Type to, From x) {
+  To out;
+  const void* in[] = {&x};
+  t.cast[from][to](in, &out, 1, 0, nullptr);
+  return out;
+}
+void check_values(const Table& t) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const std::int32_t low = std::numeric_limits<std::int32_t>::min();
+  check(one<float>(t, "log_df", f32, 0, 0) == 0, "0 * inf in a chain is 0");
+  check(one<float>(t, "sqrt_df", f32, 0, nan) == 0, "0 * NaN in a chain is 0");
+  check(one<float>(t, "relu_df", f32, 3, 0) == 0, "relu'(0)");
+  check(one<float>(t, "leaky_relu_df", f32, 3, 0) == 1.5f, "leaky_relu'(0)");
+  check(one<float>(t, "abs_f_df", f32, 3, 0) == 0, "abs'(0)");
+  check(std::isnan(one<float>(t, "relu", f32, nan)), "relu of NaN");
+  check(std::signbit(one<float>(t, "tanh", f32, -0.0f)), "tanh of -0");
+  check(std::isnan(one<float>(t, "maximum", f32, 1, nan)) && std::isnan(one<float>(t, "minimum", f32, nan, 1)), "NaN wins");
+  check(one<float>(t, "round", f32, 2.5f) == 2 && one<float>(t, "round", f32, -1.5f) == -2, "half to even");
+  check(one<float>(t, "floor_divide", f32, -7, 2) == -4 && one<float>(t, "remainder", f32, -7, 2) == 1, "floor of -7/2");
+  check(one<float>(t, "remainder", f32, 7, -2) == -1, "7 % -2");
+  check(one<float>(t, "logaddexp", f32, -inf, -inf) == -inf, "logaddexp of -inf");
+  check(one<std::int32_t>(t, "floor_divide", i32, low, -1) == low, "lowest / -1 wraps");
+  check(one<std::int32_t>(t, "remainder", i32, low, -1) == 0, "lowest % -1");
+  check(one<std::int32_t>(t, "floor_divide", i32, 5, 0) == 0 && one<std::int32_t>(t, "remainder", i32, 5, 0) == 0, "by zero");
+  check(one<std::int32_t>(t, "floor_divide", i32, -7, 2) == -4 && one<std::int32_t>(t, "remainder", i32, -7, 2) == 1, "-7 // 2");
+  check(one<std::int32_t>(t, "pow", i32, -3, 3) == -27 && one<std::int32_t>(t, "pow", i32, 2, -1) == 0, "integer powers");
+  check(one<std::int32_t>(t, "pow", i32, -1, -3) == -1, "(-1) ** -3");
+  check(one<std::int32_t>(t, "left_shift", i32, 1, 40) == 0 && one<std::int32_t>(t, "right_shift", i32, -8, 99) == -1, "shifts");
+  check(cast<std::int32_t>(t, f32, i32, nan) == low && cast<std::int32_t>(t, f32, i32, -2147483648.0f) == low, "cast to int32");
+  check(cast<std::int32_t>(t, f64, i32, -2147483648.5) == low && cast<std::int32_t>(t, f64, i32, 2147483647.9) == 2147483647, "cast of doubles");
+  check(cast<std::uint8_t>(t, f32, u8, -1.0f) == 255 && cast<std::uint8_t>(t, f32, u8, 300.0f) == 44, "cast to uint8");
+  check(cast<bool>(t, f32, b8, nan) && cast<bool>(t, f32, b8, 0.25f) && !cast<bool>(t, f32, b8, -0.0f), "cast to bool");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::uint32_t stride = argc > 1 ? static_cast<std::uint32_t>(std::atoi(argv[1])) : 1009;
+  const auto tables = usable();
+  std::printf("usable: %s, chosen: %s\n", isas_usable(), table().isa);
+  for (const Accuracy& a : kAccuracy) sweep(*tables.back(), a, stride);
+  check_loops(tables);
+  for (int r = 0; r < static_cast<int>(Reduction::count); ++r)
+    for (int type = 0; type < type_count; ++type)
+      if (tables[0]->row_reduce[r][type]) check_reduction(r, static_cast<Type>(type), tables);
+  check_row_maps(tables);
+  for (const Table* t : tables) check_reduction_values(*t);
+  check_random(tables);
+  for (const Table* t : tables) check_values(*t);
+  std::printf(failures ? "%d checks failed\n" : "all checks passed\n", failures);
+  return failures < 100 ? failures : 100;
+}
