@@ -44,6 +44,13 @@ def test_a_module_finds_its_tensors_in_its_attributes_each_once():
     assert len(model.parameters()) == 5 and len(model.buffers()) == 1 and len(model.modules()) == 3
 
 
+def test_results_kept_on_a_module_are_not_its_parameters():
+    layer = nn.Linear(3, 2, generator=0)
+    layer.last = layer(np.ones((1, 3), np.float32))
+    assert layer.last.requires_grad and [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    assert list(layer.state_dict()) == ["weight", "bias"] and not layer.buffers()
+
+
 def test_a_model_that_contains_itself_is_walked_once():
     model = Block()
     model.branches[0].parent = model

@@ -4,11 +4,11 @@ Nothing is fetched at import; ``load(name)`` fetches on demand, says so, and kee
 """
 
 from steep.data.dataset import Dataset, TensorDataset
-from steep.data.fetch import FetchError, Source, cache_folder, fetch
+from steep.data.fetch import FetchError
 from steep.data.loader import DataLoader
 from steep.data.sets import Part, Splits, digits, fashion_mnist, load, mnist, mnist5k
 
 __all__ = [
-    "DataLoader", "Dataset", "FetchError", "Part", "Source", "Splits", "TensorDataset", "cache_folder", "digits",
-    "fashion_mnist", "fetch", "load", "mnist", "mnist5k",
+    "DataLoader", "Dataset", "FetchError", "Part", "Splits", "TensorDataset", "digits", "fashion_mnist", "load",
+    "mnist", "mnist5k",
 ]  # fmt: skip

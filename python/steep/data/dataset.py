@@ -1,4 +1,7 @@
-"""What a data set is: a length, and samples by index. ``TensorDataset`` makes one from arrays of equal length."""
+"""What a data set is: a length, and samples by index.
+
+``TensorDataset`` makes one from arrays of equal length; any object with both methods will do.
+"""
 
 from __future__ import annotations
 

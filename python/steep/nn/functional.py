@@ -43,7 +43,7 @@ def linear(x: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def layer_norm(
-    x: Tensor,
+    x: Any,
     shape: tuple[int, ...],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -54,28 +54,30 @@ def layer_norm(
     The variance is the biased one. Raises ValueError unless x ends in ``shape``. Source: Ba et al. 2016,
     arXiv:1607.06450.
     """
-    if tuple(x.shape[x.ndim - len(shape) :]) != shape:
-        raise ValueError(f"layer_norm over {shape} needs an input that ends in these dimensions, got {x.shape}")
+    values: Tensor = _core.asarray(x)
+    if tuple(values.shape[values.ndim - len(shape) :]) != shape:
+        raise ValueError(f"layer_norm over {shape} needs an input that ends in these dimensions, got {values.shape}")
     axes = tuple(range(-len(shape), 0))
-    centred = x - _core.mean(x, axis=axes, keepdims=True)
+    centred = values - _core.mean(values, axis=axes, keepdims=True)
     scaled = centred / _core.sqrt(_core.mean(centred * centred, axis=axes, keepdims=True) + eps)
     scaled = scaled if weight is None else scaled * weight
     return scaled if bias is None else scaled + bias
 
 
-def dropout(x: Tensor, p: float, generator: Generator, training: bool = True) -> Tensor:
+def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Tensor:
     """Each element is zero with probability ``p``, else divided by 1 - p; ``x`` itself unless ``training``.
 
     Keeps shape and dtype. Raises ValueError unless 0 <= p <= 1. Source: Srivastava et al. 2014.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is a probability, got {p}")
+    values: Tensor = _core.asarray(x)
     if not training or p == 0:
-        return x
+        return values
     if p == 1:
-        return x * 0
-    kept = generator.uniform(0.0, 1.0, tuple(x.shape)) >= p
-    return x * (kept.astype(x.dtype) / (1 - p))
+        return values * 0
+    kept = generator.uniform(0.0, 1.0, values.shape) >= p
+    return values * (kept.astype(values.dtype) / (1 - p))
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:
@@ -93,7 +95,8 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
     return _core.reshape(flat, (*rows.shape, weight.shape[1]))
 
 
-def flatten(x: Tensor, start: int = 1) -> Tensor:
+def flatten(x: Any, start: int = 1) -> Tensor:
     """The dimensions from ``start`` on made one: (n, a, b) gives (n, a*b)."""
+    x = _core.asarray(x)
     head = tuple(x.shape[:start])
     return _core.reshape(x, (*head, math.prod(x.shape[start:])))

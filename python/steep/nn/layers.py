@@ -1,4 +1,8 @@
-"""Layers with parameters or state, and containers. What they compute stands in ``functional.py``."""
+"""Layers with parameters or state, and the container ``Sequential``.
+
+A layer holds its tensors as plain attributes and draws their first values through ``init.py``; what it computes stands
+in ``functional.py``.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +60,7 @@ class LayerNorm(Module):
         self.weight = init.parameter(_core.ones(self.shape, dtype=dtype)) if affine else None
         self.bias = init.parameter(_core.zeros(self.shape, dtype=dtype)) if affine else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
         """(..., *shape) to the same."""
         return functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
 
@@ -77,7 +81,7 @@ class Dropout(Module):
         self.p = p
         self.generator = init.generator(generator)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
         """Any shape to the same."""
         return functional.dropout(x, self.p, self.generator, self.training)
 
@@ -109,7 +113,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Tensor:
         """(n, ...) to (n, product of the rest)."""
-        return functional.flatten(_core.asarray(x), self.start)
+        return functional.flatten(x, self.start)
 
 
 class Sequential(Module):

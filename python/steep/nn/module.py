@@ -1,8 +1,9 @@
 """Modules: a model is a tree of plain attributes.
 
-A tensor that requires a gradient is a parameter, any other tensor is a buffer, a module is a child; lists, tuples
-and dicts of these count too. All is found in ``vars(self)`` when asked for, so there is nothing to register and no
-``super().__init__()`` to forget. The one place every call passes is ``Module.__call__``: ``activations`` listens there.
+A tensor that requires a gradient is a parameter, any other a buffer (results kept from a forward pass are neither), a
+module is a child; lists, tuples and dicts of these count too. All is found in ``vars(self)`` when asked for: there is
+nothing to register and no ``super().__init__()`` to forget. The one place every call passes is ``Module.__call__``:
+``activations`` listens there.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Module:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, member in module._members():
-                if isinstance(member, kind) and id(member) not in seen:
+                computed = isinstance(member, Tensor) and not member.is_leaf
+                if isinstance(member, kind) and not computed and id(member) not in seen:
                     seen.add(id(member))
                     yield _join(prefix, name), member
 

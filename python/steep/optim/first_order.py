@@ -187,6 +187,8 @@ class AdamW(Adam):
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101, in PyTorch's form.
     """
 
+    couples_decay = False
+
     def __init__(
         self,
         params: Tree,
@@ -196,12 +198,11 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, 0.0, maximize)
-        self.decay = non_negative("weight_decay", weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, maximize)
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
         """As the class says."""
-        param *= 1 - lr * self.decay
+        param *= 1 - lr * self.weight_decay
         super().update(param, grad, slots, lr, count)
 
 

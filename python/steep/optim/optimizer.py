@@ -28,6 +28,8 @@ class Optimizer:
     for no parameters, TypeError for a leaf that is not a tensor.
     """
 
+    couples_decay = True
+
     def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
         self.params = _tensors(params)
         self.lr = lr
@@ -111,7 +113,7 @@ class Optimizer:
 
     def _effective(self, param: Tensor, grad: Tensor) -> Tensor:
         grad = -grad if self.maximize else grad
-        return grad + param * self.weight_decay if self.weight_decay else grad
+        return grad + param * self.weight_decay if self.weight_decay and self.couples_decay else grad
 
     def _position(self, param: Tensor) -> int:
         if id(param) not in self._index:
@@ -147,6 +149,7 @@ def _checked_rate(lr: float) -> float:
 
 
 def non_negative(name: str, value: float) -> float:
+    """``value``, or ValueError naming the option if it is negative or not a number."""
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return value
@@ -160,4 +163,5 @@ def _checked_gradient(param: Tensor, given: Any) -> Tensor:
 
 
 def copy_of(value: Tensor) -> Tensor:
+    """A copy that shares no memory with ``value``."""
     return _core.asarray(value, copy=True)
