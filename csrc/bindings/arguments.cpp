@@ -1,9 +1,9 @@
 // Arguments by schema: positional and named arguments are matched to an op's parameters and converted by kind.
 // Defaults are Python text, parsed the same way once. Errors name the op, the parameter and what was given.
+#include <pybind11/eval.h>
+
 #include <cstring>
 #include <map>
-
-#include <pybind11/eval.h>
 
 #include "bindings/python.h"
 
@@ -55,7 +55,9 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
     case Kind::optional_integer:
       if (!a.given) return;
       [[fallthrough]];
-    case Kind::index: case Kind::integer: case Kind::axis: a.integer = whole(op, p, o); return;
+    case Kind::index:
+    case Kind::integer:
+    case Kind::axis: a.integer = whole(op, p, o); return;
     case Kind::axes:
       if (!a.given) return;
       [[fallthrough]];
@@ -91,7 +93,8 @@ PyObject* fallback_value(const Param& p) {
 int find_param(const Op& op, PyObject* name) {
   for (std::size_t i = 0; i < op.params.size(); ++i)
     if (PyUnicode_CompareWithASCIIString(name, op.params[i].name) == 0) return static_cast<int>(i);
-  fail<TypeError>(op.name, ": has no parameter named ", py::cast<std::string>(py::handle(name)), "; it takes ", signature(op, false));
+  fail<TypeError>(op.name, ": has no parameter named ", py::cast<std::string>(py::handle(name)), "; it takes ",
+                  signature(op, false));
 }
 
 // x.reshape(2, 3) for x.reshape((2, 3)), einsum(text, a, b) for einsum(text, (a, b)): a second and last parameter that
@@ -107,7 +110,8 @@ void match_scalars(const Op& op, PyObject* const* slots, Args& out) {
   DType beside = Bool;
   bool found = false;
   for (std::size_t i = 0; i < out.size(); ++i)
-    if (slots[i] && out[i].tensor && !is_scalar(slots[i])) beside = promote(beside, out[i].tensor.dtype()), found = true;
+    if (slots[i] && out[i].tensor && !is_scalar(slots[i]))
+      beside = promote(beside, out[i].tensor.dtype()), found = true;
   for (std::size_t i = 0; found && i < out.size(); ++i)
     if (slots[i] && out[i].tensor && is_scalar(slots[i]) && op.params[i].name != std::string("repeats"))
       out[i].tensor = from_scalar(slots[i], beside);
@@ -127,11 +131,13 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
     positional = 1;
   }
   if (static_cast<std::size_t>(positional) > op.params.size())
-    fail<TypeError>(op.name, ": takes at most ", op.params.size(), " arguments, and got ", given, "; it takes ", signature(op, false));
+    fail<TypeError>(op.name, ": takes at most ", op.params.size(), " arguments, and got ", given, "; it takes ",
+                    signature(op, false));
   for (Py_ssize_t i = 0; i < positional; ++i) slots[i] = args[i];
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
     PyObject*& slot = slots[find_param(op, PyTuple_GET_ITEM(names, i))];
-    if (slot) fail<TypeError>(op.name, ": got ", py::cast<std::string>(py::handle(PyTuple_GET_ITEM(names, i))), " twice");
+    if (slot)
+      fail<TypeError>(op.name, ": got ", py::cast<std::string>(py::handle(PyTuple_GET_ITEM(names, i))), " twice");
     slot = args[given + i];
   }
   for (std::size_t i = 0; i < op.params.size(); ++i) {
@@ -144,9 +150,20 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {"ArrayLike", "ArrayLike | None", "Sequence[ArrayLike]", "int", "int",
-                                          "int | None", "Ints", "int", "int | Sequence[int] | None", "bool", "float",
-                                          "float | None", "DTypeLike", "str"};
+  static constexpr const char* types[] = {"ArrayLike",
+                                          "ArrayLike | None",
+                                          "Sequence[ArrayLike]",
+                                          "int",
+                                          "int",
+                                          "int | None",
+                                          "Ints",
+                                          "int",
+                                          "int | Sequence[int] | None",
+                                          "bool",
+                                          "float",
+                                          "float | None",
+                                          "DTypeLike",
+                                          "str"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

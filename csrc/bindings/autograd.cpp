@@ -88,7 +88,8 @@ std::pair<Tensor, NodeHandle> watched_alias(const Tensor& t) {
   return {a, watch(a)};
 }
 
-std::vector<NodeHandle> captured(const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs, std::uint64_t since) {
+std::vector<NodeHandle> captured(const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs,
+                                 std::uint64_t since) {
   const WalkLock lock;
   std::vector<NodeHandle> found;
   for (Node* n : captured_nodes(outputs, nodes_of(inputs), since)) found.emplace_back(n);
@@ -136,11 +137,12 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
 void push_override(const std::string& name, py::object rule) {
   Override o{&find_op(name), nullptr};
   if (!rule.is_none())
-    o.rule = std::make_shared<UserRule>([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
-      std::vector<Tensor> grads(in.size());
-      read_gradients(rule(g, py::tuple(py::cast(in)), out), name.c_str(), grads);
-      return grads;
-    });
+    o.rule =
+        std::make_shared<UserRule>([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
+          std::vector<Tensor> grads(in.size());
+          read_gradients(rule(g, py::tuple(py::cast(in)), out), name.c_str(), grads);
+          return grads;
+        });
   mode().overrides.push_back(std::move(o));
 }
 
@@ -170,9 +172,10 @@ void bind_mode(py::module_& m, const char* name, const char* doc) {
       .def(py::init<>())
       .def("__enter__", [](py::object self) { return self.cast<T&>().enter(), self; })
       .def("__exit__", [](T& self, const py::args&) { self.exit(); })
-      .def("__call__", [](py::object self, py::object f) {
-        return py::module_::import("steep._repr").attr("decorated")(self, f);
-      }, "As a decorator: f, run in this mode.");
+      .def(
+          "__call__",
+          [](py::object self, py::object f) { return py::module_::import("steep._repr").attr("decorated")(self, f); },
+          "As a decorator: f, run in this mode.");
 }
 
 std::string python_line() {
@@ -190,7 +193,8 @@ void require_grad(const Tensor& t, bool wanted) {
     make_leaf(t);
   } else if (t->node) {
     if (!t->requires_grad)
-      fail<GradientError>("requires_grad: ", t, " was computed by ", t->node->name(), "; use detach() for a constant with its values");
+      fail<GradientError>("requires_grad: ", t, " was computed by ", t->node->name(),
+                          "; use detach() for a constant with its values");
     t->node->target = nullptr;
     release(t->node);
     t->node = nullptr;
@@ -201,10 +205,14 @@ void require_grad(const Tensor& t, bool wanted) {
 void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
   const WalkLock lock;
   if (!t->node)
-    fail<GradientError>("backward: ", t, " has no graph", t->cut ? str(": it comes from ", t->cut, ", which stops gradients")
-                        : std::string(": none of its inputs requires a gradient (requires_grad=True), or it was made under no_grad()"));
+    fail<GradientError>(
+        "backward: ", t, " has no graph",
+        t->cut ? str(": it comes from ", t->cut, ", which stops gradients")
+               : std::string(
+                     ": none of its inputs requires a gradient (requires_grad=True), or it was made under no_grad()"));
   if (!gradient && t.size() != 1)
-    fail<GradientError>("backward: ", t, " is not a scalar; reduce it first, as in y.sum().backward(), or pass gradient=, a "
+    fail<GradientError>("backward: ", t,
+                        " is not a scalar; reduce it first, as in y.sum().backward(), or pass gradient=, a "
                         "tensor of its shape");
   const Tensor g = gradient ? gradient : full(t.shape(), 1, t.dtype());
   backward({t}, {g}, nullptr, {.free_saved = !retain_graph});
@@ -214,41 +222,47 @@ void bind_autograd(py::module_& m) {
   py::class_<NodeHandle>(m, "Node", "A place in a graph.")
       .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
       .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
-      .def_property_readonly("inputs", [](const NodeHandle& n) {
-        py::list inputs;
-        for (int i = 0; i < n.get()->input_count; ++i) {
-          Node* in = n.get()->inputs()[i];
-          inputs.append(in ? py::cast(NodeHandle(in)) : py::none());
-        }
-        return inputs;
-      })
+      .def_property_readonly("inputs",
+                             [](const NodeHandle& n) {
+                               py::list inputs;
+                               for (int i = 0; i < n.get()->input_count; ++i) {
+                                 Node* in = n.get()->inputs()[i];
+                                 inputs.append(in ? py::cast(NodeHandle(in)) : py::none());
+                               }
+                               return inputs;
+                             })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
   bind_mode<NoGrad>(m, "no_grad", "Operations inside are not recorded. A context manager and a decorator.");
   bind_mode<EnableGrad>(m, "enable_grad", "Operations inside are recorded, even within no_grad().");
-  m.def("walk_backward", walk_backward);
-  m.def("walk_forward", walk_forward);
-  m.def("node_of", node_of);
-  m.def("watch", watch);
-  m.def("unwatch", unwatch);
-  m.def("watched_alias", watched_alias);
-  m.def("captured", captured);
-  m.def("depends_on_others", [](const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs) {
+  m.def("_walk_backward", walk_backward);
+  m.def("_walk_forward", walk_forward);
+  m.def("_node_of", node_of);
+  m.def("_watch", watch);
+  m.def("_unwatch", unwatch);
+  m.def("_watched_alias", watched_alias);
+  m.def("_captured", captured);
+  m.def("_depends_on_others", [](const std::vector<Tensor>& outputs, const std::vector<NodeHandle>& inputs) {
     const WalkLock lock;
     return depends_on_others(outputs, nodes_of(inputs));
   });
-  m.def("record_rule", record_rule);
-  m.def("sequence", sequence);
-  m.def("explain", [](const Tensor& y, const Tensor& x) {
-    const WalkLock lock;
-    return explain(y, x);
-  }, "Why y's gradient by x is None or zero, or which ops it flows through, in words.");
-  m.def("set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
-  m.def("is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
-  m.def("set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
-  m.def("push_override", push_override);
-  m.def("pop_override", [] { mode().overrides.pop_back(); });
-  m.def("rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
+  m.def("_record_rule", record_rule);
+  m.def("_sequence", sequence);
+  m.def(
+      "explain",
+      [](const Tensor& y, const Tensor& x) {
+        const WalkLock lock;
+        return explain(y, x);
+      },
+      "Why y's gradient by x is None or zero, or which ops it flows through, in words.");
+  m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
+  m.def(
+      "is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
+  m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
+  m.def("_push_override", push_override);
+  m.def("_pop_override", [] { mode().overrides.pop_back(); });
+  m.def(
+      "_rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
   m.def("live_nodes", live_nodes, "Graph nodes alive now.");
   where_am_i = python_line;
 }

@@ -1,7 +1,7 @@
 // From Python's numbers, lists and arrays to tensors, and back to numbers. NumPy arrays and other buffers are shared,
 // not copied, by to_tensor(); make_tensor() always copies.
-#include "core/iterate.h"
 #include "bindings/python.h"
+#include "core/iterate.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -18,7 +18,8 @@ Tensor from_nested(PyObject* data) {
   const py::object array = py::module_::import("numpy").attr("asarray")(py::handle(data));
   const bool widened = array.attr("dtype").attr("name").cast<std::string>() == "float64" && !holds_arrays(data);
   const bool objects = array.attr("dtype").attr("kind").cast<std::string>() == "O";
-  if (objects) fail<TypeError>("tensor: the data is not a rectangle of numbers (rows of different lengths, or other objects)");
+  if (objects)
+    fail<TypeError>("tensor: the data is not a rectangle of numbers (rows of different lengths, or other objects)");
   const Tensor t = from_buffer(array.ptr());
   return widened ? astype(t, Float32) : t;
 }
@@ -30,7 +31,8 @@ Tensor integer_scalar(PyObject* o, DType t) {
   if (is_float(t)) return overflow ? scalar(PyLong_AsDouble(o), t) : scalar(static_cast<double>(v), t);
   const bool fits = !overflow && (t == Int64 || t == Bool || (t == Int32 && v >= INT32_MIN && v <= INT32_MAX) ||
                                   (t == UInt8 && v >= 0 && v <= 255));
-  if (!fits) fail<ValueError>("the Python integer ", py::cast<std::string>(py::str(py::handle(o))), " does not fit in ", t);
+  if (!fits)
+    fail<ValueError>("the Python integer ", py::cast<std::string>(py::str(py::handle(o))), " does not fit in ", t);
   return full_int({}, v, t);
 }
 
@@ -51,7 +53,8 @@ Tensor to_tensor(PyObject* o) {
   if (PyLong_Check(o)) return integer_scalar(o, Int64);
   if (PyObject_CheckBuffer(o) && !PyBytes_Check(o)) return from_buffer(o);
   if (PyObject_HasAttrString(o, "__dlpack__")) return from_dlpack(o);
-  if (PyObject_HasAttrString(o, "__array__")) return from_buffer(py::module_::import("numpy").attr("asarray")(py::handle(o)).ptr());
+  if (PyObject_HasAttrString(o, "__array__"))
+    return from_buffer(py::module_::import("numpy").attr("asarray")(py::handle(o)).ptr());
   if (PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o)) return from_nested(o);
   fail<TypeError>("expected a tensor, an array, a number or nested lists of numbers, and got ", Py_TYPE(o)->tp_name);
 }

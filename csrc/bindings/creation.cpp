@@ -44,7 +44,8 @@ DType type_or(const Object& dtype, DType otherwise) { return dtype.is_none() ? o
 
 bool is_number(py::handle o) { return is_scalar(o.ptr()); }
 Tensor fill(const Dims& shape, Object value, DType t) {
-  if (is_tensor(value.ptr()) || !is_number(value)) value = py::reinterpret_steal<Object>(item_object(to_tensor(value.ptr())));
+  if (is_tensor(value.ptr()) || !is_number(value))
+    value = py::reinterpret_steal<Object>(item_object(to_tensor(value.ptr())));
   if (PyFloat_Check(value.ptr())) return full(shape, py::cast<double>(value), t);
   return full_int(shape, item_int(from_scalar(value.ptr(), Int64)), t);
 }
@@ -54,12 +55,17 @@ Tensor filled(Object shape, Object value, Object dtype) {
 }
 
 void def_filled(py::module_& m, const char* name, const char* like, const char* doc, int value) {
-  m.def(name, [value](Object shape, Object dtype) { return full_int(parse_shape(shape), value, type_or(dtype, Float32)); },
-        doc, arg("shape"), arg("dtype") = py::none());
-  m.def(like, [value](Object x, Object dtype) {
-    const Tensor t = to_tensor(x.ptr());
-    return full_int(t.shape(), value, type_or(dtype, t.dtype()));
-  }, doc, arg("x"), arg("dtype") = py::none());
+  m.def(
+      name,
+      [value](Object shape, Object dtype) { return full_int(parse_shape(shape), value, type_or(dtype, Float32)); }, doc,
+      arg("shape"), arg("dtype") = py::none());
+  m.def(
+      like,
+      [value](Object x, Object dtype) {
+        const Tensor t = to_tensor(x.ptr());
+        return full_int(t.shape(), value, type_or(dtype, t.dtype()));
+      },
+      doc, arg("x"), arg("dtype") = py::none());
 }
 
 // start + i * step in float64, then cast, so that float32 results are the nearest to the exact ones.
@@ -102,16 +108,21 @@ void bind_creation(py::module_& m) {
         arg("data"), arg("dtype") = py::none(), arg("requires_grad") = false);
   m.def("asarray", asarray, "data as a tensor, sharing memory where it can.", arg("obj"), arg("dtype") = py::none(),
         arg("copy") = py::none());
-  m.def("from_dlpack", [](Object x) { return from_dlpack(x.ptr()); }, "A tensor that shares another library's memory.",
-        arg("x"));
+  m.def(
+      "from_dlpack", [](Object x) { return from_dlpack(x.ptr()); }, "A tensor that shares another library's memory.",
+      arg("x"));
   def_filled(m, "zeros", "zeros_like", "All zeros.", 0);
   def_filled(m, "ones", "ones_like", "All ones.", 1);
-  def_filled(m, "empty", "empty_like", "For results to be written into; zeros, so that nothing depends on old memory.", 0);
+  def_filled(m, "empty", "empty_like", "For results to be written into; zeros, so that nothing depends on old memory.",
+             0);
   m.def("full", filled, "Every element fill_value.", arg("shape"), arg("fill_value"), arg("dtype") = py::none());
-  m.def("full_like", [](Object x, Object value, Object dtype) {
-    const Tensor t = to_tensor(x.ptr());
-    return fill(t.shape(), value, type_or(dtype, t.dtype()));
-  }, "Every element fill_value, in x's shape.", arg("x"), arg("fill_value"), arg("dtype") = py::none());
+  m.def(
+      "full_like",
+      [](Object x, Object value, Object dtype) {
+        const Tensor t = to_tensor(x.ptr());
+        return fill(t.shape(), value, type_or(dtype, t.dtype()));
+      },
+      "Every element fill_value, in x's shape.", arg("x"), arg("fill_value"), arg("dtype") = py::none());
   m.def("arange", arange_of, "start, start + step, ... below stop; arange(n) counts from 0.", arg("start"),
         arg("stop") = py::none(), arg("step") = 1, arg("dtype") = py::none());
   m.def("linspace", linspace, "num evenly spaced values from start to stop.", arg("start"), arg("stop"), arg("num"),

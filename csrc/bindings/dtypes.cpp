@@ -23,7 +23,8 @@ DType through_numpy(py::handle o) {
   const auto text = numpy_dtype.attr("name").cast<std::string>();
   DType t;
   if (!numpy_dtype.attr("isnative").cast<bool>() || !find_name(text.c_str(), t))
-    fail<TypeError>("dtype: ", text, " is not one of steep's (bool, uint8, int32, int64, float32, float64); convert the "
+    fail<TypeError>("dtype: ", text,
+                    " is not one of steep's (bool, uint8, int32, int64, float32, float64); convert the "
                     "data with NumPy's astype() first");
   return t;
 }
@@ -54,16 +55,16 @@ void bind_dtypes(py::module_& m) {
       .def_property_readonly("name", [](const DTypeObject& d) { return name(d.type); })
       .def_property_readonly("itemsize", [](const DTypeObject& d) { return size_of(d.type); })
       .def_property_readonly("kind", [](const DTypeObject& d) { return std::string(1, dtype_info[d.type].kind); })
-      .def_property_readonly("dtype", [](const DTypeObject& d) {
-        return py::module_::import("numpy").attr("dtype")(name(d.type));
-      })
+      .def_property_readonly(
+          "dtype", [](const DTypeObject& d) { return py::module_::import("numpy").attr("dtype")(name(d.type)); })
       .def("__repr__", [](const DTypeObject& d) { return str("steep.", name(d.type)); })
       .def("__str__", [](const DTypeObject& d) { return name(d.type); })
       .def("__hash__", [](const DTypeObject& d) { return py::hash(py::str(name(d.type))); })
       .def("__eq__", equal_dtype)
       .def("__ne__", [](const DTypeObject& a, py::object b) { return !equal_dtype(a, b); })
       .def("__reduce__", [](const DTypeObject& d) {
-        return py::make_tuple(py::module_::import("builtins").attr("getattr"), py::make_tuple(py::module_::import("steep"), name(d.type)));
+        return py::make_tuple(py::module_::import("builtins").attr("getattr"),
+                              py::make_tuple(py::module_::import("steep"), name(d.type)));
       });
   for (int t = 0; t < k::type_count; ++t) {
     py::object o = py::cast(DTypeObject{static_cast<DType>(t)});

@@ -48,11 +48,14 @@ DType format_type(const char* format, Py_ssize_t item) {
     case 'B': return UInt8;
     case 'f': return Float32;
     case 'd': return Float64;
-    case 'i': case 'l': case 'q':
+    case 'i':
+    case 'l':
+    case 'q':
       if (item == 4) return Int32;
       if (item == 8) return Int64;
   }
-  fail<TypeError>("array: elements of format \"", format, "\" (", item, " bytes) are none of steep's dtypes (bool, uint8, "
+  fail<TypeError>("array: elements of format \"", format, "\" (", item,
+                  " bytes) are none of steep's dtypes (bool, uint8, "
                   "int32, int64, float32, float64); use NumPy's astype() first");
 }
 
@@ -105,7 +108,8 @@ DType from_dl_type(DLDataType t) {
     const DLDataType mine = dl_type(static_cast<DType>(i));
     if (mine.code == t.code && mine.bits == t.bits && t.lanes == 1) return static_cast<DType>(i);
   }
-  fail<TypeError>("from_dlpack: element type (code ", int{t.code}, ", ", int{t.bits}, " bits) is none of steep's dtypes");
+  fail<TypeError>("from_dlpack: element type (code ", int{t.code}, ", ", int{t.bits},
+                  " bits) is none of steep's dtypes");
 }
 
 void capsule_gone(PyObject* capsule) {
@@ -125,7 +129,8 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const bool can_write = writable(t);
   view->obj = nullptr;
   if ((flags & PyBUF_WRITABLE) && !can_write) {
-    PyErr_SetString(PyExc_BufferError, "a graph keeps this tensor's memory, so it cannot be shared for writing; copy it");
+    PyErr_SetString(PyExc_BufferError,
+                    "a graph keeps this tensor's memory, so it cannot be shared for writing; copy it");
     return -1;
   }
   if (!(flags & PyBUF_STRIDES) && !t.contiguous()) {
@@ -139,11 +144,17 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   }
   layout->counted = can_write;
   if (can_write) ++t->storage->exports;
-  *view = Py_buffer{.buf = t.bytes(), .obj = Py_NewRef(self), .len = t.size() * size_of(t.dtype()),
-                    .itemsize = size_of(t.dtype()), .readonly = !can_write, .ndim = t.ndim(),
+  *view = Py_buffer{.buf = t.bytes(),
+                    .obj = Py_NewRef(self),
+                    .len = t.size() * size_of(t.dtype()),
+                    .itemsize = size_of(t.dtype()),
+                    .readonly = !can_write,
+                    .ndim = t.ndim(),
                     .format = flags & PyBUF_FORMAT ? const_cast<char*>(dtype_info[t.dtype()].format) : nullptr,
                     .shape = flags & PyBUF_ND ? layout->shape : nullptr,
-                    .strides = flags & PyBUF_STRIDES ? layout->strides : nullptr, .suboffsets = nullptr, .internal = layout};
+                    .strides = flags & PyBUF_STRIDES ? layout->strides : nullptr,
+                    .suboffsets = nullptr,
+                    .internal = layout};
   return 0;
 }
 
@@ -173,7 +184,8 @@ Tensor from_buffer(PyObject* o) {
 }
 
 PyObject* to_dlpack(const Tensor& t) {
-  if (!writable(t)) fail<ValueError>("__dlpack__: a graph keeps the memory of ", t, "; export a copy: x.detach().copy()");
+  if (!writable(t))
+    fail<ValueError>("__dlpack__: a graph keeps the memory of ", t, "; export a copy: x.detach().copy()");
   auto* e = new Exported{{}, t, {}, {}};
   for (int d = 0; d < t.ndim(); ++d) e->shape[d] = t.dim(d), e->strides[d] = t.strides()[d];
   e->managed = {{t.bytes(), {dl_cpu, 0}, t.ndim(), dl_type(t.dtype()), e->shape, e->strides, 0}, e, delete_exported};

@@ -1,17 +1,16 @@
 // Every op of the table as a Python function, and as a method where its first parameter is x. One callable type
 // serves both: called by vectorcall, ops of tensors alone skip argument parsing.
-#include "bindings/python.h"
+#include "ops/functions.h"
 
 #include <cstddef>
 
-#include "ops/functions.h"
+#include "bindings/python.h"
 
 namespace steep {
 namespace {
 
 struct PyOp {
-  PyObject_HEAD
-  vectorcallfunc call;
+  PyObject_HEAD vectorcallfunc call;
   const Op* op;
   bool plain;  // tensors in, apply(), tensor out
   int arity;
@@ -23,7 +22,8 @@ bool plain_operands(const PyOp& f, PyObject* const* args, Tensor* in) {
   DType beside = Float32;
   bool found = false;
   for (int i = 0; i < f.arity; ++i)
-    if (is_tensor(args[i])) beside = found ? promote(beside, borrow(args[i]).dtype()) : borrow(args[i]).dtype(), found = true;
+    if (is_tensor(args[i]))
+      beside = found ? promote(beside, borrow(args[i]).dtype()) : borrow(args[i]).dtype(), found = true;
   for (int i = 0; i < f.arity; ++i) {
     if (is_tensor(args[i])) in[i] = borrow(args[i]);
     else if (found && is_scalar(args[i])) in[i] = from_scalar(args[i], beside);
@@ -34,7 +34,8 @@ bool plain_operands(const PyOp& f, PyObject* const* args, Tensor* in) {
 
 PyObject* list_of(const std::vector<Tensor>& results) {
   PyObject* tuple = PyTuple_New(static_cast<Py_ssize_t>(results.size()));
-  for (std::size_t i = 0; i < results.size(); ++i) PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), wrap(results[i]));
+  for (std::size_t i = 0; i < results.size(); ++i)
+    PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), wrap(results[i]));
   return tuple;
 }
 
@@ -144,14 +145,20 @@ void bind_functions(py::module_& m) {
     const bool method = !op.params.empty() && op.params[0].name == std::string("x");
     if (method && PyDict_SetItemString(TensorType.tp_dict, op.name, f.ptr()) < 0) throw_python_error();
   }
-  m.def("op_table", [] {
-    py::list rows;
-    for (const Op& op : all_ops()) rows.append(describe(op));
-    return rows;
-  }, "Every op's row as a dict: what stubs, docs, tests and benchmarks are made from.");
-  m.def("call_hidden", [](const std::string& name, const std::vector<Tensor>& in, const std::vector<std::int64_t>& attrs) {
-    return apply(find_op(name), in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
-  }, "Applies a row that is not exported, for tests.");
+  m.def(
+      "_op_table",
+      [] {
+        py::list rows;
+        for (const Op& op : all_ops()) rows.append(describe(op));
+        return rows;
+      },
+      "Every op's row as a dict: what stubs, docs, tests and benchmarks are made from.");
+  m.def(
+      "_call_hidden",
+      [](const std::string& name, const std::vector<Tensor>& in, const std::vector<std::int64_t>& attrs) {
+        return apply(find_op(name), in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
+      },
+      "Applies a row that is not exported, for tests.");
 }
 
 }  // namespace steep

@@ -1,8 +1,7 @@
 // Python's key of x[key] as the parts that ops/index.h knows.
-#include "ops/index.h"
-
 #include "bindings/python.h"
 #include "ops/functions.h"
+#include "ops/index.h"
 
 namespace steep {
 namespace {
@@ -36,7 +35,8 @@ IndexPart part(PyObject* o) {
   p.index = to_tensor(o);
   const bool empty_list = PyList_Check(o) && p.index.size() == 0;
   if (empty_list) p.index = astype(p.index, Int64);
-  if (p.index.ndim() == 0 && is_integer(p.index.dtype())) return {.kind = IndexPart::integer, .start = item_int(p.index)};
+  if (p.index.ndim() == 0 && is_integer(p.index.dtype()))
+    return {.kind = IndexPart::integer, .start = item_int(p.index)};
   return p;
 }
 

@@ -1,8 +1,8 @@
 // Tensor's properties and the methods that are not ops; those are attached from the op table (functions.cpp).
+#include "bindings/autograd.h"
 #include "bindings/python.h"
 #include "core/iterate.h"
 #include "graph/backward.h"
-#include "bindings/autograd.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -134,9 +134,12 @@ PyObject* backward_method(PyObject* self, PyObject* args, PyObject* named) {
 PyObject* reduce(const Tensor& t) {
   const Tensor c = contiguous(alias(t));
   const py::bytes bytes(c.bytes(), static_cast<std::size_t>(c.size() * size_of(c.dtype())));
-  return py::make_tuple(py::module_::import("steep._repr").attr("rebuild"),
-                        py::make_tuple(std::string(name(t.dtype())), py::reinterpret_steal<py::object>(shape_tuple(t.shape())),
-                                       bytes, t->requires_grad)).release().ptr();
+  return py::make_tuple(
+             py::module_::import("steep._repr").attr("rebuild"),
+             py::make_tuple(std::string(name(t.dtype())), py::reinterpret_steal<py::object>(shape_tuple(t.shape())),
+                            bytes, t->requires_grad))
+      .release()
+      .ptr();
 }
 PyObject* copy_values(const Tensor& t) {
   const Tensor made = empty(t.shape(), t.dtype());
@@ -150,12 +153,16 @@ PyObject* forwarded(PyObject* self, PyObject* args, PyObject* named) {
   return guarded([&] {
     const py::object f = py::module_::import("steep._interop").attr(function);
     return f(py::handle(self), *py::handle(args).cast<py::args>(),
-             **(named ? py::handle(named).cast<py::kwargs>() : py::kwargs())).release().ptr();
+             **(named ? py::handle(named).cast<py::kwargs>() : py::kwargs()))
+        .release()
+        .ptr();
   });
 }
 constexpr char array_ufunc[] = "array_ufunc", array_function[] = "array_function";
 
-PyCFunction with_names(PyCFunctionWithKeywords f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
+PyCFunction with_names(PyCFunctionWithKeywords f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
 
 }  // namespace
 
@@ -170,7 +177,8 @@ PyGetSetDef tensor_properties[] = {
     {"device", get<device>, nullptr, "Always \"cpu\".", nullptr},
     {"T", get<transposed>, nullptr, "All axes reversed; a view.", nullptr},
     {"mT", get<matrix_transposed>, nullptr, "The last two axes exchanged; a view.", nullptr},
-    {"requires_grad", get<requires_grad>, set_requires_grad, "Whether derivatives by this tensor can be asked for.", nullptr},
+    {"requires_grad", get<requires_grad>, set_requires_grad, "Whether derivatives by this tensor can be asked for.",
+     nullptr},
     {"grad", get<grad>, set_grad, "The gradient that backward() has added up; None before.", nullptr},
     {"is_leaf", get<is_leaf>, nullptr, "Not computed from tensors that require gradients.", nullptr},
     {"made_by", get<made_by>, nullptr, "The op whose recorded result this is, or None.", nullptr},
@@ -182,7 +190,8 @@ PyGetSetDef tensor_properties[] = {
 PyMethodDef tensor_methods[] = {
     {"item", method<item_method>, METH_NOARGS, "The one element, as a Python number."},
     {"tolist", method<tolist>, METH_NOARGS, "Nested lists of Python numbers."},
-    {"numpy", method<numpy>, METH_NOARGS, "The elements as a NumPy array that shares memory; read-only while a graph keeps them."},
+    {"numpy", method<numpy>, METH_NOARGS,
+     "The elements as a NumPy array that shares memory; read-only while a graph keeps them."},
     {"detach", method<detach>, METH_NOARGS, "The same memory without a graph."},
     {"copy", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
     {"clone", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
@@ -195,13 +204,14 @@ PyMethodDef tensor_methods[] = {
     {"__array__", with_names(array), METH_VARARGS | METH_KEYWORDS, "For np.asarray()."},
     {"__array_namespace__", with_names(namespace_of), METH_VARARGS | METH_KEYWORDS, "steep, the array API namespace."},
     {"__array_ufunc__", with_names(forwarded<array_ufunc>), METH_VARARGS | METH_KEYWORDS, "NumPy's ufuncs on tensors."},
-    {"__array_function__", with_names(forwarded<array_function>), METH_VARARGS | METH_KEYWORDS, "NumPy's functions on tensors."},
+    {"__array_function__", with_names(forwarded<array_function>), METH_VARARGS | METH_KEYWORDS,
+     "NumPy's functions on tensors."},
     {"__dlpack__", with_names(dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule that shares memory."},
     {"__dlpack_device__", method<dlpack_device>, METH_NOARGS, "(1, 0): CPU memory."},
     {"__reduce__", method<reduce>, METH_NOARGS, "For pickle: the values."},
     {"__copy__", method<copy_values>, METH_NOARGS, "A tensor with the same values."},
-    {"__deepcopy__", [](PyObject* self, PyObject*) { return guarded([&] { return copy_values(borrow(self)); }); }, METH_O,
-     "A tensor with the same values."},
+    {"__deepcopy__", [](PyObject* self, PyObject*) { return guarded([&] { return copy_values(borrow(self)); }); },
+     METH_O, "A tensor with the same values."},
     {},
 };
 

@@ -63,8 +63,13 @@ PyObject* divide_modulo(PyObject* a, PyObject* b) {
 template <K kernel>
 PyObject* in_place(PyObject* a, PyObject* b) {
   static constexpr const char* names[] = {"+=", "-=", "*=", "/=", "//=", "%=", "**="};
-  constexpr int at = kernel == K::add ? 0 : kernel == K::subtract ? 1 : kernel == K::multiply ? 2 :
-                     kernel == K::divide ? 3 : kernel == K::floor_divide ? 4 : kernel == K::remainder ? 5 : 6;
+  constexpr int at = kernel == K::add            ? 0
+                     : kernel == K::subtract     ? 1
+                     : kernel == K::multiply     ? 2
+                     : kernel == K::divide       ? 3
+                     : kernel == K::floor_divide ? 4
+                     : kernel == K::remainder    ? 5
+                                                 : 6;
   return guarded([&]() -> PyObject* {
     const Tensor x = borrow(a);
     Tensor y;
@@ -95,7 +100,8 @@ PyObject* as_int(PyObject* a) {
 PyObject* as_index(PyObject* a) {
   return guarded([&] {
     const Tensor t = borrow(a);
-    if (!is_integer(t.dtype()) || t.ndim() != 0) fail<TypeError>("index: only a 0-d integer tensor is an index, and this is ", t);
+    if (!is_integer(t.dtype()) || t.ndim() != 0)
+      fail<TypeError>("index: only a 0-d integer tensor is an index, and this is ", t);
     return PyLong_FromLongLong(item_int(t));
   });
 }

@@ -14,20 +14,19 @@ namespace steep {
 namespace py = pybind11;
 
 struct PyTensor {
-  PyObject_HEAD
-  TensorImpl* impl;  // counted
+  PyObject_HEAD TensorImpl* impl;  // counted
   PyObject* weak_references;
 };
 extern PyTypeObject TensorType;
 
 inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == &TensorType; }
 inline Tensor borrow(PyObject* o) { return Tensor::share(reinterpret_cast<PyTensor*>(o)->impl); }
-PyObject* wrap(Tensor t);                          // a new reference
+PyObject* wrap(Tensor t);  // a new reference
 inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>(wrap(std::move(t))); }
 
 // errors.cpp
-void set_python_error() noexcept;                  // call inside catch (...)
-[[noreturn]] void throw_python_error();            // the Python exception that is set now
+void set_python_error() noexcept;        // call inside catch (...)
+[[noreturn]] void throw_python_error();  // the Python exception that is set now
 template <class F>
 PyObject* guarded(F&& f) noexcept {
   try {
@@ -48,12 +47,12 @@ int guarded_int(F&& f) noexcept {
 }
 
 // convert.cpp
-bool is_scalar(PyObject* o);                       // a Python float, int or bool
-Tensor from_scalar(PyObject* o, DType beside);     // 0-d, in the dtype it takes beside a tensor of that dtype
-Tensor to_tensor(PyObject* o);                     // tensors as they are, NumPy arrays and buffers shared, lists copied
+bool is_scalar(PyObject* o);                    // a Python float, int or bool
+Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype
+Tensor to_tensor(PyObject* o);                  // tensors as they are, NumPy arrays and buffers shared, lists copied
 Tensor make_tensor(PyObject* data, PyObject* dtype);
 DType parse_dtype(PyObject* o);
-PyObject* dtype_object(DType t);                   // borrowed
+PyObject* dtype_object(DType t);  // borrowed
 PyObject* item_object(const Tensor& t);
 PyObject* shape_tuple(const Dims& shape);
 

@@ -19,26 +19,31 @@ py::dict memory() {
 void install_hooks() {
   set_host_hooks({.unlock = []() -> void* { return PyEval_SaveThread(); },
                   .lock = [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); },
-                  .poll = [] {
-                    if (PyErr_CheckSignals() != 0) throw PythonError();
-                  }});
+                  .poll =
+                      [] {
+                        if (PyErr_CheckSignals() != 0) throw PythonError();
+                      }});
 }
 
 }  // namespace
 
 void bind_runtime(py::module_& m) {
   using py::arg;
-  m.def("set_num_threads", [](int n) {
-    if (n < 1) fail<ValueError>("set_num_threads: needs at least 1, and got ", n);
-    set_threads(n);
-  }, "Threads for large operations, from now on.", arg("n"));
+  m.def(
+      "set_num_threads",
+      [](int n) {
+        if (n < 1) fail<ValueError>("set_num_threads: needs at least 1, and got ", n);
+        set_threads(n);
+      },
+      "Threads for large operations, from now on.", arg("n"));
   m.def("get_num_threads", threads, "Threads that large operations use.");
   m.def("memory_report", memory, "Bytes live, at the peak and cached; allocations asked for and made of the system.");
   m.def("reset_peak_memory", reset_peak_memory, "Starts the peak again at what is live now.");
   m.def("trim_memory", trim_memory, "Gives cached memory back to the system.");
-  m.def("isa", [] { return k::table().isa; }, "The instruction set in use.");
-  m.def("isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
-  m.def("promote", [](py::object a, py::object b) {
+  m.def(
+      "isa", [] { return k::table().isa; }, "The instruction set in use.");
+  m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
+  m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });
   install_hooks();

@@ -1,7 +1,7 @@
 // The Tensor type itself: a static CPython type whose objects come from a short free list.
-#include "bindings/python.h"
-
 #include <cstddef>
+
+#include "bindings/python.h"
 
 namespace steep {
 namespace {
@@ -39,7 +39,8 @@ PyObject* iterate(PyObject* self) {
 Py_hash_t hash(PyObject* self) { return static_cast<Py_hash_t>(reinterpret_cast<std::uintptr_t>(self) >> 4); }
 
 PyObject* represent(PyObject* self) {
-  return guarded([&] { return py::module_::import("steep._repr").attr("represent")(py::handle(self)).release().ptr(); });
+  return guarded(
+      [&] { return py::module_::import("steep._repr").attr("represent")(py::handle(self)).release().ptr(); });
 }
 
 PyObject* construct(PyTypeObject*, PyObject*, PyObject*) {

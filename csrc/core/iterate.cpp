@@ -87,16 +87,16 @@ void copy_walk(const Walk& w, T* dst, const T* src) {
       copy_plane(dst + at[0], src + at[1], w.shape + last - 1, d + last - 1, s + last - 1);
     });
   } else {
-    odometer(w, 1, [&](const std::int64_t* at) {
-      copy_line(dst + at[0], d[last], src + at[1], s[last], w.shape[last]);
-    });
+    odometer(w, 1,
+             [&](const std::int64_t* at) { copy_line(dst + at[0], d[last], src + at[1], s[last], w.shape[last]); });
   }
 }
 
 using U8 = std::uint8_t;
 void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
   if (item == 1) return copy_walk(w, reinterpret_cast<U8*>(dst), reinterpret_cast<const U8*>(src));
-  if (item == 4) return copy_walk(w, reinterpret_cast<std::uint32_t*>(dst), reinterpret_cast<const std::uint32_t*>(src));
+  if (item == 4)
+    return copy_walk(w, reinterpret_cast<std::uint32_t*>(dst), reinterpret_cast<const std::uint32_t*>(src));
   copy_walk(w, reinterpret_cast<std::uint64_t*>(dst), reinterpret_cast<const std::uint64_t*>(src));
 }
 

@@ -30,7 +30,7 @@ std::size_t class_bytes(int c) { return std::size_t(4 + c % 4) << (c / 4 + 4); }
 
 int class_of(std::size_t bytes) {
   if (bytes <= smallest) return 0;
-  const int top = std::bit_width(bytes - 1) - 1;  // 2^top <= bytes - 1
+  const int top = std::bit_width(bytes - 1) - 1;         // 2^top <= bytes - 1
   const std::size_t quarter = (bytes - 1) >> (top - 2);  // 4..7
   return (top - 6) * 4 + static_cast<int>(quarter - 4) + 1;
 }

@@ -10,16 +10,16 @@ namespace steep {
 
 struct alignas(64) Storage {
   std::uint32_t refs;
-  std::uint32_t version;   // bumped by every in-place write
-  std::uint32_t exports;   // writable views of these bytes that live outside steep (NumPy, DLPack)
-  std::uint32_t saves;     // nodes that keep these bytes for their gradient rule
-  const char* writer;      // the op that wrote in place last; for error messages
+  std::uint32_t version;  // bumped by every in-place write
+  std::uint32_t exports;  // writable views of these bytes that live outside steep (NumPy, DLPack)
+  std::uint32_t saves;    // nodes that keep these bytes for their gradient rule
+  const char* writer;     // the op that wrote in place last; for error messages
   char* data;
   std::size_t bytes;
   void (*release)(void*);  // of foreign memory; null for our own
   void* owner;             // foreign: the argument of release
   std::uint8_t size_class;
-  bool readonly;           // foreign memory that must not be written
+  bool readonly;  // foreign memory that must not be written
 };
 static_assert(sizeof(Storage) == 64);
 

@@ -74,13 +74,13 @@ class Tensor {
 // "float32(3, 4)", as error messages show an operand.
 std::ostream& operator<<(std::ostream& out, const Tensor& t);
 
-Tensor empty(const Dims& shape, DType dtype);                // contiguous, uninitialised
+Tensor empty(const Dims& shape, DType dtype);  // contiguous, uninitialised
 Tensor full(const Dims& shape, double value, DType dtype);
 Tensor full_int(const Dims& shape, std::int64_t value, DType dtype);
-Tensor scalar(double value, DType dtype);                    // 0-d
+Tensor scalar(double value, DType dtype);  // 0-d
 Tensor view(const Tensor& base, const Dims& shape, const Dims& strides, std::int64_t offset);
-Tensor alias(const Tensor& t);                               // same bytes, no node
-double item(const Tensor& t);                                // the one element, as a double
+Tensor alias(const Tensor& t);  // same bytes, no node
+double item(const Tensor& t);   // the one element, as a double
 std::int64_t item_int(const Tensor& t);
 
 }  // namespace steep

@@ -123,12 +123,14 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {
-  if (target->storage->readonly) fail<ValueError>(op, ": the memory behind ", target, " is read-only; write into a copy");
+  if (target->storage->readonly)
+    fail<ValueError>(op, ": the memory behind ", target, " is read-only; write into a copy");
   const bool leaf = target->requires_grad;
   if (target->node && !(leaf && !mode().grad))
-    fail<GradientError>(op, ": ", target, leaf ? " is a leaf that requires a gradient; write to it under no_grad()"
-                                               : " is part of a graph and cannot be written in place; write y = y + x "
-                                                 "instead of y += x, or detach() it first");
+    fail<GradientError>(op, ": ", target,
+                        leaf ? " is a leaf that requires a gradient; write to it under no_grad()"
+                             : " is part of a graph and cannot be written in place; write y = y + x "
+                               "instead of y += x, or detach() it first");
   for (int i = 0; i < count; ++i)
     if (operands[i] && operands[i]->node && mode().grad)
       fail<GradientError>(op, ": writing ", operands[i], ", which is part of a graph, into ", target,

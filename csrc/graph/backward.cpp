@@ -43,8 +43,9 @@ void store_grad(TensorImpl* leaf, Tensor g) {
 
 void check_freed(const Node& n) {
   if (n.freed)
-    fail<GradientError>(n.name(), ": backward() went through this graph before and freed what it kept; call the first "
-                                  "one with retain_graph=True to go through it twice");
+    fail<GradientError>(n.name(),
+                        ": backward() went through this graph before and freed what it kept; call the first "
+                        "one with retain_graph=True to go through it twice");
 }
 
 // One node's turn: its rule, then the gradients on to its inputs.
@@ -73,7 +74,8 @@ void seed(Order& order, const std::vector<Tensor>& outputs, const std::vector<Te
     Entry* e = order.find(outputs[i]->node);
     if (!e) continue;
     if (!(cotangents[i].shape() == outputs[i].shape()))
-      fail<GradientError>("backward: the cotangent ", cotangents[i], " does not have the shape of its output ", outputs[i]);
+      fail<GradientError>("backward: the cotangent ", cotangents[i], " does not have the shape of its output ",
+                          outputs[i]);
     accumulate(*e, astype(cotangents[i], e->node->dtype), record);
   }
 }

@@ -9,9 +9,9 @@
 namespace steep {
 
 struct WalkOptions {
-  bool record = false;        // the results have a graph of their own
-  bool free_saved = false;    // let go of what nodes keep as the walk passes
-  std::uint64_t since = 0;    // nodes recorded before this are constants, unless they are targets
+  bool record = false;      // the results have a graph of their own
+  bool free_saved = false;  // let go of what nodes keep as the walk passes
+  std::uint64_t since = 0;  // nodes recorded before this are constants, unless they are targets
 };
 
 // Gradients of sum(outputs * cotangents) by the given nodes, null where there is no path. Without targets, every

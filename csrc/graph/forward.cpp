@@ -59,8 +59,10 @@ std::vector<Tensor> forward(const std::vector<Tensor>& outputs, const std::vecto
 std::string explain(const Tensor& y, const Tensor& x) {
   if (!is_float(y.dtype())) return str("y is ", y, ": only float tensors have gradients");
   if (!y->node)
-    return str("y, ", y, ", has no graph: ", y->cut ? str("it comes from ", y->cut, ", which stops gradients") :
-               "it was computed from constants, or under no_grad(). Make an input with requires_grad=True, or watch() it");
+    return str("y, ", y, ", has no graph: ",
+               y->cut ? str("it comes from ", y->cut, ", which stops gradients")
+                      : "it was computed from constants, or under no_grad(). Make an input with requires_grad=True, or "
+                        "watch() it");
   if (!x->node) return str("x, ", x, ", is a constant: make it with requires_grad=True, watch() it, or use grad(f)(x)");
   Order order({y}, 0, {});
   Entry* at = order.find(x->node);
@@ -68,7 +70,8 @@ std::string explain(const Tensor& y, const Tensor& x) {
   at->target = true;
   order.mark_needed();
   const std::string flat = flat_ops(order);
-  if (!flat.empty()) return str("the gradient is zero where it passes ", flat, ", flat everywhere; ", how_it_flows(order));
+  if (!flat.empty())
+    return str("the gradient is zero where it passes ", flat, ", flat everywhere; ", how_it_flows(order));
   return how_it_flows(order);
 }
 

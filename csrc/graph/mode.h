@@ -21,9 +21,9 @@ struct Override {
 
 struct Mode {
   bool grad = true;
-  bool anomaly = false;                 // stop at the first NaN or infinity and name its producer
-  std::vector<Override> overrides;      // the last one for an op holds
-  std::uint64_t rules_run = 0;          // vector-Jacobian products so far on this thread, for tests of cost
+  bool anomaly = false;             // stop at the first NaN or infinity and name its producer
+  std::vector<Override> overrides;  // the last one for an op holds
+  std::uint64_t rules_run = 0;      // vector-Jacobian products so far on this thread, for tests of cost
 };
 
 extern thread_local Mode mode_storage;

@@ -58,8 +58,9 @@ int position(const Node& n, unsigned which) { return __builtin_popcount(n.saves 
 // A kept tensor, connected to `source`, the graph node it stood for when it was recorded.
 Tensor kept(const Node& n, unsigned which, Node* source) {
   if (n.freed)
-    fail<GradientError>(n.name(), ": the values kept for its gradient were freed by an earlier backward(); call the "
-                                  "first one with retain_graph=True to go through the graph twice");
+    fail<GradientError>(n.name(),
+                        ": the values kept for its gradient were freed by an earlier backward(); call the "
+                        "first one with retain_graph=True to go through the graph twice");
   const int at = position(n, which);
   TensorImpl* p = n.saved[at];
   if (p->storage->version != n.versions[at])

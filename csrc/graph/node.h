@@ -28,8 +28,8 @@ struct Node {
   std::uint64_t sequence = 0;
   const Op* op = nullptr;  // null: a leaf
   AttrsRef attrs;
-  Node* inputs_[inline_inputs] = {};      // null for constants
-  TensorImpl* saved[max_saved] = {};      // in the order of the bits of `saves`
+  Node* inputs_[inline_inputs] = {};  // null for constants
+  TensorImpl* saved[max_saved] = {};  // in the order of the bits of `saves`
   std::uint32_t versions[max_saved] = {};
   std::uint16_t input_count = 0;
   std::uint8_t saves = 0;
@@ -47,8 +47,8 @@ struct Node {
   const char* name() const { return op ? op->name : "leaf"; }
 };
 
-Node* new_node(const Tensor& out);           // shape, dtype and sequence set; refs = 1
-void release(Node* n);                       // one count less
+Node* new_node(const Tensor& out);  // shape, dtype and sequence set; refs = 1
+void release(Node* n);              // one count less
 inline Node* retain(Node* n) {
   if (n) ++n->refs;
   return n;
@@ -57,10 +57,10 @@ void set_inputs(Node* n, const Tensor* in, int count);
 void save(Node* n, unsigned which, const Tensor* in, const Tensor& out);
 void drop_saved(Node* n);
 
-std::uint64_t sequence();                    // nodes made from now on have at least this number
+std::uint64_t sequence();  // nodes made from now on have at least this number
 
-Node* make_leaf(const Tensor& t);            // gives t a leaf node; backward() fills its .grad
-Node* make_watch(const Tensor& t);           // gives t a node above its own, for tapes and transforms
+Node* make_leaf(const Tensor& t);   // gives t a leaf node; backward() fills its .grad
+Node* make_watch(const Tensor& t);  // gives t a node above its own, for tapes and transforms
 extern const Op watch_op;
 
 std::size_t live_nodes();

@@ -54,8 +54,20 @@ using JvpRule = Tensor (*)(const Rule&, const Tensor* tangents);
 
 // The public face: parameters as data, from which arguments are parsed and stubs and docs are printed.
 enum class Kind : std::uint8_t {
-  tensor, optional_tensor, tensors, index, integer, optional_integer, ints, axis, axes, flag, real, optional_real,
-  dtype, text
+  tensor,
+  optional_tensor,
+  tensors,
+  index,
+  integer,
+  optional_integer,
+  ints,
+  axis,
+  axes,
+  flag,
+  real,
+  optional_real,
+  dtype,
+  text
 };
 struct Param {
   const char* name;
@@ -103,14 +115,14 @@ struct Op {
   std::vector<Vjp> vjp = {};               // one per input; the last serves all later inputs
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
-  k::Kernel kernel = k::Kernel::count;     // of elementwise ops
-  float cost = 0.3f;                       // nanoseconds an element, to decide on threads
-  bool hidden = false;                     // used by rules, not exported to Python
-  const char* subgradient = "";            // at points without a derivative, for the docs' table
+  k::Kernel kernel = k::Kernel::count;  // of elementwise ops
+  float cost = 0.3f;                    // nanoseconds an element, to decide on threads
+  bool hidden = false;                  // used by rules, not exported to Python
+  const char* subgradient = "";         // at points without a derivative, for the docs' table
 };
 
 using Rows = std::vector<Op>;
-const Rows& all_ops();                        // ops/registry.cpp: every family's rows, in order
-const Op& find_op(std::string_view name);     // ValueError for an unknown name, with near ones
+const Rows& all_ops();                     // ops/registry.cpp: every family's rows, in order
+const Op& find_op(std::string_view name);  // ValueError for an unknown name, with near ones
 
 }  // namespace steep

@@ -11,7 +11,9 @@ struct Frame {
   int next;
 };
 
-bool holds(const std::vector<Node*>& list, const Node* n) { return std::find(list.begin(), list.end(), n) != list.end(); }
+bool holds(const std::vector<Node*>& list, const Node* n) {
+  return std::find(list.begin(), list.end(), n) != list.end();
+}
 
 }  // namespace
 

@@ -14,8 +14,8 @@ struct Entry {
   std::uint32_t outer_slot;
   bool needed = false;  // leads to a target
   bool target = false;
-  bool owned = false;   // `value` is ours to add into
-  Tensor value;         // gradient or tangent so far
+  bool owned = false;  // `value` is ours to add into
+  Tensor value;        // gradient or tangent so far
 };
 
 class Order {

@@ -31,9 +31,8 @@ struct Product {
 static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
 
 // Steps of k in a block: as equal as multiples of 16 allow. The same on every instruction set, or the bits differ.
-template <class T>
-static std::int64_t block_depth(std::int64_t k) {
-  constexpr std::int64_t most = 2048 / sizeof(T);
+static inline std::int64_t block_depth(std::int64_t k) {
+  constexpr std::int64_t most = 512;
   return parts(parts(k, parts(k, most)), 16) * 16;
 }
 
@@ -44,14 +43,14 @@ struct Plan {
   bool pack_a, pack_b, turn_b;
 
   explicit Plan(const Product<T>& x) {
-    depth = block_depth<T>(x.k);
+    depth = block_depth(x.k);
     tiles = parts(x.m, tile_rows);
     width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
-    tiles_per_block = 8;
     columns = width * (2048 / width);
-    pack_a = x.a.row != 1 && x.n > 4 * width;
+    tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
+    pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads lines almost whole
     turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
-    pack_b = x.b.col != 1 || x.m > 4 * tile_rows;
+    pack_b = x.b.col != 1 || x.m > 60;  // fewer rows read B too few times to repay a copy
   }
 };
 
@@ -122,22 +121,10 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
   const bool only = rows.end - rows.first == s.plan.tiles;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
-    T* to = packed_b + (only ? 0 : j * s.depth);
-    const Matrix<T> b = !s.plan.pack_b ? s.x.b.from(s.p, s.j + j)
-                        : rows.first == 0 ? pack_b(s, j, width, to)
-                                          : Matrix<T>{to, parts(width, lanes<T>) * lanes<T>, 1};
+    const Matrix<T> b = !packed_b         ? s.x.b.from(s.p, s.j + j)
+                        : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
+                                          : Matrix<T>{packed_b + j * s.depth, parts(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
-  }
-}
-
-template <class T>
-static void multiply_block(const Block<T>& s) {
-  if (s.plan.turn_b) return sweep_turned(s);
-  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
-  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
-  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
-    const std::int64_t end = least(t + step, s.plan.tiles);
-    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
   }
 }
 
@@ -150,6 +137,17 @@ static void sweep_turned(const Block<T>& s) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
     turned_tiles<T>.at[m - 1](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
+  }
+}
+
+template <class T>
+static void multiply_block(const Block<T>& s) {
+  if (s.plan.turn_b) return sweep_turned(s);
+  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
+  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
+    const std::int64_t end = least(t + step, s.plan.tiles);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
   }
 }
 

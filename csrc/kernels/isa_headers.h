@@ -7,8 +7,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/gemm.h"
-
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -21,6 +19,8 @@
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
+
+#include "kernels/gemm.h"  // after the guarded <immintrin.h>, which it includes as well
 
 #define STEEP_INLINE inline __attribute__((always_inline))
 #if defined(__clang__)

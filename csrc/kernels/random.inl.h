@@ -65,8 +65,10 @@ template <> struct Uniform<double> {
   static constexpr int per = 2;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
     for (int p = 0; p < 2; ++p)
-      for (std::int64_t i = 0; i < count; ++i)
-        out[p][i] = static_cast<double>(static_cast<std::int64_t>(join(w.plane[2 * p][i], w.plane[2 * p + 1][i]) >> 11)) * 0x1p-53;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const auto word = static_cast<std::int64_t>(join(w.plane[2 * p][i], w.plane[2 * p + 1][i]) >> 11);
+        out[p][i] = static_cast<double>(word) * 0x1p-53;
+      }
   }
 };
 

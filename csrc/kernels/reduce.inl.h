@@ -116,6 +116,7 @@ template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n)
   if (n == lanes) return fold_group<F>(load_group(x));
   Group<T> a = group_of(id), b = a, c = a, d = a;
   for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
+    for (int line = 0; line < 4; ++line) __builtin_prefetch(x + (line + 32) * lanes);  // 2 KiB ahead, for memory
     a = fold<F>(a, load_group(x));
     b = fold<F>(b, load_group(x + lanes));
     c = fold<F>(c, load_group(x + 2 * lanes));
@@ -202,7 +203,7 @@ template <> struct Stored<bool> { using type = std::uint8_t; };
 // The first place that holds `best`, or the first NaN where best is one. Blocks without it are skipped quickly.
 template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
   const auto is_best = [=](T v) { return (v == best) | ((v != v) & (best != best)); };
-  constexpr std::int64_t block = 128;
+  constexpr std::int64_t block = 64;
   std::int64_t i = 0;
   for (; i + block <= n; i += block) {
     bool found = false;

@@ -4,6 +4,7 @@
 
 #include "kernels/vec.h"
 #include "kernels/math.inl.h"
+#include "kernels/math64.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"

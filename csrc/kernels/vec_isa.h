@@ -158,11 +158,16 @@ template <class T> STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   }
   return r;
 }
+#if defined(__aarch64__)  // the builtin would call the library for the sake of errno
+STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)vsqrtq_f32((float32x4_t)x.v); }
+STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)vsqrtq_f64((float64x2_t)x.v); }
+#else
 template <class T> STEEP_INLINE Vec<T> sqrtv(Vec<T> x) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = static_cast<T>(__builtin_sqrt(x.v[i]));
   return r;
 }
+#endif
 template <Round r> STEEP_INLINE double round_one(double x) {
   if constexpr (r == Round::nearest_even) return __builtin_nearbyint(x);
   else if constexpr (r == Round::down) return __builtin_floor(x);

@@ -101,7 +101,9 @@ Term multiply_pair(Term a, Term b, const std::string& needed) {
   for (char c : b.axes)
     if (!has(a.axes, c)) columns += c;
   Dims shape;
-  const auto size = [&](char c) { return has(a.axes, c) ? a.t.dim(static_cast<int>(a.axes.find(c))) : b.t.dim(static_cast<int>(b.axes.find(c))); };
+  const auto size = [&](char c) {
+    return has(a.axes, c) ? a.t.dim(static_cast<int>(a.axes.find(c))) : b.t.dim(static_cast<int>(b.axes.find(c)));
+  };
   const std::string axes = batch + rows + columns;
   for (char c : axes) shape.push(size(c));
   const Tensor y = matmul(grouped(a, {batch, rows, inner}), grouped(b, {batch, inner, columns}));
@@ -114,7 +116,8 @@ void stretch(std::vector<Term>& terms) {
   for (const Term& x : terms)
     for (std::size_t d = 0; d < x.axes.size(); ++d) {
       std::int64_t &s = sizes.emplace(x.axes[d], 1).first->second, n = x.t.dim(static_cast<int>(d));
-      if (s != 1 && n != 1 && s != n) fail<ValueError>("einsum: the letter '", x.axes[d], "' has sizes ", s, " and ", n);
+      if (s != 1 && n != 1 && s != n)
+        fail<ValueError>("einsum: the letter '", x.axes[d], "' has sizes ", s, " and ", n);
       s = s == 1 ? n : s;
     }
   for (Term& x : terms) {
@@ -139,14 +142,17 @@ std::string implicit_output(const std::vector<Term>& terms) {
 std::string explicit_output(const std::string& text, const std::vector<Term>& terms) {
   int dots = 0;
   for (const Term& x : terms)
-    dots = std::max(dots, static_cast<int>(std::count_if(x.axes.begin(), x.axes.end(), [](char c) { return c <= '9'; })));
+    dots =
+        std::max(dots, static_cast<int>(std::count_if(x.axes.begin(), x.axes.end(), [](char c) { return c <= '9'; })));
   const bool has_dots = has(text, '.');
-  const std::string out = letters(text, has_dots ? static_cast<int>(text.size()) - 3 + dots : static_cast<int>(text.size()));
+  const std::string out =
+      letters(text, has_dots ? static_cast<int>(text.size()) - 3 + dots : static_cast<int>(text.size()));
   std::string all;
   for (const Term& x : terms) all += x.axes;
   for (char c : out) {
     if (!has(all, c)) fail<ValueError>("einsum: the output letter '", c, "' is in no operand");
-    if (std::count(out.begin(), out.end(), c) > 1) fail<ValueError>("einsum: the output letter '", c, "' is there twice");
+    if (std::count(out.begin(), out.end(), c) > 1)
+      fail<ValueError>("einsum: the output letter '", c, "' is there twice");
   }
   return out;
 }
@@ -160,7 +166,8 @@ Tensor einsum(const std::string& subscripts, const std::vector<Tensor>& operands
   const auto parts = parts_of(text.substr(0, arrow), operands.size());
   std::vector<Term> terms;
   for (std::size_t i = 0; i < parts.size(); ++i) terms.push_back({operands[i], letters(parts[i], operands[i].ndim())});
-  const std::string out = arrow == std::string::npos ? implicit_output(terms) : explicit_output(text.substr(arrow + 2), terms);
+  const std::string out =
+      arrow == std::string::npos ? implicit_output(terms) : explicit_output(text.substr(arrow + 2), terms);
   for (Term& x : terms) x = diagonal(x);
   stretch(terms);
   Term y = terms[0];

@@ -24,8 +24,16 @@ Tensor one_minus(T a) { return subtract(scalar_like(1, a), a); }
 
 // A differentiable function of one float operand.
 Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 1) {
-  return {.name = name, .doc = doc, .params = {x}, .infer = infer_same, .compute = compute_elementwise,
-          .promotes = Promote::floating, .vjp = {vjp}, .jvp = Jvp::diagonal, .kernel = kernel, .cost = cost};
+  return {.name = name,
+          .doc = doc,
+          .params = {x},
+          .infer = infer_same,
+          .compute = compute_elementwise,
+          .promotes = Promote::floating,
+          .vjp = {vjp},
+          .jvp = Jvp::diagonal,
+          .kernel = kernel,
+          .cost = cost};
 }
 // One whose derivative is 0 wherever it has one.
 Op step(const char* name, const char* doc, K kernel) {
@@ -40,8 +48,15 @@ Op number(const char* name, const char* doc, K kernel, Vjp vjp) {
   return op;
 }
 Op pair(const char* name, const char* doc, K kernel, std::vector<Vjp> vjp, Promote promotes = Promote::common) {
-  return {.name = name, .doc = doc, .params = two, .infer = infer_broadcast, .compute = compute_elementwise,
-          .promotes = promotes, .vjp = std::move(vjp), .jvp = Jvp::diagonal, .kernel = kernel};
+  return {.name = name,
+          .doc = doc,
+          .params = two,
+          .infer = infer_broadcast,
+          .compute = compute_elementwise,
+          .promotes = promotes,
+          .vjp = std::move(vjp),
+          .jvp = Jvp::diagonal,
+          .kernel = kernel};
 }
 Op compare(const char* name, const char* doc, K kernel) {
   Op op = pair(name, doc, kernel, {});
@@ -116,7 +131,8 @@ Rows float_rows() {
       smooth("atan", "Inverse tangent, in radians.", K::atan,
              {[](R r, T g) { return chain(g, reciprocal(add(square(r.in(0)), 1))); }, in0, K::atan_df}),
       smooth("sinh", "Hyperbolic sine.", K::sinh, {[](R r, T g) { return chain(g, cosh(r.in(0))); }, in0, K::sinh_df}),
-      smooth("cosh", "Hyperbolic cosine.", K::cosh, {[](R r, T g) { return chain(g, sinh(r.in(0))); }, in0, K::cosh_df}),
+      smooth("cosh", "Hyperbolic cosine.", K::cosh,
+             {[](R r, T g) { return chain(g, sinh(r.in(0))); }, in0, K::cosh_df}),
       smooth("asinh", "Inverse hyperbolic sine.", K::asinh,
              {[](R r, T g) { return chain(g, rsqrt(add(square(r.in(0)), 1))); }, in0, K::asinh_df}),
       smooth("acosh", "Inverse hyperbolic cosine.", K::acosh,
@@ -128,28 +144,31 @@ Rows float_rows() {
       smooth("sigmoid", "Logistic sigmoid, 1 / (1 + exp(-x)).", K::sigmoid,
              {[](R r, T g) { return chain(g, multiply(r.out(), one_minus(r.out()))); }, save_out, K::sigmoid_df}),
       smooth("erf", "Gauss error function.", K::erf,
-             {[](R r, T g) {
-                return chain(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi));
-              }, in0, K::erf_df}),
+             {[](R r, T g) { return chain(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi)); },
+              in0, K::erf_df}),
       smooth("softplus", "log(1 + exp(x)), linear for large x.", K::softplus,
              {[](R r, T g) { return chain(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
       smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erf; Hendrycks and Gimpel 2016).",
              K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 2),
       smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
              {[](R r, T g) { return chain(g, silu_slope(r.in(0))); }, in0, K::silu_df}),
-      subgradient(smooth("relu", "max(x, 0).", K::relu,
-             {[](R r, T g) { return chain(g, astype(greater(r.in(0), scalar_like(0, r.in(0))), r.dtype(0))); }, in0,
-              K::relu_df}, 0.3f), "0 at 0"),
+      subgradient(
+          smooth("relu", "max(x, 0).", K::relu,
+                 {[](R r, T g) { return chain(g, astype(greater(r.in(0), scalar_like(0, r.in(0))), r.dtype(0))); }, in0,
+                  K::relu_df},
+                 0.3f),
+          "0 at 0"),
   };
 }
 
 Tensor one_parameter(const Op& op, Args& a) { return apply(op, {a[0].tensor}, {bits(a[1].real)}); }
 
 Rows parameter_rows() {
-  Op leaky = smooth("leaky_relu", "x where x > 0, negative_slope * x elsewhere.", K::leaky_relu,
-                    {[](R r, T g) {
-                       return where(greater(r.in(0), scalar_like(0, g)), g, multiply(g, r.attrs().real(0)));
-                     }, in0, K::leaky_relu_df}, 0.3f);
+  Op leaky =
+      smooth("leaky_relu", "x where x > 0, negative_slope * x elsewhere.", K::leaky_relu,
+             {[](R r, T g) { return where(greater(r.in(0), scalar_like(0, g)), g, multiply(g, r.attrs().real(0))); },
+              in0, K::leaky_relu_df},
+             0.3f);
   leaky.params.push_back({"negative_slope", Kind::real, "0.01"});
   leaky.subgradient = "negative_slope at 0";
   Op elu = smooth("elu", "x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2015).", K::elu,
@@ -157,7 +176,8 @@ Rows parameter_rows() {
                      const Tensor v = r.in(0);
                      const Tensor low = multiply(exp(minimum(v, scalar_like(0, v))), r.attrs().real(0));
                      return where(greater(v, scalar_like(0, v)), g, chain(g, low));
-                   }, in0, K::elu_df});
+                   },
+                   in0, K::elu_df});
   elu.params.push_back({"alpha", Kind::real, "1.0"});
   elu.subgradient = "alpha at 0";
   Rows rows{leaky, elu};
@@ -193,23 +213,28 @@ Rows pair_rows() {
       subgradient(pair("pow", "x1 to the power x2.", K::pow, {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}}),
                   "0 by x1 where x2 = 0; 0 by x2 where x1 = 0"),
       subgradient(pair("minimum", "The smaller of two; NaN if either is NaN.", K::minimum,
-           {{[](R r, T g) { return chain(g, share_of(K::less, r.in(0), r.in(1))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, share_of(K::less, r.in(1), r.in(0))); }, in0 | in1}}), ties),
+                       {{[](R r, T g) { return chain(g, share_of(K::less, r.in(0), r.in(1))); }, in0 | in1},
+                        {[](R r, T g) { return chain(g, share_of(K::less, r.in(1), r.in(0))); }, in0 | in1}}),
+                  ties),
       subgradient(pair("maximum", "The larger of two; NaN if either is NaN.", K::maximum,
-           {{[](R r, T g) { return chain(g, share_of(K::greater, r.in(0), r.in(1))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, share_of(K::greater, r.in(1), r.in(0))); }, in0 | in1}}), ties),
-      subgradient(pair("floor_divide", "x1 / x2 rounded down.", K::floor_divide, {{zero_rule}, {[](R r, T) {
-             return zeros(r.shape(1), r.dtype(1)); }}}), flat),
+                       {{[](R r, T g) { return chain(g, share_of(K::greater, r.in(0), r.in(1))); }, in0 | in1},
+                        {[](R r, T g) { return chain(g, share_of(K::greater, r.in(1), r.in(0))); }, in0 | in1}}),
+                  ties),
+      subgradient(pair("floor_divide", "x1 / x2 rounded down.", K::floor_divide,
+                       {{zero_rule}, {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}}),
+                  flat),
       pair("remainder", "x1 - floor(x1 / x2) * x2, with the sign of x2.", K::remainder,
            {{[](R, T g) { return g; }},
             {[](R r, T g) { return chain(g, negative(floor(divide(r.in(0), r.in(1))))); }, in0 | in1}}),
       pair("atan2", "The angle of the point (x2, x1), in radians.", K::atan2,
            {{[](R r, T g) { return chain(g, divide(r.in(1), add(square(r.in(0)), square(r.in(1))))); }, in0 | in1},
             {[](R r, T g) { return chain(g, negative(divide(r.in(0), add(square(r.in(0)), square(r.in(1)))))); },
-             in0 | in1}}, Promote::floating),
+             in0 | in1}},
+           Promote::floating),
       pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
            {{[](R r, T g) { return chain(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}}, Promote::floating),
+            {[](R r, T g) { return chain(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}},
+           Promote::floating),
   };
 }
 
@@ -220,7 +245,9 @@ Rows integer_rows() {
       pair("bitwise_xor", "Bits set in one of the two.", K::bitwise_xor, {}),
       pair("bitwise_left_shift", "x1 shifted left by x2 bits.", K::left_shift, {}),
       pair("bitwise_right_shift", "x1 shifted right by x2 bits, keeping the sign.", K::right_shift, {}),
-      {.name = "bitwise_invert", .doc = "Every bit flipped; not, of bools.", .params = {x},
+      {.name = "bitwise_invert",
+       .doc = "Every bit flipped; not, of bools.",
+       .params = {x},
        .call = [](const Op&, Args& a) -> Tensor {
          const Tensor& t = a[0].tensor;
          return t.dtype() == Bool ? logical_not(t) : binary(K::bitwise_xor, t, full_int({}, -1, t.dtype()));
@@ -255,25 +282,33 @@ Tensor clip(const Op&, Args& a) {
 
 Rows other_rows() {
   return {
-      {.name = "where", .doc = "x1 where condition holds, x2 elsewhere; the three broadcast.",
+      {.name = "where",
+       .doc = "x1 where condition holds, x2 elsewhere; the three broadcast.",
        .params = {{"condition", Kind::tensor}, {"x1", Kind::tensor}, {"x2", Kind::tensor}},
        .call = [](const Op&, Args& a) { return where(a[0].tensor, a[1].tensor, a[2].tensor); },
-       .infer = infer_where, .compute = compute_where,
+       .infer = infer_where,
+       .compute = compute_where,
        .vjp = {{[](R, T) { return Tensor(); }},
                {[](R r, T g) { return where(r.in(0), g, scalar_like(0, g)); }, in0},
                {[](R r, T g) { return where(r.in(0), scalar_like(0, g), g); }, in0}},
        .jvp = Jvp::diagonal},
-      {.name = "astype", .doc = "x as another dtype, rounded towards 0 where that is an integer.",
+      {.name = "astype",
+       .doc = "x as another dtype, rounded towards 0 where that is an integer.",
        .params = {x, {"dtype", Kind::dtype}},
        .call = [](const Op&, Args& a) { return astype(a[0].tensor, a[1].dtype(Float32)); },
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), static_cast<DType>(c.attrs[0])); },
-       .compute = compute_cast, .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}}, .jvp = Jvp::linear},
-      {.name = "clip", .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
+       .compute = compute_cast,
+       .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}},
+       .jvp = Jvp::linear},
+      {.name = "clip",
+       .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
        .params = {x, {"min", Kind::optional_tensor, "None"}, {"max", Kind::optional_tensor, "None"}},
-       .call = clip, .subgradient = "1 at a bound"},
+       .call = clip,
+       .subgradient = "1 at a bound"},
       [] {
-        Op op = pair("chain", "", K::chain,
-                     {{[](R r, T h) { return chain(h, r.in(1)); }, in1}, {[](R r, T h) { return chain(h, r.in(0)); }, in0}});
+        Op op = pair(
+            "chain", "", K::chain,
+            {{[](R r, T h) { return chain(h, r.in(1)); }, in1}, {[](R r, T h) { return chain(h, r.in(0)); }, in0}});
         op.hidden = true;
         return op;
       }(),

@@ -13,8 +13,10 @@ using K = k::Kernel;
 // Bools have arithmetic of their own: + is or, * is and, as NumPy has it.
 K bool_kernel(K kernel) {
   switch (kernel) {
-    case K::add: case K::maximum: return K::logical_or;
-    case K::multiply: case K::minimum: return K::logical_and;
+    case K::add:
+    case K::maximum: return K::logical_or;
+    case K::multiply:
+    case K::minimum: return K::logical_and;
     default: return kernel;
   }
 }
@@ -62,9 +64,7 @@ Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 void infer_same(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
-void infer_broadcast(Call& c) {
-  c.out = empty(broadcast_shapes(c.op.name, c.in[0], c.in[1]), c.in[0].dtype());
-}
+void infer_broadcast(Call& c) { c.out = empty(broadcast_shapes(c.op.name, c.in[0], c.in[1]), c.in[0].dtype()); }
 void infer_bool(Call& c) {
   c.out = empty(c.count == 1 ? c.in[0].shape() : broadcast_shapes(c.op.name, c.in[0], c.in[1]), Bool);
 }
@@ -84,9 +84,7 @@ void compute_elementwise(const Call& c) {
   if (whole) return copy_strided(c.out, c.in[0]);
   run_loop(find_loop(c.op.name, c.op.kernel, c.in[0].dtype()), c.in, c.count, c.out, params, c.op.cost);
 }
-void compute_where(const Call& c) {
-  run_loop(k::table().where[c.out.dtype()], c.in, 3, c.out, nullptr, 0.5);
-}
+void compute_where(const Call& c) { run_loop(k::table().where[c.out.dtype()], c.in, 3, c.out, nullptr, 0.5); }
 void compute_cast(const Call& c) {
   run_loop(k::table().cast[c.in[0].dtype()][c.out.dtype()], c.in, 1, c.out, nullptr, 0.3);
 }

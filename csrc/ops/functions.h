@@ -85,7 +85,7 @@ Tensor embed(const Tensor& x, const Dims& start, const Dims& step, const Dims& f
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 
 // index.cpp
-Tensor take_rows(const Tensor& x, const Tensor& indices);                     // x[indices] along axis 0
+Tensor take_rows(const Tensor& x, const Tensor& indices);                          // x[indices] along axis 0
 Tensor add_rows(const Tensor& updates, const Tensor& indices, std::int64_t rows);  // its adjoint
 Tensor take(const Tensor& x, const Tensor& indices, int axis);
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis);

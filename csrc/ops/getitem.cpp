@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/iterate.h"
-#include "ops/functions.h"
 #include "graph/mode.h"
+#include "ops/functions.h"
 #include "ops/index.h"
 
 namespace steep {
@@ -63,7 +63,9 @@ std::vector<IndexPart> expanded(T x, const std::vector<IndexPart>& key) {
   if (dots > 1) fail<IndexError>("getitem: a key has at most one ...");
   if (read > x.ndim()) fail<IndexError>("getitem: ", read, " indices for ", x, ", which has ", x.ndim(), " axes");
   std::vector<IndexPart> full;
-  const auto fill = [&] { full.insert(full.end(), static_cast<std::size_t>(x.ndim() - read), {.kind = IndexPart::slice}); };
+  const auto fill = [&] {
+    full.insert(full.end(), static_cast<std::size_t>(x.ndim() - read), {.kind = IndexPart::slice});
+  };
   for (const IndexPart& p : key) {
     if (p.kind == IndexPart::ellipsis) fill();
     else full.push_back(p);
@@ -126,7 +128,7 @@ bool advanced(const Plan& plan) {
 // The indexed axes of `base` in front and merged into one; `index` names rows of it, in the indices' common shape.
 struct Gathered {
   Tensor rows, index;
-  Dims order;        // of base's axes in rows before merging
+  Dims order;  // of base's axes in rows before merging
   int indexed = 0, first = -1;
   bool adjacent = true;
 };

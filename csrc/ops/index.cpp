@@ -29,7 +29,8 @@ std::vector<std::int64_t> checked(T index, std::int64_t n, const char* op) {
   for (std::size_t i = 0; i < at.size(); ++i) {
     const std::int64_t v = flat.data<std::int64_t>()[i];
     if (v < -n || v >= n)
-      fail<IndexError>(op, ": index ", v, " is out of range for an axis of size ", n, " (valid: ", -n, " to ", n - 1, ")");
+      fail<IndexError>(op, ": index ", v, " is out of range for an axis of size ", n, " (valid: ", -n, " to ", n - 1,
+                       ")");
     at[i] = v < 0 ? v + n : v;
   }
   return at;
@@ -110,8 +111,7 @@ Tensor call_take(const Op& op, Args& a) {
 }
 // The index broadcast against x on every axis but one.
 Tensor aligned_index(const Op& op, T t, T index, int axis) {
-  if (index.ndim() != t.ndim())
-    fail<ValueError>(op.name, ": indices ", index, " must have as many dimensions as ", t);
+  if (index.ndim() != t.ndim()) fail<ValueError>(op.name, ": indices ", index, " must have as many dimensions as ", t);
   Dims shape = t.shape();
   shape[axis] = index.dim(axis);
   return broadcast_to(as_index(index, op.name), shape);
@@ -188,22 +188,40 @@ Tensor nonzero_flat(T mask) {
 Rows index_rows() {
   const Param axis{"axis", Kind::integer, "0"};
   return {
-      {.name = "take_rows", .infer = infer_take, .compute = compute_take,
-       .vjp = {{[](R r, T g) { return add_rows(g, r.in(1), r.shape(0)[0]); }, in1}}, .jvp = Jvp::custom,
-       .jvp_rule = [](R r, const Tensor* t) { return take_rows(t[0], r.in(1)); }, .hidden = true},
-      {.name = "add_rows", .infer = infer_add_rows, .compute = compute_add_rows,
-       .vjp = {{[](R r, T g) { return take_rows(g, r.in(1)); }, in1}}, .jvp = Jvp::custom,
-       .jvp_rule = [](R r, const Tensor* t) { return add_rows(t[0], r.in(1), r.attrs()[0]); }, .hidden = true},
-      {.name = "take", .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
-       .params = {x, indices, {"axis", Kind::optional_integer, "None"}}, .call = call_take},
-      {.name = "take_along_axis", .doc = "Elements by number along an axis, a different number at every other position.",
-       .params = {x, indices, {"axis", Kind::integer, "-1"}}, .call = call_take_along},
-      {.name = "scatter_add", .doc = "x with updates added at the numbered positions of an axis, in order.",
-       .params = {x, indices, {"updates", Kind::tensor}, axis}, .call = call_scatter_add},
-      {.name = "one_hot", .doc = "1 at each index along a new last axis, 0 elsewhere.",
-       .params = {x, {"num_classes", Kind::integer}, {"dtype", Kind::dtype, "None"}}, .call = call_one_hot},
-      {.name = "nonzero", .doc = "The positions of the elements that are not zero, one index tensor an axis.",
-       .params = {x}, .call_many = call_nonzero},
+      {.name = "take_rows",
+       .infer = infer_take,
+       .compute = compute_take,
+       .vjp = {{[](R r, T g) { return add_rows(g, r.in(1), r.shape(0)[0]); }, in1}},
+       .jvp = Jvp::custom,
+       .jvp_rule = [](R r, const Tensor* t) { return take_rows(t[0], r.in(1)); },
+       .hidden = true},
+      {.name = "add_rows",
+       .infer = infer_add_rows,
+       .compute = compute_add_rows,
+       .vjp = {{[](R r, T g) { return take_rows(g, r.in(1)); }, in1}},
+       .jvp = Jvp::custom,
+       .jvp_rule = [](R r, const Tensor* t) { return add_rows(t[0], r.in(1), r.attrs()[0]); },
+       .hidden = true},
+      {.name = "take",
+       .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
+       .params = {x, indices, {"axis", Kind::optional_integer, "None"}},
+       .call = call_take},
+      {.name = "take_along_axis",
+       .doc = "Elements by number along an axis, a different number at every other position.",
+       .params = {x, indices, {"axis", Kind::integer, "-1"}},
+       .call = call_take_along},
+      {.name = "scatter_add",
+       .doc = "x with updates added at the numbered positions of an axis, in order.",
+       .params = {x, indices, {"updates", Kind::tensor}, axis},
+       .call = call_scatter_add},
+      {.name = "one_hot",
+       .doc = "1 at each index along a new last axis, 0 elsewhere.",
+       .params = {x, {"num_classes", Kind::integer}, {"dtype", Kind::dtype, "None"}},
+       .call = call_one_hot},
+      {.name = "nonzero",
+       .doc = "The positions of the elements that are not zero, one index tensor an axis.",
+       .params = {x},
+       .call_many = call_nonzero},
   };
 }
 

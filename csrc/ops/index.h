@@ -10,9 +10,9 @@ namespace steep {
 
 struct IndexPart {
   enum { integer, slice, ellipsis, new_axis, tensor } kind;
-  std::int64_t start = 0, stop = 0, step = 1;    // integer: start; slice: as given
+  std::int64_t start = 0, stop = 0, step = 1;  // integer: start; slice: as given
   bool has_start = false, has_stop = false;
-  Tensor index;                                  // integers, or a bool mask
+  Tensor index;  // integers, or a bool mask
 };
 
 Tensor getitem(const Tensor& x, const std::vector<IndexPart>& key);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/iterate.h"
-#include "ops/functions.h"
 #include "graph/node.h"
+#include "ops/functions.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -219,7 +219,8 @@ Tensor triangle(const Op& op, Args& a, bool lower) {
   T t = a[0].tensor;
   if (t.ndim() < 2) fail<ValueError>(op.name, ": ", t, " has fewer than two dimensions");
   const Tensor row = reshape(arange(0, t.dim(-2), 1, Int64), {t.dim(-2), 1});
-  const Tensor diagonal = subtract(reshape(arange(0, t.dim(-1), 1, Int64), {1, t.dim(-1)}), full_int({}, a[1].integer, Int64));
+  const Tensor diagonal =
+      subtract(reshape(arange(0, t.dim(-1), 1, Int64), {1, t.dim(-1)}), full_int({}, a[1].integer, Int64));
   return where(lower ? greater_equal(row, diagonal) : greater_equal(diagonal, row), t, scalar_like(0, t));
 }
 
@@ -239,27 +240,52 @@ Rows join_rows() {
   const Param axis{"axis", Kind::integer, "0"}, tensors{"arrays", Kind::tensors};
   const Param k{"k", Kind::integer, "0"}, optional_axis{"axis", Kind::optional_integer, "None"};
   return {
-      {.name = "concat", .doc = "Tensors joined along an existing axis; flattened first where axis is None.",
-       .params = {tensors, {"axis", Kind::optional_integer, "0"}}, .call = call_concat, .infer = infer_concat,
-       .compute = compute_concat, .promotes = Promote::common, .vjp = {{concat_rule}}, .jvp = Jvp::custom,
+      {.name = "concat",
+       .doc = "Tensors joined along an existing axis; flattened first where axis is None.",
+       .params = {tensors, {"axis", Kind::optional_integer, "0"}},
+       .call = call_concat,
+       .infer = infer_concat,
+       .compute = compute_concat,
+       .promotes = Promote::common,
+       .vjp = {{concat_rule}},
+       .jvp = Jvp::custom,
        .jvp_rule = concat_jvp},
-      {.name = "stack", .doc = "Tensors of one shape joined along a new axis.", .params = {tensors, axis},
+      {.name = "stack",
+       .doc = "Tensors of one shape joined along a new axis.",
+       .params = {tensors, axis},
        .call = call_stack},
-      {.name = "split", .doc = "Views of equal parts along an axis, or cut at the given positions.",
-       .params = {x, {"indices_or_sections", Kind::ints}, axis}, .call_many = call_split},
-      {.name = "unstack", .doc = "The slices along an axis, without it.", .params = {x, axis}, .call_many = call_unstack},
-      {.name = "roll", .doc = "Elements moved along the axes, those that leave coming in at the other end.",
-       .params = {x, {"shift", Kind::ints}, {"axis", Kind::axes, "None"}}, .call = call_roll},
-      {.name = "pad", .doc = "With a border: mode \"constant\", \"reflect\" or \"edge\"; pad_width as NumPy has it.",
-       .params = {x, {"pad_width", Kind::ints}, {"mode", Kind::text, "\"constant\""},
-                  {"constant_values", Kind::real, "0.0"}}, .call = call_pad},
-      {.name = "tile", .doc = "The whole tensor repeated along each axis.", .params = {x, {"repetitions", Kind::ints}},
+      {.name = "split",
+       .doc = "Views of equal parts along an axis, or cut at the given positions.",
+       .params = {x, {"indices_or_sections", Kind::ints}, axis},
+       .call_many = call_split},
+      {.name = "unstack",
+       .doc = "The slices along an axis, without it.",
+       .params = {x, axis},
+       .call_many = call_unstack},
+      {.name = "roll",
+       .doc = "Elements moved along the axes, those that leave coming in at the other end.",
+       .params = {x, {"shift", Kind::ints}, {"axis", Kind::axes, "None"}},
+       .call = call_roll},
+      {.name = "pad",
+       .doc = "With a border: mode \"constant\", \"reflect\" or \"edge\"; pad_width as NumPy has it.",
+       .params =
+           {x, {"pad_width", Kind::ints}, {"mode", Kind::text, "\"constant\""}, {"constant_values", Kind::real, "0.0"}},
+       .call = call_pad},
+      {.name = "tile",
+       .doc = "The whole tensor repeated along each axis.",
+       .params = {x, {"repetitions", Kind::ints}},
        .call = call_tile},
-      {.name = "repeat", .doc = "Each element repeated along an axis; of the flattened tensor where axis is None.",
-       .params = {x, {"repeats", Kind::tensor}, optional_axis}, .call = call_repeat},
-      {.name = "tril", .doc = "The lower triangle of the last two axes, zeros above diagonal k.", .params = {x, k},
+      {.name = "repeat",
+       .doc = "Each element repeated along an axis; of the flattened tensor where axis is None.",
+       .params = {x, {"repeats", Kind::tensor}, optional_axis},
+       .call = call_repeat},
+      {.name = "tril",
+       .doc = "The lower triangle of the last two axes, zeros above diagonal k.",
+       .params = {x, k},
        .call = [](const Op& op, Args& a) { return triangle(op, a, true); }},
-      {.name = "triu", .doc = "The upper triangle of the last two axes, zeros below diagonal k.", .params = {x, k},
+      {.name = "triu",
+       .doc = "The upper triangle of the last two axes, zeros below diagonal k.",
+       .params = {x, k},
        .call = [](const Op& op, Args& a) { return triangle(op, a, false); }},
   };
 }

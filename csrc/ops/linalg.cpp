@@ -42,7 +42,8 @@ struct Product {
   std::int64_t a_row, a_col, b_row, b_col;
 
   // Rows [i, i + mi) and columns [j, j + nj) of one product.
-  void run(const char* a, const char* b, char* c, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+  void run(const char* a, const char* b, char* c, std::int64_t i, std::int64_t mi, std::int64_t j,
+           std::int64_t nj) const {
     gemm(mi, nj, k, a + i * a_row * item, a_row, a_col, b + j * b_col * item, b_row, b_col, c + (i * n + j) * item, n);
   }
   // One product over the threads, along the longer side, in pieces that suit the kernel's panels.
@@ -88,7 +89,7 @@ void compute_matmul(const Call& c) {
     if (a.ndim() == 2) out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
   }
   const auto stride = [](T t, int d) { return t.strides()[d < 0 ? d + t.ndim() : d]; };
-  const Product p{gemm, a.dim(-2), b.dim(-1), a.dim(-1), size_of(a.dtype()),
+  const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),    size_of(a.dtype()),
                   stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1)};
   if (out.ndim() == 2) return p.split(a.bytes(), b.bytes(), out.bytes());
   const Dims batch = batch_shape(a, b);
@@ -140,7 +141,8 @@ Tensor tensordot(const Op& op, Args& a) {
   const Dims ax = a[2].dims();
   Dims pa, qa;
   if (a[2].bare) {  // one number: the last n of x1 and the first n of x2
-    for (std::int64_t i = 0; i < ax[0]; ++i) pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
+    for (std::int64_t i = 0; i < ax[0]; ++i)
+      pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
   } else {
     const int n = ax.size() / 2;
     for (int i = 0; i < n; ++i) {
@@ -162,7 +164,8 @@ Tensor tensordot(const Op& op, Args& a) {
   for (auto s : shape) outer_p *= s;
   for (int d = 0; d < q.ndim(); ++d)
     if (std::find(qa.begin(), qa.end(), d) == qa.end()) qo.push(d), shape.push(q.dim(d)), outer_q *= q.dim(d);
-  return reshape(matmul(reshape(permute_dims(p, po), {outer_p, inner}), reshape(permute_dims(q, qo), {inner, outer_q})), shape);
+  return reshape(matmul(reshape(permute_dims(p, po), {outer_p, inner}), reshape(permute_dims(q, qo), {inner, outer_q})),
+                 shape);
 }
 Tensor trace(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -186,19 +189,32 @@ Tensor matmul(T a, T b) {
 Rows linalg_rows() {
   const Param x1{"x1", Kind::tensor}, x2{"x2", Kind::tensor};
   return {
-      {.name = "matmul", .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors.",
-       .params = {x1, x2}, .call = [](const Op&, Args& a) { return matmul(a[0].tensor, a[1].tensor); },
-       .infer = infer_matmul, .compute = compute_matmul, .promotes = Promote::common,
+      {.name = "matmul",
+       .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors.",
+       .params = {x1, x2},
+       .call = [](const Op&, Args& a) { return matmul(a[0].tensor, a[1].tensor); },
+       .infer = infer_matmul,
+       .compute = compute_matmul,
+       .promotes = Promote::common,
        .vjp = {{[](R r, T g) { return matmul(g, transpose_last(r.in(1))); }, in1},
                {[](R r, T g) { return matmul(transpose_last(r.in(0)), g); }, in0}},
-       .jvp = Jvp::custom, .jvp_rule = matmul_jvp},
+       .jvp = Jvp::custom,
+       .jvp_rule = matmul_jvp},
       {.name = "outer", .doc = "x1[i] * x2[j] of two vectors.", .params = {x1, x2}, .call = outer},
-      {.name = "vecdot", .doc = "Sum of products along an axis.", .params = {x1, x2, {"axis", Kind::integer, "-1"}},
+      {.name = "vecdot",
+       .doc = "Sum of products along an axis.",
+       .params = {x1, x2, {"axis", Kind::integer, "-1"}},
        .call = vecdot},
-      {.name = "tensordot", .doc = "Sum of products over the given axes: a number, or (axes of x1, axes of x2).",
-       .params = {x1, x2, {"axes", Kind::ints, "2"}}, .call = tensordot},
-      {.name = "trace", .doc = "Sum of the diagonal of the last two axes.", .params = {{"x", Kind::tensor}}, .call = trace},
-      {.name = "einsum", .doc = "Einstein summation: \"ij,jk->ik\", with ... and repeated letters.",
+      {.name = "tensordot",
+       .doc = "Sum of products over the given axes: a number, or (axes of x1, axes of x2).",
+       .params = {x1, x2, {"axes", Kind::ints, "2"}},
+       .call = tensordot},
+      {.name = "trace",
+       .doc = "Sum of the diagonal of the last two axes.",
+       .params = {{"x", Kind::tensor}},
+       .call = trace},
+      {.name = "einsum",
+       .doc = "Einstein summation: \"ij,jk->ik\", with ... and repeated letters.",
        .params = {{"subscripts", Kind::text}, {"operands", Kind::tensors}},
        .call = [](const Op&, Args& a) { return einsum(a[0].text, a[1].tensors); }},
   };

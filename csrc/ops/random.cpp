@@ -8,9 +8,7 @@ namespace steep {
 namespace {
 
 // Attributes: key, start, dtype, then the shape.
-void infer_random(Call& c) {
-  c.out = empty(c.attrs.dims(3, c.attrs.size() - 3), static_cast<DType>(c.attrs[2]));
-}
+void infer_random(Call& c) { c.out = empty(c.attrs.dims(3, c.attrs.size() - 3), static_cast<DType>(c.attrs[2])); }
 
 void fill(const Call& c, k::Random f) {
   if (!f) fail<TypeError>(c.op.name, ": not defined for ", c.out.dtype(), "; use float32 or float64");
@@ -22,16 +20,22 @@ void fill(const Call& c, k::Random f) {
 }
 
 Tensor call_random(const Op& op, Args& a) {
-  std::vector<std::int64_t> attrs{a[0].integer, a[1].integer, a[3].dtype(std::string(op.name) == "random_bits" ? Int64 : Float32)};
+  std::vector<std::int64_t> attrs{a[0].integer, a[1].integer,
+                                  a[3].dtype(std::string(op.name) == "random_bits" ? Int64 : Float32)};
   attrs.insert(attrs.end(), a[2].ints.begin(), a[2].ints.end());
   return apply(op, nullptr, 0, AttrsRef(attrs.data(), attrs.size()));
 }
 
 Op draw(const char* name, const char* doc, void (*compute)(const Call&)) {
-  return {.name = name, .doc = doc,
-          .params = {{"key", Kind::integer}, {"start", Kind::integer}, {"shape", Kind::ints},
+  return {.name = name,
+          .doc = doc,
+          .params = {{"key", Kind::integer},
+                     {"start", Kind::integer},
+                     {"shape", Kind::ints},
                      {"dtype", Kind::dtype, "None"}},
-          .call = call_random, .infer = infer_random, .compute = compute};
+          .call = call_random,
+          .infer = infer_random,
+          .compute = compute};
 }
 
 }  // namespace

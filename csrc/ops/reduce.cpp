@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "ops/functions.h"
@@ -69,15 +68,16 @@ void compute_reduce(const Call& c) {
   const auto axes = static_cast<unsigned>(c.attrs[0]);
   T in = c.in[0];
   const std::int64_t n = reduced_count(in.shape(), axes);
-  const bool columns = in.contiguous() && leading(axes) && c.out.size() > 1 &&
-                       k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
+  const bool columns =
+      in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
   if (columns) return reduce_columns(kind, in, c.out, n);
   reduce_rows(kind, axes_last(in, axes), c.out, n);
 }
 
 template <DType (*type)(DType)>
 void infer_reduce(Call& c) {
-  c.out = empty(reduced_shape(c.in[0].shape(), static_cast<unsigned>(c.attrs[0]), c.attrs.flag(1)), type(c.in[0].dtype()));
+  c.out =
+      empty(reduced_shape(c.in[0].shape(), static_cast<unsigned>(c.attrs[0]), c.attrs.flag(1)), type(c.in[0].dtype()));
 }
 DType same_type(DType t) { return t; }
 DType bool_type(DType) { return Bool; }
@@ -85,9 +85,9 @@ DType index_type(DType) { return Int64; }
 
 // max, min, argmax and argmin of nothing have no value.
 void refuse_empty(const Op& op, T t, unsigned axes) {
-  if (reduced_count(t.shape(), axes) == 0 &&
-      numel(reduced_shape(t.shape(), axes, false)) > 0)
-    fail<ValueError>(op.name, ": ", t, " has no elements along the reduced axes, and ", op.name, " of nothing is undefined");
+  if (reduced_count(t.shape(), axes) == 0 && numel(reduced_shape(t.shape(), axes, false)) > 0)
+    fail<ValueError>(op.name, ": ", t, " has no elements along the reduced axes, and ", op.name,
+                     " of nothing is undefined");
 }
 
 Tensor call_reduce(const Op& op, Args& a) {
@@ -119,9 +119,7 @@ Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
 Tensor products_of_others(T rows) {
   const std::int64_t n = rows.dim(1);
   const Tensor one = full({rows.dim(0), 1}, 1, rows.dtype());
-  const auto before = [&](T t) {
-    return cumulate("cumprod_last", concat({one, narrow(t, 1, 0, n - 1)}, 1));
-  };
+  const auto before = [&](T t) { return cumulate("cumprod_last", concat({one, narrow(t, 1, 0, n - 1)}, 1)); };
   return multiply(before(rows), flip_last(before(flip_last(rows))));
 }
 Tensor prod_rule(R r, T g) {
@@ -171,16 +169,24 @@ Tensor along(const char* row, T t, const Arg& axis, const char* op) {
   return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
 }
 
-Op reduction(const char* name, const char* doc, void (*infer)(Call&), void (*compute)(const Call&), std::vector<Vjp> vjp,
-             Promote promotes, Tensor (*call)(const Op&, Args&) = call_reduce) {
-  return {.name = name, .doc = doc, .params = {x, axes_param, keep_param}, .call = call, .infer = infer,
-          .compute = compute, .promotes = promotes, .vjp = std::move(vjp)};
+Op reduction(const char* name, const char* doc, void (*infer)(Call&), void (*compute)(const Call&),
+             std::vector<Vjp> vjp, Promote promotes, Tensor (*call)(const Op&, Args&) = call_reduce) {
+  return {.name = name,
+          .doc = doc,
+          .params = {x, axes_param, keep_param},
+          .call = call,
+          .infer = infer,
+          .compute = compute,
+          .promotes = promotes,
+          .vjp = std::move(vjp)};
 }
 Op row_map(const char* name, void (*compute)(const Call&), Vjp vjp, Promote promotes) {
   return {.name = name, .infer = infer_like, .compute = compute, .promotes = promotes, .vjp = {vjp}, .hidden = true};
 }
 
-std::int64_t count_of(T t, const Arg& axes, const char* op) { return reduced_count(t.shape(), parse_axes(axes, t, op)); }
+std::int64_t count_of(T t, const Arg& axes, const char* op) {
+  return reduced_count(t.shape(), parse_axes(axes, t, op));
+}
 
 Tensor mean(const Op& op, Args& a) {
   const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
@@ -245,7 +251,10 @@ Rows plain_rows() {
   return {sum,
           reduction("prod", "Product over the axes; exact gradients with zeros among the factors.",
                     infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum),
-          max, min, argmax, argmin,
+          max,
+          min,
+          argmax,
+          argmin,
           reduction("any", "Whether any element over the axes is true.", infer_reduce<bool_type>,
                     compute_reduce<Reduction::any>, {}, Promote::none, call_logical),
           reduction("all", "Whether all elements over the axes are true.", infer_reduce<bool_type>,
@@ -256,20 +265,31 @@ Rows composite_rows() {
   const Param correction{"correction", Kind::real, "0.0"};
   return {
       {.name = "mean", .doc = "Arithmetic mean over the axes.", .params = {x, axes_param, keep_param}, .call = mean},
-      {.name = "var", .doc = "Variance over the axes; the divisor is n - correction.",
-       .params = {x, axes_param, correction, keep_param}, .call = variance},
-      {.name = "std", .doc = "Standard deviation over the axes; the divisor is n - correction.",
+      {.name = "var",
+       .doc = "Variance over the axes; the divisor is n - correction.",
        .params = {x, axes_param, correction, keep_param},
-       .call = [](const Op& op, Args& a) { return root(variance(op, a)); }, .subgradient = "0 where all are equal"},
-      {.name = "logsumexp", .doc = "log(sum(exp(x))) over the axes, without overflow.",
-       .params = {x, axes_param, keep_param}, .call = logsumexp},
-      {.name = "norm", .doc = "The vector p-norm (ord = 1, 2, inf, any p) over the axes.",
-       .params = {x, {"ord", Kind::real, "2.0"}, axes_param, keep_param}, .call = norm, .subgradient = "0 at 0"},
-      {.name = "count_nonzero", .doc = "How many elements over the axes are not zero.",
+       .call = variance},
+      {.name = "std",
+       .doc = "Standard deviation over the axes; the divisor is n - correction.",
+       .params = {x, axes_param, correction, keep_param},
+       .call = [](const Op& op, Args& a) { return root(variance(op, a)); },
+       .subgradient = "0 where all are equal"},
+      {.name = "logsumexp",
+       .doc = "log(sum(exp(x))) over the axes, without overflow.",
        .params = {x, axes_param, keep_param},
-       .call = [](const Op& op, Args& a) {
-         return sum(astype(a[0].tensor, Bool), parse_axes(a[1], a[0].tensor, op.name), a[2].flag());
-       }},
+       .call = logsumexp},
+      {.name = "norm",
+       .doc = "The vector p-norm (ord = 1, 2, inf, any p) over the axes.",
+       .params = {x, {"ord", Kind::real, "2.0"}, axes_param, keep_param},
+       .call = norm,
+       .subgradient = "0 at 0"},
+      {.name = "count_nonzero",
+       .doc = "How many elements over the axes are not zero.",
+       .params = {x, axes_param, keep_param},
+       .call =
+           [](const Op& op, Args& a) {
+             return sum(astype(a[0].tensor, Bool), parse_axes(a[1], a[0].tensor, op.name), a[2].flag());
+           }},
   };
 }
 
@@ -285,19 +305,31 @@ Rows map_rows() {
               {[](R r, T g) {
                  const Tensor y = r.out(), gy = chain(g, y);
                  return subtract(gy, multiply(y, sum(gy, 1u << (y.ndim() - 1), true)));
-               }, save_out}, Promote::floating),
+               },
+               save_out},
+              Promote::floating),
       row_map("log_softmax_last", compute_rows<RowMap::log_softmax>,
               {[](R r, T g) {
                  const Tensor total = sum(g, 1u << (g.ndim() - 1), true);
                  return subtract(g, chain(total, exp(r.out())));
-               }, save_out}, Promote::floating),
-      {.name = "cumsum", .doc = "Running sum along an axis.", .params = {x, axis},
+               },
+               save_out},
+              Promote::floating),
+      {.name = "cumsum",
+       .doc = "Running sum along an axis.",
+       .params = {x, axis},
        .call = [](const Op& op, Args& a) { return along("cumsum_last", a[0].tensor, a[1], op.name); }},
-      {.name = "cumprod", .doc = "Running product along an axis.", .params = {x, axis},
+      {.name = "cumprod",
+       .doc = "Running product along an axis.",
+       .params = {x, axis},
        .call = [](const Op& op, Args& a) { return along("cumprod_last", a[0].tensor, a[1], op.name); }},
-      {.name = "softmax", .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.", .params = {x, axis},
+      {.name = "softmax",
+       .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.",
+       .params = {x, axis},
        .call = [](const Op& op, Args& a) { return along("softmax_last", a[0].tensor, a[1], op.name); }},
-      {.name = "log_softmax", .doc = "log(softmax(x)) along an axis, without overflow.", .params = {x, axis},
+      {.name = "log_softmax",
+       .doc = "log(softmax(x)) along an axis, without overflow.",
+       .params = {x, axis},
        .call = [](const Op& op, Args& a) { return along("log_softmax_last", a[0].tensor, a[1], op.name); }},
   };
 }
@@ -317,7 +349,9 @@ unsigned parse_axes(const Arg& arg, T t, const char* op) {
   return mask;
 }
 
-Tensor reduce(const char* name, T t, unsigned axes, bool keepdims) { return apply(find_op(name), {t}, {axes, keepdims}); }
+Tensor reduce(const char* name, T t, unsigned axes, bool keepdims) {
+  return apply(find_op(name), {t}, {axes, keepdims});
+}
 Tensor sum(T t, unsigned axes, bool keepdims) {
   static const Op& op = find_op("sum");
   return apply(op, &t, 1, {axes, keepdims});

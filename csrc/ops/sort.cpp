@@ -69,18 +69,26 @@ std::vector<Tensor> topk(const Op& op, Args& a) {
 
 Rows sort_rows() {
   return {
-      {.name = "argsort_last", .infer = [](Call& c) { c.out = empty(c.in[0].shape(), Int64); },
-       .compute = compute_argsort, .hidden = true},
-      {.name = "argsort", .doc = "The positions that sort x along an axis; stable, NaN last.",
+      {.name = "argsort_last",
+       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), Int64); },
+       .compute = compute_argsort,
+       .hidden = true},
+      {.name = "argsort",
+       .doc = "The positions that sort x along an axis; stable, NaN last.",
        .params = {x, axis, descending},
        .call = [](const Op& op, Args& a) { return argsort(op, a[0].tensor, a[1].integer, a[2].flag()); }},
-      {.name = "sort", .doc = "x sorted along an axis; stable, NaN last.", .params = {x, axis, descending},
-       .call = [](const Op& op, Args& a) {
-         const int at = normalize_axis(a[1].integer, std::max(1, a[0].tensor.ndim()), op.name);
-         return take_along_axis(a[0].tensor, argsort(op, a[0].tensor, a[1].integer, a[2].flag()), at);
-       }},
-      {.name = "topk", .doc = "The k largest (smallest) elements along an axis, in order, and their positions.",
-       .params = {x, {"k", Kind::integer}, axis, {"largest", Kind::flag, "True"}}, .call_many = topk},
+      {.name = "sort",
+       .doc = "x sorted along an axis; stable, NaN last.",
+       .params = {x, axis, descending},
+       .call =
+           [](const Op& op, Args& a) {
+             const int at = normalize_axis(a[1].integer, std::max(1, a[0].tensor.ndim()), op.name);
+             return take_along_axis(a[0].tensor, argsort(op, a[0].tensor, a[1].integer, a[2].flag()), at);
+           }},
+      {.name = "topk",
+       .doc = "The k largest (smallest) elements along an axis, in order, and their positions.",
+       .params = {x, {"k", Kind::integer}, axis, {"largest", Kind::flag, "True"}},
+       .call_many = topk},
   };
 }
 

@@ -163,7 +163,8 @@ Tensor call_swapaxes(const Op& op, Args& a) {
   T t = a[0].tensor;
   Dims order;
   for (int d = 0; d < t.ndim(); ++d) order.push(d);
-  std::swap(order[normalize_axis(a[1].integer, t.ndim(), op.name)], order[normalize_axis(a[2].integer, t.ndim(), op.name)]);
+  std::swap(order[normalize_axis(a[1].integer, t.ndim(), op.name)],
+            order[normalize_axis(a[2].integer, t.ndim(), op.name)]);
   return permute_dims(t, order);
 }
 Tensor call_transpose(const Op& op, Args& a) {
@@ -173,30 +174,44 @@ Tensor call_transpose(const Op& op, Args& a) {
 
 Rows primitive_rows() {
   Rows rows{
-      {.name = "reshape", .doc = "The same elements in another shape, in row-major order; one -1 is worked out.",
+      {.name = "reshape",
+       .doc = "The same elements in another shape, in row-major order; one -1 is worked out.",
        .params = {x, {"shape", Kind::ints}},
        .call = [](const Op&, Args& a) { return reshape(a[0].tensor, resolve(a[0].tensor, a[1].dims())); },
-       .infer = infer_reshape, .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
-      {.name = "permute_dims", .doc = "The axes in another order; a view.", .params = {x, {"axes", Kind::ints}},
-       .call = call_permute, .infer = infer_permute,
+       .infer = infer_reshape,
+       .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
+      {.name = "permute_dims",
+       .doc = "The axes in another order; a view.",
+       .params = {x, {"axes", Kind::ints}},
+       .call = call_permute,
+       .infer = infer_permute,
        .vjp = {{[](R r, T g) { return permute_dims(g, inverse(r.attrs())); }}}},
-      {.name = "broadcast_to", .doc = "Repeated along axes of size 1, without a copy; a view.",
+      {.name = "broadcast_to",
+       .doc = "Repeated along axes of size 1, without a copy; a view.",
        .params = {x, {"shape", Kind::ints}},
        .call = [](const Op&, Args& a) { return broadcast_to(a[0].tensor, a[1].dims()); },
-       .infer = infer_broadcast_to, .vjp = {{[](R, T g) { return g; }}}},
-      {.name = "copy", .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
-       .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); }, .vjp = {{[](R, T g) { return g; }}},
+       .infer = infer_broadcast_to,
+       .vjp = {{[](R, T g) { return g; }}}},
+      {.name = "copy",
+       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
+       .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); },
+       .vjp = {{[](R, T g) { return g; }}},
        .hidden = true},
-      {.name = "slice", .infer = infer_slice,
+      {.name = "slice",
+       .infer = infer_slice,
        .vjp = {{[](R r, T g) {
          const int n = g.ndim();
          return embed(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
-       }}}, .hidden = true},
-      {.name = "embed", .infer = infer_embed, .compute = compute_embed,
+       }}},
+       .hidden = true},
+      {.name = "embed",
+       .infer = infer_embed,
+       .compute = compute_embed,
        .vjp = {{[](R r, T g) {
          const int n = g.ndim();
          return slice(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
-       }}}, .hidden = true},
+       }}},
+       .hidden = true},
   };
   for (Op& op : rows) op.jvp = Jvp::linear;
   return rows;
@@ -204,29 +219,41 @@ Rows primitive_rows() {
 
 Rows composite_rows() {
   return {
-      {.name = "squeeze", .doc = "Without the given axes of size 1 (all of them by default).",
-       .params = {x, {"axis", Kind::axes, "None"}}, .call = call_squeeze},
-      {.name = "expand_dims", .doc = "With a new axis of size 1 at each given place.",
-       .params = {x, {"axis", Kind::ints, "0"}}, .call = call_expand},
-      {.name = "moveaxis", .doc = "One axis moved, the others in order.",
-       .params = {x, {"source", Kind::integer}, {"destination", Kind::integer}}, .call = call_moveaxis},
-      {.name = "swapaxes", .doc = "Two axes exchanged.",
-       .params = {x, {"axis1", Kind::integer}, {"axis2", Kind::integer}}, .call = call_swapaxes},
+      {.name = "squeeze",
+       .doc = "Without the given axes of size 1 (all of them by default).",
+       .params = {x, {"axis", Kind::axes, "None"}},
+       .call = call_squeeze},
+      {.name = "expand_dims",
+       .doc = "With a new axis of size 1 at each given place.",
+       .params = {x, {"axis", Kind::ints, "0"}},
+       .call = call_expand},
+      {.name = "moveaxis",
+       .doc = "One axis moved, the others in order.",
+       .params = {x, {"source", Kind::integer}, {"destination", Kind::integer}},
+       .call = call_moveaxis},
+      {.name = "swapaxes",
+       .doc = "Two axes exchanged.",
+       .params = {x, {"axis1", Kind::integer}, {"axis2", Kind::integer}},
+       .call = call_swapaxes},
       {.name = "matrix_transpose", .doc = "The last two axes exchanged.", .params = {x}, .call = call_transpose},
-      {.name = "flip", .doc = "The order of elements reversed along the axes (all by default).",
+      {.name = "flip",
+       .doc = "The order of elements reversed along the axes (all by default).",
        .params = {x, {"axis", Kind::axes, "None"}},
        .call = [](const Op& op, Args& a) { return flip(a[0].tensor, parse_axes(a[1], a[0].tensor, op.name)); }},
-      {.name = "flatten", .doc = "All axes from start_axis on as one.", .params = {x, {"start_axis", Kind::integer, "0"}},
-       .call = [](const Op& op, Args& a) {
-         T t = a[0].tensor;
-         if (t.ndim() == 0) return reshape(t, {1});
-         Dims shape = t.shape();
-         shape.resize(normalize_axis(a[1].integer, t.ndim(), op.name));
-         std::int64_t rest = 1;
-         for (int d = shape.size(); d < t.ndim(); ++d) rest *= t.dim(d);
-         shape.push(rest);
-         return reshape(t, shape);
-       }},
+      {.name = "flatten",
+       .doc = "All axes from start_axis on as one.",
+       .params = {x, {"start_axis", Kind::integer, "0"}},
+       .call =
+           [](const Op& op, Args& a) {
+             T t = a[0].tensor;
+             if (t.ndim() == 0) return reshape(t, {1});
+             Dims shape = t.shape();
+             shape.resize(normalize_axis(a[1].integer, t.ndim(), op.name));
+             std::int64_t rest = 1;
+             for (int d = shape.size(); d < t.ndim(); ++d) rest *= t.dim(d);
+             shape.push(rest);
+             return reshape(t, shape);
+           }},
   };
 }
 

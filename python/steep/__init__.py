@@ -9,10 +9,9 @@ from __future__ import annotations
 import os as _os
 from typing import Any as _Any
 
-from steep import _core
+from steep import _core, random, tree
 from steep._core import *  # noqa: F403
 from steep._core import GradientError, Tensor, dtype, enable_grad, explain, no_grad
-from steep import random, tree
 from steep.custom import checkpoint, custom_vjp
 from steep.modes import detect_anomaly, gradient_rule, threads
 from steep.namespace import *  # noqa: F403

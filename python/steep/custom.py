@@ -28,6 +28,7 @@ class custom_vjp:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         update_wrapper(self, f)
+        self.name = getattr(f, "__name__", "function")
         self.f = f
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
@@ -38,7 +39,7 @@ class custom_vjp:
 
     def __call__(self, *args: Any) -> Any:
         if self.fwd is None or self.bwd is None:
-            raise _core.GradientError(f"custom_vjp: {self.__name__} has no rule yet; call {self.__name__}.defvjp(fwd, bwd)")  # type: ignore[attr-defined]
+            raise _core.GradientError(f"custom_vjp: {self.name} has no rule yet; call {self.name}.defvjp(fwd, bwd)")
         leaves = tree.leaves(args)
         if not _core.is_grad_enabled() or not any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
             return self.f(*args)
@@ -58,8 +59,8 @@ class custom_vjp:
 
             return rule
 
-        name = f"custom_vjp {self.__name__}"  # type: ignore[attr-defined]
-        made = [_core.record_rule(name, y, inputs, rule_of(i)) for i, y in enumerate(values)]
+        name = f"custom_vjp {self.name}"
+        made = [_core._record_rule(name, y, inputs, rule_of(i)) for i, y in enumerate(values)]
         return tree.unflatten(shape, made)
 
     def _pull(self, residuals: Any, cotangent: Any, args: tuple[Any, ...]) -> list[Any]:
@@ -69,7 +70,7 @@ class custom_vjp:
             gradients = (gradients,)
         if len(gradients) != len(args):
             raise _core.GradientError(
-                f"custom_vjp: the backward rule of {self.__name__} returned {len(gradients)} gradients "  # type: ignore[attr-defined]
+                f"custom_vjp: the backward rule of {self.name} returned {len(gradients)} gradients "
                 f"for {len(args)} arguments"
             )
         found: list[Any] = []
@@ -91,9 +92,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, shape = tree.flatten(args)
         if not _core.is_grad_enabled():
             return f(*args)
-        since = _core.sequence()
+        since = _core._sequence()
         outputs, nodes, result = _run(f, leaves, shape)
-        captured = _core.captured(outputs, nodes, since)
+        captured = _core._captured(outputs, nodes, since)
         values = [y.detach() for y in outputs]
         inputs = [x if _is_float_tensor(x) else None for x in leaves] + captured
 
@@ -102,12 +103,14 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                 with _core.enable_grad():
                     again, at, _ = _run(f, leaves, shape)
                 record = _core.is_grad_enabled()
-                found = iter(_core.walk_backward([again[i]], [g], [n for n in at if n is not None] + captured, record, 0))
+                found = iter(
+                    _core._walk_backward([again[i]], [g], [n for n in at if n is not None] + captured, record, 0)
+                )
                 return [None if n is None else next(found) for n in [*at, *captured]]
 
             return rule
 
-        made = [_core.record_rule("checkpoint", y, inputs, rule_of(i)) for i, y in enumerate(values)]
+        made = [_core._record_rule("checkpoint", y, inputs, rule_of(i)) for i, y in enumerate(values)]
         return tree.unflatten(tree.structure(result), made)
 
     return checkpointed
@@ -115,6 +118,6 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _run(f: Callable[..., Any], leaves: list[Any], shape: tree.Structure) -> tuple[list[Tensor], list[Any], Any]:
     """``f`` on aliases of the arguments: its outputs, the aliases' nodes (None for what has no gradient), its result."""
-    pairs = [_core.watched_alias(x) if _is_float_tensor(x) else (x, None) for x in leaves]
+    pairs = [_core._watched_alias(x) if _is_float_tensor(x) else (x, None) for x in leaves]
     result = f(*tree.unflatten(shape, [x for x, _ in pairs]))
     return [_core.asarray(y) for y in tree.leaves(result)], [node for _, node in pairs], result

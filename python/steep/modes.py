@@ -26,12 +26,14 @@ def guided(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
 
 
 NAMED_RULES: dict[str, Rule] = {"deconvnet": deconvnet, "guided": guided}
-_PRIMITIVES = {row["name"] for row in _core.op_table() if row["primitive"] and row["differentiable"]}
+_PRIMITIVES = {row["name"] for row in _core._op_table() if row["primitive"] and row["differentiable"]}
 
 
 def _find_rule(op: str, rule: str | Rule) -> Rule:
     if op not in _PRIMITIVES:
-        raise ValueError(f"gradient_rule: {op!r} is no op with a gradient rule of its own; those are {sorted(_PRIMITIVES)}")
+        raise ValueError(
+            f"gradient_rule: {op!r} is no op with a gradient rule of its own; those are {sorted(_PRIMITIVES)}"
+        )
     if callable(rule):
         return rule
     if rule not in NAMED_RULES:
@@ -49,11 +51,11 @@ def gradient_rule(op: str, rule: str | Rule) -> Iterator[None]:
     of inputs and the output that returns the first input's gradient, or a tuple of all of them. It holds at the level
     of the op, so functional and reused calls follow it too. Raises ValueError for an unknown op or rule.
     """
-    _core.push_override(op, _find_rule(op, rule))
+    _core._push_override(op, _find_rule(op, rule))
     try:
         yield
     finally:
-        _core.pop_override()
+        _core._pop_override()
 
 
 @contextmanager
@@ -62,11 +64,11 @@ def detect_anomaly() -> Iterator[None]:
 
     The GradientError names the op, its operands with shape and dtype, and the user's line.
     """
-    before = _core.set_anomaly(True)
+    before = _core._set_anomaly(True)
     try:
         yield
     finally:
-        _core.set_anomaly(before)
+        _core._set_anomaly(before)
 
 
 @contextmanager

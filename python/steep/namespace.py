@@ -85,13 +85,13 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
     dtypes = [_dtype_of(x) for x in arrays_and_dtypes if not isinstance(x, bool | int | float)]
     result = dtypes[0]
     for other in dtypes[1:]:
-        result = _core.promote(result, other)
+        result = _core._promote(result, other)
     return result
 
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether promotion can take one dtype to the other."""
-    return bool(_core.promote(_dtype_of(from_), to) == to)
+    return bool(_core._promote(_dtype_of(from_), to) == to)
 
 
 def broadcast_arrays(*arrays: Any) -> list[Tensor]:

@@ -52,11 +52,9 @@ class Generator:
 
     def uniform(self, low: float | Shape = 0.0, high: float = 1.0, shape: Shape = (), dtype: Any = None) -> Tensor:
         """Uniform on [low, high), float32 unless said otherwise. ``uniform(shape)`` is uniform on [0, 1)."""
-        if isinstance(low, tuple | list):
-            low, shape = 0.0, low
+        start, shape = (0.0, low) if isinstance(low, tuple | list) else (low, shape)
         u = self._draw(_core.random_uniform, shape, dtype)
-        assert isinstance(low, float | int)
-        return u if (low, high) == (0.0, 1.0) else u * (high - low) + low
+        return u if (start, high) == (0.0, 1.0) else u * (high - start) + start
 
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
         """Normal with the given mean and standard deviation, float32 unless said otherwise."""

@@ -33,28 +33,30 @@ class GradientTape:
 
     def __enter__(self) -> GradientTape:
         if self._entered:
-            raise _core.GradientError("GradientTape: this tape is recording already; make another one for the inner block")
+            raise _core.GradientError(
+                "GradientTape: this tape is recording already; make another one for the inner block"
+            )
         self._start()
-        self._since, self._used = _core.sequence(), False
+        self._since, self._used = _core._sequence(), False
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._entered:
             self._stop()
         for x, node in reversed(self._watched):
-            _core.unwatch(x, node)
+            _core._unwatch(x, node)
 
     def _start(self) -> None:
         global _recording
         self._entered = True
         _recording += 1
-        self._before = _core.set_grad_enabled(True)
+        self._before = _core._set_grad_enabled(True)
 
     def _stop(self) -> None:
         global _recording
         self._entered = False
         _recording -= 1
-        _core.set_grad_enabled(self._before)
+        _core._set_grad_enabled(self._before)
 
     def watch(self, tensors: Tree) -> None:
         """Records what depends on these tensors from here on. Raises GradientError for tensors that hold no floats."""
@@ -62,9 +64,11 @@ class GradientTape:
             raise _core.GradientError("GradientTape.watch: the tape is not recording; call it inside the with block")
         for x in tree.leaves(tensors):
             if not isinstance(x, Tensor):
-                raise TypeError(f"GradientTape.watch: needs tensors, got {type(x).__name__}; make one with steep.tensor(...)")
+                raise TypeError(
+                    f"GradientTape.watch: needs tensors, got {type(x).__name__}; make one with steep.tensor(...)"
+                )
             if not any(x is seen for seen, _ in self._watched):
-                self._watched.append((x, _core.watch(x)))
+                self._watched.append((x, _core._watch(x)))
 
     def watched_variables(self) -> list[Tensor]:
         """The tensors given to ``watch``, in order."""
@@ -73,18 +77,18 @@ class GradientTape:
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
         """What runs inside is not recorded."""
-        before = _core.set_grad_enabled(False)
+        before = _core._set_grad_enabled(False)
         try:
             yield
         finally:
-            _core.set_grad_enabled(before)
+            _core._set_grad_enabled(before)
 
     def reset(self) -> None:
         """Forgets what was recorded and watched; recording goes on."""
         for x, node in reversed(self._watched):
-            _core.unwatch(x, node)
+            _core._unwatch(x, node)
         self._watched.clear()
-        self._since = _core.sequence()
+        self._since = _core._sequence()
 
     def _node(self, source: Any) -> Any:
         if not isinstance(source, Tensor):
@@ -94,12 +98,13 @@ class GradientTape:
             return watched
         if source.is_leaf and source.requires_grad and not self.watch_accessed_variables:
             return None
-        return _core.node_of(source)
+        return _core._node_of(source)
 
     def _finish(self, verb: str) -> None:
         if self._used and not self.persistent:
             raise _core.GradientError(
-                f"GradientTape.{verb}: a tape that is not persistent gives derivatives once; use GradientTape(persistent=True)"
+                f"GradientTape.{verb}: a tape that is not persistent gives derivatives once; "
+                f"use GradientTape(persistent=True)"
             )
         if self._entered and not self.persistent:
             self._stop()
@@ -128,7 +133,7 @@ class GradientTape:
         nodes = [self._node(x) for x in sources]
         wanted = [n for n in nodes if n is not None]
         seeds = [_core.asarray(s) for s in seeds]
-        found = iter(_core.walk_backward(outputs, seeds, wanted, record, self._since) if wanted else ())
+        found = iter(_core._walk_backward(outputs, seeds, wanted, record, self._since) if wanted else ())
         return [None if n is None else next(found) for n in nodes]
 
     def jacobian(self, target: Tensor, sources: Tree, unconnected_gradients: str = "none") -> Tree:
@@ -142,7 +147,9 @@ class GradientTape:
         for i, x in enumerate(leaves):
             parts = [row[i] for row in rows]
             if all(p is None for p in parts):
-                blocks.append(None if unconnected_gradients == "none" else _core.zeros((*target.shape, *x.shape), dtype=x.dtype))
+                blocks.append(
+                    None if unconnected_gradients == "none" else _core.zeros((*target.shape, *x.shape), dtype=x.dtype)
+                )
                 continue
             filled = [_core.zeros_like(x.detach()) if p is None else p for p in parts]
             blocks.append(_core.reshape(_core.stack(filled), (*target.shape, *x.shape)))
@@ -166,5 +173,5 @@ class GradientTape:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    node = _core.node_of(a)
-    return node is not None and node == _core.node_of(b)
+    node = _core._node_of(a)
+    return node is not None and node == _core._node_of(b)

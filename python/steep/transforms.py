@@ -23,7 +23,8 @@ def _float_tensor(leaf: Any, who: str) -> Tensor:
     x = _core.asarray(leaf)
     if x.dtype.kind != "f":
         raise _core.GradientError(
-            f"{who}: an argument is {x.dtype.name}{x.shape}; derivatives are by float32 or float64 tensors: use astype()"
+            f"{who}: an argument is {x.dtype.name}{x.shape}; derivatives are by float32 or float64 tensors: "
+            f"use astype()"
         )
     return x
 
@@ -31,9 +32,13 @@ def _float_tensor(leaf: Any, who: str) -> Tensor:
 class _Recorded:
     """One run of ``f`` with some arguments watched: the output's leaves, and the nodes of the inputs' leaves."""
 
-    def __init__(self, who: str, f: Function, args: Sequence[Any], argnums: Sequence[int], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, who: str, f: Function, args: Sequence[Any], argnums: Sequence[int], kwargs: dict[str, Any]
+    ) -> None:
         self.record = _core.is_grad_enabled()
-        self.structures, self.inputs, self.nodes = [], [], []
+        self.structures: list[tree.Structure] = []
+        self.inputs: list[Tensor] = []
+        self.nodes: list[Any] = []
         watched = list(args)
         for i in argnums:
             watched[i] = self._watch(who, args[i])
@@ -45,7 +50,7 @@ class _Recorded:
     def _watch(self, who: str, argument: Tree) -> Tree:
         leaves, shape = tree.flatten(argument)
         tensors = [_float_tensor(leaf, who) for leaf in leaves]
-        pairs = [_core.watched_alias(x) for x in tensors]
+        pairs = [_core._watched_alias(x) for x in tensors]
         self.structures.append(shape)
         self.inputs += tensors
         self.nodes += [node for _, node in pairs]
@@ -53,24 +58,24 @@ class _Recorded:
 
     def records(self, outputs: list[Tensor], given: Sequence[Tensor]) -> bool:
         """Whether a walk's results may be differentiated again."""
-        outer = any(t.requires_grad for t in given) or _core.depends_on_others(outputs, self.nodes)
+        outer = any(t.requires_grad for t in given) or _core._depends_on_others(outputs, self.nodes)
         return self.record and _core.is_grad_enabled() and outer
 
     def pull(self, outputs: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
         """Gradients by the inputs, zeros where there is no path."""
         record = self.records(outputs, cotangents)
-        found = _core.walk_backward(outputs, cotangents, self.nodes, record, 0)
+        found = _core._walk_backward(outputs, cotangents, self.nodes, record, 0)
         return [g if g is not None else _core.zeros_like(x) for g, x in zip(found, self.inputs, strict=True)]
 
     def push(self, tangents: list[Tensor]) -> list[Tensor]:
         """Tangents of the outputs, zeros where there is no path."""
         record = self.records(self.outputs, tangents)
-        found = _core.walk_forward(self.outputs, self.nodes, tangents, record)
+        found = _core._walk_forward(self.outputs, self.nodes, tangents, record)
         return [t if t is not None else _core.zeros_like(y) for t, y in zip(found, self.outputs, strict=True)]
 
     def value(self) -> Tree:
         """The function's result, cut from the watched arguments unless outer derivatives need it."""
-        outer = self.record and _core.depends_on_others(self.outputs, self.nodes)
+        outer = self.record and _core._depends_on_others(self.outputs, self.nodes)
         return self.result if outer else tree.unflatten(self.structure, [y.detach() for y in self.outputs])
 
     def by_argument(self, leaves: Sequence[Any]) -> list[Tree]:
@@ -107,9 +112,9 @@ def _scalar(who: str, run: _Recorded) -> Tensor:
 def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """A function that returns ``f``'s value and its gradient by the arguments that ``argnums`` names.
 
-    ``f`` returns a scalar, or with ``has_aux`` a pair of a scalar and anything. A gradient has the structure, shapes and
-    dtypes of its argument; it is zero where ``f`` does not depend on it. Raises GradientError if the result is no scalar
-    or an argument holds no floats.
+    ``f`` returns a scalar, or with ``has_aux`` a pair of a scalar and anything. A gradient has the structure, shapes
+    and dtypes of its argument; it is zero where ``f`` does not depend on it. Raises GradientError if the result is no
+    scalar or an argument holds no floats.
     """
 
     @wraps(f)
@@ -197,10 +202,10 @@ def _basis(x: Tensor) -> list[Tensor]:
 def _rows(run: _Recorded, y: Tensor) -> list[Tensor]:
     """The Jacobian of one output by every input, a row a backward walk."""
     pulled = [run.pull([y], [seed]) for seed in _basis(y.detach())]
-    return [
-        _core.reshape(_core.stack([row[i] for row in pulled]), (*y.shape, *x.shape)) if pulled else _core.zeros((*y.shape, *x.shape), dtype=x.dtype)
-        for i, x in enumerate(run.inputs)
-    ]
+    if not pulled:
+        return [_core.zeros((*y.shape, *x.shape), dtype=x.dtype) for x in run.inputs]
+    stacked = [_core.stack([row[i] for row in pulled]) for i in range(len(run.inputs))]
+    return [_core.reshape(s, (*y.shape, *x.shape)) for s, x in zip(stacked, run.inputs, strict=True)]
 
 
 def _columns(run: _Recorded) -> list[list[Tensor]]:

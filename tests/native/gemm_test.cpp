@@ -176,6 +176,24 @@ void large(const std::vector<GemmSet>& sets) {
   }
 }
 
+// Strides of zero (a broadcast operand) and below zero (a reversed one).
+template <class T>
+void odd_strides(const std::vector<GemmSet>& sets) {
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    Case<T> x(between(1, 70), between(1, 70), between(1, 70));
+    for (int64_t e = x.k; e < x.m * x.k; ++e) x.a[e] = x.a[e % x.k];
+    for (int64_t e = 0; e < x.k * x.n; ++e) x.b[e] = x.b[e / x.n * x.n];
+    std::vector<T> reversed(x.b.rbegin(), x.b.rend()), c(static_cast<std::size_t>(x.m * x.n));
+    for (const GemmSet& s : sets) {
+      const std::vector<T> want = x.plain(pick<T>(s));
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n);
+      expect(same(c, want), "broadcast", s.name, x.m, x.n, x.k);
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n);
+      expect(same(c, want), "reversed", s.name, x.m, x.n, x.k);
+    }
+  }
+}
+
 // The definition itself, for k within one block: fused multiply-adds from zero in order of k.
 template <class T>
 void definition(const std::vector<GemmSet>& sets) {
@@ -244,6 +262,7 @@ template <class T>
 void floats(const std::vector<GemmSet>& sets) {
   shapes<T>(sets);
   large<T>(sets);
+  odd_strides<T>(sets);
   definition<T>(sets);
   specials<T>(sets);
 }

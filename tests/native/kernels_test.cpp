@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ int failures = 0;
 void check(bool ok, const std::string& what) {
   if (ok) return;
   if (++failures <= 40) std::printf("FAILED %s\n", what.c_str());
+}
+
+template <class... A> std::string text(const A&... parts) {
+  std::ostringstream s;
+  ((s << parts << ' '), ...);
+  return s.str();
 }
 
 std::vector<const Table*> usable() {
@@ -93,18 +100,19 @@ struct Accuracy {
   std::function<double(double)> exact;
 };
 const Accuracy kAccuracy[] = {
-    {"exp", 2, [](double x) { return std::exp(x); }},
-    {"expm1", 2, [](double x) { return std::expm1(x); }},
-    {"log", 2, [](double x) { return std::log(x); }},
-    {"log1p", 2, [](double x) { return std::log1p(x); }},
-    {"log2", 2, [](double x) { return std::log2(x); }},
-    {"sin", 2, [](double x) { return std::sin(x); }},
-    {"cos", 2, [](double x) { return std::cos(x); }},
-    {"tan", 4, [](double x) { return std::tan(x); }},
-    {"tanh", 4, [](double x) { return std::tanh(x); }},
-    {"sigmoid", 4, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
-    {"erf", 4, [](double x) { return std::erf(x); }},
-    {"softplus", 4, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+    {"exp", 1.1, [](double x) { return std::exp(x); }},
+    {"expm1", 1.5, [](double x) { return std::expm1(x); }},
+    {"log", 1.0, [](double x) { return std::log(x); }},
+    {"log1p", 1.5, [](double x) { return std::log1p(x); }},
+    {"log2", 1.5, [](double x) { return std::log2(x); }},
+    {"log10", 1.6, [](double x) { return std::log10(x); }},
+    {"sin", 1.6, [](double x) { return std::sin(x); }},
+    {"cos", 1.6, [](double x) { return std::cos(x); }},
+    {"tan", 3.7, [](double x) { return std::tan(x); }},
+    {"tanh", 2.5, [](double x) { return std::tanh(x); }},
+    {"sigmoid", 2.8, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+    {"erf", 1.1, [](double x) { return std::erf(x); }},
+    {"softplus", 1.8, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
 };
 
 // Every `stride`-th bit pattern: a prime, so that every exponent and all low bits are met.
@@ -127,6 +135,47 @@ void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
   }
   std::printf("  %-8s %.3f ULP, at %.9g\n", a.name, worst, static_cast<double>(at));
   check(worst <= a.limit, std::string(a.name) + " is less accurate than stated");
+}
+
+// The same for float64, against long double, over random bit patterns and over ordinary values in turn.
+double ulps64(double got, long double exact) {
+  if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : 1e30;
+  if (got == static_cast<double>(exact)) return 0.5;
+  if (std::isinf(got) || std::fabs(exact) > 1.7976931348623157e308L) return 1;
+  int e;
+  std::frexp(std::fabs(exact), &e);
+  const long double ulp = std::ldexp(1.0L, std::max(e - 53, -1074));
+  return static_cast<double>(std::fabs(static_cast<long double>(got) - exact) / ulp);
+}
+struct Accuracy64 {
+  const char* name;
+  std::function<long double(long double)> exact;
+};
+const Accuracy64 kAccuracy64[] = {
+    {"exp", [](long double x) { return std::exp(x); }},     {"expm1", [](long double x) { return std::expm1(x); }},
+    {"log", [](long double x) { return std::log(x); }},     {"log1p", [](long double x) { return std::log1p(x); }},
+    {"sin", [](long double x) { return std::sin(x); }},     {"cos", [](long double x) { return std::cos(x); }},
+    {"tanh", [](long double x) { return std::tanh(x); }},
+    {"sigmoid", [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+};
+void sample64(const Table& t, const Accuracy64& a) {
+  const Loop f = loop(t, a.name, f64);
+  double worst = 0, at = 0;
+  std::uint64_t state = 1;
+  for (int i = 0; i < 400000; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    const std::uint64_t b = state ^ state >> 33;
+    double x, y;
+    std::memcpy(&x, &b, 8);
+    const double scale[] = {0, 0x1p-63, 0x1p-60, 0x1p-53};
+    if (i % 4) x = static_cast<double>(static_cast<std::int64_t>(b)) * scale[i % 4];
+    const void* in[] = {&x};
+    f(in, &y, 1, 0, nullptr);
+    const double u = ulps64(y, a.exact(static_cast<long double>(x)));
+    if (u > worst) worst = u, at = x;
+  }
+  std::printf("  %-8s %.3f ULP in float64, at %.17g\n", a.name, worst, at);
+  check(worst <= 3, std::string(a.name) + " in float64 is less accurate than stated");
 }
 
 // ---- the same bits
@@ -221,7 +270,7 @@ void check_loop(const LoopCase& c, const std::vector<Loop>& sets) {
         const void* in[3] = {};
         for (std::size_t k = 0; k < arity; ++k) in[k] = x[k].data();
         sets[s](in, got.data(), static_cast<std::int64_t>(n), mask, params);
-        const std::string what = c.name + " set " + std::to_string(s) + " n " + std::to_string(n) + " mask " + std::to_string(mask);
+        const std::string what = text(c.name, "set", s, "n", n, "mask", mask);
         check(same(got.data(), want.data(), n, c.out), what);
         check(got[n * kSize[c.out]] == 0xA5, what + " writes beyond its end");
         if (c.in[0] != c.out || mask & 1) continue;
@@ -312,19 +361,20 @@ void check_reduction(int r, Type type, const std::vector<const Table*>& tables) 
   for (std::size_t n : {0, 1, 3, 10, 15, 16, 17, 40, 63, 64, 65, 130, 1000, 4097, 20000})
     for (std::size_t m : {1, 5, 16, 19, 70}) {
       if (n * m > 200000) continue;
+      const auto ni = static_cast<std::int64_t>(n), mi = static_cast<std::int64_t>(m);
       const Bytes x = plain_values(type, n * m, n + m);
       Bytes rows0(m * kSize[out]), cols0(m * kSize[out]), one(kSize[out]);
       for (const Table* t : tables) {
-        const std::string what = "reduction " + std::to_string(r) + " " + kTypeName[type] + " " + t->isa + " n " + std::to_string(n) + " m " + std::to_string(m);
+        const std::string what = text("reduction", r, kTypeName[type], t->isa, "n", n, "m", m);
         Bytes rows(m * kSize[out]), cols(m * kSize[out]);
-        t->row_reduce[r][type](x.data(), rows.data(), static_cast<std::int64_t>(m), static_cast<std::int64_t>(n));
-        t->col_reduce[r][type](x.data(), cols.data(), static_cast<std::int64_t>(n), static_cast<std::int64_t>(m), static_cast<std::int64_t>(m));
+        t->row_reduce[r][type](x.data(), rows.data(), mi, ni);
+        t->col_reduce[r][type](x.data(), cols.data(), ni, mi, mi);
         if (t == tables[0]) rows0 = rows, cols0 = cols;
         check(same(rows.data(), rows0.data(), m, out), what + " rows");
         check(same(cols.data(), cols0.data(), m, out), what + " columns");
-        t->row_reduce[r][type](x.data() + (m - 1) * n * kSize[type], one.data(), 1, static_cast<std::int64_t>(n));
+        t->row_reduce[r][type](x.data() + (m - 1) * n * kSize[type], one.data(), 1, ni);
         check(same(one.data(), rows0.data() + (m - 1) * kSize[out], 1, out), what + " last row alone");
-        t->col_reduce[r][type](x.data() + (m - 1) * kSize[type], one.data(), static_cast<std::int64_t>(n), 1, static_cast<std::int64_t>(m));
+        t->col_reduce[r][type](x.data() + (m - 1) * kSize[type], one.data(), ni, 1, mi);
         check(same(one.data(), cols0.data() + (m - 1) * kSize[out], 1, out), what + " last column alone");
       }
     }
@@ -342,7 +392,7 @@ void check_row_maps(const std::vector<const Table*>& tables) {
           t->row_map[map][type](x.data(), y.data(), 3, static_cast<std::int64_t>(n));
           t->row_map[map][type](place.data(), place.data(), 3, static_cast<std::int64_t>(n));
           if (t == tables[0]) first = y;
-          const std::string what = "row map " + std::to_string(map) + " " + kTypeName[type] + " n " + std::to_string(n);
+          const std::string what = text("row map", map, kTypeName[type], "n", n);
           check(same(y.data(), first.data(), 3 * n, type), what);
           check(same(place.data(), first.data(), 3 * n, type), what + " in place");
         }
@@ -364,7 +414,8 @@ void check_reduction_values(const Table& t) {
   check(row<std::int64_t>(t, Reduction::argmin, f32, {1, nan, 0, nan}) == 1, "first NaN");
   check(row<std::int64_t>(t, Reduction::argmax, f32, {-inf, -inf}) == 0, "argmax of -inf");
   std::vector<float> x(10000000, 0.1f);
-  const double error = std::fabs(static_cast<double>(row<float>(t, Reduction::sum, f32, x)) / (1e7 * static_cast<double>(0.1f)) - 1);
+  const double total = static_cast<double>(row<float>(t, Reduction::sum, f32, x));
+  const double error = std::fabs(total / (1e7 * static_cast<double>(0.1f)) - 1);
   std::printf("  relative error of a sum of 1e7 copies of 0.1: %.2g\n", error);
   check(error < 1e-6, "sum of 1e7 values");
 }
@@ -377,7 +428,9 @@ void check_random(const std::vector<const Table*>& tables) {
   check(known[0] == 0x6627e8d5e169c58dull && known[1] == 0xbc57ac4c9b00dbd8ull, "Philox of key 0 and counter 0");
   for (int kind = 0; kind < 5; ++kind) {
     const Type type = kind == 0 ? i64 : kind % 2 ? f32 : f64;
-    const auto fill = [&](const Table* t) { return kind == 0 ? t->bits : kind < 3 ? t->uniform[type] : t->normal[type]; };
+    const auto fill = [&](const Table* t) {
+      return kind == 0 ? t->bits : kind < 3 ? t->uniform[type] : t->normal[type];
+    };
     Bytes all(5000 * kSize[type]);
     fill(tables[0])(all.data(), 5000, 99, 4294967295ull * 4 - 100);
     for (const Table* t : tables)
@@ -385,7 +438,7 @@ void check_random(const std::vector<const Table*>& tables) {
         for (std::size_t n : {1, 4, 10, 300, 4000}) {
           Bytes part(n * kSize[type]);
           fill(t)(part.data(), static_cast<std::int64_t>(n), 99, 4294967295ull * 4 - 100 + from);
-          check(same(part.data(), all.data() + from * kSize[type], n, type), "random " + std::to_string(kind) + " " + t->isa);
+          check(same(part.data(), all.data() + from * kSize[type], n, type), text("random", kind, t->isa));
         }
   }
   std::vector<float> x(1000000);
@@ -419,21 +472,32 @@ void check_values(const Table& t) {
   check(one<float>(t, "leaky_relu_df", f32, 3, 0) == 1.5f, "leaky_relu'(0)");
   check(one<float>(t, "abs_f_df", f32, 3, 0) == 0, "abs'(0)");
   check(std::isnan(one<float>(t, "relu", f32, nan)), "relu of NaN");
+  float ten = 1;
+  for (int i = 0; i <= 10; ++i, ten *= 10) check(one<float>(t, "log10", f32, ten) == static_cast<float>(i),
+        "log10 of a power of ten");
   check(std::signbit(one<float>(t, "tanh", f32, -0.0f)), "tanh of -0");
-  check(std::isnan(one<float>(t, "maximum", f32, 1, nan)) && std::isnan(one<float>(t, "minimum", f32, nan, 1)), "NaN wins");
+  check(std::isnan(one<float>(t, "maximum", f32, 1, nan)) && std::isnan(one<float>(t, "minimum", f32, nan, 1)),
+        "NaN wins");
   check(one<float>(t, "round", f32, 2.5f) == 2 && one<float>(t, "round", f32, -1.5f) == -2, "half to even");
-  check(one<float>(t, "floor_divide", f32, -7, 2) == -4 && one<float>(t, "remainder", f32, -7, 2) == 1, "floor of -7/2");
+  check(one<float>(t, "floor_divide", f32, -7, 2) == -4 && one<float>(t, "remainder", f32, -7, 2) == 1,
+        "floor of -7/2");
   check(one<float>(t, "remainder", f32, 7, -2) == -1, "7 % -2");
   check(one<float>(t, "logaddexp", f32, -inf, -inf) == -inf, "logaddexp of -inf");
   check(one<std::int32_t>(t, "floor_divide", i32, low, -1) == low, "lowest / -1 wraps");
   check(one<std::int32_t>(t, "remainder", i32, low, -1) == 0, "lowest % -1");
-  check(one<std::int32_t>(t, "floor_divide", i32, 5, 0) == 0 && one<std::int32_t>(t, "remainder", i32, 5, 0) == 0, "by zero");
-  check(one<std::int32_t>(t, "floor_divide", i32, -7, 2) == -4 && one<std::int32_t>(t, "remainder", i32, -7, 2) == 1, "-7 // 2");
-  check(one<std::int32_t>(t, "pow", i32, -3, 3) == -27 && one<std::int32_t>(t, "pow", i32, 2, -1) == 0, "integer powers");
+  check(one<std::int32_t>(t, "floor_divide", i32, 5, 0) == 0 &&
+        one<std::int32_t>(t, "remainder", i32, 5, 0) == 0, "by zero");
+  check(one<std::int32_t>(t, "floor_divide", i32, -7, 2) == -4 &&
+        one<std::int32_t>(t, "remainder", i32, -7, 2) == 1, "-7 // 2");
+  check(one<std::int32_t>(t, "pow", i32, -3, 3) == -27 && one<std::int32_t>(t, "pow", i32, 2, -1) == 0,
+        "integer powers");
   check(one<std::int32_t>(t, "pow", i32, -1, -3) == -1, "(-1) ** -3");
-  check(one<std::int32_t>(t, "left_shift", i32, 1, 40) == 0 && one<std::int32_t>(t, "right_shift", i32, -8, 99) == -1, "shifts");
-  check(cast<std::int32_t>(t, f32, i32, nan) == low && cast<std::int32_t>(t, f32, i32, -2147483648.0f) == low, "cast to int32");
-  check(cast<std::int32_t>(t, f64, i32, -2147483648.5) == low && cast<std::int32_t>(t, f64, i32, 2147483647.9) == 2147483647, "cast of doubles");
+  check(one<std::int32_t>(t, "left_shift", i32, 1, 40) == 0 && one<std::int32_t>(t, "right_shift", i32, -8, 99) == -1,
+        "shifts");
+  check(cast<std::int32_t>(t, f32, i32, nan) == low && cast<std::int32_t>(t, f32, i32, -2147483648.0f) == low,
+        "cast to int32");
+  check(cast<std::int32_t>(t, f64, i32, -2147483648.5) == low &&
+        cast<std::int32_t>(t, f64, i32, 2147483647.9) == 2147483647, "cast of doubles");
   check(cast<std::uint8_t>(t, f32, u8, -1.0f) == 255 && cast<std::uint8_t>(t, f32, u8, 300.0f) == 44, "cast to uint8");
   check(cast<bool>(t, f32, b8, nan) && cast<bool>(t, f32, b8, 0.25f) && !cast<bool>(t, f32, b8, -0.0f), "cast to bool");
 }
@@ -445,6 +509,7 @@ int main(int argc, char** argv) {
   const auto tables = usable();
   std::printf("usable: %s, chosen: %s\n", isas_usable(), table().isa);
   for (const Accuracy& a : kAccuracy) sweep(*tables.back(), a, stride);
+  for (const Accuracy64& a : kAccuracy64) sample64(*tables.back(), a);
   check_loops(tables);
   for (int r = 0; r < static_cast<int>(Reduction::count); ++r)
     for (int type = 0; type < type_count; ++type)
