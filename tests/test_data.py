@@ -146,6 +146,12 @@ def test_an_installed_package_is_read_without_importing_it(home, tmp_path, monke
     assert fetching.fetch(SOURCE).read_bytes() == CONTENT and "nosuch" not in sys.modules
 
 
+def test_pip_says_why_it_failed():
+    source = fetching.Source("thing", "nosuch @ file:///nosuch/nosuch-1.tar.gz", "a/b", 1, "0")
+    with pytest.raises(OSError, match=r"pip download failed: .*nosuch"):
+        fetching._pip_download(source)
+
+
 def test_members_of_wheels_and_of_source_archives(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
         wheel.writestr("p/q.bin", CONTENT)

@@ -168,6 +168,13 @@ def test_a_schedule_that_turns_negative_is_refused():
         optim.minimize(bowl, w, optimizer, 2)
 
 
+def test_a_gradient_is_cast_to_the_type_of_its_parameter():
+    w = variable(START.astype(np.float32))
+    optimizer = SGD([w], 0.5, momentum=0.9)
+    optimizer.apply_gradients([(np.array([2.0, 4.0, 6.0]), w)])
+    assert np.array_equal(arr(w), np.float32([0.0, -4.0, -2.5])) and arr(w).dtype == np.float32
+
+
 def test_a_wrong_gradient_moves_nothing():
     a, b = variable(), variable()
     optimizer = SGD([a, b], 0.1)
