@@ -199,8 +199,13 @@ static void product(const Product<T>& x) {
 template <class T>
 static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row, std::int64_t a_col,
                  const void* b, std::int64_t b_row, std::int64_t b_col, void* c, std::int64_t ldc) {
-  gemm_parts::product<T>({m, n, k, {static_cast<const T*>(a), a_row, a_col}, {static_cast<const T*>(b), b_row, b_col},
-                          static_cast<T*>(c), ldc});
+  gemm_parts::product<T>({m,
+                          n,
+                          k,
+                          {static_cast<const T*>(a), a_row, a_col},
+                          {static_cast<const T*>(b), b_row, b_col},
+                          static_cast<T*>(c),
+                          ldc});
 }
 
 // int32 and int64, wrapping around as NumPy's do.

@@ -21,8 +21,10 @@ struct Reg {
   typedef T type __attribute__((vector_size(vector_bytes)));
   typedef T loose __attribute__((vector_size(vector_bytes), aligned(alignof(T)), may_alias));
 };
-template <class T> using V = typename Reg<T>::type;
-template <class T> constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+template <class T>
+using V = typename Reg<T>::type;
+template <class T>
+constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
 
 #define STEEP_INLINE [[gnu::always_inline]] static inline
 #define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
@@ -168,9 +170,8 @@ static void tile(const Tile<T>& t) {
   const Part<T> last(t.width - (vecs - 1) * lanes<T>);
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
   const T *a = t.a, *b = t.b;
-  repeat<rows>(STEEP_EACH(i) {
-    repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); });
-  });
+  repeat<rows>(
+      STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
   V<T> sum[rows][vecs] = {};
   for (std::int64_t k = t.depth; k > 0; --k, a += a_col, b += b_row) {
     V<T> x[vecs];
@@ -190,7 +191,8 @@ constexpr int widest(int rows) {
   return rows == 1 ? 4 : rows <= 4 && vector_bytes == 32 ? 3 : 2;
 }
 
-template <class T> using TileFn = void (*)(const Tile<T>&);
+template <class T>
+using TileFn = void (*)(const Tile<T>&);
 constexpr int widest_of_all = 8;
 
 template <class T, int rows, int vecs, bool down>
@@ -208,7 +210,9 @@ struct Tiles {
   template <int... i>
   constexpr explicit Tiles(std::integer_sequence<int, i...>) {
     ((at[i / widest_of_all][i % widest_of_all] =
-          tile_if_it_fits<T, i / widest_of_all + 1, i % widest_of_all + 1, down>()), ...);
+          tile_if_it_fits<T, i / widest_of_all + 1, i % widest_of_all + 1, down>()),
+     ...);
   }
 };
-template <class T, bool down> static constexpr Tiles<T, down> tiles{};
+template <class T, bool down>
+static constexpr Tiles<T, down> tiles{};

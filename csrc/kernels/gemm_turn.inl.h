@@ -25,8 +25,7 @@ STEEP_INLINE void exchange(V<T>& x, V<T>& y, std::integer_sequence<int, l...>) {
 template <class T, int half>
 STEEP_INLINE void exchange_all(V<T> (&x)[lanes<T>]) {
   repeat<lanes<T>>(STEEP_EACH(i) {
-    if constexpr ((i & half) == 0)
-      exchange<T, half>(x[i], x[i + half], std::make_integer_sequence<int, lanes<T>>{});
+    if constexpr ((i & half) == 0) exchange<T, half>(x[i], x[i + half], std::make_integer_sequence<int, lanes<T>>{});
   });
 }
 
@@ -36,8 +35,8 @@ STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
   constexpr int unit = 16 / static_cast<int>(sizeof(T));
   if constexpr (unit == 4) exchange_all<T, 2>(x);
   exchange_all<T, 1>(x);
-  if constexpr (lanes<T> > unit) exchange_all<T, unit>(x);
-  if constexpr (lanes<T> > 2 * unit) exchange_all<T, 2 * unit>(x);
+  if constexpr (lanes < T >> unit) exchange_all<T, unit>(x);
+  if constexpr (lanes < T >> 2 * unit) exchange_all<T, 2 * unit>(x);
 }
 
 // How many vectors of columns of B are transposed side by side, so that chains of additions enough are in flight.
@@ -95,4 +94,5 @@ struct TurnedTiles {
   template <int... i>
   constexpr explicit TurnedTiles(std::integer_sequence<int, i...>) : at{tile_turned<T, i + 1>...} {}
 };
-template <class T> static constexpr TurnedTiles<T> turned_tiles{};
+template <class T>
+static constexpr TurnedTiles<T> turned_tiles{};

@@ -9,10 +9,14 @@
 // Polynomials are minimax in relative error on the interval named, coefficients rounded one by one and the rest
 // fitted again.
 
-#define STEEP_LIBM32(name) \
-  STEEP_INLINE Vec<float> name##v(Vec<float> x) { return per_lane([](float a) { return __builtin_##name##f(a); }, x); }
-#define STEEP_LIBM64(name) \
-  STEEP_INLINE Vec<double> name##v(Vec<double> x) { return per_lane([](double a) { return __builtin_##name(a); }, x); }
+#define STEEP_LIBM32(name)                                              \
+  STEEP_INLINE Vec<float> name##v(Vec<float> x) {                       \
+    return per_lane([](float a) { return __builtin_##name##f(a); }, x); \
+  }
+#define STEEP_LIBM64(name)                                            \
+  STEEP_INLINE Vec<double> name##v(Vec<double> x) {                   \
+    return per_lane([](double a) { return __builtin_##name(a); }, x); \
+  }
 #define STEEP_LIBM(name) STEEP_LIBM32(name) STEEP_LIBM64(name)
 STEEP_LIBM64(log10)
 STEEP_LIBM(asin)
@@ -35,7 +39,10 @@ using VI = Vec<std::int32_t>;
 
 // c0 + x (c1 + x (c2 + ...)), each step fused.
 STEEP_INLINE VF horner(VF, float c) { return c; }
-template <class... C> STEEP_INLINE VF horner(VF x, float c, C... more) { return fma(horner(x, more...), x, VF(c)); }
+template <class... C>
+STEEP_INLINE VF horner(VF x, float c, C... more) {
+  return fma(horner(x, more...), x, VF(c));
+}
 
 // The integer nearest to x * scale, |x * scale| < 2^22, as a float and as an integer: adding 1.5 * 2^23 leaves no
 // room for a fraction, and the integer in the low bits.

@@ -50,8 +50,10 @@ struct Bits {
   }
 };
 
-template <class T> struct Uniform;
-template <> struct Uniform<float> {
+template <class T>
+struct Uniform;
+template <>
+struct Uniform<float> {
   using T = float;
   static constexpr int per = 4;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -60,7 +62,8 @@ template <> struct Uniform<float> {
         out[p][i] = static_cast<float>(static_cast<std::int32_t>(w.plane[p][i] >> 8)) * 0x1p-24f;
   }
 };
-template <> struct Uniform<double> {
+template <>
+struct Uniform<double> {
   using T = double;
   static constexpr int per = 2;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -75,28 +78,30 @@ template <> struct Uniform<double> {
 constexpr double kRadians = 3.4061215800865546e-19;  // 2 pi / 2^64
 
 // Box-Muller: from u in (0, 1] and an angle, sqrt(-2 log u) cos(angle) and sqrt(-2 log u) sin(angle).
-template <class T> STEEP_INLINE void box_muller(Vec<T> u, Vec<T> angle, T* a, T* b) {
+template <class T>
+STEEP_INLINE void box_muller(Vec<T> u, Vec<T> angle, T* a, T* b) {
   const Vec<T> radius = sqrtv(T(-2) * logv(u));
   store(a, radius * cosv(angle));
   store(b, radius * sinv(angle));
 }
-template <class T> struct Normal;
-template <> struct Normal<float> {
+template <class T>
+struct Normal;
+template <>
+struct Normal<float> {
   using T = float;
   static constexpr int per = 4;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
     for (int p = 0; p < 4; p += 2)
       for (std::int64_t i = 0; i < count; i += Vec<float>::n) {
-        const auto word = [&](int plane) {
-          return load(reinterpret_cast<const std::int32_t*>(w.plane[plane] + i));
-        };
+        const auto word = [&](int plane) { return load(reinterpret_cast<const std::int32_t*>(w.plane[plane] + i)); };
         const Vec<float> u = convert<float>(word(p) & 0x7fffffff) * 0x1p-31f + 0x1p-32f;
         const Vec<float> angle = convert<float>(word(p + 1)) * 1.4629180792671596e-9f;  // 2 pi / 2^32
         box_muller(u, angle, out[p] + i, out[p + 1] + i);
       }
   }
 };
-template <> struct Normal<double> {
+template <>
+struct Normal<double> {
   using T = double;
   static constexpr int per = 2;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -112,7 +117,8 @@ template <> struct Normal<double> {
   }
 };
 
-template <class D> void random_fill(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start) {
+template <class D>
+void random_fill(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start) {
   using T = typename D::T;
   T* to = static_cast<T*>(out);
   Words w;

@@ -13,9 +13,9 @@
 
 namespace {
 
+using std::int64_t;
 using steep::k::Gemm;
 using steep::k::GemmSet;
-using std::int64_t;
 
 std::mt19937_64 dice(20);
 int failures = 0;
@@ -67,7 +67,8 @@ Laid<T> lay(const std::vector<T>& x, int64_t rows, int64_t cols, int layout) {
   return out;
 }
 
-template <class T> Gemm pick(const GemmSet& s) {
+template <class T>
+Gemm pick(const GemmSet& s) {
   return std::is_same_v<T, float> ? s.f32 : std::is_same_v<T, double> ? s.f64 : sizeof(T) == 4 ? s.i32 : s.i64;
 }
 
@@ -165,8 +166,8 @@ void shapes(const std::vector<GemmSet>& sets) {
 // Shapes that reach every loop of blocks, too large for long double: the sets and layouts against each other.
 template <class T>
 void large(const std::vector<GemmSet>& sets) {
-  const int64_t sizes[][3] = {{700, 33, 600}, {33, 2500, 300}, {300, 300, 1300}, {257, 2100, 17}, {1, 5000, 1100},
-                              {5000, 1, 1100}};
+  const int64_t sizes[][3] = {{700, 33, 600},  {33, 2500, 300}, {300, 300, 1300},
+                              {257, 2100, 17}, {1, 5000, 1100}, {5000, 1, 1100}};
   for (const auto& [m, n, k] : sizes) {
     const Case<T> x(m, n, k);
     const std::vector<T> want = x.plain(pick<T>(sets.back()));
@@ -213,9 +214,23 @@ void definition(const std::vector<GemmSet>& sets) {
 template <class T>
 void specials(const std::vector<GemmSet>& sets) {
   using L = std::numeric_limits<T>;
-  const T kinds[] = {L::infinity(), -L::infinity(), L::quiet_NaN(), T(0), -T(0), L::denorm_min(), -L::denorm_min(),
-                     L::min(), L::max(), -L::max(), T(1), T(-1), L::epsilon(), 1 + L::epsilon(), std::sqrt(L::min()),
-                     L::min() * (1 + 3 * L::epsilon()), T(0.75)};
+  const T kinds[] = {L::infinity(),
+                     -L::infinity(),
+                     L::quiet_NaN(),
+                     T(0),
+                     -T(0),
+                     L::denorm_min(),
+                     -L::denorm_min(),
+                     L::min(),
+                     L::max(),
+                     -L::max(),
+                     T(1),
+                     T(-1),
+                     L::epsilon(),
+                     1 + L::epsilon(),
+                     std::sqrt(L::min()),
+                     L::min() * (1 + 3 * L::epsilon()),
+                     T(0.75)};
   for (int repeat = 0; repeat < 300; ++repeat) {
     Case<T> x(between(1, 20), between(1, 40), between(1, 6));
     const std::uint64_t from = repeat % 2 ? 3 : 0;  // every other time finite values only
