@@ -84,8 +84,10 @@ struct Plan {
   }
 };
 
+// A single bool is a mask of no axes: a new axis of size 1, read once or not at all.
 void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   std::vector<Tensor> at{p.index};
+  if (p.index.dtype() == Bool && p.index.ndim() == 0) return plan.keep(1, zeros({*p.index.data<bool>()}, Int64));
   if (p.index.dtype() == Bool) at = mask_indices(p.index, x, axis);
   else if (!is_integer(p.index.dtype()))
     fail<IndexError>("getitem: an index must be integers or a bool mask, and this is ", p.index);
@@ -96,15 +98,18 @@ void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   }
 }
 
+// Beside an index tensor an integer is an index tensor too, of no dimensions: that decides where the axes go.
 Plan make_plan(T x, const std::vector<IndexPart>& key) {
   Plan plan;
   int axis = 0;
+  const bool reads = std::any_of(key.begin(), key.end(), [](auto& p) { return p.kind == IndexPart::tensor; });
   for (const IndexPart& p : expanded(x, key)) {
     if (p.kind == IndexPart::new_axis) plan.keep(1);
     if (p.kind == IndexPart::tensor) {
       plan_tensor(plan, p, x, axis);
     } else if (p.kind == IndexPart::integer) {
       read_integer(p, x.dim(axis), axis, plan.start, plan.step, plan.size);
+      if (reads) plan.keep(1, zeros({}, Int64));
     } else if (p.kind == IndexPart::slice) {
       read_slice(p, x.dim(axis), plan.start, plan.step, plan.size);
       plan.keep(plan.size.back());
@@ -199,6 +204,7 @@ void write_elements(T x, T positions, T value) {
   before_write("setitem", x, &value, 1);
   Tensor source = broadcast_to(alias(value), positions.shape());
   source = contiguous(astype(source, x.dtype()));
+  if (source->storage.get() == x->storage.get()) source = copied(source);
   const Tensor at = contiguous(positions);
   if (size_of(x.dtype()) == 8) return write_at<std::uint64_t>(x, at, source);
   if (size_of(x.dtype()) == 4) return write_at<std::uint32_t>(x, at, source);
