@@ -188,7 +188,19 @@ def test_fused_kernels_are_tried():
 
 # ---- layouts ----
 
-SHAPES = [(), (0,), (1,), (1, 1), (3, 0, 2), (7,), (64,), (65,), (2, 3, 4), (1, 2, 1, 2, 1, 3, 1, 2), (2, 2, 2, 2, 2, 2, 2, 2)]
+SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (1, 1),
+    (3, 0, 2),
+    (7,),
+    (64,),
+    (65,),
+    (2, 3, 4),
+    (1, 2, 1, 2, 1, 3, 1, 2),
+    (2, 2, 2, 2, 2, 2, 2, 2),
+]
 LAYOUTS = {
     "transposed": lambda x: np.array(x.T, order="C").T,
     "reversed": lambda x: np.array(x[(slice(None, None, -1),) * x.ndim])[(slice(None, None, -1),) * x.ndim],
@@ -266,8 +278,8 @@ def test_special_values(row, dtype):
     close(got, expected, row, dtype)
 
 
-@pytest.mark.parametrize("name", ["sqrt", "negative", "abs", "floor", "ceil", "round", "trunc", "sin", "tan", "asin", "atan",
-                                  "sinh", "tanh", "asinh", "atanh", "expm1", "log1p", "erf", "relu"])  # fmt: skip
+@pytest.mark.parametrize("name", ["sqrt", "negative", "abs", "floor", "ceil", "round", "trunc", "sin", "tan", "asin",
+                                  "atan", "sinh", "tanh", "asinh", "atanh", "expm1", "log1p", "erf", "relu"])  # fmt: skip
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_signed_zeros(name, dtype):
     """The sign of a zero is NumPy's."""
@@ -288,7 +300,9 @@ def test_huge_tiny_and_nan_operands_give_an_answer(row):
     for case in row.cases:
         args = optable.operands(case, row, "float32")
         flat, build = floats_of(args)
-        odd = [rng.choice(np.array(EDGES + RANGES["float32"], dtype="float32"), x.shape).astype("float32") for x in flat]
+        odd = [
+            rng.choice(np.array(EDGES + RANGES["float32"], dtype="float32"), x.shape).astype("float32") for x in flat
+        ]
         leaves = [sp.tensor(x, requires_grad=True) for x in odd]
         y = function_of(row, case, build)(*leaves)
         for out in y if isinstance(y, tuple) else (y,):
@@ -328,12 +342,16 @@ def test_a_branch_not_taken_has_no_gradient(row):
     bad = [sp.where(sp.isfinite(b), b, sp.zeros_like(b)) for b in bad]
     for g in sp.grad(loss, tuple(range(count)))(*bad):
         np.testing.assert_array_equal(g.numpy(), np.zeros(len(BAD)))
-    second = sp.grad(lambda *xs: sum(g.sum() for g in sp.grad(loss, tuple(range(count)))(*xs)), tuple(range(count)))(*bad)
+    second = sp.grad(lambda *xs: sum(g.sum() for g in sp.grad(loss, tuple(range(count)))(*xs)), tuple(range(count)))(
+        *bad
+    )
     for g in second:
         np.testing.assert_array_equal(g.numpy(), np.zeros(len(BAD)))
 
 
-@pytest.mark.parametrize("f", [sp.softmax, sp.log_softmax, sp.logsumexp, sp.norm, sp.std, sp.prod, sp.max, sp.cumprod, sp.var])
+@pytest.mark.parametrize(
+    "f", [sp.softmax, sp.log_softmax, sp.logsumexp, sp.norm, sp.std, sp.prod, sp.max, sp.cumprod, sp.var]
+)
 @pytest.mark.parametrize("bad", [-np.inf, np.inf, np.nan, 0.0])
 def test_zero_cotangents_of_rows(f, bad):
     """A row whose result is not used (a masked softmax, say) passes zeros on, whatever it holds."""
