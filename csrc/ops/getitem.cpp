@@ -28,8 +28,8 @@ void read_slice(const IndexPart& p, std::int64_t n, Dims& start, Dims& step, Dim
   const std::int64_t to = p.has_stop ? bound(p.stop, n, low, high) : (p.step > 0 ? n : -1);
   const std::int64_t span = p.step > 0 ? to - from : from - to, by = p.step > 0 ? p.step : -p.step;
   start.push(from);
-  step.push(p.step);
   size.push(span > 0 ? (span - 1) / by + 1 : 0);
+  step.push(size.back() > 1 ? p.step : 1);  // a step that is never taken may be too large to multiply
 }
 void read_integer(const IndexPart& p, std::int64_t n, int axis, Dims& start, Dims& step, Dims& size) {
   if (p.start < -n || p.start >= n)
@@ -78,6 +78,7 @@ std::vector<IndexPart> expanded(T x, const std::vector<IndexPart>& key) {
 struct Plan {
   Dims start, step, size, shape;
   std::vector<Tensor> at;
+  bool adjacent = true;  // the indices stand side by side in the key
   void keep(std::int64_t n, Tensor index = {}) {
     shape.push(n);
     at.push_back(std::move(index));
@@ -98,9 +99,21 @@ void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   }
 }
 
+bool side_by_side(const std::vector<IndexPart>& key) {
+  int runs = 0;
+  bool before = false;
+  for (const IndexPart& p : key) {
+    const bool reads = p.kind == IndexPart::tensor || p.kind == IndexPart::integer;
+    runs += reads && !before;
+    before = reads;
+  }
+  return runs <= 1;
+}
+
 // Beside an index tensor an integer is an index tensor too, of no dimensions: that decides where the axes go.
 Plan make_plan(T x, const std::vector<IndexPart>& key) {
   Plan plan;
+  plan.adjacent = side_by_side(key);
   int axis = 0;
   const bool reads = std::any_of(key.begin(), key.end(), [](auto& p) { return p.kind == IndexPart::tensor; });
   for (const IndexPart& p : expanded(x, key)) {
@@ -134,8 +147,7 @@ bool advanced(const Plan& plan) {
 struct Gathered {
   Tensor rows, index;
   Dims order;  // of base's axes in rows before merging
-  int indexed = 0, first = -1;
-  bool adjacent = true;
+  int first = -1;
 };
 
 Dims common_shape(const std::vector<Tensor>& at) {
@@ -150,13 +162,10 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
   const Dims shape = common_shape(at);
   g.index = zeros(shape, Int64);
   std::int64_t merged = 1;
-  int last = -1;
   for (int d = 0; d < base.ndim(); ++d) {
     T index = at[static_cast<std::size_t>(d)];
     if (!index) continue;
     if (g.first < 0) g.first = d;
-    g.adjacent = g.adjacent && (last < 0 || last == d - 1);
-    last = d;
     const Tensor size = full_int({}, base.dim(d), Int64), zero = full_int({}, 0, Int64);
     const Tensor bad = where(less(index, negative(size)), index, where(less(index, size), zero, index));
     const Tensor off = nonzero_flat(where(less(index, size), less(index, negative(size)), full_int({}, 1, Bool)));
@@ -166,7 +175,6 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
     g.index = add(multiply(g.index, size), where(less(index, zero), add(index, size), index));
     merged = checked_mul(merged, base.dim(d));
     g.order.push(d);
-    ++g.indexed;
   }
   Dims rows{merged};
   for (int d = 0; d < base.ndim(); ++d)
@@ -176,8 +184,8 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
 }
 
 // Where the common index axes go: in place of the indexed ones if those are adjacent, in front otherwise.
-Tensor placed(Tensor y, const Gathered& g) {
-  if (!g.adjacent) return y;
+Tensor placed(Tensor y, const Gathered& g, bool adjacent) {
+  if (!adjacent) return y;
   const int n = g.index.ndim();
   for (int i = 0; i < g.first; ++i) y = moveaxis(y, n + i, i);
   return y;
@@ -224,7 +232,7 @@ Tensor getitem(T x, const std::vector<IndexPart>& key) {
   const Tensor base = reshape(sliced(x, plan), plan.shape);
   if (!advanced(plan)) return base.get() == x.get() ? slice(x, plan.start, plan.step, plan.size) : base;
   const Gathered g = gather(base, plan.at);
-  return placed(take_rows(g.rows, g.index), g);
+  return placed(take_rows(g.rows, g.index), g, plan.adjacent);
 }
 
 void setitem(T x, const std::vector<IndexPart>& key, T value) {
