@@ -278,8 +278,13 @@ def test_special_values(row, dtype):
     close(got, expected, row, dtype)
 
 
-@pytest.mark.parametrize("name", ["sqrt", "negative", "abs", "floor", "ceil", "round", "trunc", "sin", "tan", "asin",
-                                  "atan", "sinh", "tanh", "asinh", "atanh", "expm1", "log1p", "erf", "relu"])  # fmt: skip
+SIGNED = [
+    "sqrt", "negative", "abs", "floor", "ceil", "round", "trunc", "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh",
+    "atanh", "expm1", "log1p", "erf", "relu",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIGNED)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_signed_zeros(name, dtype):
     """The sign of a zero is NumPy's."""
