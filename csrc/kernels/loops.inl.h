@@ -3,29 +3,24 @@
 // position. Integers, bools and comparisons are plain loops, exact by nature, which the compiler vectorises.
 // Start reading at loop1.
 
-template <class F, class V>
-STEEP_INLINE V call1(V x, V p) {
+template <class F, class V> STEEP_INLINE V call1(V x, V p) {
   if constexpr (requires { F::f(x, p); }) return F::f(x, p);
   else return F::f(x);
 }
 // The chain rule on top of a derivative, as a functor of two operands.
-template <class F>
-struct Chained {
-  template <class V>
-  static V f(V g, V s, V p) {
+template <class F> struct Chained {
+  template <class V> static V f(V g, V s, V p) {
     if constexpr (requires { F::df(s, p); }) return op::chain::f(g, F::df(s, p));
     else return op::chain::f(g, F::df(s));
   }
 };
-template <class F, class V>
-STEEP_INLINE V call2(V a, V b, V p) {
+template <class F, class V> STEEP_INLINE V call2(V a, V b, V p) {
   if constexpr (requires { F::f(a, b, p); }) return F::f(a, b, p);
   else return F::f(a, b);
 }
 
 // The body of every plain loop: out[i] = g(i), where an operand may be `out` itself but never a shifted overlap.
-template <class R, class G>
-STEEP_INLINE void each(R* out, std::int64_t n, G g) {
+template <class R, class G> STEEP_INLINE void each(R* out, std::int64_t n, G g) {
   STEEP_IVDEP
   for (std::int64_t i = 0; i < n; ++i) out[i] = g(i);
 }
@@ -46,8 +41,7 @@ void loop1(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
 }
 
 // A scalar operand becomes a vector of copies that the loop reads again and again: one body for every mask.
-template <class T>
-struct Operand {
+template <class T> struct Operand {
   const T* at;
   std::int64_t step;
   alignas(kVecBytes) T copies[Vec<T>::n];
@@ -106,13 +100,11 @@ void plain2(const void* const* in, void* out, std::int64_t n, unsigned scalars, 
 }
 
 // c ? a : b on the bits of the elements: a branch on memory would keep the compiler from vectorising.
-template <class U>
-STEEP_INLINE U pick(std::uint8_t c, U a, U b) {
+template <class U> STEEP_INLINE U pick(std::uint8_t c, U a, U b) {
   const U mask = static_cast<U>(U(0) - U(c));
   return static_cast<U>((a & mask) | (b & ~mask));
 }
-template <class T>
-void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+template <class T> void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
   using U = UInt<T>;
   const std::uint8_t* c = static_cast<const std::uint8_t*>(in[0]);  // 0 or 1
   const U* a = static_cast<const U*>(in[1]);
@@ -136,16 +128,14 @@ void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scala
 
 // Float to integer towards zero. NaN and what does not fit give the lowest int32 or int64, as x86 processors do;
 // uint8 takes the low byte of the int32, as NumPy does there.
-template <class To, class From>
-STEEP_INLINE To float_to_int(From x) {
+template <class To, class From> STEEP_INLINE To float_to_int(From x) {
   constexpr From limit = static_cast<From>(UInt<To>(1) << (8 * sizeof(To) - 1));  // exact: a power of two
   constexpr To lowest = static_cast<To>(UInt<To>(1) << (8 * sizeof(To) - 1));
   const bool fits = x < limit && x > (sizeof(From) > sizeof(To) ? -limit - 1 : -limit);
   const To r = static_cast<To>(fits ? x : From(0));
   return fits ? r : lowest;  // -limit itself is the lowest as well
 }
-template <class To, class From>
-STEEP_INLINE To cast_one(From x) {
+template <class To, class From> STEEP_INLINE To cast_one(From x) {
   if constexpr (sizeof(To) == 1 && To(2) == To(1)) return x != 0;  // to bool
   else if constexpr (!is_real<From> || is_real<To>) return static_cast<To>(x);
   else if constexpr (sizeof(To) == 1) return static_cast<To>(float_to_int<std::int32_t>(x));

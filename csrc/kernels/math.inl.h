@@ -39,10 +39,7 @@ using VI = Vec<std::int32_t>;
 
 // c0 + x (c1 + x (c2 + ...)), each step fused.
 STEEP_INLINE VF horner(VF, float c) { return c; }
-template <class... C>
-STEEP_INLINE VF horner(VF x, float c, C... more) {
-  return fma(horner(x, more...), x, VF(c));
-}
+template <class... C> STEEP_INLINE VF horner(VF x, float c, C... more) { return fma(horner(x, more...), x, VF(c)); }
 
 // The integer nearest to x * scale, |x * scale| < 2^22, as a float and as an integer: adding 1.5 * 2^23 leaves no
 // room for a fraction, and the integer in the low bits.

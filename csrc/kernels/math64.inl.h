@@ -8,10 +8,7 @@ using VD = Vec<double>;
 using VL = Vec<std::int64_t>;
 
 STEEP_INLINE VD horner(VD, double c) { return c; }
-template <class... C>
-STEEP_INLINE VD horner(VD x, double c, C... more) {
-  return horner(x, more...) * x + c;
-}
+template <class... C> STEEP_INLINE VD horner(VD x, double c, C... more) { return horner(x, more...) * x + c; }
 
 struct Nearest64 {
   VD f;
@@ -119,8 +116,7 @@ STEEP_INLINE VD sin_of(Angle64 a, std::int64_t ahead) {
   return from_bits<double>(bits(y) ^ ((q & std::int64_t(2)) << 62));
 }
 // Beyond 2^20, or NaN, the C library.
-template <class F>
-STEEP_INLINE VD or_library(VD x, VD y, F f) {
+template <class F> STEEP_INLINE VD or_library(VD x, VD y, F f) {
   const auto huge = ~(absv(x) < 0x1p20);
   if (any_lane(huge))
     for (int i = 0; i < VD::n; ++i)
@@ -136,8 +132,7 @@ STEEP_INLINE VD cosv(VD x) {
 }
 
 // 1 / (1 + e^-x) from e^-|x|, which cannot overflow: full relative accuracy down to the last denormal.
-template <class V>
-STEEP_INLINE V sigmoidv(V x) {
+template <class V> STEEP_INLINE V sigmoidv(V x) {
   const V e = expv(-absv(x)), r = 1 / (1 + e);
   return select(x < 0, e * r, r);
 }

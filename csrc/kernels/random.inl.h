@@ -50,10 +50,8 @@ struct Bits {
   }
 };
 
-template <class T>
-struct Uniform;
-template <>
-struct Uniform<float> {
+template <class T> struct Uniform;
+template <> struct Uniform<float> {
   using T = float;
   static constexpr int per = 4;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -62,8 +60,7 @@ struct Uniform<float> {
         out[p][i] = static_cast<float>(static_cast<std::int32_t>(w.plane[p][i] >> 8)) * 0x1p-24f;
   }
 };
-template <>
-struct Uniform<double> {
+template <> struct Uniform<double> {
   using T = double;
   static constexpr int per = 2;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -78,16 +75,13 @@ struct Uniform<double> {
 constexpr double kRadians = 3.4061215800865546e-19;  // 2 pi / 2^64
 
 // Box-Muller: from u in (0, 1] and an angle, sqrt(-2 log u) cos(angle) and sqrt(-2 log u) sin(angle).
-template <class T>
-STEEP_INLINE void box_muller(Vec<T> u, Vec<T> angle, T* a, T* b) {
+template <class T> STEEP_INLINE void box_muller(Vec<T> u, Vec<T> angle, T* a, T* b) {
   const Vec<T> radius = sqrtv(T(-2) * logv(u));
   store(a, radius * cosv(angle));
   store(b, radius * sinv(angle));
 }
-template <class T>
-struct Normal;
-template <>
-struct Normal<float> {
+template <class T> struct Normal;
+template <> struct Normal<float> {
   using T = float;
   static constexpr int per = 4;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -100,8 +94,7 @@ struct Normal<float> {
       }
   }
 };
-template <>
-struct Normal<double> {
+template <> struct Normal<double> {
   using T = double;
   static constexpr int per = 2;
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
@@ -117,8 +110,7 @@ struct Normal<double> {
   }
 };
 
-template <class D>
-void random_fill(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start) {
+template <class D> void random_fill(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start) {
   using T = typename D::T;
   T* to = static_cast<T*>(out);
   Words w;

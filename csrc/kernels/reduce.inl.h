@@ -5,129 +5,68 @@
 // grows with the logarithm of its length. A column is folded in leaves of 64 rows, combined in pairs; its bits
 // depend on the number of rows alone. Start reading at fold_row and fold_columns.
 
-template <class T>
-constexpr T lowest() {
+template <class T> constexpr T lowest() {
   if constexpr (is_real<T>) return -kInf<T>;
   else return T(-1) < T(0) ? static_cast<T>(UInt<T>(1) << (8 * sizeof(T) - 1)) : T(0);
 }
-template <class T>
-constexpr T highest() {
+template <class T> constexpr T highest() {
   if constexpr (is_real<T>) return kInf<T>;
   else return static_cast<T>(~lowest<T>());
 }
 
 // What is folded: a value that changes nothing, and a step for vectors and single values alike.
 struct Sum {
-  template <class T>
-  static constexpr T identity() {
-    return 0;
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return static_cast<V>(a + b);
-  }
+  template <class T> static constexpr T identity() { return 0; }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a + b); }
 };
 struct Prod {
-  template <class T>
-  static constexpr T identity() {
-    return 1;
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return static_cast<V>(a * b);
-  }
+  template <class T> static constexpr T identity() { return 1; }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a * b); }
 };
 struct Max {
-  template <class T>
-  static constexpr T identity() {
-    return lowest<T>();
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return maxv(a, b);
-  }
+  template <class T> static constexpr T identity() { return lowest<T>(); }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return maxv(a, b); }
 };
 struct Min {
-  template <class T>
-  static constexpr T identity() {
-    return highest<T>();
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return minv(a, b);
-  }
+  template <class T> static constexpr T identity() { return highest<T>(); }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return minv(a, b); }
 };
 struct Or {
-  template <class T>
-  static constexpr T identity() {
-    return 0;
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return static_cast<V>(a | b);
-  }
+  template <class T> static constexpr T identity() { return 0; }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a | b); }
 };
 struct And {
-  template <class T>
-  static constexpr T identity() {
-    return 1;
-  }
-  template <class V>
-  static STEEP_INLINE V f(V a, V b) {
-    return static_cast<V>(a & b);
-  }
+  template <class T> static constexpr T identity() { return 1; }
+  template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a & b); }
 };
 
 // Sums and products of integers wrap around, so they run on the unsigned type.
-template <class F, class T>
-struct FoldType {
-  using type = T;
-};
-template <>
-struct FoldType<Sum, std::int32_t> {
-  using type = std::uint32_t;
-};
-template <>
-struct FoldType<Sum, std::int64_t> {
-  using type = std::uint64_t;
-};
-template <>
-struct FoldType<Prod, std::int32_t> {
-  using type = std::uint32_t;
-};
-template <>
-struct FoldType<Prod, std::int64_t> {
-  using type = std::uint64_t;
-};
+template <class F, class T> struct FoldType { using type = T; };
+template <> struct FoldType<Sum, std::int32_t> { using type = std::uint32_t; };
+template <> struct FoldType<Sum, std::int64_t> { using type = std::uint64_t; };
+template <> struct FoldType<Prod, std::int32_t> { using type = std::uint32_t; };
+template <> struct FoldType<Prod, std::int64_t> { using type = std::uint64_t; };
 
 // 64 bytes of lanes, in as many vectors as the instruction set needs.
 constexpr int kGroupBytes = 64;
 constexpr int kParts = kGroupBytes / kVecBytes;
-template <class T>
-constexpr int kLanes = kGroupBytes / static_cast<int>(sizeof(T));
-template <class T>
-struct Group {
-  Vec<T> part[kParts];
-};
+template <class T> constexpr int kLanes = kGroupBytes / static_cast<int>(sizeof(T));
+template <class T> struct Group { Vec<T> part[kParts]; };
 
-template <class T>
-STEEP_INLINE Group<T> group_of(T value) {
+template <class T> STEEP_INLINE Group<T> group_of(T value) {
   Group<T> g;
   for (int i = 0; i < kParts; ++i) g.part[i] = Vec<T>(value);
   return g;
 }
-template <class T>
-STEEP_INLINE Group<T> load_group(const T* x) {
+template <class T> STEEP_INLINE Group<T> load_group(const T* x) {
   Group<T> g;
   for (int i = 0; i < kParts; ++i) g.part[i] = load(x + i * Vec<T>::n);
   return g;
 }
-template <class T>
-STEEP_INLINE void store_group(T* x, Group<T> g) {
+template <class T> STEEP_INLINE void store_group(T* x, Group<T> g) {
   for (int i = 0; i < kParts; ++i) store(x + i * Vec<T>::n, g.part[i]);
 }
-template <class T>
-STEEP_INLINE Vec<T> load_padded(const T* x, std::int64_t n, T pad) {
+template <class T> STEEP_INLINE Vec<T> load_padded(const T* x, std::int64_t n, T pad) {
   if (n <= 0) return pad;
   if (n >= Vec<T>::n) return load(x);
   Vec<Int<T>> lane;
@@ -135,45 +74,38 @@ STEEP_INLINE Vec<T> load_padded(const T* x, std::int64_t n, T pad) {
   return select(lane < Vec<Int<T>>(static_cast<Int<T>>(n)), load_part(x, n), Vec<T>(pad));
 }
 // The first n lanes, 0 < n < kLanes; the others hold `pad`.
-template <class T>
-STEEP_INLINE Group<T> load_group(const T* x, std::int64_t n, T pad) {
+template <class T> STEEP_INLINE Group<T> load_group(const T* x, std::int64_t n, T pad) {
   Group<T> g;
   for (int i = 0; i < kParts; ++i) g.part[i] = load_padded(x + i * Vec<T>::n, n - i * Vec<T>::n, pad);
   return g;
 }
-template <class T>
-STEEP_INLINE void store_group(T* x, Group<T> g, std::int64_t n) {
+template <class T> STEEP_INLINE void store_group(T* x, Group<T> g, std::int64_t n) {
   for (int i = 0; i < kParts; ++i, x += Vec<T>::n, n -= Vec<T>::n) {
     if (n >= Vec<T>::n) store(x, g.part[i]);
     else if (n > 0) store_part(x, g.part[i], n);
   }
 }
-template <class F, class T>
-STEEP_INLINE Group<T> fold(Group<T> a, Group<T> b) {
+template <class F, class T> STEEP_INLINE Group<T> fold(Group<T> a, Group<T> b) {
   for (int i = 0; i < kParts; ++i) a.part[i] = F::f(a.part[i], b.part[i]);
   return a;
 }
 
 // Lane i meets lane i + half, then i + quarter, and so on: the same pairs on every instruction set.
-template <int by, class T, int... i>
-STEEP_INLINE Vec<T> lanes_down(Vec<T> x, std::integer_sequence<int, i...>) {
+template <int by, class T, int... i> STEEP_INLINE Vec<T> lanes_down(Vec<T> x, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(x.v, x.v, ((i + by) % Vec<T>::n)...);
 }
-template <class F, int half, class T>
-STEEP_INLINE T fold_vec(Vec<T> x) {
+template <class F, int half, class T> STEEP_INLINE T fold_vec(Vec<T> x) {
   if constexpr (half == 0) return x.v[0];
   else return fold_vec<F, half / 2>(F::f(x, lanes_down<half>(x, std::make_integer_sequence<int, Vec<T>::n>())));
 }
-template <class F, class T>
-STEEP_INLINE T fold_group(Group<T> g) {
+template <class F, class T> STEEP_INLINE T fold_group(Group<T> g) {
   for (int half = kParts / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) g.part[i] = F::f(g.part[i], g.part[i + half]);
   return fold_vec<F, Vec<T>::n / 2>(g.part[0]);
 }
 
 // At most one leaf: four groups take turns, then meet in pairs.
-template <class F, class T>
-STEEP_INLINE T fold_leaf(const T* x, std::int64_t n) {
+template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n) {
   constexpr T id = F::template identity<T>();
   constexpr std::int64_t lanes = kLanes<T>;
   if (n == 0) return id;
@@ -205,16 +137,14 @@ STEEP_INLINE std::int64_t split(std::int64_t n, std::int64_t leaf) {
   return leaf;
 }
 
-template <class F, class T>
-T fold_row(const T* x, std::int64_t n) {
+template <class F, class T> T fold_row(const T* x, std::int64_t n) {
   constexpr std::int64_t leaf = 16384 / sizeof(T);
   if (n <= leaf) return fold_leaf<F>(x, n);
   const std::int64_t left = split(n, leaf);
   return F::f(fold_row<F>(x, left), fold_row<F>(x + left, n - left));
 }
 
-template <class F, class T>
-void row_fold(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+template <class F, class T> void row_fold(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   using U = typename FoldType<F, T>::type;
   const U* from = static_cast<const U*>(x);
   U* to = static_cast<U*>(out);
@@ -223,10 +153,7 @@ void row_fold(const void* x, void* out, std::int64_t rows, std::int64_t n) {
 
 // A strip of `width` groups of columns, folded down n rows. `last` is the number of columns of a strip that is less
 // than one group wide, or 0.
-template <class T, int width>
-struct Strip {
-  Group<T> group[width];
-};
+template <class T, int width> struct Strip { Group<T> group[width]; };
 template <class F, int width, class T>
 Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::int64_t last) {
   constexpr std::int64_t leaf = 64;
@@ -249,8 +176,7 @@ Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::i
   return s;
 }
 
-template <class F, class T>
-void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
+template <class F, class T> void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename FoldType<F, T>::type;
   constexpr std::int64_t lanes = kLanes<U>;
   const U* from = static_cast<const U*>(x);
@@ -265,18 +191,11 @@ void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int
 }
 
 // Bool is stored as one byte, 0 or 1.
-template <class T>
-struct Stored {
-  using type = T;
-};
-template <>
-struct Stored<bool> {
-  using type = std::uint8_t;
-};
+template <class T> struct Stored { using type = T; };
+template <> struct Stored<bool> { using type = std::uint8_t; };
 
 // The first place that holds `best`, or the first NaN where best is one. Blocks without it are skipped quickly.
-template <class T>
-std::int64_t find_first(const T* x, std::int64_t n, T best) {
+template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
   const auto is_best = [=](T v) { return (v == best) | ((v != v) & (best != best)); };
   constexpr std::int64_t block = 64;
   std::int64_t i = 0;
@@ -288,8 +207,7 @@ std::int64_t find_first(const T* x, std::int64_t n, T best) {
   while (i < n && !is_best(x[i])) ++i;
   return i < n ? i : 0;
 }
-template <class F, class T>
-void row_arg(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+template <class F, class T> void row_arg(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   using U = typename Stored<T>::type;
   const U* from = static_cast<const U*>(x);
   std::int64_t* to = static_cast<std::int64_t*>(out);
@@ -311,16 +229,14 @@ void arg_strip(const T* x, std::int64_t* out, std::int64_t n, std::int64_t m, st
       out[j] = better ? r : out[j];
     }
 }
-template <class F, class T>
-void col_arg(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
+template <class F, class T> void col_arg(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename Stored<T>::type;
   const U* from = static_cast<const U*>(x);
   std::int64_t* to = static_cast<std::int64_t*>(out);
   for (std::int64_t j = 0; j < m; j += 64) arg_strip<F>(from + j, to + j, n, m - j < 64 ? m - j : 64, ld);
 }
 
-template <class F, class T>
-void row_scan(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+template <class F, class T> void row_scan(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(out);
   for (std::int64_t r = 0; r < rows; ++r, from += n, to += n) {
@@ -330,15 +246,13 @@ void row_scan(const void* x, void* out, std::int64_t rows, std::int64_t n) {
 }
 
 // to[i] = g(from[i]) along one row, the partial vector at the end by the same code.
-template <class T, class G>
-STEEP_INLINE void map_row(const T* from, T* to, std::int64_t n, G g) {
+template <class T, class G> STEEP_INLINE void map_row(const T* from, T* to, std::int64_t n, G g) {
   constexpr std::int64_t lanes = Vec<T>::n;
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) store(to + i, g(load(from + i)));
   if (i < n) store_part(to + i, g(load_part(from + i, n - i)), n - i);
 }
-template <class T>
-void row_softmax(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+template <class T> void row_softmax(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(out);
   for (std::int64_t r = 0; r < rows; ++r, from += n, to += n) {
@@ -350,8 +264,7 @@ void row_softmax(const void* x, void* out, std::int64_t rows, std::int64_t n) {
 }
 
 // The exponentials are summed through a buffer of one leaf, so that x and out may be the same row.
-template <class T>
-T sum_of_exp(const T* x, std::int64_t n, Vec<T> top) {
+template <class T> T sum_of_exp(const T* x, std::int64_t n, Vec<T> top) {
   constexpr std::int64_t leaf = 16384 / sizeof(T);
   if (n > leaf) {
     const std::int64_t left = split(n, leaf);
@@ -361,8 +274,7 @@ T sum_of_exp(const T* x, std::int64_t n, Vec<T> top) {
   map_row(x, e, n, [=](Vec<T> v) { return expv(v - top); });
   return fold_leaf<Sum>(e, n);
 }
-template <class T>
-void row_log_softmax(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+template <class T> void row_log_softmax(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(out);
   for (std::int64_t r = 0; r < rows; ++r, from += n, to += n) {

@@ -6,50 +6,44 @@
 #include "kernels/math.inl.h"
 #include "kernels/math64.inl.h"
 #include "kernels/elementwise.inl.h"
+#include "kernels/arithmetic.inl.h"
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/random.inl.h"
 #undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
 
-template <class F>
-constexpr void fill_float1(Loop* t) {
+template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
   t[f64] = &loop1<F, double>;
 }
-template <class F>
-constexpr void fill_float2(Loop* t) {
+template <class F> constexpr void fill_float2(Loop* t) {
   t[f32] = &loop2<F, float>;
   t[f64] = &loop2<F, double>;
 }
-template <class F>
-constexpr void fill_num1(Loop* t) {
+template <class F> constexpr void fill_num1(Loop* t) {
   t[u8] = &plain1<F, std::uint8_t, std::uint8_t>;
   t[i32] = &plain1<F, std::int32_t, std::int32_t>;
   t[i64] = &plain1<F, std::int64_t, std::int64_t>;
   fill_float1<F>(t);
 }
-template <class F>
-constexpr void fill_num2(Loop* t) {
+template <class F> constexpr void fill_num2(Loop* t) {
   t[u8] = &plain2<F, std::uint8_t, std::uint8_t>;
   t[i32] = &plain2<F, std::int32_t, std::int32_t>;
   t[i64] = &plain2<F, std::int64_t, std::int64_t>;
   fill_float2<F>(t);
 }
-template <class F>
-constexpr void fill_int2(Loop* t) {
+template <class F> constexpr void fill_int2(Loop* t) {
   t[b8] = &plain2<F, bool, bool>;
   t[u8] = &plain2<F, std::uint8_t, std::uint8_t>;
   t[i32] = &plain2<F, std::int32_t, std::int32_t>;
   t[i64] = &plain2<F, std::int64_t, std::int64_t>;
 }
-template <class F>
-constexpr void fill_cmp1(Loop* t) {
+template <class F> constexpr void fill_cmp1(Loop* t) {
   t[f32] = &plain1<F, float, bool>;
   t[f64] = &plain1<F, double, bool>;
 }
-template <class F>
-constexpr void fill_cmp2(Loop* t) {
+template <class F> constexpr void fill_cmp2(Loop* t) {
   t[b8] = &plain2<F, bool, bool>;
   t[u8] = &plain2<F, std::uint8_t, bool>;
   t[i32] = &plain2<F, std::int32_t, bool>;
@@ -86,8 +80,7 @@ constexpr void fill_loops(Table& t) {
 #undef STEEP_AT
 }
 
-template <class From>
-constexpr void fill_cast(Loop* t) {
+template <class From> constexpr void fill_cast(Loop* t) {
   t[b8] = &cast_loop<From, bool>;
   t[u8] = &cast_loop<From, std::uint8_t>;
   t[i32] = &cast_loop<From, std::int32_t>;
@@ -96,8 +89,7 @@ constexpr void fill_cast(Loop* t) {
   t[f64] = &cast_loop<From, double>;
 }
 
-template <class T>
-constexpr void fill_type(Table& t, Type type) {
+template <class T> constexpr void fill_type(Table& t, Type type) {
   t.where[type] = &where_loop<T>;
   fill_cast<T>(t.cast[type]);
   const auto argmax = static_cast<std::size_t>(Reduction::argmax), argmin = static_cast<std::size_t>(Reduction::argmin);
@@ -107,13 +99,11 @@ constexpr void fill_type(Table& t, Type type) {
   t.col_reduce[argmin][type] = &col_arg<Min, T>;
 }
 
-template <class F, class T>
-constexpr void fill_fold(Table& t, Reduction r, Type type) {
+template <class F, class T> constexpr void fill_fold(Table& t, Reduction r, Type type) {
   t.row_reduce[static_cast<std::size_t>(r)][type] = &row_fold<F, T>;
   t.col_reduce[static_cast<std::size_t>(r)][type] = &col_fold<F, T>;
 }
-template <class T>
-constexpr void fill_number(Table& t, Type type) {
+template <class T> constexpr void fill_number(Table& t, Type type) {
   fill_fold<Sum, T>(t, Reduction::sum, type);
   fill_fold<Prod, T>(t, Reduction::prod, type);
   fill_fold<Max, T>(t, Reduction::max, type);
@@ -121,8 +111,7 @@ constexpr void fill_number(Table& t, Type type) {
   t.row_map[static_cast<std::size_t>(RowMap::cumsum)][type] = &row_scan<op::add, T>;
   t.row_map[static_cast<std::size_t>(RowMap::cumprod)][type] = &row_scan<op::multiply, T>;
 }
-template <class T>
-constexpr void fill_float(Table& t, Type type) {
+template <class T> constexpr void fill_float(Table& t, Type type) {
   t.row_map[static_cast<std::size_t>(RowMap::softmax)][type] = &row_softmax<T>;
   t.row_map[static_cast<std::size_t>(RowMap::log_softmax)][type] = &row_log_softmax<T>;
   t.uniform[type] = &random_fill<Uniform<T>>;

@@ -13,36 +13,26 @@ constexpr int kVecBytes = 32;
 constexpr int kVecBytes = 16;
 #endif
 
-template <int bytes>
-struct Int_;
-template <>
-struct Int_<1> {
+template <int bytes> struct Int_;
+template <> struct Int_<1> {
   using type = std::int8_t;
   using utype = std::uint8_t;
 };
-template <>
-struct Int_<4> {
+template <> struct Int_<4> {
   using type = std::int32_t;
   using utype = std::uint32_t;
 };
-template <>
-struct Int_<8> {
+template <> struct Int_<8> {
   using type = std::int64_t;
   using utype = std::uint64_t;
 };
-template <class T>
-using Int = typename Int_<sizeof(T)>::type;  // the mask and bit pattern of a T
-template <class T>
-using UInt = typename Int_<sizeof(T)>::utype;  // the same, wrapping around
+template <class T> using Int = typename Int_<sizeof(T)>::type;    // the mask and bit pattern of a T
+template <class T> using UInt = typename Int_<sizeof(T)>::utype;  // the same, wrapping around
 
 // Apart from Vec, because inside it GCC would take Raw for T itself and refuse the two constructors.
-template <class T>
-struct RawVec {
-  typedef T type __attribute__((vector_size(kVecBytes)));
-};
+template <class T> struct RawVec { typedef T type __attribute__((vector_size(kVecBytes))); };
 
-template <class T>
-struct Vec {
+template <class T> struct Vec {
   using Elem = T;
   using Mask = Vec<Int<T>>;  // all bits set where true
   static constexpr int n = kVecBytes / static_cast<int>(sizeof(T));
@@ -75,107 +65,66 @@ struct Vec {
 
 // The same vocabulary for one integer, so that one functor body serves integers (whose loops the compiler
 // vectorises by itself) and vectors of floats.
-template <class T>
-STEEP_INLINE T select(bool m, T a, T b) {
-  return m ? a : b;
-}
+template <class T> STEEP_INLINE T select(bool m, T a, T b) { return m ? a : b; }
 
-template <class V>
-struct ElemOf {
-  using type = V;
-};
-template <class T>
-struct ElemOf<Vec<T>> {
-  using type = T;
-};
-template <class V>
-using Elem = typename ElemOf<V>::type;
-template <class V>
-constexpr bool is_vec = false;
-template <class T>
-constexpr bool is_vec<Vec<T>> = true;
-template <class V>
-constexpr bool is_real = static_cast<V>(0.5f) != V(0);  // a float, not an integer that wraps
-template <class T>
-constexpr bool is_real<Vec<T>> = is_real<T>;
-template <>
-inline constexpr bool is_real<bool> = false;
+template <class V> struct ElemOf { using type = V; };
+template <class T> struct ElemOf<Vec<T>> { using type = T; };
+template <class V> using Elem = typename ElemOf<V>::type;
+template <class V> constexpr bool is_vec = false;
+template <class T> constexpr bool is_vec<Vec<T>> = true;
+template <class V> constexpr bool is_real = static_cast<V>(0.5f) != V(0);  // a float, not an integer that wraps
+template <class T> constexpr bool is_real<Vec<T>> = is_real<T>;
+template <> inline constexpr bool is_real<bool> = false;
 
-template <class T>
-STEEP_INLINE Vec<T> load(const T* p) {
+template <class T> STEEP_INLINE Vec<T> load(const T* p) {
   Vec<T> r;
   __builtin_memcpy(&r.v, p, kVecBytes);
   return r;
 }
-template <class T>
-STEEP_INLINE void store(T* p, Vec<T> x) {
-  __builtin_memcpy(p, &x.v, kVecBytes);
-}
+template <class T> STEEP_INLINE void store(T* p, Vec<T> x) { __builtin_memcpy(p, &x.v, kVecBytes); }
 
 // The bits of a float as integers, and back.
-template <class T>
-STEEP_INLINE Vec<Int<T>> bits(Vec<T> x) {
-  return (typename Vec<Int<T>>::Raw)x.v;
-}
-template <class T>
-STEEP_INLINE Vec<T> from_bits(Vec<Int<T>> x) {
-  return (typename Vec<T>::Raw)x.v;
-}
-template <class To, class From>
-STEEP_INLINE Vec<To> convert(Vec<From> x) {
+template <class T> STEEP_INLINE Vec<Int<T>> bits(Vec<T> x) { return (typename Vec<Int<T>>::Raw)x.v; }
+template <class T> STEEP_INLINE Vec<T> from_bits(Vec<Int<T>> x) { return (typename Vec<T>::Raw)x.v; }
+template <class To, class From> STEEP_INLINE Vec<To> convert(Vec<From> x) {
   return __builtin_convertvector(x.v, typename Vec<To>::Raw);
 }
 
-template <class T>
-constexpr T kInf = static_cast<T>(__builtin_inf());
-template <class T>
-constexpr T kNan = static_cast<T>(__builtin_nan(""));
-template <class T>
-constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) << (8 * sizeof(T) - 1));
+template <class T> constexpr T kInf = static_cast<T>(__builtin_inf());
+template <class T> constexpr T kNan = static_cast<T>(__builtin_nan(""));
+template <class T> constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) << (8 * sizeof(T) - 1));
 
 #include "kernels/vec_isa.h"
 
 // A function of the C library, lane by lane: for what is not worth vector code of its own.
-template <class T, class F>
-STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x) {
+template <class T, class F> STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = f(x.v[i]);
   return r;
 }
-template <class T, class F>
-STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x, Vec<T> y) {
+template <class T, class F> STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x, Vec<T> y) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = f(x.v[i], y.v[i]);
   return r;
 }
 
-template <class T>
-STEEP_INLINE Vec<T> absv(Vec<T> x) {
-  return from_bits<T>(bits(x) & ~kSignBit<T>);
-}
-template <class T>
-STEEP_INLINE Vec<T> copysignv(Vec<T> x, Vec<T> sign) {
+template <class T> STEEP_INLINE Vec<T> absv(Vec<T> x) { return from_bits<T>(bits(x) & ~kSignBit<T>); }
+template <class T> STEEP_INLINE Vec<T> copysignv(Vec<T> x, Vec<T> sign) {
   return from_bits<T>((bits(x) & ~kSignBit<T>) | (bits(sign) & kSignBit<T>));
 }
-template <class T>
-STEEP_INLINE typename Vec<T>::Mask is_nan(Vec<T> x) {
-  return x != x;
-}
+template <class T> STEEP_INLINE typename Vec<T>::Mask is_nan(Vec<T> x) { return x != x; }
 
 // A NaN in either operand gives NaN, unlike the processor's own min and max.
-template <class V>
-STEEP_INLINE V minv(V a, V b) {
+template <class V> STEEP_INLINE V minv(V a, V b) {
   if constexpr (is_vec<V>) return select((a < b) | (a != a), a, b);
   else return a < b || a != a ? a : b;
 }
-template <class V>
-STEEP_INLINE V maxv(V a, V b) {
+template <class V> STEEP_INLINE V maxv(V a, V b) {
   if constexpr (is_vec<V>) return select((a > b) | (a != a), a, b);
   else return a > b || a != a ? a : b;
 }
 
-template <class T>
-STEEP_INLINE bool any_lane(Vec<T> mask) {
+template <class T> STEEP_INLINE bool any_lane(Vec<T> mask) {
   T r = 0;
   for (int i = 0; i < Vec<T>::n; ++i) r |= mask.v[i];
   return r != 0;

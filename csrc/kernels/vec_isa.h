@@ -14,28 +14,24 @@ STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 }
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm512_sqrt_ps((__m512)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm512_sqrt_pd((__m512d)x.v); }
-template <Round r>
-STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
   return (Vec<float>::Raw)_mm512_roundscale_ps((__m512)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
-template <Round r>
-STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
   return (Vec<double>::Raw)_mm512_roundscale_pd((__m512d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return (Vec<std::uint64_t>::Raw)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v);
 }
 
-template <class T>
-STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
+template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
   if constexpr (sizeof(T) == 4)
     return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
   else if constexpr (sizeof(T) == 8)
     return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
   else return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi8(static_cast<__mmask64>((1ull << n) - 1), p);
 }
-template <class T>
-STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
+template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)x.v);
   else if constexpr (sizeof(T) == 8) _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)x.v);
   else _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
@@ -43,8 +39,7 @@ STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
 
 #else  // below AVX-512 partial vectors move by halves: 4 elements are one move, 7 are three (AVX2 loads by mask)
 
-template <int bytes>
-STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
+template <int bytes> STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
   if (n & bytes) {
     __builtin_memcpy(to, from, bytes);
     to += bytes;
@@ -52,8 +47,7 @@ STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
   }
   if constexpr (bytes > 1) copy_part<bytes / 2>(to, from, n);
 }
-template <class T>
-STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
+template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
 #if defined(__AVX2__)
   const auto lanes = static_cast<int>(n);
   if constexpr (sizeof(T) == 4) {
@@ -72,8 +66,7 @@ STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
                            n * static_cast<std::int64_t>(sizeof(T)));
   return r;
 }
-template <class T>
-STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
+template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
   copy_part<kVecBytes / 2>(reinterpret_cast<char*>(p), reinterpret_cast<const char*>(&x),
                            n * static_cast<std::int64_t>(sizeof(T)));
 }
@@ -90,12 +83,10 @@ STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 }
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm256_sqrt_ps((__m256)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm256_sqrt_pd((__m256d)x.v); }
-template <Round r>
-STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
   return (Vec<float>::Raw)_mm256_round_ps((__m256)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
-template <Round r>
-STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
   return (Vec<double>::Raw)_mm256_round_pd((__m256d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
@@ -142,12 +133,10 @@ STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 }
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm_sqrt_ps((__m128)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm_sqrt_pd((__m128d)x.v); }
-template <Round r>
-STEEP_INLINE Vec<float> roundv(Vec<float> x) {
+template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
   return (Vec<float>::Raw)_mm_round_ps((__m128)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
-template <Round r>
-STEEP_INLINE Vec<double> roundv(Vec<double> x) {
+template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
   return (Vec<double>::Raw)_mm_round_pd((__m128d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
@@ -157,8 +146,7 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
 #elif !defined(__x86_64__)
 
 // NEON, and any other processor: plain loops over builtins, which aarch64 compiles to its vector instructions.
-template <class T>
-STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+template <class T> STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) {
     if constexpr (sizeof(T) == 4) r.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
@@ -170,22 +158,19 @@ STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)vsqrtq_f32((float32x4_t)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)vsqrtq_f64((float64x2_t)x.v); }
 #else
-template <class T>
-STEEP_INLINE Vec<T> sqrtv(Vec<T> x) {
+template <class T> STEEP_INLINE Vec<T> sqrtv(Vec<T> x) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = static_cast<T>(__builtin_sqrt(x.v[i]));
   return r;
 }
 #endif
-template <Round r>
-STEEP_INLINE double round_one(double x) {
+template <Round r> STEEP_INLINE double round_one(double x) {
   if constexpr (r == Round::nearest_even) return __builtin_nearbyint(x);
   else if constexpr (r == Round::down) return __builtin_floor(x);
   else if constexpr (r == Round::up) return __builtin_ceil(x);
   else return __builtin_trunc(x);
 }
-template <Round r, class T>
-STEEP_INLINE Vec<T> roundv(Vec<T> x) {
+template <Round r, class T> STEEP_INLINE Vec<T> roundv(Vec<T> x) {
   Vec<T> y;
   for (int i = 0; i < Vec<T>::n; ++i) y.v[i] = static_cast<T>(round_one<r>(x.v[i]));
   return y;

@@ -33,8 +33,7 @@ void check(bool ok, const std::string& what) {
   if (++failures <= 40) std::printf("FAILED %s\n", what.c_str());
 }
 
-template <class... A>
-std::string text(const A&... parts) {
+template <class... A> std::string text(const A&... parts) {
   std::ostringstream s;
   ((s << parts << ' '), ...);
   return s.str();
@@ -196,8 +195,7 @@ struct Rng {  // splitmix64
 
 using Bytes = std::vector<unsigned char>;
 
-template <class F>
-void put_float(void* p, Rng& rng) {
+template <class F> void put_float(void* p, Rng& rng) {
   static const F special[] = {0,
                               -F(0),
                               1,
@@ -414,8 +412,7 @@ void check_row_maps(const std::vector<const Table*>& tables) {
       }
 }
 
-template <class T>
-T row(const Table& t, Reduction r, Type type, const std::vector<float>& x) {
+template <class T> T row(const Table& t, Reduction r, Type type, const std::vector<float>& x) {
   T out;
   t.row_reduce[static_cast<int>(r)][type](x.data(), &out, 1, static_cast<std::int64_t>(x.size()));
   return out;
@@ -466,16 +463,14 @@ void check_random(const std::vector<const Table*>& tables) {
   check(std::fabs(m / 1e6) < 0.004 && std::fabs(v / 1e6 - 1) < 0.006 && std::fabs(k / 1e6 - 3) < 0.05, "moments");
 }
 
-template <class T>
-T one(const Table& t, const char* name, Type type, T a, T b = T()) {
+template <class T> T one(const Table& t, const char* name, Type type, T a, T b = T()) {
   T out;
   const void* in[] = {&a, &b};
   const double params[] = {0.5};
   loop(t, name, type)(in, &out, 1, 0, params);
   return out;
 }
-template <class To, class From>
-To cast(const Table& t, Type from, Type to, From x) {
+template <class To, class From> To cast(const Table& t, Type from, Type to, From x) {
   To out;
   const void* in[] = {&x};
   t.cast[from][to](in, &out, 1, 0, nullptr);
