@@ -48,7 +48,7 @@ Tensor from_scalar(PyObject* o, DType beside) {
 
 Tensor to_tensor(PyObject* o) {
   if (is_tensor(o)) return borrow(o);
-  if (PyFloat_Check(o)) return scalar(PyFloat_AS_DOUBLE(o), Float32);
+  if (PyFloat_CheckExact(o)) return scalar(PyFloat_AS_DOUBLE(o), Float32);  // not NumPy's float64, a subclass
   if (PyBool_Check(o)) return full_int({}, o == Py_True, Bool);
   if (PyLong_Check(o)) return integer_scalar(o, Int64);
   if (PyObject_CheckBuffer(o) && !PyBytes_Check(o)) return from_buffer(o);
