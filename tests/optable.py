@@ -229,7 +229,7 @@ PAIR_ROWS = (
     Row("remainder", np.remainder, (C(A((30,), "any"), A((30,), "nonzero"), grad=False),), dtypes=FLOATS),
     pair("atan2", np.arctan2, "nonzero", dtypes=FLOATS), pair("logaddexp", np.logaddexp, dtypes=FLOATS),
     pair("hypot", np.hypot, "nonzero", dtypes=FLOATS), pair("copysign", np.copysign, "nonzero", dtypes=FLOATS),
-    pair("nextafter", np.nextafter, dtypes=FLOATS, differentiable=False),
+    pair("nextafter", np.nextafter, dtypes=("float64",), differentiable=False, exact=True, specials=False),
 )  # fmt: skip
 
 BIT_ROWS = (
