@@ -18,7 +18,8 @@ import steep as sp
 
 TABLE = [row for row in sp._core._op_table() if not row["hidden"]]
 ALLOWED = (ValueError, TypeError, IndexError, MemoryError, OverflowError, sp.GradientError)
-NUMBERS = [0, 1, 2, 3, -1, -2, 7, 8, 9, 63, 64, 255, 2**31, 2**33, -(2**31), 2**62, 2**63 - 1, -(2**63), 2**64, True, None,
+NUMBERS = [0, 1, 2, 3, -1, -2, 7, 8, 9, 63, 64, 255, 2**31, 2**33, -(2**31), 2**62, 2**63 - 1, -(2**63), 2**64, True,
+    None,
            0.0, -0.0, 0.5, -1.5, 1e300, float("inf"), float("-inf"), float("nan")]  # fmt: skip
 WORDS = [
     "",

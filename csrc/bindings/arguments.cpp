@@ -50,7 +50,7 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
       if (a.given) a.tensor = to_tensor(o);
       return;
     case Kind::tensors:
-      if (is_tensor(o)) refuse(op, p, "a sequence of tensors", o);
+      if (is_tensor(o) || !(Py_TYPE(o)->tp_iter || PySequence_Check(o))) refuse(op, p, "a sequence of tensors", o);
       for (py::handle each : py::reinterpret_borrow<py::object>(o)) a.tensors.push_back(to_tensor(each.ptr()));
       return;
     case Kind::optional_integer:

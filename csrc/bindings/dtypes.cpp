@@ -17,13 +17,21 @@ bool find_name(const char* text, DType& out) {
   return false;
 }
 
+// What NumPy calls it; nothing for what it does not take for a dtype, or whose bytes are the other way round.
+std::string numpy_name(py::handle o) {
+  try {
+    const py::object numpy_dtype = py::module_::import("numpy").attr("dtype")(o);
+    return numpy_dtype.attr("isnative").cast<bool>() ? numpy_dtype.attr("name").cast<std::string>() : "";
+  } catch (py::error_already_set&) {
+    return "";
+  }
+}
+
 // Anything NumPy takes for a dtype, by its name.
 DType through_numpy(py::handle o) {
-  const py::object numpy_dtype = py::module_::import("numpy").attr("dtype")(o);
-  const auto text = numpy_dtype.attr("name").cast<std::string>();
   DType t;
-  if (!numpy_dtype.attr("isnative").cast<bool>() || !find_name(text.c_str(), t))
-    fail<TypeError>("dtype: ", text,
+  if (!find_name(numpy_name(o).c_str(), t))
+    fail<TypeError>("dtype: ", py::repr(o).cast<std::string>(),
                     " is not one of steep's (bool, uint8, int32, int64, float32, float64); convert the "
                     "data with NumPy's astype() first");
   return t;

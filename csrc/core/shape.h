@@ -77,10 +77,13 @@ inline std::int64_t checked_add(std::int64_t a, std::int64_t b) {
 }
 inline std::int64_t numel(const Dims& shape) {
   std::int64_t n = 1;
+  bool none = false;
   for (auto d : shape) {
-    if (d == 0) return 0;
-    n = checked_mul(n, d);
+    if (d < 0) fail<ValueError>("a size is negative in the shape ", shape);
+    none |= d == 0;
   }
+  if (none) return 0;
+  for (auto d : shape) n = checked_mul(n, d);
   return n;
 }
 

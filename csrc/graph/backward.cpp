@@ -137,14 +137,17 @@ std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std:
                                   std::uint64_t since) {
   std::vector<Node*> found;
   Order order(outputs, since, inputs);
-  const auto add_once = [&](Node* n) {
-    const auto has = [n](const std::vector<Node*>& v) { return std::find(v.begin(), v.end(), n) != v.end(); };
-    if (n && n->sequence < since && !has(inputs) && !has(found)) found.push_back(n);
+  const auto has = [](const std::vector<Node*>& v, const Node* n) { return std::find(v.begin(), v.end(), n) != v.end(); };
+  const auto reach = [&](Node* n) {
+    if (Entry* e = order.find(n)) e->needed = true;
+    else if (n && n->sequence < since && !has(found, n)) found.push_back(n);
   };
-  for (const Entry& e : order.entries()) {
-    add_once(e.node);
-    if (e.node->sequence < since) continue;
-    for (int i = 0; i < e.node->input_count; ++i) add_once(e.node->inputs()[i]);
+  for (const Tensor& y : outputs) reach(y->node);
+  for (std::size_t i = order.entries().size(); i-- > 0;) {  // what is below the inputs is not captured but given
+    const Entry& e = order.entries()[i];
+    if (!e.needed || has(inputs, e.node)) continue;
+    if (e.node->sequence < since && !has(found, e.node)) found.push_back(e.node);
+    for (int in = 0; e.node->sequence >= since && in < e.node->input_count; ++in) reach(e.node->inputs()[in]);
   }
   return found;
 }

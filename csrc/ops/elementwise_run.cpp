@@ -120,19 +120,21 @@ void add_into(const Tensor& target, const Tensor& value) {
   run_loop(find_loop("add", K::add, target.dtype()), in, 2, target, nullptr, 0.3);
 }
 
+void require_fits(const char* op, const Tensor& target, const Tensor& value) {
+  if (!(broadcast_shapes(op, target, value) == target.shape()))
+    fail<ValueError>(op, ": ", value, " does not broadcast to the shape of ", target, ", which is written in place");
+}
+
 void assign(const char* op, const Tensor& target, const Tensor& value) {
+  require_fits(op, target, value);
   before_write(op, target, &value, 1);
-  Tensor source = broadcast_to(alias(value), target.shape());
-  if (!(source.shape() == target.shape()))
-    fail<ValueError>(op, ": ", value, " does not broadcast to the shape of ", target);
-  source = astype(source, target.dtype());
+  Tensor source = astype(broadcast_to(alias(value), target.shape()), target.dtype());
   if (may_overlap(target, source)) source = copied(source);
   copy_strided(target, source);
 }
 
 void update_in_place(const char* op, K kernel, const Tensor& target, const Tensor& operand) {
-  if (!(broadcast_shapes(op, target, operand) == target.shape()))
-    fail<ValueError>(op, ": ", operand, " does not broadcast to the shape of ", target, ", which is written in place");
+  require_fits(op, target, operand);
   before_write(op, target, &operand, 1);
   const DType t = promote(target.dtype(), operand.dtype());
   if (t != target.dtype() && is_float(t) && !is_float(target.dtype()))

@@ -56,6 +56,8 @@ void add_into(const Tensor& target, const Tensor& value);  // target += value, c
 Tensor zeros(const Dims& shape, DType dtype);
 Tensor scalar_like(double v, const Tensor& x);  // 0-d of x's dtype
 Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b);
+// Raises unless value broadcasts to target's shape, as it must to be written into it.
+void require_fits(const char* op, const Tensor& target, const Tensor& value);
 // target = kernel(target, operand) for += and its kin; target = operand for assignment.
 void update_in_place(const char* op, k::Kernel kernel, const Tensor& target, const Tensor& operand);
 void assign(const char* op, const Tensor& target, const Tensor& value);

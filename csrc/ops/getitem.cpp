@@ -208,6 +208,7 @@ template <class E> void write_at(T x, T where_to, T values) {
 }
 
 void write_elements(T x, T positions, T value) {
+  require_fits("setitem", positions, value);
   before_write("setitem", x, &value, 1);
   Tensor source = broadcast_to(alias(value), positions.shape());
   source = contiguous(astype(source, x.dtype()));

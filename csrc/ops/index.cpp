@@ -171,8 +171,12 @@ Tensor take_along_axis(T t, T index, int axis) {
   return take_rows(reshape(t, {t.size()}), flat_positions(t.shape(), index, axis, "take_along_axis"));
 }
 Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType dtype) {
-  const std::int64_t n = step > 0 ? std::max<std::int64_t>(0, (stop - start + step - 1) / step)
-                                  : std::max<std::int64_t>(0, (start - stop - step - 1) / -step);
+  const bool up = step > 0, some = up ? start < stop : start > stop;  // sizes in unsigned, where they do not overflow
+  const auto from = static_cast<std::uint64_t>(start), to = static_cast<std::uint64_t>(stop);
+  const auto by = up ? static_cast<std::uint64_t>(step) : -static_cast<std::uint64_t>(step);
+  const std::uint64_t count = some ? ((up ? to - from : from - to) - 1) / by + 1 : 0;
+  if (count > INT64_MAX) fail<ValueError>("arange: ", start, " to ", stop, " has more elements than 64 bits count");
+  const auto n = static_cast<std::int64_t>(count);
   const Tensor t = empty({n}, Int64);
   for (std::int64_t i = 0; i < n; ++i) t.data<std::int64_t>()[i] = start + i * step;
   return astype(t, dtype);

@@ -52,8 +52,10 @@ struct Product {
     const std::int64_t side = by_rows ? m : n;
     const std::int64_t unit = by_rows ? 84 : 192;
     const std::int64_t share = (side + threads() - 1) / threads();
-    const std::int64_t grain = std::max(unit, (share + unit - 1) / unit * unit);
-    parallel_for(side, grain, static_cast<double>(m * n * k) / static_cast<double>(side) * 0.0125,
+    const double cost = static_cast<double>(m * n * k) / static_cast<double>(side) * 0.0125;
+    const auto patience = static_cast<std::int64_t>(1 + 2e8 / cost);  // of who presses Ctrl-C, in rows
+    const std::int64_t grain = std::max(unit, (std::min(share, patience) + unit - 1) / unit * unit);
+    parallel_for(side, grain, cost,
                  [&](std::int64_t from, std::int64_t to) {
                    if (by_rows) run(a, b, c, from, to - from, 0, n);
                    else run(a, b, c, 0, m, from, to - from);
@@ -135,11 +137,21 @@ Tensor vecdot(const Op& op, Args& a) {
   const Tensor y = multiply(p, q);
   return sum(y, 1u << (y.ndim() - 1), false);
 }
+void require_each_once(const Dims& axes, const char* op) {
+  unsigned seen = 0;
+  for (auto axis : axes) {
+    if (seen >> axis & 1) fail<ValueError>(op, ": axis ", axis, " is summed twice, in ", axes);
+    seen |= 1u << axis;
+  }
+}
 // Sums over the axes named for both: each becomes a matrix, kept axes outside, summed ones inside.
 Tensor tensordot(const Op& op, Args& a) {
   T p = a[0].tensor, q = a[1].tensor;
   const Dims ax = a[2].dims();
   Dims pa, qa;
+  if (a[2].bare && ax[0] < 0) fail<ValueError>(op.name, ": axes is ", ax[0], "; it counts the summed axes from 0 up");
+  if (!a[2].bare && ax.size() % 2)
+    fail<ValueError>(op.name, ": axes ", ax, " are not pairs; give (axes of x1, axes of x2) of one length");
   if (a[2].bare) {  // one number: the last n of x1 and the first n of x2
     for (std::int64_t i = 0; i < ax[0]; ++i)
       pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
@@ -150,6 +162,8 @@ Tensor tensordot(const Op& op, Args& a) {
       qa.push(normalize_axis(ax[n + i], q.ndim(), op.name));
     }
   }
+  require_each_once(pa, op.name);
+  require_each_once(qa, op.name);
   Dims po, qo = qa, shape;
   std::int64_t inner = 1;
   for (int d = 0; d < p.ndim(); ++d)

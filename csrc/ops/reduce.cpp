@@ -45,8 +45,9 @@ Tensor axes_last(T t, unsigned axes) {
 
 bool leading(unsigned axes) { return axes && (axes & (axes + 1)) == 0; }
 
-void reduce_rows(Reduction kind, T in, T out, std::int64_t n) {
+void reduce_rows(const char* op, Reduction kind, T in, T out, std::int64_t n) {
   const auto f = k::table().row_reduce[static_cast<int>(kind)][in.dtype()];
+  if (!f) fail<TypeError>(op, ": not defined for ", in, "; use any() or all(), or astype() first");
   const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
   const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
   parallel_for(out.size(), grain, 0.3 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
@@ -70,7 +71,7 @@ template <Reduction kind> void compute_reduce(const Call& c) {
   const bool columns =
       in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
   if (columns) return reduce_columns(kind, in, c.out, n);
-  reduce_rows(kind, axes_last(in, axes), c.out, n);
+  reduce_rows(c.op.name, kind, axes_last(in, axes), c.out, n);
 }
 
 template <DType (*type)(DType)> void infer_reduce(Call& c) {
