@@ -22,7 +22,7 @@ from steep.transforms import grad, hessian, hvp, jacobian, jvp, linearize, value
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
-_LAZY = ("data", "io", "nn", "optim")
+_LAZY = ("ascent", "attack", "data", "io", "nn", "optim", "saliency", "scores", "selftest")
 
 
 def _default_threads() -> int:
