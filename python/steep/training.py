@@ -20,14 +20,20 @@ from steep.scores import accuracy
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: SGD with momentum, the rate falling as half a cosine."""
+    """How a network is trained: SGD with momentum, the rate falling as half a cosine.
+
+    Each batch is moved by up to ``shift`` pixels each way and overlaid with normal noise of standard deviation
+    ``noise``, so that the network heeds strokes rather than single pixels.
+    """
 
     hidden: int = 256
-    epochs: int = 20
+    epochs: int = 40
     batch_size: int = 50
-    lr: float = 0.1
+    lr: float = 0.05
     momentum: float = 0.9
-    weight_decay: float = 0.0
+    weight_decay: float = 1e-3
+    noise: float = 0.5
+    shift: int = 1
     seed: int = 0
 
 
@@ -74,7 +80,7 @@ def fit(train: Part, test: Part, recipe: Recipe, watch: Callable[[Seen], object]
     model = network(train.x[0].size, recipe.hidden, int(train.y.max()) + 1, recipe.seed)
     loader = DataLoader(TensorDataset(train.x, train.y), recipe.batch_size, shuffle=True, seed=recipe.seed)
     steps = recipe.epochs * len(loader)
-    losses = _Losses(model, _endless(loader))
+    losses = _Losses(model, _disturbed(_endless(loader), recipe, Generator(recipe.seed + 1)))
     make = partial(
         optim.SGD,
         lr=optim.schedules.cosine(recipe.lr, max(1, steps)),
@@ -90,6 +96,20 @@ def fit(train: Part, test: Part, recipe: Recipe, watch: Callable[[Seen], object]
 def _endless(loader: DataLoader) -> Iterator[Any]:
     while True:
         yield from loader
+
+
+def _disturbed(batches: Iterator[Any], recipe: Recipe, source: Generator) -> Iterator[Any]:
+    for x, y in batches:
+        moved = _moved(x, recipe.shift, source) if recipe.shift else x
+        yield (moved + source.normal(x.shape, std=recipe.noise) if recipe.noise else moved), y
+
+
+def _moved(x: Tensor, shift: int, source: Generator) -> Tensor:
+    """All pictures of the batch by the same whole number of pixels, zeros coming in."""
+    down, right = source.integers(0, 2 * shift + 1, (2,)).tolist()
+    height, width = x.shape[-2:]
+    wide = _core.pad(x, [(0, 0), (shift, shift), (shift, shift)])
+    return wide[:, down : down + height, right : right + width]
 
 
 class _Losses:

@@ -5,12 +5,13 @@ scale (``term.py``); ``maximize`` hands them to the one loop, ``optim.maximize``
 """
 
 from steep.ascent.loop import Ascent, maximize
-from steep.ascent.objectives import logit, probability
+from steep.ascent.objectives import logit, margin, probability
 from steep.ascent.regularizers import l2, total_variation
 from steep.ascent.term import Term
 from steep.ascent.transforms import blur
 from steep.optim.projections import ball, box, compose
 
 __all__ = [
-    "Ascent", "Term", "ball", "blur", "box", "compose", "l2", "logit", "maximize", "probability", "total_variation",
+    "Ascent", "Term", "ball", "blur", "box", "compose", "l2", "logit", "margin", "maximize", "probability",
+    "total_variation",
 ]  # fmt: skip
