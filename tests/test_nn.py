@@ -60,12 +60,13 @@ def test_a_model_that_contains_itself_is_walked_once():
 def test_state_dict_is_a_snapshot_and_loads_in_place():
     one, two = mlp(0), mlp(1)
     weight = two[0].weight
-    state = one.state_dict()
+    state, before = one.state_dict(), arr(one[0].weight)
     two.load_state_dict(state)
-    assert two[0].weight is weight and np.array_equal(arr(weight), arr(one[0].weight))
+    assert two[0].weight is weight and np.array_equal(arr(weight), before)
     with sp.no_grad():
-        weight += 1.0
-    assert np.array_equal(arr(state["0.weight"]), arr(one[0].weight))
+        one[0].weight += 1.0
+        two[0].weight += 2.0
+    assert np.array_equal(arr(state["0.weight"]), before)
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,14 @@ def test_dropout_keeps_the_mean_and_passes_gradient_where_it_kept():
     assert np.array_equal(arr(y), arr(x.grad))
     assert set(np.unique(arr(y))) == {np.float32(0), np.float32(1) / np.float32(0.75)}
     assert arr(y).mean() == pytest.approx(1, abs=0.01)
-    assert not arr(nn.Dropout(1.0)(x)).any()
+    assert not arr(nn.Dropout(1.0)(x)).any() and np.array_equal(arr(nn.Dropout(0)(x)), arr(x))
     with pytest.raises(ValueError, match="probability"):
         nn.Dropout(1.5)
+
+
+def test_embedding_starts_standard_normal():
+    values = arr(nn.Embedding(200, 100, generator=0).weight)
+    assert values.std() == pytest.approx(1, abs=0.02) and abs(values.mean()) < 0.02
 
 
 def test_embedding_takes_rows_and_adds_up_gradients_of_repeated_ones():
@@ -346,7 +352,10 @@ def test_elementwise_losses_match_their_formulas():
 def test_nll_of_log_softmax_is_cross_entropy():
     logits, labels = np.random.default_rng(4).normal(size=(5, 3)), np.array([0, 1, 2, 1, 0])
     both = nn.nll_loss(F.log_softmax(sp.tensor(logits), axis=-1), labels), nn.cross_entropy(logits, labels)
-    assert float(both[0]) == float(both[1]) == float(nn.NLLLoss()(log_softmax(logits), labels))
+    assert float(both[0]) == pytest.approx(float(both[1]), abs=1e-12)
+    assert float(nn.NLLLoss()(log_softmax(logits), labels)) == pytest.approx(float(both[1]), abs=1e-12)
+    assert float(nn.nll_loss(log_softmax(logits)[0], np.array(2))) == pytest.approx(-log_softmax(logits)[0, 2])
+    assert float(nn.nll_loss(log_softmax(logits).T, labels, axis=0)) == pytest.approx(float(both[1]), abs=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -99,6 +99,12 @@ def test_the_two_formulations_of_sgd_agree_until_the_rate_changes():
         assert np.abs(torch[3] - keras[3]).max() > 1e-2
 
 
+def test_default_rates_are_pytorchs():
+    w = [variable()]
+    assert [make(w).rate() for make in (AdaGrad, RMSProp, Adam, AdamW, LBFGS)] == [1e-2, 1e-2, 1e-3, 1e-3, 1]
+    assert AdamW(w).weight_decay == 1e-2 and SGD(w, 1).momentum == 0
+
+
 @pytest.mark.parametrize("make", EVERY)
 def test_float32_parameters_stay_float32(make):
     w = variable(START.astype(np.float32))
@@ -160,6 +166,13 @@ def test_a_schedule_that_turns_negative_is_refused():
     optimizer = SGD(w, lambda t: 0.1 - t)
     with pytest.raises(ValueError, match="maximize=True"):
         optim.minimize(bowl, w, optimizer, 2)
+
+
+def test_a_gradient_is_cast_to_the_type_of_its_parameter():
+    w = variable(START.astype(np.float32))
+    optimizer = SGD([w], 0.5, momentum=0.9)
+    optimizer.apply_gradients([(np.array([2.0, 4.0, 6.0]), w)])
+    assert np.array_equal(arr(w), np.float32([0.0, -4.0, -2.5])) and arr(w).dtype == np.float32
 
 
 def test_a_wrong_gradient_moves_nothing():
@@ -281,6 +294,17 @@ def test_strong_wolfe_points_satisfy_both_conditions():
         assert abs(best.slope) <= 0.9 * abs(start.slope)
 
 
+def test_the_cubic_of_a_line_search_finds_the_minimum_of_a_cubic():
+    from steep.optim.line_search import Point, _cubic_minimum
+
+    def cubic(x):  # its minimum is at 2
+        return Point(x, x**3 - 12 * x, 3 * x * x - 12, None)
+
+    for ends in ((0.0, 3.0), (3.0, 0.0), (1.0, 1.5), (2.5, 4.0)):
+        assert _cubic_minimum(*map(cubic, ends)) == pytest.approx(2, abs=1e-12)
+    assert math.isnan(_cubic_minimum(cubic(1.0), cubic(1.0)))
+
+
 # -- the loop -----------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +331,13 @@ def test_the_loop_trains_a_model_through_its_own_parameters():
     y = x @ np.array([[1.0], [2.0], [3.0]]) + 4
     result = optim.minimize(lambda p: nn.mse_loss(model(x), y), model.parameters(), partial(SGD, lr=0.3), 200)
     assert result.history[-1] < 1e-20 and np.allclose(arr(model.weight), [[1, 2, 3]])
+
+
+def test_the_loop_moves_tensors_that_require_no_gradient_too():
+    w, frozen = sp.tensor(START), variable()
+    optim.minimize(lambda p: bowl(p[0]) + bowl(p[1]), [w, frozen], partial(SGD, lr=0.1), 2)
+    assert np.array_equal(arr(w), arr(frozen)) and np.allclose(arr(w), START * (1 - 0.1 * SCALE) ** 2)
+    assert not w.requires_grad
 
 
 def test_project_in_place_or_by_value():

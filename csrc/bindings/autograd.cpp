@@ -166,8 +166,7 @@ struct NoGrad : GradMode {
 struct EnableGrad : GradMode {
   EnableGrad() : GradMode(true) {}
 };
-template <class T>
-void bind_mode(py::module_& m, const char* name, const char* doc) {
+template <class T> void bind_mode(py::module_& m, const char* name, const char* doc) {
   py::class_<T>(m, name, doc)
       .def(py::init<>())
       .def("__enter__", [](py::object self) { return self.cast<T&>().enter(), self; })

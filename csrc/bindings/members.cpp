@@ -9,13 +9,11 @@ namespace steep {
 namespace {
 
 using Getter = PyObject* (*)(const Tensor&);
-template <Getter f>
-PyObject* get(PyObject* self, void*) {
+template <Getter f> PyObject* get(PyObject* self, void*) {
   return guarded([&] { return f(borrow(self)); });
 }
 using Method = PyObject* (*)(const Tensor&);
-template <Method f>
-PyObject* method(PyObject* self, PyObject*) {
+template <Method f> PyObject* method(PyObject* self, PyObject*) {
   return guarded([&] { return f(borrow(self)); });
 }
 
@@ -148,8 +146,7 @@ PyObject* copy_values(const Tensor& t) {
   return wrap(made);
 }
 
-template <const char* function>
-PyObject* forwarded(PyObject* self, PyObject* args, PyObject* named) {
+template <const char* function> PyObject* forwarded(PyObject* self, PyObject* args, PyObject* named) {
   return guarded([&] {
     const py::object f = py::module_::import("steep._interop").attr(function);
     return f(py::handle(self), *py::handle(args).cast<py::args>(),

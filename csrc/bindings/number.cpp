@@ -18,8 +18,7 @@ bool operand(PyObject* o, DType beside, Tensor& out) {
   return out = to_tensor(o), true;
 }
 
-template <class F>
-PyObject* two(PyObject* a, PyObject* b, F&& f) {
+template <class F> PyObject* two(PyObject* a, PyObject* b, F&& f) {
   return guarded([&]() -> PyObject* {
     Tensor x, y;
     const DType beside = is_tensor(a) ? borrow(a).dtype() : borrow(b).dtype();
@@ -27,15 +26,13 @@ PyObject* two(PyObject* a, PyObject* b, F&& f) {
     return wrap(f(x, y));
   });
 }
-template <K kernel>
-PyObject* infix(PyObject* a, PyObject* b) {
+template <K kernel> PyObject* infix(PyObject* a, PyObject* b) {
   return two(a, b, [](const Tensor& x, const Tensor& y) { return binary(kernel, x, y); });
 }
 PyObject* infix_matmul(PyObject* a, PyObject* b) {
   return two(a, b, [](const Tensor& x, const Tensor& y) { return matmul(x, y); });
 }
-template <K kernel>
-PyObject* prefix(PyObject* a) {
+template <K kernel> PyObject* prefix(PyObject* a) {
   return guarded([&] { return wrap(unary(kernel, borrow(a))); });
 }
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
@@ -60,8 +57,7 @@ PyObject* divide_modulo(PyObject* a, PyObject* b) {
   return r ? Py_BuildValue("(NN)", q, r) : (Py_XDECREF(q), nullptr);
 }
 
-template <K kernel>
-PyObject* in_place(PyObject* a, PyObject* b) {
+template <K kernel> PyObject* in_place(PyObject* a, PyObject* b) {
   static constexpr const char* names[] = {"+=", "-=", "*=", "/=", "//=", "%=", "**="};
   constexpr int at = kernel == K::add            ? 0
                      : kernel == K::subtract     ? 1

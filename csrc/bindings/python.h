@@ -27,8 +27,7 @@ inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>
 // errors.cpp
 void set_python_error() noexcept;        // call inside catch (...)
 [[noreturn]] void throw_python_error();  // the Python exception that is set now
-template <class F>
-PyObject* guarded(F&& f) noexcept {
+template <class F> PyObject* guarded(F&& f) noexcept {
   try {
     return f();
   } catch (...) {
@@ -36,8 +35,7 @@ PyObject* guarded(F&& f) noexcept {
     return nullptr;
   }
 }
-template <class F>
-int guarded_int(F&& f) noexcept {
+template <class F> int guarded_int(F&& f) noexcept {
   try {
     return f();
   } catch (...) {
@@ -90,8 +88,7 @@ void bind_runtime(py::module_& m);
 }  // namespace steep
 
 namespace pybind11::detail {
-template <>
-struct type_caster<steep::Tensor> {
+template <> struct type_caster<steep::Tensor> {
   PYBIND11_TYPE_CASTER(steep::Tensor, const_name("Tensor"));
   bool load(handle src, bool) {
     if (!steep::is_tensor(src.ptr())) return false;

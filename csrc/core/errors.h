@@ -26,15 +26,13 @@ struct PythonError : std::runtime_error {
   PythonError() : std::runtime_error("a Python exception is set") {}
 };
 
-template <class... Parts>
-std::string str(const Parts&... parts) {
+template <class... Parts> std::string str(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return out.str();
 }
 
-template <class Error, class... Parts>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const Parts&... parts) {
+template <class Error, class... Parts> [[noreturn, gnu::cold, gnu::noinline]] void fail(const Parts&... parts) {
   throw Error(str(parts...));
 }
 

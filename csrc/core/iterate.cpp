@@ -42,8 +42,7 @@ struct Walk {
 };
 
 // Calls f(offsets) for every position of the dimensions before the last `inner`, offsets in elements an operand.
-template <class F>
-void odometer(const Walk& w, int inner, F&& f) {
+template <class F> void odometer(const Walk& w, int inner, F&& f) {
   std::int64_t at[max_dims] = {}, offset[max_operands] = {};
   const int outer = w.ndim - inner;
   for (;;) {
@@ -59,8 +58,7 @@ void odometer(const Walk& w, int inner, F&& f) {
   }
 }
 
-template <class T>
-void copy_line(T* dst, std::int64_t ds, const T* src, std::int64_t ss, std::int64_t n) {
+template <class T> void copy_line(T* dst, std::int64_t ds, const T* src, std::int64_t ss, std::int64_t n) {
   if (ds == 1 && ss == 1) {
     std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(T));
   } else {
@@ -78,8 +76,7 @@ void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t*
         copy_line(dst + ii * ds[0] + j * ds[1], ds[1], src + ii * ss[0] + j * ss[1], ss[1], std::min(edge, n[1] - j));
 }
 
-template <class T>
-void copy_walk(const Walk& w, T* dst, const T* src) {
+template <class T> void copy_walk(const Walk& w, T* dst, const T* src) {
   const int last = w.ndim - 1;
   const std::int64_t *d = w.strides[0], *s = w.strides[1];
   if (w.ndim >= 2 && s[last] != 1 && s[last - 1] == 1) {
@@ -174,8 +171,7 @@ struct Operand {
     if (item == 8) return copy_as<std::uint64_t>(to, from, n, stride);
     copy_as<U8>(to, from, n, stride);
   }
-  template <class T>
-  static void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
+  template <class T> static void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
     copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
   }
 };

@@ -56,8 +56,7 @@ struct Job {
 class Pool {
  public:
   // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more.
-  template <class Caller>
-  void run(Job& job, int helpers, Caller&& caller) {
+  template <class Caller> void run(Job& job, int helpers, Caller&& caller) {
     {
       std::lock_guard lock(mutex_);
       while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { work(); });

@@ -24,8 +24,7 @@ void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, voi
 
 // Calls f(begin, end) over blocks of `grain` items. `cost` is the work of one item in nanoseconds, roughly: work
 // under about 20 us stays on the calling thread, and work over a millisecond gives the interpreter lock away.
-template <class F>
-void parallel_for(std::int64_t n, std::int64_t grain, double cost, F&& f) {
+template <class F> void parallel_for(std::int64_t n, std::int64_t grain, double cost, F&& f) {
   const double total = cost * static_cast<double>(n);
   if (n <= grain || total < 20e3) {
     if (n > 0 && total < 1e6) return f(std::int64_t{0}, n);

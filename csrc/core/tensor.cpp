@@ -26,8 +26,7 @@ void refill() {
   }
 }
 
-template <class T>
-Tensor filled(const Dims& shape, T value, DType from, DType dtype) {
+template <class T> Tensor filled(const Dims& shape, T value, DType from, DType dtype) {
   Tensor t = empty(shape, dtype);
   const void* in[] = {&value};
   k::table().cast[from][dtype](in, t.bytes(), t.size(), 1, nullptr);

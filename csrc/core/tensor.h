@@ -62,10 +62,7 @@ class Tensor {
   DType dtype() const { return p_->dtype; }
   bool contiguous() const { return p_->contiguous; }
   char* bytes() const { return p_->storage->data + p_->offset * size_of(p_->dtype); }
-  template <class T>
-  T* data() const {
-    return reinterpret_cast<T*>(bytes());
-  }
+  template <class T> T* data() const { return reinterpret_cast<T*>(bytes()); }
 
  private:
   TensorImpl* p_ = nullptr;

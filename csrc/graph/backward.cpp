@@ -48,13 +48,20 @@ void check_freed(const Node& n) {
                         "one with retain_graph=True to go through it twice");
 }
 
+// What a step works with, kept from node to node so that a walk allocates once.
+struct Room {
+  std::vector<bool> needed;
+  std::vector<Tensor> grads;
+};
+
 // One node's turn: its rule, then the gradients on to its inputs.
-void step(Order& order, Entry& e, const WalkOptions& options) {
+void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
   Node& n = *e.node;
   check_freed(n);
   const auto count = static_cast<std::size_t>(n.input_count);
-  std::vector<bool> needed(count);
-  std::vector<Tensor> grads(count);
+  auto& [needed, grads] = room;
+  needed.assign(count, false);
+  grads.assign(count, Tensor());
   for (std::size_t i = 0; i < count; ++i) {
     const Entry* in = order.find(n.inputs()[i]);
     needed[i] = in && in->needed;
@@ -107,11 +114,12 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   mark(order, targets);
   seed(order, outputs, cotangents, options.record);
   std::vector<Tensor> found(targets ? targets->size() : 0);
+  Room room;
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
     if (!e.value || !e.needed) continue;
     if (e.target) deliver(e, targets, found);
-    if (e.node->input_count) step(order, e, options);
+    if (e.node->input_count) step(order, e, options, room);
     e.value = {};
   }
   return found;

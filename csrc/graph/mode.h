@@ -32,8 +32,7 @@ inline Mode& mode() { return mode_storage; }
 // The user's line, as "file.py:12", or "" outside Python; set by the bindings.
 extern std::string (*where_am_i)();
 
-template <class T>
-class Scope {
+template <class T> class Scope {
  public:
   Scope(T& place, T value) : place_(place), before_(std::move(place)) { place = std::move(value); }
   ~Scope() { place_ = std::move(before_); }

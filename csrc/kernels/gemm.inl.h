@@ -11,8 +11,7 @@ namespace gemm_parts {
 
 constexpr std::size_t slot_a = 0, slot_b = 1, slot_c = 2;  // of scratch
 
-template <class T>
-struct Matrix {
+template <class T> struct Matrix {
   const T* at;
   std::int64_t row, col;
 
@@ -20,8 +19,7 @@ struct Matrix {
   Matrix from(std::int64_t i, std::int64_t j) const { return {at + i * row + j * col, row, col}; }
 };
 
-template <class T>
-struct Product {
+template <class T> struct Product {
   std::int64_t m, n, k;
   Matrix<T> a, b;
   T* c;
@@ -37,8 +35,7 @@ static inline std::int64_t block_depth(std::int64_t k) {
 }
 
 // How the loops are cut. Rows of C go to tiles as equal as they can be, so that no tile is a thin remainder.
-template <class T>
-struct Plan {
+template <class T> struct Plan {
   std::int64_t depth, tiles, tiles_per_block, width, columns;
   bool pack_a, pack_b, turn_b;
 
@@ -55,33 +52,28 @@ struct Plan {
 };
 
 // The part of a product that one block of k and one block of columns makes up, its operands packed where it pays.
-template <class T>
-struct Block {
+template <class T> struct Block {
   const Product<T>& x;
   const Plan<T>& plan;
   std::int64_t p, depth, j, columns;
 };
 
 // The tiles from `first` to `end`, which begin at row `top` of C, and their panels of A where A is packed.
-template <class T>
-struct Rows {
+template <class T> struct Rows {
   std::int64_t first, end, top;
   const T* packed;
 };
 
-template <class T>
-static std::int64_t row_of(const Product<T>& x, const Plan<T>& plan, std::int64_t tile) {
+template <class T> static std::int64_t row_of(const Product<T>& x, const Plan<T>& plan, std::int64_t tile) {
   return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
 }
 
-template <class T>
-static T* room(std::size_t slot, std::int64_t elements) {
+template <class T> static T* room(std::size_t slot, std::int64_t elements) {
   return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements + lanes<T>) * sizeof(T)));
 }
 
 // One panel of B, its width rounded up to whole vectors.
-template <class T>
-static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T* to) {
+template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T* to) {
   const Matrix<T> b = s.x.b.from(s.p, s.j + j);
   const std::int64_t ld = parts(count, lanes<T>) * lanes<T>;
   pack(Strip<T>{to, ld, b.at, b.col, b.row, count, s.depth});
@@ -89,8 +81,7 @@ static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T
 }
 
 // Panels of A, one a tile, as wide as the tile is high; what one spills past its end the next one overwrites.
-template <class T>
-static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
+template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
   const std::int64_t top = row_of(s.x, s.plan, first);
   T* to = room<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
   for (std::int64_t t = first; t < end; ++t) {
@@ -116,8 +107,7 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
 
 // Panel after panel of B. Panels are packed as the first rows need them, while they are on their way through the
 // caches anyway, and kept for the rows that follow, if any do.
-template <class T>
-static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
+template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
   const bool only = rows.end - rows.first == s.plan.tiles;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
@@ -129,8 +119,7 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
 }
 
 // A few rows of A and a B in columns: B is transposed on its way through the registers.
-template <class T>
-static void sweep_turned(const Block<T>& s) {
+template <class T> static void sweep_turned(const Block<T>& s) {
   const std::int64_t m = s.x.m, step = turned_groups(static_cast<int>(m)) * lanes<T>;
   const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
   for (std::int64_t j = 0; j < s.columns; j += step) {
@@ -140,8 +129,7 @@ static void sweep_turned(const Block<T>& s) {
   }
 }
 
-template <class T>
-static void multiply_block(const Block<T>& s) {
+template <class T> static void multiply_block(const Block<T>& s) {
   if (s.plan.turn_b) return sweep_turned(s);
   const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
   T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
@@ -151,8 +139,7 @@ static void multiply_block(const Block<T>& s) {
   }
 }
 
-template <class T>
-static void multiply(const Product<T>& x) {
+template <class T> static void multiply(const Product<T>& x) {
   const Plan<T> plan(x);
   for (std::int64_t p = 0; p < x.k; p += plan.depth)
     for (std::int64_t j = 0; j < x.n; j += plan.columns)
@@ -160,30 +147,26 @@ static void multiply(const Product<T>& x) {
 }
 
 // What a product costs in vector operations: its multiply-adds and, unless B is rows already, transposing B.
-template <class T>
-static std::int64_t cost(std::int64_t m, std::int64_t n, const Matrix<T>& b) {
+template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, const Matrix<T>& b) {
   return parts(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
 }
 
 // C transposed = B transposed times A transposed, then turned into C: for few columns, or where B lies in columns.
-template <class T>
-static void multiply_turned(const Product<T>& x) {
+template <class T> static void multiply_turned(const Product<T>& x) {
   const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
   T* c = room<T>(slot_c, x.n * ld);
   multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld});
   pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
 }
 
-template <class T>
-static void clear(const Product<T>& x) {
+template <class T> static void clear(const Product<T>& x) {
   for (std::int64_t i = 0; i < x.m; ++i)
     for (std::int64_t j = 0; j < x.n; ++j) x.c[i * x.ldc + j] = 0;
 }
 
 constexpr std::int64_t most_turned = 1 << 16;  // elements of C, so that its copy stays in cache
 
-template <class T>
-static void product(const Product<T>& x) {
+template <class T> static void product(const Product<T>& x) {
   if (x.m <= 0 || x.n <= 0) return;
   if (x.k <= 0) return clear(x);
   const bool turned = x.m * x.n <= most_turned && cost(x.n, x.m, x.a.turned()) + x.n / 4 < cost(x.m, x.n, x.b);
@@ -196,18 +179,22 @@ static void product(const Product<T>& x) {
 }  // namespace gemm_parts
 
 // float and double. See Gemm in table.h.
-template <class T>
-static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row, std::int64_t a_col,
-                 const void* b, std::int64_t b_row, std::int64_t b_col, void* c, std::int64_t ldc) {
-  gemm_parts::product<T>({m, n, k, {static_cast<const T*>(a), a_row, a_col}, {static_cast<const T*>(b), b_row, b_col},
-                          static_cast<T*>(c), ldc});
+template <class T> static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
+                                    std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
+                                    std::int64_t ldc) {
+  gemm_parts::product<T>({m,
+                          n,
+                          k,
+                          {static_cast<const T*>(a), a_row, a_col},
+                          {static_cast<const T*>(b), b_row, b_col},
+                          static_cast<T*>(c),
+                          ldc});
 }
 
 // int32 and int64, wrapping around as NumPy's do.
-template <class T>
-static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
-                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                       std::int64_t ldc) {
+template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
+                                          std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
+                                          std::int64_t b_col, void* c, std::int64_t ldc) {
   using U = std::make_unsigned_t<T>;
   const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
   for (std::int64_t i = 0; i < m; ++i) {

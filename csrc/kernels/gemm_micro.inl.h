@@ -16,8 +16,7 @@ constexpr int tile_rows = 4;
 
 static inline std::int64_t least(std::int64_t x, std::int64_t y) { return x < y ? x : y; }
 
-template <class T>
-struct Reg {
+template <class T> struct Reg {
   typedef T type __attribute__((vector_size(vector_bytes)));
   typedef T loose __attribute__((vector_size(vector_bytes), aligned(alignof(T)), may_alias));
 };
@@ -28,32 +27,22 @@ template <class T> constexpr int lanes = vector_bytes / static_cast<int>(sizeof(
 #define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
 
 // f(0), f(1), .. with constants for arguments, so that arrays indexed by them live in registers.
-template <int i>
-struct Index {
+template <int i> struct Index {
   constexpr operator int() const { return i; }
 };
-template <class F, int... i>
-STEEP_INLINE void repeat_each(F& f, std::integer_sequence<int, i...>) {
+template <class F, int... i> STEEP_INLINE void repeat_each(F& f, std::integer_sequence<int, i...>) {
   (f(Index<i>{}), ...);
 }
-template <int count, class F>
-STEEP_INLINE void repeat(F f) {
+template <int count, class F> STEEP_INLINE void repeat(F f) {
   repeat_each(f, std::make_integer_sequence<int, count>{});
 }
 
-template <class T>
-STEEP_INLINE V<T> load(const T* p) {
-  return *reinterpret_cast<const typename Reg<T>::loose*>(p);
-}
-template <class T>
-STEEP_INLINE void store(T* p, V<T> x) {
-  *reinterpret_cast<typename Reg<T>::loose*>(p) = x;
-}
+template <class T> STEEP_INLINE V<T> load(const T* p) { return *reinterpret_cast<const typename Reg<T>::loose*>(p); }
+template <class T> STEEP_INLINE void store(T* p, V<T> x) { *reinterpret_cast<typename Reg<T>::loose*>(p) = x; }
 
 // Part says how many leading lanes of a vector exist: the rest is neither read nor written, and loads as zero.
 #if defined(__AVX512F__)
-template <class T>
-struct Part {
+template <class T> struct Part {
   std::conditional_t<sizeof(T) == 4, __mmask16, __mmask8> mask;
   explicit Part(std::int64_t count) : mask(static_cast<decltype(mask)>((1u << count) - 1)) {}
 };
@@ -68,8 +57,7 @@ STEEP_INLINE V<double> fma(V<double> x, V<double> y, V<double> z) { return _mm51
 
 #elif defined(__AVX2__) && defined(__FMA__)
 alignas(32) static const std::int32_t part_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
-template <class T>
-struct Part {
+template <class T> struct Part {
   __m256i mask;
   explicit Part(std::int64_t count)
       : mask(_mm256_loadu_si256(
@@ -85,19 +73,16 @@ STEEP_INLINE V<float> fma(V<float> x, V<float> y, V<float> z) { return _mm256_fm
 STEEP_INLINE V<double> fma(V<double> x, V<double> y, V<double> z) { return _mm256_fmadd_pd(x, y, z); }
 
 #else
-template <class T>
-struct Part {
+template <class T> struct Part {
   std::int64_t count;
   explicit Part(std::int64_t n) : count(n) {}
 };
-template <class T>
-STEEP_INLINE V<T> load_part(const T* p, Part<T> n) {
+template <class T> STEEP_INLINE V<T> load_part(const T* p, Part<T> n) {
   V<T> x = {};
   std::memcpy(&x, p, static_cast<std::size_t>(n.count) * sizeof(T));
   return x;
 }
-template <class T>
-STEEP_INLINE void store_part(T* p, V<T> x, Part<T> n) {
+template <class T> STEEP_INLINE void store_part(T* p, V<T> x, Part<T> n) {
   std::memcpy(p, &x, static_cast<std::size_t>(n.count) * sizeof(T));
 }
 STEEP_INLINE V<float> spread(float x) { return V<float>{x, x, x, x}; }
@@ -121,16 +106,14 @@ STEEP_INLINE float fma_lane(float x, float y, float z) {
 #endif
 STEEP_INLINE double fma_lane(double x, double y, double z) { return std::fma(x, y, z); }
 
-template <class X>
-STEEP_INLINE X fma(X x, X y, X z) {
+template <class X> STEEP_INLINE X fma(X x, X y, X z) {
   for (std::size_t i = 0; i < sizeof(X) / sizeof(x[0]); ++i) z[i] = fma_lane(x[i], y[i], z[i]);
   return z;
 }
 #endif
 
 // One tile: C[rows, width] over `depth` steps of k. B is read as vectors along its rows, A one element at a time.
-template <class T>
-struct Tile {
+template <class T> struct Tile {
   std::int64_t depth;
   const T* a;
   std::int64_t a_row, a_col;
@@ -142,15 +125,13 @@ struct Tile {
   bool add;  // to what C holds
 };
 
-template <class T, int vecs>
-STEEP_INLINE void load_row(V<T> (&x)[vecs], const T* p, Part<T> last) {
+template <class T, int vecs> STEEP_INLINE void load_row(V<T> (&x)[vecs], const T* p, Part<T> last) {
   repeat<vecs - 1>(STEEP_EACH(j) { x[j] = load(p + j * lanes<T>); });
   x[vecs - 1] = load_part(p + (vecs - 1) * lanes<T>, last);
 }
 
 // Writes one row of the tile, or adds it to what is there.
-template <class T, int vecs>
-STEEP_INLINE void store_row(T* p, V<T> (&x)[vecs], Part<T> last, bool add) {
+template <class T, int vecs> STEEP_INLINE void store_row(T* p, V<T> (&x)[vecs], Part<T> last, bool add) {
   if (add) {
     V<T> old[vecs];
     load_row<T, vecs>(old, p, last);
@@ -163,14 +144,12 @@ STEEP_INLINE void store_row(T* p, V<T> (&x)[vecs], Part<T> last, bool add) {
 constexpr int rows_ahead = 8;  // of B, prefetched: its panels come from the second cache, its plain rows from further
 
 // `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
-template <class T, int rows, int vecs, bool down>
-static void tile(const Tile<T>& t) {
+template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>& t) {
   const Part<T> last(t.width - (vecs - 1) * lanes<T>);
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
   const T *a = t.a, *b = t.b;
-  repeat<rows>(STEEP_EACH(i) {
-    repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); });
-  });
+  repeat<rows>(
+      STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
   V<T> sum[rows][vecs] = {};
   for (std::int64_t k = t.depth; k > 0; --k, a += a_col, b += b_row) {
     V<T> x[vecs];
@@ -193,22 +172,20 @@ constexpr int widest(int rows) {
 template <class T> using TileFn = void (*)(const Tile<T>&);
 constexpr int widest_of_all = 8;
 
-template <class T, int rows, int vecs, bool down>
-constexpr TileFn<T> tile_if_it_fits() {
+template <class T, int rows, int vecs, bool down> constexpr TileFn<T> tile_if_it_fits() {
   if constexpr (vecs <= widest(rows)) return tile<T, rows, vecs, down>;
   return nullptr;
 }
 
 // Every tile of one layout of A: at[rows - 1][vecs - 1].
-template <class T, bool down>
-struct Tiles {
+template <class T, bool down> struct Tiles {
   TileFn<T> at[tile_rows][widest_of_all] = {};
 
   constexpr Tiles() : Tiles(std::make_integer_sequence<int, tile_rows * widest_of_all>{}) {}
-  template <int... i>
-  constexpr explicit Tiles(std::integer_sequence<int, i...>) {
+  template <int... i> constexpr explicit Tiles(std::integer_sequence<int, i...>) {
     ((at[i / widest_of_all][i % widest_of_all] =
-          tile_if_it_fits<T, i / widest_of_all + 1, i % widest_of_all + 1, down>()), ...);
+          tile_if_it_fits<T, i / widest_of_all + 1, i % widest_of_all + 1, down>()),
+     ...);
   }
 };
 template <class T, bool down> static constexpr Tiles<T, down> tiles{};

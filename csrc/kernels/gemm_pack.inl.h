@@ -2,8 +2,7 @@
 // Any strides are taken as they are: rows are copied, columns are transposed in registers a square at a time.
 
 // What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
-template <class T>
-struct Strip {
+template <class T> struct Strip {
   T* to;
   std::int64_t ld;
   const T* from;
@@ -18,8 +17,7 @@ struct Strip {
   }
 };
 
-template <class T>
-static void pack_copied(const Strip<T>& s) {
+template <class T> static void pack_copied(const Strip<T>& s) {
   for (std::int64_t p = 0; p < s.depth; ++p)
     for (std::int64_t i = 0; i < s.count; i += lanes<T>) {
       const T* from = s.from + p * s.step + i;
@@ -30,8 +28,7 @@ static void pack_copied(const Strip<T>& s) {
 }
 
 // One square of pack_turned, `steps` long; `whole` when it is as long and as wide as can be.
-template <class T, bool whole>
-STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
+template <class T, bool whole> STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
   const Part<T> part(steps);
   V<T> x[lanes<T>] = {};
   repeat<lanes<T>>(STEEP_EACH(i) {
@@ -47,16 +44,14 @@ STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t st
   });
 }
 
-template <class T>
-static void pack_turned(const Strip<T>& s) {
+template <class T> static void pack_turned(const Strip<T>& s) {
   std::int64_t p = 0;
   if (s.count == lanes<T>)
     for (; p + lanes<T> <= s.depth; p += lanes<T>) turn_square<T, true>(s, p, lanes<T>);
   for (; p < s.depth; p += lanes<T>) turn_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
 }
 
-template <class T>
-static void pack_gathered(const Strip<T>& s) {
+template <class T> static void pack_gathered(const Strip<T>& s) {
   for (std::int64_t p = 0; p < s.depth; ++p) {
     T row[lanes<T>] = {};
     for (std::int64_t i = 0; i < s.count; ++i) row[i] = s.from[i * s.lane + p * s.step];
@@ -67,8 +62,7 @@ static void pack_gathered(const Strip<T>& s) {
 // A vector stored past the end of its row falls on lanes of later rows that are still to be written, because rows
 // are written in order, a row's lanes in order or else the last lanes of all rows first; so the panel needs one
 // vector of room past its end, and nothing else.
-template <class T>
-static void pack(const Strip<T>& s) {
+template <class T> static void pack(const Strip<T>& s) {
   if (s.lane == 1) return pack_copied(s);
   for (std::int64_t i = (s.count - 1) / lanes<T> * lanes<T>; i >= 0; i -= lanes<T>) {
     const Strip<T> strip = s.lanes_from(i, s.count - i < lanes<T> ? s.count - i : lanes<T>);

@@ -13,8 +13,7 @@ constexpr int source_lane(int l, int half, int n, int unit, bool high) {
   return (q >= units ? n : 0) + (q % units + (high ? 1 : 0)) * unit + l % unit;
 }
 
-template <class T, int half, int... l>
-STEEP_INLINE void exchange(V<T>& x, V<T>& y, std::integer_sequence<int, l...>) {
+template <class T, int half, int... l> STEEP_INLINE void exchange(V<T>& x, V<T>& y, std::integer_sequence<int, l...>) {
   constexpr int unit = 16 / static_cast<int>(sizeof(T));
   const V<T> low = __builtin_shufflevector(x, y, source_lane(l, half, lanes<T>, unit, false)...);
   const V<T> high = __builtin_shufflevector(x, y, source_lane(l, half, lanes<T>, unit, true)...);
@@ -22,30 +21,26 @@ STEEP_INLINE void exchange(V<T>& x, V<T>& y, std::integer_sequence<int, l...>) {
   y = high;
 }
 
-template <class T, int half>
-STEEP_INLINE void exchange_all(V<T> (&x)[lanes<T>]) {
+template <class T, int half> STEEP_INLINE void exchange_all(V<T> (&x)[lanes<T>]) {
   repeat<lanes<T>>(STEEP_EACH(i) {
-    if constexpr ((i & half) == 0)
-      exchange<T, half>(x[i], x[i + half], std::make_integer_sequence<int, lanes<T>>{});
+    if constexpr ((i & half) == 0) exchange<T, half>(x[i], x[i + half], std::make_integer_sequence<int, lanes<T>>{});
   });
 }
 
 // Transposes a square: first inside 16 bytes, from far to near, then across them, from near to far.
-template <class T>
-STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
+template <class T> STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
   constexpr int unit = 16 / static_cast<int>(sizeof(T));
   if constexpr (unit == 4) exchange_all<T, 2>(x);
   exchange_all<T, 1>(x);
-  if constexpr (lanes<T> > unit) exchange_all<T, unit>(x);
-  if constexpr (lanes<T> > 2 * unit) exchange_all<T, 2 * unit>(x);
+  if constexpr (lanes < T >> unit) exchange_all<T, unit>(x);
+  if constexpr (lanes < T >> 2 * unit) exchange_all<T, 2 * unit>(x);
 }
 
 // How many vectors of columns of B are transposed side by side, so that chains of additions enough are in flight.
 constexpr int turned_groups(int rows) { return rows <= (vector_bytes == 64 ? 6 : 3) ? 2 : 1; }
 
 // The columns of B that one group reads; those past the last one read it again, and are not stored.
-template <class T, int count>
-STEEP_INLINE void find_columns(const Tile<T>& t, const T* (&column)[count]) {
+template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, const T* (&column)[count]) {
   for (int i = 0; i < count; ++i) column[i] = t.b + least(i, t.width - 1) * t.b_row;
 }
 
@@ -59,8 +54,7 @@ STEEP_INLINE void load_square(V<T> (&x)[lanes<T>], const T* const* column, std::
 }
 
 // As tile, but B is columns `b_row` apart, contiguous along k, and A is [depth, rows] contiguous.
-template <class T, int rows>
-static void tile_turned(const Tile<T>& t) {
+template <class T, int rows> static void tile_turned(const Tile<T>& t) {
   constexpr int groups = turned_groups(rows), n = lanes<T>;
   const T* column[groups * n];
   find_columns(t, column);
@@ -87,12 +81,10 @@ static void tile_turned(const Tile<T>& t) {
   });
 }
 
-template <class T>
-struct TurnedTiles {
+template <class T> struct TurnedTiles {
   TileFn<T> at[tile_rows] = {};
 
   constexpr TurnedTiles() : TurnedTiles(std::make_integer_sequence<int, tile_rows>{}) {}
-  template <int... i>
-  constexpr explicit TurnedTiles(std::integer_sequence<int, i...>) : at{tile_turned<T, i + 1>...} {}
+  template <int... i> constexpr explicit TurnedTiles(std::integer_sequence<int, i...>) : at{tile_turned<T, i + 1>...} {}
 };
 template <class T> static constexpr TurnedTiles<T> turned_tiles{};

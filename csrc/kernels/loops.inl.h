@@ -104,8 +104,7 @@ template <class U> STEEP_INLINE U pick(std::uint8_t c, U a, U b) {
   const U mask = static_cast<U>(U(0) - U(c));
   return static_cast<U>((a & mask) | (b & ~mask));
 }
-template <class T>
-void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+template <class T> void where_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
   using U = UInt<T>;
   const std::uint8_t* c = static_cast<const std::uint8_t*>(in[0]);  // 0 or 1
   const U* a = static_cast<const U*>(in[1]);

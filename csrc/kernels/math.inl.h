@@ -9,10 +9,14 @@
 // Polynomials are minimax in relative error on the interval named, coefficients rounded one by one and the rest
 // fitted again.
 
-#define STEEP_LIBM32(name) \
-  STEEP_INLINE Vec<float> name##v(Vec<float> x) { return per_lane([](float a) { return __builtin_##name##f(a); }, x); }
-#define STEEP_LIBM64(name) \
-  STEEP_INLINE Vec<double> name##v(Vec<double> x) { return per_lane([](double a) { return __builtin_##name(a); }, x); }
+#define STEEP_LIBM32(name)                                              \
+  STEEP_INLINE Vec<float> name##v(Vec<float> x) {                       \
+    return per_lane([](float a) { return __builtin_##name##f(a); }, x); \
+  }
+#define STEEP_LIBM64(name)                                            \
+  STEEP_INLINE Vec<double> name##v(Vec<double> x) {                   \
+    return per_lane([](double a) { return __builtin_##name(a); }, x); \
+  }
 #define STEEP_LIBM(name) STEEP_LIBM32(name) STEEP_LIBM64(name)
 STEEP_LIBM64(log10)
 STEEP_LIBM(asin)

@@ -103,12 +103,13 @@ STEEP_INLINE Angle64 reduce_angle(VD x) {
 STEEP_INLINE VD sin_of(Angle64 a, std::int64_t ahead) {
   const VL q = a.quadrant + ahead;
   const VD z = a.r * a.r;
-  const VD third = a.r * z * horner(z, -0.16666666666666666, 0.008333333333333023, -0.0001984126984092921,
-                                   2.7557319053651315e-06, -2.5052065264412375e-08, 1.605357646226825e-10,
-                                   -7.353210758008664e-13);
+  const VD third = a.r * z *
+                   horner(z, -0.16666666666666666, 0.008333333333333023, -0.0001984126984092921, 2.7557319053651315e-06,
+                          -2.5052065264412375e-08, 1.605357646226825e-10, -7.353210758008664e-13);
   const VD sine = (third + a.tail) + a.r;
-  const VD fourth = z * z * horner(z, 0.041666666666666595, -0.0013888888888873316, 2.480158728897328e-05,
-                                   -2.7557314205786997e-07, 2.0875703553008297e-09, -1.1358637943665996e-11);
+  const VD fourth = z * z *
+                    horner(z, 0.041666666666666595, -0.0013888888888873316, 2.480158728897328e-05,
+                           -2.7557314205786997e-07, 2.0875703553008297e-09, -1.1358637943665996e-11);
   const VD half = z * 0.5, most = 1 - half;
   const VD cosine = most + (((1 - most) - half) + (fourth - a.r * a.tail));
   const VD y = select((q & std::int64_t(1)) == std::int64_t(0), sine, cosine);

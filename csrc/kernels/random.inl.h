@@ -87,9 +87,7 @@ template <> struct Normal<float> {
   static void make(const Words& w, T (*out)[kBatch], std::int64_t count) {
     for (int p = 0; p < 4; p += 2)
       for (std::int64_t i = 0; i < count; i += Vec<float>::n) {
-        const auto word = [&](int plane) {
-          return load(reinterpret_cast<const std::int32_t*>(w.plane[plane] + i));
-        };
+        const auto word = [&](int plane) { return load(reinterpret_cast<const std::int32_t*>(w.plane[plane] + i)); };
         const Vec<float> u = convert<float>(word(p) & 0x7fffffff) * 0x1p-31f + 0x1p-32f;
         const Vec<float> angle = convert<float>(word(p + 1)) * 1.4629180792671596e-9f;  // 2 pi / 2^32
         box_muller(u, angle, out[p] + i, out[p + 1] + i);

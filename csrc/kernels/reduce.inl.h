@@ -51,9 +51,7 @@ template <> struct FoldType<Prod, std::int64_t> { using type = std::uint64_t; };
 constexpr int kGroupBytes = 64;
 constexpr int kParts = kGroupBytes / kVecBytes;
 template <class T> constexpr int kLanes = kGroupBytes / static_cast<int>(sizeof(T));
-template <class T> struct Group {
-  Vec<T> part[kParts];
-};
+template <class T> struct Group { Vec<T> part[kParts]; };
 
 template <class T> STEEP_INLINE Group<T> group_of(T value) {
   Group<T> g;
@@ -93,8 +91,7 @@ template <class F, class T> STEEP_INLINE Group<T> fold(Group<T> a, Group<T> b) {
 }
 
 // Lane i meets lane i + half, then i + quarter, and so on: the same pairs on every instruction set.
-template <int by, class T, int... i>
-STEEP_INLINE Vec<T> lanes_down(Vec<T> x, std::integer_sequence<int, i...>) {
+template <int by, class T, int... i> STEEP_INLINE Vec<T> lanes_down(Vec<T> x, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(x.v, x.v, ((i + by) % Vec<T>::n)...);
 }
 template <class F, int half, class T> STEEP_INLINE T fold_vec(Vec<T> x) {
@@ -156,9 +153,7 @@ template <class F, class T> void row_fold(const void* x, void* out, std::int64_t
 
 // A strip of `width` groups of columns, folded down n rows. `last` is the number of columns of a strip that is less
 // than one group wide, or 0.
-template <class T, int width> struct Strip {
-  Group<T> group[width];
-};
+template <class T, int width> struct Strip { Group<T> group[width]; };
 template <class F, int width, class T>
 Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::int64_t last) {
   constexpr std::int64_t leaf = 64;
@@ -181,8 +176,7 @@ Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::i
   return s;
 }
 
-template <class F, class T>
-void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
+template <class F, class T> void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename FoldType<F, T>::type;
   constexpr std::int64_t lanes = kLanes<U>;
   const U* from = static_cast<const U*>(x);
@@ -235,8 +229,7 @@ void arg_strip(const T* x, std::int64_t* out, std::int64_t n, std::int64_t m, st
       out[j] = better ? r : out[j];
     }
 }
-template <class F, class T>
-void col_arg(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
+template <class F, class T> void col_arg(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename Stored<T>::type;
   const U* from = static_cast<const U*>(x);
   std::int64_t* to = static_cast<std::int64_t*>(out);

@@ -61,14 +61,15 @@ using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void
                       std::int64_t ldc);
 
 // Philox 4x32-10. Element i of a stream is a function of (key, start + i) alone.
-// uniform: [0, 1), 24 random bits in float32 and 53 in float64. normal: Box-Muller. bits: 64 random bits (out is int64).
+// uniform: [0, 1), 24 random bits in float32 and 53 in float64. normal: Box-Muller. bits: 64 random bits (out is
+// int64).
 using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start);
 
 struct Table {
   const char* isa;
-  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];  // null where a type has no such kernel
-  Loop where[type_count];                                          // in: bool, a, b
-  Loop cast[type_count][type_count];                               // [from][to]
+  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];                // null where a type has no such kernel
+  Loop where[type_count];                                                        // in: bool, a, b
+  Loop cast[type_count][type_count];                                             // [from][to]
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];

@@ -6,6 +6,7 @@
 #include "kernels/math.inl.h"
 #include "kernels/math64.inl.h"
 #include "kernels/elementwise.inl.h"
+#include "kernels/arithmetic.inl.h"
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/random.inl.h"
@@ -54,7 +55,7 @@ template <class F> constexpr void fill_cmp2(Loop* t) {
 constexpr void fill_loops(Table& t) {
 #define STEEP_AT(name) t.loop[static_cast<std::size_t>(Kernel::name)]
 #define FLOAT1(name) fill_float1<op::name>(STEEP_AT(name));
-#define FLOAT1_DF(name)            \
+#define FLOAT1_DF(name)                  \
   fill_float1<op::name>(STEEP_AT(name)); \
   fill_float2<Chained<op::name>>(STEEP_AT(name##_df));
 #define NUM1(name) fill_num1<op::name>(STEEP_AT(name));

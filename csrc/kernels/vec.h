@@ -14,16 +14,23 @@ constexpr int kVecBytes = 16;
 #endif
 
 template <int bytes> struct Int_;
-template <> struct Int_<1> { using type = std::int8_t; using utype = std::uint8_t; };
-template <> struct Int_<4> { using type = std::int32_t; using utype = std::uint32_t; };
-template <> struct Int_<8> { using type = std::int64_t; using utype = std::uint64_t; };
+template <> struct Int_<1> {
+  using type = std::int8_t;
+  using utype = std::uint8_t;
+};
+template <> struct Int_<4> {
+  using type = std::int32_t;
+  using utype = std::uint32_t;
+};
+template <> struct Int_<8> {
+  using type = std::int64_t;
+  using utype = std::uint64_t;
+};
 template <class T> using Int = typename Int_<sizeof(T)>::type;    // the mask and bit pattern of a T
 template <class T> using UInt = typename Int_<sizeof(T)>::utype;  // the same, wrapping around
 
 // Apart from Vec, because inside it GCC would take Raw for T itself and refuse the two constructors.
-template <class T> struct RawVec {
-  typedef T type __attribute__((vector_size(kVecBytes)));
-};
+template <class T> struct RawVec { typedef T type __attribute__((vector_size(kVecBytes))); };
 
 template <class T> struct Vec {
   using Elem = T;

@@ -29,16 +29,12 @@ template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
     return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
   else if constexpr (sizeof(T) == 8)
     return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
-  else
-    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi8(static_cast<__mmask64>((1ull << n) - 1), p);
+  else return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi8(static_cast<__mmask64>((1ull << n) - 1), p);
 }
 template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
-  if constexpr (sizeof(T) == 4)
-    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)x.v);
-  else if constexpr (sizeof(T) == 8)
-    _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)x.v);
-  else
-    _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)x.v);
+  else if constexpr (sizeof(T) == 8) _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)x.v);
+  else _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
 }
 
 #else  // below AVX-512 partial vectors move by halves: 4 elements are one move, 7 are three (AVX2 loads by mask)

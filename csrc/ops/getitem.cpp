@@ -181,8 +181,7 @@ Tensor placed(Tensor y, const Gathered& g) {
 // The element numbers of x, so that a write can go wherever a read would.
 Tensor numbered(T x) { return reshape(arange(0, x.size(), 1, Int64), x.shape()); }
 
-template <class E>
-void write_at(T x, T where_to, T values) {
+template <class E> void write_at(T x, T where_to, T values) {
   const Dims strides = contiguous_strides(x.shape());
   E* base = x.data<E>();
   for (std::int64_t i = 0; i < where_to.size(); ++i) {

@@ -58,8 +58,7 @@ void infer_add_rows(Call& c) {
   for (int d = c.in[1].ndim(); d < c.in[0].ndim(); ++d) shape.push(c.in[0].dim(d));
   c.out = empty(shape, c.in[0].dtype());
 }
-template <class E>
-void add_rows_as(const Call& c, T updates, const std::vector<std::int64_t>& at) {
+template <class E> void add_rows_as(const Call& c, T updates, const std::vector<std::int64_t>& at) {
   const std::int64_t n = row_size(c.out);
   E* out = c.out.data<E>();
   const E* from = updates.data<E>();

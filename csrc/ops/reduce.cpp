@@ -63,8 +63,7 @@ void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
   });
 }
 
-template <Reduction kind>
-void compute_reduce(const Call& c) {
+template <Reduction kind> void compute_reduce(const Call& c) {
   const auto axes = static_cast<unsigned>(c.attrs[0]);
   T in = c.in[0];
   const std::int64_t n = reduced_count(in.shape(), axes);
@@ -74,8 +73,7 @@ void compute_reduce(const Call& c) {
   reduce_rows(kind, axes_last(in, axes), c.out, n);
 }
 
-template <DType (*type)(DType)>
-void infer_reduce(Call& c) {
+template <DType (*type)(DType)> void infer_reduce(Call& c) {
   c.out =
       empty(reduced_shape(c.in[0].shape(), static_cast<unsigned>(c.attrs[0]), c.attrs.flag(1)), type(c.in[0].dtype()));
 }
@@ -146,8 +144,7 @@ Tensor cumprod_rule(R r, T g) {
   return sum(chain(expand_dims(g, g.ndim() - 1), kept), 1u << v.ndim(), false);
 }
 
-template <RowMap kind>
-void compute_rows(const Call& c) {
+template <RowMap kind> void compute_rows(const Call& c) {
   const Tensor in = contiguous(c.in[0]);
   if (in.size() == 0) return;
   const std::int64_t n = in.ndim() ? in.dim(-1) : 1, item = size_of(in.dtype());

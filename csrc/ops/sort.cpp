@@ -15,16 +15,14 @@ using T = const Tensor&;
 const Param x{"x", Kind::tensor}, axis{"axis", Kind::integer, "-1"}, descending{"descending", Kind::flag, "False"};
 
 // NaN comes last, ascending or descending; equal elements keep their order.
-template <class E>
-bool before(E a, E b, bool down) {
+template <class E> bool before(E a, E b, bool down) {
   if constexpr (std::is_floating_point_v<E>) {
     if (std::isnan(a) || std::isnan(b)) return !std::isnan(a) && std::isnan(b);
   }
   return down ? b < a : a < b;
 }
 
-template <class E>
-void sort_rows(T in, T out, bool down) {
+template <class E> void sort_rows(T in, T out, bool down) {
   const std::int64_t n = in.dim(-1);
   parallel_for(in.size() / n, 1, 20.0 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
     for (std::int64_t r = b; r < e; ++r) {

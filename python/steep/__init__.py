@@ -10,11 +10,11 @@ import os as _os
 from typing import Any as _Any
 
 from steep import _core, random, tree
-from steep._core import *  # noqa: F403
+from steep._core import *
 from steep._core import GradientError, Tensor, dtype, enable_grad, explain, no_grad
 from steep.custom import checkpoint, custom_vjp
 from steep.modes import detect_anomaly, gradient_rule, threads
-from steep.namespace import *  # noqa: F403
+from steep.namespace import *
 from steep.tape import GradientTape
 from steep.testing import check_grads
 from steep.transforms import grad, hessian, hvp, jacobian, jvp, linearize, value_and_grad, vjp

@@ -117,7 +117,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(f: Callable[..., Any], leaves: list[Any], shape: tree.Structure) -> tuple[list[Tensor], list[Any], Any]:
-    """``f`` on aliases of the arguments: its outputs, the aliases' nodes (None for what has no gradient), its result."""
+    """``f`` on aliases of the arguments: its outputs, the aliases' nodes (None without gradient), its result."""
     pairs = [_core._watched_alias(x) if _is_float_tensor(x) else (x, None) for x in leaves]
     result = f(*tree.unflatten(shape, [x for x, _ in pairs]))
     return [_core.asarray(y) for y in tree.leaves(result)], [node for _, node in pairs], result

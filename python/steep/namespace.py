@@ -6,8 +6,7 @@ With the ops of the core they make ``steep`` an array API namespace for bool, in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class finfo_object:
+class finfo_object(NamedTuple):
     """Limits of a float dtype."""
 
     bits: int
@@ -41,8 +39,7 @@ class finfo_object:
     dtype: Any
 
 
-@dataclass(frozen=True)
-class iinfo_object:
+class iinfo_object(NamedTuple):
     """Limits of an integer dtype."""
 
     bits: int

@@ -7,7 +7,6 @@ Whatever no row claims is a leaf; types are matched exactly, since a subclass's 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
@@ -26,6 +25,8 @@ class Kind(NamedTuple):
 
 
 def _fields(node: Tree) -> list[tuple[Hashable, Tree]]:
+    import dataclasses  # here, because it is slow to import and whoever has a dataclass has paid for it
+
     return [(field.name, getattr(node, field.name)) for field in dataclasses.fields(node) if field.init]
 
 
@@ -51,15 +52,14 @@ KINDS = (
         lambda kind, keys, children: kind(*children),
     ),
     Kind(
-        dataclasses.is_dataclass,
+        lambda kind: hasattr(kind, "__dataclass_fields__"),
         _fields,
         lambda kind, keys, children: kind(**dict(zip(keys, children, strict=True))),
     ),
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Structure:
+class Structure(NamedTuple):
     """The shape of a tree without its leaves; ``kind`` is None for a leaf. Compare two with ``==``."""
 
     kind: type | None

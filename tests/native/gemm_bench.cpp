@@ -17,15 +17,14 @@ using steep::k::GemmSet;
 struct Shape {
   long m, n, k;
 };
-constexpr Shape shapes[] = {{2, 2, 1},       {4, 4, 4},        {16, 16, 16},     {64, 64, 64},     {128, 128, 128},
-                            {256, 256, 256}, {512, 512, 512},  {1024, 1024, 1024}, {2048, 2048, 2048},
-                            {32, 128, 784},  {784, 128, 32},   {32, 784, 128},   {8, 512, 512},    {32, 10, 128},
-                            {128, 10, 32},   {64, 1024, 784},  {1, 1024, 1024},  {1024, 1, 1024},  {512, 512, 1},
-                            {64, 3136, 576}, {1000, 1000, 64}, {16, 12544, 27}};
+constexpr Shape shapes[] = {{2, 2, 1},        {4, 4, 4},       {16, 16, 16},       {64, 64, 64},       {128, 128, 128},
+                            {256, 256, 256},  {512, 512, 512}, {1024, 1024, 1024}, {2048, 2048, 2048}, {32, 128, 784},
+                            {784, 128, 32},   {32, 784, 128},  {8, 512, 512},      {32, 10, 128},      {128, 10, 32},
+                            {64, 1024, 784},  {1, 1024, 1024}, {1024, 1, 1024},    {512, 512, 1},      {64, 3136, 576},
+                            {1000, 1000, 64}, {16, 12544, 27}};
 constexpr const char* layouts[] = {"nn", "nt", "tn", "tt"};
 
-template <class F>
-double best_seconds(F f, double budget) {
+template <class F> double best_seconds(F f, double budget) {
   double best = 1e30;
   long calls = 1;
   for (const auto end = Clock::now() + std::chrono::duration<double>(budget); Clock::now() < end;) {
@@ -44,24 +43,21 @@ struct Free {
 };
 template <class T> using Aligned = std::unique_ptr<T[], Free>;
 
-template <class T>
-Aligned<T> filled(long count) {
+template <class T> Aligned<T> filled(long count) {
   const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
   Aligned<T> x(static_cast<T*>(std::aligned_alloc(64, bytes)));
   for (long i = 0; i < count; ++i) x[i] = static_cast<T>(std::rand() % 100) / 100;
   return x;
 }
 
-template <class T>
-double seconds(Gemm f, const Shape& s, bool ta, bool tb, double budget) {
+template <class T> double seconds(Gemm f, const Shape& s, bool ta, bool tb, double budget) {
   const Aligned<T> a = filled<T>(s.m * s.k), b = filled<T>(s.k * s.n), c = filled<T>(s.m * s.n);
-  return best_seconds([&] {
-    f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n);
-  }, budget);
+  return best_seconds(
+      [&] { f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n); },
+      budget);
 }
 
-template <class T>
-void report(const GemmSet& set, const char* type, Gemm f, double budget) {
+template <class T> void report(const GemmSet& set, const char* type, Gemm f, double budget) {
   std::printf("%s %s, GFLOP/s (and nanoseconds, for nn)\n%18s", set.name, type, "m x n x k");
   for (const char* l : layouts) std::printf("%9s", l);
   std::printf("\n");

@@ -13,9 +13,15 @@ struct GemmSet {
   Gemm f32, f64, i32, i64;
 };
 
-namespace baseline { GemmSet gemm_set(); }
-namespace avx2 { GemmSet gemm_set(); }
-namespace avx512 { GemmSet gemm_set(); }
+namespace baseline {
+GemmSet gemm_set();
+}
+namespace avx2 {
+GemmSet gemm_set();
+}
+namespace avx512 {
+GemmSet gemm_set();
+}
 
 inline std::vector<GemmSet> sets() {
   std::vector<GemmSet> all{baseline::gemm_set()};

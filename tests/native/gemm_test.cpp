@@ -13,9 +13,9 @@
 
 namespace {
 
+using std::int64_t;
 using steep::k::Gemm;
 using steep::k::GemmSet;
-using std::int64_t;
 
 std::mt19937_64 dice(20);
 int failures = 0;
@@ -31,8 +31,7 @@ void expect(bool good, const char* what, const char* isa, int64_t m, int64_t n, 
 }
 
 // A matrix inside a larger buffer, with a layout of its own: rows, columns, or both strided, at an odd offset.
-template <class T>
-struct Laid {
+template <class T> struct Laid {
   std::vector<T> data;
   int64_t row, col, offset;
 
@@ -49,8 +48,7 @@ struct Laid {
   T& operator()(int64_t i, int64_t j) { return at()[i * row + j * col]; }
 };
 
-template <class T>
-std::vector<T> values(int64_t count) {
+template <class T> std::vector<T> values(int64_t count) {
   std::vector<T> x(static_cast<std::size_t>(count));
   for (T& v : x) {
     if constexpr (std::is_integral_v<T>) v = static_cast<T>(dice());
@@ -59,8 +57,7 @@ std::vector<T> values(int64_t count) {
   return x;
 }
 
-template <class T>
-Laid<T> lay(const std::vector<T>& x, int64_t rows, int64_t cols, int layout) {
+template <class T> Laid<T> lay(const std::vector<T>& x, int64_t rows, int64_t cols, int layout) {
   Laid<T> out(rows, cols, layout);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; ++j) out(i, j) = x[static_cast<std::size_t>(i * cols + j)];
@@ -72,8 +69,7 @@ template <class T> Gemm pick(const GemmSet& s) {
 }
 
 // One product's operands, row by row, and the plainest way to compute it: every other way must give its bits.
-template <class T>
-struct Case {
+template <class T> struct Case {
   int64_t m, n, k;
   std::vector<T> a, b;
 
@@ -87,20 +83,15 @@ struct Case {
 };
 
 // NaNs are equal whatever their payload, which no contract covers; everything else is compared as bits.
-template <class T>
-bool same(T x, T y) {
-  return (x != x && y != y) || std::memcmp(&x, &y, sizeof x) == 0;
-}
-template <class T>
-bool same(const std::vector<T>& x, const std::vector<T>& y) {
+template <class T> bool same(T x, T y) { return (x != x && y != y) || std::memcmp(&x, &y, sizeof x) == 0; }
+template <class T> bool same(const std::vector<T>& x, const std::vector<T>& y) {
   for (std::size_t i = 0; i < x.size(); ++i)
     if (!same(x[i], y[i])) return false;
   return x.size() == y.size();
 }
 
 // |computed - exact| <= gamma(k) |A| |B|, element by element.
-template <class T>
-bool near_exact(const Case<T>& x, const std::vector<T>& c) {
+template <class T> bool near_exact(const Case<T>& x, const std::vector<T>& c) {
   const long double gamma = (x.k + 2) * static_cast<long double>(std::numeric_limits<T>::epsilon()) / 2;
   for (int64_t i = 0; i < x.m; ++i)
     for (int64_t j = 0; j < x.n; ++j) {
@@ -116,8 +107,7 @@ bool near_exact(const Case<T>& x, const std::vector<T>& c) {
 }
 
 // The product of a part of the rows and columns, in some layout, into the middle of a larger C.
-template <class T>
-bool part_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+template <class T> bool part_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
   Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
   const int64_t i0 = between(0, x.m), i1 = between(i0, x.m), j0 = between(0, x.n), j1 = between(j0, x.n);
   const int64_t ldc = x.n + between(0, 7);
@@ -129,16 +119,14 @@ bool part_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, i
   return same(c, expected);
 }
 
-template <class T>
-bool whole_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+template <class T> bool whole_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
   Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
   std::vector<T> c(want.size());
   f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n);
   return same(c, want);
 }
 
-template <class T>
-void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
+template <class T> void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
   const Case<T> x(m, n, k);
   const std::vector<T> want = x.plain(pick<T>(sets[0]));
   if constexpr (std::is_floating_point_v<T>) expect(near_exact(x, want), "error", sets[0].name, m, n, k);
@@ -152,8 +140,7 @@ void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bo
   }
 }
 
-template <class T>
-void shapes(const std::vector<GemmSet>& sets) {
+template <class T> void shapes(const std::vector<GemmSet>& sets) {
   for (int64_t m = 0; m < 20; ++m)
     for (int64_t n = 0; n < 20; ++n) check<T>(sets, m, n, between(0, 5), true);
   for (int i = 0; i < 400; ++i) check<T>(sets, between(0, 70), between(0, 70), between(0, 70), true);
@@ -163,10 +150,9 @@ void shapes(const std::vector<GemmSet>& sets) {
 }
 
 // Shapes that reach every loop of blocks, too large for long double: the sets and layouts against each other.
-template <class T>
-void large(const std::vector<GemmSet>& sets) {
-  const int64_t sizes[][3] = {{700, 33, 600}, {33, 2500, 300}, {300, 300, 1300}, {257, 2100, 17}, {1, 5000, 1100},
-                              {5000, 1, 1100}};
+template <class T> void large(const std::vector<GemmSet>& sets) {
+  const int64_t sizes[][3] = {{700, 33, 600},  {33, 2500, 300}, {300, 300, 1300},
+                              {257, 2100, 17}, {1, 5000, 1100}, {5000, 1, 1100}};
   for (const auto& [m, n, k] : sizes) {
     const Case<T> x(m, n, k);
     const std::vector<T> want = x.plain(pick<T>(sets.back()));
@@ -177,8 +163,7 @@ void large(const std::vector<GemmSet>& sets) {
 }
 
 // Strides of zero (a broadcast operand) and below zero (a reversed one).
-template <class T>
-void odd_strides(const std::vector<GemmSet>& sets) {
+template <class T> void odd_strides(const std::vector<GemmSet>& sets) {
   for (int repeat = 0; repeat < 100; ++repeat) {
     Case<T> x(between(1, 70), between(1, 70), between(1, 70));
     for (int64_t e = x.k; e < x.m * x.k; ++e) x.a[e] = x.a[e % x.k];
@@ -195,8 +180,7 @@ void odd_strides(const std::vector<GemmSet>& sets) {
 }
 
 // The definition itself, for k within one block: fused multiply-adds from zero in order of k.
-template <class T>
-void definition(const std::vector<GemmSet>& sets) {
+template <class T> void definition(const std::vector<GemmSet>& sets) {
   for (const GemmSet& s : sets) {
     const Case<T> x(13, 37, 200);
     const std::vector<T> c = x.plain(pick<T>(s));
@@ -210,12 +194,25 @@ void definition(const std::vector<GemmSet>& sets) {
 }
 
 // Infinities, NaNs, zeros of both signs, subnormals and values whose products overflow or vanish.
-template <class T>
-void specials(const std::vector<GemmSet>& sets) {
+template <class T> void specials(const std::vector<GemmSet>& sets) {
   using L = std::numeric_limits<T>;
-  const T kinds[] = {L::infinity(), -L::infinity(), L::quiet_NaN(), T(0), -T(0), L::denorm_min(), -L::denorm_min(),
-                     L::min(), L::max(), -L::max(), T(1), T(-1), L::epsilon(), 1 + L::epsilon(), std::sqrt(L::min()),
-                     L::min() * (1 + 3 * L::epsilon()), T(0.75)};
+  const T kinds[] = {L::infinity(),
+                     -L::infinity(),
+                     L::quiet_NaN(),
+                     T(0),
+                     -T(0),
+                     L::denorm_min(),
+                     -L::denorm_min(),
+                     L::min(),
+                     L::max(),
+                     -L::max(),
+                     T(1),
+                     T(-1),
+                     L::epsilon(),
+                     1 + L::epsilon(),
+                     std::sqrt(L::min()),
+                     L::min() * (1 + 3 * L::epsilon()),
+                     T(0.75)};
   for (int repeat = 0; repeat < 300; ++repeat) {
     Case<T> x(between(1, 20), between(1, 40), between(1, 6));
     const std::uint64_t from = repeat % 2 ? 3 : 0;  // every other time finite values only
@@ -247,8 +244,7 @@ void patterns(const std::vector<GemmSet>& sets) {
   }
 }
 
-template <class T>
-void integers(const std::vector<GemmSet>& sets) {
+template <class T> void integers(const std::vector<GemmSet>& sets) {
   for (int i = 0; i < 60; ++i) check<T>(sets, between(0, 30), between(0, 30), between(0, 30), true);
   for (const GemmSet& s : sets) {
     const T most = std::numeric_limits<T>::max(), left[] = {most, 1}, right[] = {3, most};
@@ -258,8 +254,7 @@ void integers(const std::vector<GemmSet>& sets) {
   }
 }
 
-template <class T>
-void floats(const std::vector<GemmSet>& sets) {
+template <class T> void floats(const std::vector<GemmSet>& sets) {
   shapes<T>(sets);
   large<T>(sets);
   odd_strides<T>(sets);

@@ -152,9 +152,12 @@ struct Accuracy64 {
   std::function<long double(long double)> exact;
 };
 const Accuracy64 kAccuracy64[] = {
-    {"exp", [](long double x) { return std::exp(x); }},     {"expm1", [](long double x) { return std::expm1(x); }},
-    {"log", [](long double x) { return std::log(x); }},     {"log1p", [](long double x) { return std::log1p(x); }},
-    {"sin", [](long double x) { return std::sin(x); }},     {"cos", [](long double x) { return std::cos(x); }},
+    {"exp", [](long double x) { return std::exp(x); }},
+    {"expm1", [](long double x) { return std::expm1(x); }},
+    {"log", [](long double x) { return std::log(x); }},
+    {"log1p", [](long double x) { return std::log1p(x); }},
+    {"sin", [](long double x) { return std::sin(x); }},
+    {"cos", [](long double x) { return std::cos(x); }},
     {"tanh", [](long double x) { return std::tanh(x); }},
     {"sigmoid", [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
 };
@@ -193,13 +196,24 @@ struct Rng {  // splitmix64
 using Bytes = std::vector<unsigned char>;
 
 template <class F> void put_float(void* p, Rng& rng) {
-  static const F special[] = {0, -F(0), 1, -1, F(0.5), 2, -3, std::numeric_limits<F>::infinity(),
-                              -std::numeric_limits<F>::infinity(), std::numeric_limits<F>::quiet_NaN(),
-                              std::numeric_limits<F>::denorm_min(), std::numeric_limits<F>::max(), 100, -100};
+  static const F special[] = {0,
+                              -F(0),
+                              1,
+                              -1,
+                              F(0.5),
+                              2,
+                              -3,
+                              std::numeric_limits<F>::infinity(),
+                              -std::numeric_limits<F>::infinity(),
+                              std::numeric_limits<F>::quiet_NaN(),
+                              std::numeric_limits<F>::denorm_min(),
+                              std::numeric_limits<F>::max(),
+                              100,
+                              -100};
   const std::uint64_t r = rng.next();
   F value;
   if (r % 4 == 0) value = special[(r >> 8) % (sizeof special / sizeof *special)];
-  else if (r % 4 == 1) std::memcpy(&value, &r, sizeof value);  // any bits
+  else if (r % 4 == 1) std::memcpy(&value, &r, sizeof value);                                         // any bits
   else value = static_cast<F>(static_cast<double>(static_cast<std::int64_t>(rng.next())) * 0x1p-60);  // within 8
   if (value != value) value = std::numeric_limits<F>::quiet_NaN();
   std::memcpy(p, &value, sizeof value);
@@ -324,7 +338,8 @@ void check_loops(const std::vector<const Table*>& tables) {
       const int arity = arity_of(k);
       const Type in = static_cast<Type>(type);
       check_loop({std::string(kKernelName[k]) + " " + kTypeName[type], std::vector<Type>(std::abs(arity), in),
-                  arity < 0 ? b8 : in}, sets);
+                  arity < 0 ? b8 : in},
+                 sets);
     }
   for (int a = 0; a < type_count; ++a) {
     const Type from = static_cast<Type>(a);
@@ -338,9 +353,7 @@ void check_loops(const std::vector<const Table*>& tables) {
 
 // ---- reductions
 
-Type result_type(int r, Type type) {
-  return r >= static_cast<int>(Reduction::argmax) ? i64 : type;
-}
+Type result_type(int r, Type type) { return r >= static_cast<int>(Reduction::argmax) ? i64 : type; }
 // Finite floats, so that an order of summation shows in the bits; every third set of values has a NaN.
 Bytes plain_values(Type type, std::size_t n, std::uint64_t seed) {
   Bytes b = values(type, n, seed);
@@ -473,8 +486,8 @@ void check_values(const Table& t) {
   check(one<float>(t, "abs_f_df", f32, 3, 0) == 0, "abs'(0)");
   check(std::isnan(one<float>(t, "relu", f32, nan)), "relu of NaN");
   float ten = 1;
-  for (int i = 0; i <= 10; ++i, ten *= 10) check(one<float>(t, "log10", f32, ten) == static_cast<float>(i),
-        "log10 of a power of ten");
+  for (int i = 0; i <= 10; ++i, ten *= 10)
+    check(one<float>(t, "log10", f32, ten) == static_cast<float>(i), "log10 of a power of ten");
   check(std::signbit(one<float>(t, "tanh", f32, -0.0f)), "tanh of -0");
   check(std::isnan(one<float>(t, "maximum", f32, 1, nan)) && std::isnan(one<float>(t, "minimum", f32, nan, 1)),
         "NaN wins");
@@ -485,10 +498,10 @@ void check_values(const Table& t) {
   check(one<float>(t, "logaddexp", f32, -inf, -inf) == -inf, "logaddexp of -inf");
   check(one<std::int32_t>(t, "floor_divide", i32, low, -1) == low, "lowest / -1 wraps");
   check(one<std::int32_t>(t, "remainder", i32, low, -1) == 0, "lowest % -1");
-  check(one<std::int32_t>(t, "floor_divide", i32, 5, 0) == 0 &&
-        one<std::int32_t>(t, "remainder", i32, 5, 0) == 0, "by zero");
-  check(one<std::int32_t>(t, "floor_divide", i32, -7, 2) == -4 &&
-        one<std::int32_t>(t, "remainder", i32, -7, 2) == 1, "-7 // 2");
+  check(one<std::int32_t>(t, "floor_divide", i32, 5, 0) == 0 && one<std::int32_t>(t, "remainder", i32, 5, 0) == 0,
+        "by zero");
+  check(one<std::int32_t>(t, "floor_divide", i32, -7, 2) == -4 && one<std::int32_t>(t, "remainder", i32, -7, 2) == 1,
+        "-7 // 2");
   check(one<std::int32_t>(t, "pow", i32, -3, 3) == -27 && one<std::int32_t>(t, "pow", i32, 2, -1) == 0,
         "integer powers");
   check(one<std::int32_t>(t, "pow", i32, -1, -3) == -1, "(-1) ** -3");
@@ -497,7 +510,8 @@ void check_values(const Table& t) {
   check(cast<std::int32_t>(t, f32, i32, nan) == low && cast<std::int32_t>(t, f32, i32, -2147483648.0f) == low,
         "cast to int32");
   check(cast<std::int32_t>(t, f64, i32, -2147483648.5) == low &&
-        cast<std::int32_t>(t, f64, i32, 2147483647.9) == 2147483647, "cast of doubles");
+            cast<std::int32_t>(t, f64, i32, 2147483647.9) == 2147483647,
+        "cast of doubles");
   check(cast<std::uint8_t>(t, f32, u8, -1.0f) == 255 && cast<std::uint8_t>(t, f32, u8, 300.0f) == 44, "cast to uint8");
   check(cast<bool>(t, f32, b8, nan) && cast<bool>(t, f32, b8, 0.25f) && !cast<bool>(t, f32, b8, -0.0f), "cast to bool");
 }

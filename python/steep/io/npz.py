@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from steep.io.atomic import atomic_write
 from steep.io.safetensors import WRITES
 
+FORMAT: Any = np.lib.format  # untyped in some releases of NumPy, typed in others
+
 
 def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name. Raises ValueError for anything but an .npz of plain, undamaged arrays."""
@@ -35,7 +37,7 @@ def _name(member: str) -> str:
 
 def _read_member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
     with archive.open(member) as file:
-        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        array: NDArray[Any] = FORMAT.read_array(file, allow_pickle=False)
         if file.read(1):
             raise ValueError(f"bytes follow the array in member {member!r}")
     if array.dtype.name not in WRITES:
@@ -51,4 +53,4 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> N
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                FORMAT.write_array(member, array, allow_pickle=False)

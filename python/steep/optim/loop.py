@@ -122,7 +122,7 @@ def _run(
 
 def _evaluate(fun: Callable[[Any], Tensor], params: Tree, optimizer: Optimizer, sign: int) -> tuple[float, Gradients]:
     with GradientTape() as tape:
-        tape.watch(optimizer.params)
+        tape.watch([param for param in optimizer.params if not param.requires_grad])
         value = fun(params)
     if not isinstance(value, Tensor) or value.size != 1:
         raise ValueError(f"the function must return a scalar tensor, got {_describe(value)}")

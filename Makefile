@@ -1,0 +1,63 @@
+# What a newcomer types: make demo, make test. Every target sets up what it needs in .venv (bench: .venv-bench).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -not -path '*/__pycache__/*')
+LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
+FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
+
+.PHONY: demo test bench lint docs native clean
+
+demo: $(VENV)/.viz
+	$(BIN)/steep demo --output demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest tests
+
+# Interleaved with the peers of docs/performance.md, which live in a venv of their own.
+bench: .venv-bench/.ready
+	.venv-bench/bin/python bench/versus.py --output bench/results
+
+lint: $(VENV)/.dev build/lint/compile_commands.json
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
+	echo $(LINTED) | xargs -n 1 -P 2 $(BIN)/clang-tidy -p build/lint --quiet \
+	  --extra-arg=-isystem --extra-arg=$(shell gcc -print-file-name=include) 2>/dev/null
+
+docs: $(VENV)/.dev
+	$(BIN)/python tools/generate.py
+
+# The kernels alone, swept against long double and across instruction sets; some minutes.
+native:
+	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/native --parallel 2
+	build/native/gemm_test && build/native/kernels_test
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.viz: $(SOURCES) pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet '.[viz]' scikit-learn
+	touch $@
+
+$(VENV)/.dev: $(SOURCES) pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet '.[dev]'
+	touch $@ $(VENV)/.viz
+
+build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet cmake ninja pybind11
+	$(BIN)/cmake -G Ninja -S . -B build/lint -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+
+.venv-bench/.ready: $(SOURCES) pyproject.toml bench/requirements.txt
+	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet -r bench/requirements.txt
+	.venv-bench/bin/python -m pip install --quiet '.[viz]'
+	touch $@
+
+clean:
+	rm -rf build demo $(VENV) .venv-bench

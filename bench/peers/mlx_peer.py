@@ -1,0 +1,112 @@
+"""MLX's side of the workloads on its CPU backend, compiled where that helps. Slow ones are timed a few times only."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+import numpy as np
+from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+
+NAME = "mlx"
+mx.set_default_device(mx.cpu)
+
+
+def set_threads(n):
+    """MLX offers no setting."""
+
+
+def _job(f, *args):
+    def run():
+        out = f(*args)
+        mx.eval(out)
+        return out
+
+    def arrays():
+        out = run()
+        return [np.array(g) for g in (out if isinstance(out, list | tuple) else [out])]
+
+    return Job(run, arrays)
+
+
+def overhead(inputs):
+    x, b = mx.array(inputs["x"]), mx.array(inputs["b"])
+
+    def f(x):
+        y = x
+        for _ in range(CHAIN_OPS):
+            y = y * b
+        return y.sum()
+
+    return _job(mx.grad(f), x)
+
+
+def mlp(inputs):
+    params = [mx.array(p) for pair in inputs["weights"] for p in pair]
+    x, target = mx.array(inputs["x"]), mx.array(inputs["target"])
+    act = mx.tanh if inputs["activation"] == "tanh" else (lambda h: mx.maximum(h, 0))
+    real = inputs["target"].dtype == np.float32
+
+    def loss(params):
+        h = x
+        for i in range(0, len(params) - 2, 2):
+            h = act(h @ params[i] + params[i + 1])
+        y = h @ params[-2] + params[-1]
+        if real:
+            return mx.mean(mx.square(y - target))
+        picked = mx.take_along_axis(y, target[:, None], axis=1)[:, 0]
+        return mx.mean(mx.logsumexp(y, axis=1) - picked)
+
+    gradient = mx.grad(loss)
+
+    def update(params, velocity):
+        g = gradient(params)
+        velocity = [MOMENTUM * v + d for v, d in zip(velocity, g, strict=True)]
+        return [p - LR * v for p, v in zip(params, velocity, strict=True)], velocity
+
+    fast = mx.compile(update)
+    state = [params, [mx.zeros_like(p) for p in params]]
+
+    def step():
+        state[:] = fast(*state)
+        mx.eval(state)
+
+    return Job(step, lambda: [np.array(g) for g in gradient(params)])
+
+
+def chain(inputs):
+    def f(x):
+        return (mx.maximum(mx.tanh(x * CHAIN_A + 0.5) * 2 - x, 0) * CHAIN_A).sum()
+
+    return _job(mx.compile(mx.grad(f)), mx.array(inputs["x"]))
+
+
+def matmul(inputs):
+    a, b, g = (mx.array(inputs[k]) for k in "abg")
+
+    def f(a, b):
+        _, pulled = mx.vjp(lambda a, b: a @ b, (a, b), (g,))
+        return pulled
+
+    return _job(f, a, b)
+
+
+def product(inputs):
+    return _job(mx.matmul, mx.array(inputs["a"]), mx.array(inputs["b"]))
+
+
+def softmax(inputs):
+    target = mx.array(inputs["target"])
+
+    def f(x):
+        return mx.mean(mx.logsumexp(x, axis=1) - mx.take_along_axis(x, target[:, None], axis=1)[:, 0])
+
+    return _job(mx.compile(mx.grad(f)), mx.array(inputs["x"]))
+
+
+KINDS = {
+    "overhead": overhead,
+    "mlp": mlp,
+    "chain": chain,
+    "matmul": matmul,
+    "product": product,
+    "softmax": softmax,
+}

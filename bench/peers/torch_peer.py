@@ -1,0 +1,100 @@
+"""PyTorch's side of the workloads, eager."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+
+NAME = "torch"
+
+
+def set_threads(n):
+    torch.set_num_threads(n)
+
+
+def leaf(a):
+    return torch.tensor(a, requires_grad=True)
+
+
+def overhead(inputs):
+    x, b = leaf(inputs["x"]), torch.tensor(inputs["b"])
+
+    def step():
+        y = x
+        for _ in range(CHAIN_OPS):
+            y = y * b
+        x.grad = None
+        y.sum().backward()
+
+    return Job(step, lambda: [step(), x.grad.numpy()][1:])
+
+
+def mlp(inputs):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
+    act = torch.tanh if inputs["activation"] == "tanh" else torch.relu
+    optimizer = torch.optim.SGD(params, lr=LR, momentum=MOMENTUM)
+
+    def loss():
+        h = x
+        for w, b in weights[:-1]:
+            h = act(torch.addmm(b, h, w))
+        y = torch.addmm(weights[-1][1], h, weights[-1][0])
+        return F.mse_loss(y, target) if target.dtype == torch.float32 else F.cross_entropy(y, target)
+
+    def backward():
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+
+    def step():
+        backward()
+        optimizer.step()
+
+    return Job(step, lambda: [backward(), *(p.grad.numpy().copy() for p in params)][1:])
+
+
+def chain(inputs):
+    x = leaf(inputs["x"])
+
+    def step():
+        x.grad = None
+        (torch.relu(torch.tanh(x * CHAIN_A + 0.5) * 2 - x) * CHAIN_A).sum().backward()
+
+    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+
+
+def matmul(inputs):
+    a, b, g = leaf(inputs["a"]), leaf(inputs["b"]), torch.tensor(inputs["g"])
+
+    def step():
+        a.grad = b.grad = None
+        (a @ b).backward(g)
+
+    return Job(step, lambda: [step(), a.grad.numpy(), b.grad.numpy()][1:])
+
+
+def product(inputs):
+    a, b = torch.tensor(inputs["a"]), torch.tensor(inputs["b"])
+    return Job(lambda: a @ b, lambda: [(a @ b).numpy()])
+
+
+def softmax(inputs):
+    x, target = leaf(inputs["x"]), torch.tensor(inputs["target"])
+
+    def step():
+        x.grad = None
+        F.cross_entropy(x, target).backward()
+
+    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+
+
+KINDS = {
+    "overhead": overhead,
+    "mlp": mlp,
+    "chain": chain,
+    "matmul": matmul,
+    "product": product,
+    "softmax": softmax,
+}
