@@ -9,15 +9,16 @@ from __future__ import annotations
 import os as _os
 from typing import Any as _Any
 
-from steep import _core, random, tree
+from steep import _core
+from steep import random as random
+from steep import tree as tree
 from steep._core import *
-from steep._core import GradientError, Tensor, dtype, enable_grad, explain, no_grad
-from steep.custom import checkpoint, custom_vjp
-from steep.modes import detect_anomaly, gradient_rule, threads
+from steep.custom import *
+from steep.modes import *
 from steep.namespace import *
-from steep.tape import GradientTape
-from steep.testing import check_grads
-from steep.transforms import grad, hessian, hvp, jacobian, jvp, linearize, value_and_grad, vjp
+from steep.tape import *
+from steep.testing import *
+from steep.transforms import *
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"

@@ -14,6 +14,8 @@ from steep import _core, tree
 from steep._core import Tensor
 from steep.tree import Tree
 
+__all__ = ["GradientTape"]
+
 _recording = 0
 
 

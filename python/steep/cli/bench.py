@@ -29,7 +29,10 @@ def bench(seed: screen.Seed = 0, threads: screen.Threads = None, json: screen.Js
     if json:
         screen.print_json({"isa": _core.isa(), "threads": _core.get_num_threads(), "results": results})
         return
-    rows = [[r["name"], f"{r['steep_us']:,.1f}", _or_dash(r["numpy_us"], ",.1f"), _or_dash(r["ratio"], ".2f")] for r in results]
+    rows = [
+        [r["name"], f"{r['steep_us']:,.1f}", _or_dash(r["numpy_us"], ",.1f"), _or_dash(r["ratio"], ".2f")]
+        for r in results
+    ]
     screen.out.print(screen.table("float32", "steep us>", "NumPy us>", "NumPy / steep>", rows=rows))
     screen.out.print(f"{_core.isa()}, {_core.get_num_threads()} threads")
 

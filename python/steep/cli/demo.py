@@ -11,7 +11,7 @@ import typer
 
 from steep.cli import screen
 from steep.demo import Outcome, Settings, run, write_report
-from steep.training import Recipe
+from steep.demo.training import Recipe
 
 
 def demo(
@@ -73,8 +73,8 @@ def _show(outcome: Outcome, result: dict[str, Any]) -> None:
     if fooled.success:
         (true, wrong), (before, after) = fooled.labels, fooled.probabilities
         screen.out.print(
-            f"adversarial example: a {true} (p = {before:.3f}) is read as {wrong} (p = {after:.3f}) after changes of at "
-            f"most {fooled.distance:.3f}; {fooled.hits} of {fooled.tried} digits were fooled"
+            f"adversarial example: a {true} (p = {before:.3f}) is read as {wrong} (p = {after:.3f}) after changes of "
+            f"at most {fooled.distance:.3f}; {fooled.hits} of {fooled.tried} digits were fooled"
         )
     for failure in result["failures"]:
         screen.out.print(f"[bold red]failed[/]: {failure}")

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from steep import _core
-from steep.training import Seen
+from steep.demo.training import Seen
 
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]
@@ -67,7 +67,7 @@ class TrainingBar:
 
     def __call__(self, seen: Seen) -> None:
         """Move the bar to where training is."""
-        fields = {"loss": f"{seen.loss:.3f}", "accuracy": f"{seen.accuracy:.1%}"}
+        fields: dict[str, Any] = {"loss": f"{seen.loss:.3f}", "accuracy": f"{seen.accuracy:.1%}"}
         if self.task is None:
             self.progress.start()
             self.task = self.progress.add_task("training", total=seen.steps, **fields)

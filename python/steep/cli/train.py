@@ -11,7 +11,7 @@ import typer
 from steep import data as datasets
 from steep import io
 from steep.cli import screen
-from steep.training import Recipe, fit
+from steep.demo.training import Recipe, fit
 
 DEFAULT = Recipe()
 

@@ -23,7 +23,8 @@ BLUE, WHITE, RED = np.array([33, 102, 172]), np.array([247, 247, 247]), np.array
 
 def grey(image: Array) -> Colours:
     """Values in [0, 1] to black..white: (height, width) to (height, width, 3)."""
-    return np.repeat(_bytes(np.asarray(image, np.float64) * 255)[..., None], 3, axis=-1)
+    level = _bytes(np.asarray(image, np.float64) * 255)
+    return np.stack([level, level, level], axis=-1)
 
 
 def hot(image: Array) -> Colours:

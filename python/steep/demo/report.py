@@ -15,8 +15,8 @@ import numpy as np
 
 from steep.demo import page, pictures
 from steep.demo.run import Outcome
+from steep.demo.training import Recipe
 from steep.io.atomic import atomic_write
-from steep.training import Recipe
 
 Files = dict[str, bytes]
 
@@ -43,7 +43,11 @@ def draw(outcome: Outcome) -> Files:
     stages = [pictures.grey(images[_SHOWN]) for _, images in outcome.excited.stages]
     fooled = outcome.fooled
     change = fooled.attacked.astype(np.float64) - fooled.original
-    trio = [pictures.grey(fooled.original), pictures.signed(change, outcome.settings.eps), pictures.grey(fooled.attacked)]
+    trio = [
+        pictures.grey(fooled.original),
+        pictures.signed(change, outcome.settings.eps),
+        pictures.grey(fooled.attacked),
+    ]
     files = {"excited.png": pictures.png(pictures.sheet(excited, 5))}
     files["saliency.png"] = pictures.png(pictures.sheet(digits + maps, len(digits)))
     files["adversarial.png"] = pictures.png(pictures.sheet(trio, 3))
@@ -109,7 +113,9 @@ def _excited(outcome: Outcome, files: Files) -> str:
     return page.grid(
         5,
         (
-            page.figure(f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"the input that excites class {i}"))
+            page.figure(
+                f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"the input that excites class {i}")
+            )
             for i, p in enumerate(outcome.excited.probabilities)
         ),
     )

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core, ascent, attack, data, optim, saliency
+from steep import ascent, attack, data, optim, saliency
+from steep.demo.training import Recipe, Seen, Trained, fit
 from steep.random import Generator
 from steep.scores import predicted, probabilities
-from steep.training import Recipe, Seen, Trained, fit
 
 Array = NDArray[Any]
 
@@ -133,7 +133,7 @@ def _digits(settings: Settings) -> tuple[data.Splits, str, Settings]:
 
 
 def _scaled(settings: Settings, height: int) -> Settings:
-    """8x8 digits are neither moved nor blurred as far, and with fewer pixels it takes more of each to fool a network."""
+    """8x8 digits are neither moved nor blurred as far; with fewer pixels it takes more of each to fool a network."""
     if height >= 28:
         return settings
     recipe = replace(settings.recipe, shift=0, noise=settings.recipe.noise / 2)
