@@ -37,7 +37,7 @@ def _main(
 def run() -> int:
     """Run the command in ``sys.argv``; gives the exit code. Bad input is one line on stderr and 2."""
     try:
-        app()
+        app(prog_name="steep")
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:

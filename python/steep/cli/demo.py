@@ -78,4 +78,6 @@ def _show(outcome: Outcome, result: dict[str, Any]) -> None:
         )
     for failure in result["failures"]:
         screen.out.print(f"[bold red]failed[/]: {failure}")
-    screen.out.print(f"{result['report']} and {len(result['pictures'])} pictures, {result['seconds']:.1f} s")
+    screen.out.print(
+        f"{result['report']} and {len(result['pictures'])} pictures, {result['seconds']:.1f} s", markup=False
+    )

@@ -25,6 +25,7 @@ def info(threads: screen.Threads = None, json: screen.Json = False) -> None:
 
 def gather() -> dict[str, Any]:
     """The facts as plain values."""
+    built, supported = _core._isas()
     rows = [row for row in _core._op_table() if not row["hidden"]]
     return {
         "steep": steep.__version__,
@@ -32,7 +33,8 @@ def gather() -> dict[str, Any]:
         "numpy": np.__version__,
         "machine": platform.machine(),
         "isa": _core.isa(),
-        "isas": [name for name in " ".join(_core._isas()).replace(",", " ").split() if name],
+        "isas_built": built.split(),
+        "isas_supported": supported.split(),
         "threads": _core.get_num_threads(),
         "ops": len(rows),
         "ops_with_gradient": sum(bool(row["differentiable"]) for row in rows),

@@ -21,6 +21,8 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; result
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 200
 err = Console(stderr=True, highlight=False)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 
 from steep.cli import screen
 from steep.selftest import Outcome, run, select
@@ -33,16 +34,16 @@ def selftest(
 def _show(outcomes: list[Outcome]) -> None:
     cells = [
         [
+            "[green]ok[/]" if o.ok else "[bold red]FAILED[/]",
             str(o.check.row),
-            o.check.what,
-            o.error or _numbers(o.value),
+            escape(o.check.what),
+            escape(o.error) or _numbers(o.value),
             _numbers(o.expected),
             f"{o.check.tolerance:.0e}" if o.check.tolerance else "exact",
-            "[green]ok[/]" if o.ok else "[bold red]FAILED[/]",
         ]
         for o in outcomes
     ]
-    screen.out.print(screen.table("row>", "what", "computed", "expected", "tolerance", "", rows=cells))
+    screen.out.print(screen.table("", "row>", "what", "computed", "expected", "tolerance", rows=cells))
 
 
 def _numbers(values: Any, most: int = 6) -> str:

@@ -23,8 +23,7 @@ BLUE, WHITE, RED = np.array([33, 102, 172]), np.array([247, 247, 247]), np.array
 
 def grey(image: Array) -> Colours:
     """Values in [0, 1] to black..white: (height, width) to (height, width, 3)."""
-    level = _bytes(np.asarray(image, np.float64) * 255)
-    return np.stack([level, level, level], axis=-1)
+    return _bytes(np.asarray(image, np.float64)[..., None] * np.full(3, 255.0))
 
 
 def hot(image: Array) -> Colours:
@@ -42,7 +41,8 @@ def signed(image: Array, limit: float) -> Colours:
 
 
 def _bytes(values: Array) -> Colours:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    colours: Colours = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return colours
 
 
 def sheet(tiles: list[Colours], columns: int, gap: int = 1) -> Colours:
