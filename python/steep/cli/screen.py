@@ -65,7 +65,8 @@ class TrainingBar:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def __call__(self, seen: Seen) -> None:
         """Move the bar to where training is."""
