@@ -150,20 +150,9 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {"ArrayLike",
-                                          "ArrayLike | None",
-                                          "Sequence[ArrayLike]",
-                                          "int",
-                                          "int",
-                                          "int | None",
-                                          "Ints",
-                                          "int",
-                                          "int | Sequence[int] | None",
-                                          "bool",
-                                          "float",
-                                          "float | None",
-                                          "DTypeLike",
-                                          "str"};
+  static constexpr const char* types[] = {
+      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "int",   "int",          "int | None", "Ints",
+      "int",       "int | Sequence[int] | None", "builtins.bool",       "float", "float | None", "DTypeLike",  "str"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

@@ -53,6 +53,39 @@ struct Job {
   }
 };
 
+// The calling thread's share: blocks, with a look at the host every 50 ms.
+void drain(Job& job, void*& unlocked) {
+  auto looked = Clock::now();
+  while (job.step()) {
+    if (!unlocked || Clock::now() - looked < std::chrono::milliseconds(50)) continue;
+    hooks.lock(unlocked);
+    unlocked = nullptr;
+    try {
+      hooks.poll();
+    } catch (...) {
+      job.fail_with(std::current_exception());
+    }
+    unlocked = hooks.unlock();
+    looked = Clock::now();
+  }
+}
+
+#ifdef STEEP_OPENMP
+
+void run_job(Job& job, int helpers, void*& unlocked) {
+#pragma omp parallel num_threads(helpers + 1)
+  {
+    if (omp_get_thread_num() == 0) {
+      drain(job, unlocked);
+    } else {
+      while (job.step()) {
+      }
+    }
+  }
+}
+
+#else
+
 class Pool {
  public:
   // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more.
@@ -107,42 +140,13 @@ Pool& the_pool() {
   return *pool;
 }
 
-// The calling thread's share: blocks, with a look at the host every 50 ms.
-void drain(Job& job, void*& unlocked) {
-  auto looked = Clock::now();
-  while (job.step()) {
-    if (!unlocked || Clock::now() - looked < std::chrono::milliseconds(50)) continue;
-    hooks.lock(unlocked);
-    unlocked = nullptr;
-    try {
-      hooks.poll();
-    } catch (...) {
-      job.fail_with(std::current_exception());
-    }
-    unlocked = hooks.unlock();
-    looked = Clock::now();
-  }
-}
-
-void run_pool(Job& job, int helpers, void*& unlocked) {
+void run_job(Job& job, int helpers, void*& unlocked) {
   Pool& p = the_pool();
   std::unique_lock owner(p.owner(), std::try_to_lock);
   if (!owner || helpers == 0) return drain(job, unlocked);  // another Python thread has the workers
   p.run(job, helpers, [&] { drain(job, unlocked); });
 }
 
-#ifdef STEEP_OPENMP
-void run_openmp(Job& job, int helpers, void*& unlocked) {
-#pragma omp parallel num_threads(helpers + 1)
-  {
-    if (omp_get_thread_num() == 0) {
-      drain(job, unlocked);
-    } else {
-      while (job.step()) {
-      }
-    }
-  }
-}
 #endif
 
 }  // namespace
@@ -157,11 +161,7 @@ void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, voi
   Job job{n, grain, (n + grain - 1) / grain, f, context, {}, {}, {}, {}};
   void* unlocked = long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
   const int helpers = inside_job ? 0 : static_cast<int>(std::min<std::int64_t>(threads(), job.blocks)) - 1;
-#ifdef STEEP_OPENMP
-  run_openmp(job, helpers, unlocked);
-#else
-  run_pool(job, helpers, unlocked);
-#endif
+  run_job(job, helpers, unlocked);
   if (unlocked) hooks.lock(unlocked);
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -7,18 +7,38 @@ from the C++ core (``steep._core``, one row an op); layers above them are plain 
 from __future__ import annotations
 
 import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from steep import _core
-from steep import random as random
-from steep import tree as tree
+from steep import _core as _core, random as random, tree as tree
 from steep._core import *
-from steep.custom import *
-from steep.modes import *
+from steep._core import (
+    GradientError as GradientError,
+    Tensor as Tensor,
+    dtype as dtype,
+    enable_grad as enable_grad,
+    explain as explain,
+    no_grad as no_grad,
+)
+from steep.custom import checkpoint as checkpoint, custom_vjp as custom_vjp
+from steep.modes import detect_anomaly as detect_anomaly, gradient_rule as gradient_rule, threads as threads
 from steep.namespace import *
-from steep.tape import *
-from steep.testing import *
-from steep.transforms import *
+from steep.tape import GradientTape as GradientTape
+from steep.testing import check_grads as check_grads
+from steep.transforms import (
+    grad as grad,
+    hessian as hessian,
+    hvp as hvp,
+    jacobian as jacobian,
+    jvp as jvp,
+    linearize as linearize,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
+
+if _TYPE_CHECKING:
+    from steep import ascent as ascent, attack as attack, data as data, io as io, nn as nn, optim as optim
+    from steep import saliency as saliency, scores as scores, selftest as selftest
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"

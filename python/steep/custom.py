@@ -12,8 +12,6 @@ from typing import Any
 from steep import _core, tree
 from steep._core import Tensor
 
-__all__ = ["checkpoint", "custom_vjp"]
-
 
 def _is_float_tensor(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.dtype.kind == "f"

@@ -12,8 +12,6 @@ from typing import Any, TypeAlias
 from steep import _core
 from steep._core import Tensor
 
-__all__ = ["detect_anomaly", "gradient_rule", "threads"]
-
 Rule: TypeAlias = Callable[[Tensor, tuple[Tensor, ...], Tensor], Any]
 
 

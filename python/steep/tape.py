@@ -14,8 +14,6 @@ from steep import _core, tree
 from steep._core import Tensor
 from steep.tree import Tree
 
-__all__ = ["GradientTape"]
-
 _recording = 0
 
 

@@ -15,8 +15,6 @@ from steep import _core, tree
 from steep._core import Tensor
 from steep.tree import Tree
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "value_and_grad", "vjp"]
-
 Function: TypeAlias = Callable[..., Any]
 Argnums: TypeAlias = int | Sequence[int]
 
