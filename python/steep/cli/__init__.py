@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import sys
 
-NEEDED = ("typer", "rich", "PIL")
+PACKAGES = {"PIL": "Pillow"}  # where a package is not called what one imports
 
 
 def main() -> None:
     """Run the command line; needs the extra ``viz``, and says so in one line where it is missing."""
-    missing = _missing()
-    if missing:
-        print(f"steep: the command needs {missing}, which is not installed: pip install steep[viz]", file=sys.stderr)
-        raise SystemExit(2)
+    require("typer", "rich")
     from steep.cli.app import run
 
     raise SystemExit(run())
 
 
-def _missing() -> str:
+def require(*modules: str) -> None:
+    """Ends the command with 2 and one line naming what to install, if one of the modules is not installed."""
     from importlib.util import find_spec
 
-    absent = [name for name in NEEDED if find_spec(name) is None]
-    return " and ".join("Pillow" if name == "PIL" else name for name in absent)
+    absent = " and ".join(PACKAGES.get(name, name) for name in modules if find_spec(name) is None)
+    if absent:
+        print(f"steep: this needs {absent}, which is not installed: pip install steep[viz]", file=sys.stderr)
+        raise SystemExit(2)

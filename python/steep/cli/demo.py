@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steep.cli import screen
+from steep.cli import require, screen
 from steep.demo import Outcome, Settings, run, write_report
 from steep.demo.training import Recipe
 
@@ -26,6 +26,7 @@ def demo(
 
     Exits with 1 if the test accuracy is below 93%, an excited input below probability .99, or no digit was fooled.
     """
+    require("PIL")
     screen.use_threads(threads)
     began = time.perf_counter()
     settings = Settings(data=data, recipe=replace(Recipe(), epochs=epochs, seed=seed))

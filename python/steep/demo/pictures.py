@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 Array = NDArray[Any]
 Colours = NDArray[np.uint8]
@@ -57,7 +56,9 @@ def sheet(tiles: list[Colours], columns: int, gap: int = 1) -> Colours:
 
 
 def png(colours: Colours, scale: int = SCALE) -> bytes:
-    """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``."""
+    """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; needs Pillow."""
+    from PIL import Image
+
     enlarged = colours.repeat(scale, axis=0).repeat(scale, axis=1)
     buffer = io.BytesIO()
     Image.fromarray(enlarged, "RGB").save(buffer, "PNG", optimize=False, compress_level=9)

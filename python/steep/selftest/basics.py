@@ -199,7 +199,7 @@ def _composite_error() -> float:
     return float(np.abs(np.asarray(outer @ inner - whole)).max())
 
 
-CHECKS = [
+CHECKS: list[Check] = [
     Check(1, "w += -lr * gradient: w = 1, w^2, lr .1, float64", lambda: _descended(np.float64), 0.8, 0),
     Check(1, "the same in float32", lambda: _descended(np.float32), np.float32(0.8), 0),
     Check(2, "ten steps by tape and by backward(): largest difference", _tape_minus_backward, 0, 0),

@@ -68,7 +68,7 @@ def _shifted_minus_moved() -> float:
 
 SECH2 = 1 / np.cosh(0.4) ** 2
 
-CHECKS = [
+CHECKS: list[Check] = [
     Check(32, "z, h, yhat, J of the worked MLP", lambda: mlp()["forward"], [-1, 2, 0, 2, 2, 4]),
     Check(32, "g1", lambda: mlp()["g1"], 4),
     Check(32, "g2", lambda: mlp()["g2"], [4, 4]),

@@ -92,7 +92,7 @@ COUNTS = (PLAIN, partial(SGD, lr=0.1, momentum=0.1, nesterov=True), partial(SGD,
 RATIO = (partial(SGD, lr=0.01), partial(SGD, lr=0.5))
 BALL, SLOW = partial(SGD, lr=0.1, momentum=0.9), partial(SGD, lr=0.02, momentum=0.99)
 
-CHECKS = [
+CHECKS: list[Check] = [
     Check(13, "lr .01 takes over ten times the steps of .5", lambda: float(_ratio() > 10), 1, 0),
     Check(13, "lr 2.1 diverges and is reported", _diverges, 1, 0),
     Check(14, "literal momentum .1", lambda: literal(0.1, 5), [1, 0.91, 0.8291, 0.755491, 0.688427, 0.627317], 5e-7),

@@ -83,7 +83,7 @@ NUMERATOR = [[-0.11866129, 0.17108013], [-0.01186613, 0.01710801]]
 UNTRANSPOSED = [[1.02373226, -3.03421603], [0.20237323, 0.9965784]]
 NEXT_W0 = [[1.02373226, -2.99762677], [0.16578397, 0.9965784]]
 
-CHECKS = [
+CHECKS: list[Check] = [
     Check(31, "W + eta (dJ/dW)^T, eta -.2, less SGD at lr .2", _printed_minus_sgd, 0, 0),
     Check(40, "x1 = W0 x0", lambda: example()["x1"], [0.7, 0.3], 1e-7),
     Check(41, "x2 = tanh(x1)", lambda: example()["x2"], [0.60436778, 0.29131261], 1e-7),
