@@ -32,6 +32,8 @@ FORBIDDEN = {
     "ascent": {"saliency", "attack", "cli"},
     "saliency": {"ascent", "attack", "cli"},
     "attack": {"ascent", "saliency", "cli"},
+    "selftest": {"ascent", "saliency", "attack", "cli", "demo"},
+    "demo": {"cli"},
 }
 
 
