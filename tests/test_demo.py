@@ -102,8 +102,9 @@ def test_without_28x28_digits_it_takes_the_8x8_ones_and_says_so(monkeypatch):
     monkeypatch.setitem(data.sets.SETS, "mnist5k", absent)
     said = []
     short = replace(SHORT, data="auto", recipe=replace(SHORT.recipe, epochs=1), ascent_steps=2, attack_steps=1)
-    assert run(short, said.append).settings.data == "digits"
-    assert "8x8" in said[0] and "no network here" in said[0]
+    outcome = run(short, said.append)
+    assert outcome.settings.data == "digits" and said[0] == "no network here"
+    assert said[1] == outcome.note and "8x8" in said[1] and "28x28 digits could not be had" in said[1]
     with pytest.raises(data.FetchError):
         run(replace(short, data="mnist5k"))
 

@@ -106,7 +106,7 @@ def run(
 
     Raises FetchError if the data cannot be had, ValueError for an unknown data set.
     """
-    splits, note, settings = _digits(settings)
+    splits, note, settings = _digits(settings, say)
     say(note)
     trained = fit(splits.train, splits.test, settings.recipe, watch)
     say("ascending the input: what excites each class?")
@@ -117,14 +117,15 @@ def run(
     return Outcome(settings, note, (len(splits.train.y), len(splits.test.y)), trained, excited, maps, fooled)
 
 
-def _digits(settings: Settings) -> tuple[data.Splits, str, Settings]:
+def _digits(settings: Settings, say: Callable[[str], object]) -> tuple[data.Splits, str, Settings]:
     try:
         name = "mnist5k" if settings.data == "auto" else settings.data
         splits, reason = data.load(name), ""
     except data.FetchError as error:
         if settings.data != "auto":
             raise
-        name, reason = "digits", f" (28x28 digits could not be had: {str(error).splitlines()[0]})"
+        say(str(error))
+        name, reason = "digits", " (28x28 digits could not be had)"
         splits = data.load(name)
     height, width = splits.train.x.shape[1:]
     sizes = f"{len(splits.train.y):,} to train on and {len(splits.test.y):,} to test on"
