@@ -134,11 +134,12 @@ def _digits(settings: Settings, say: Callable[[str], object]) -> tuple[data.Spli
 
 
 def _scaled(settings: Settings, height: int) -> Settings:
-    """8x8 digits are neither moved nor blurred as far; with fewer pixels it takes more of each to fool a network."""
+    """8x8 digits are neither moved nor blurred as far; with fewer pixels, more of each is punished or allowed."""
     if height >= 28:
         return settings
-    recipe = replace(settings.recipe, shift=0, noise=settings.recipe.noise / 2)
-    return replace(settings, recipe=recipe, blur=settings.blur * height / 28, eps=settings.eps * 28 / height)
+    recipe, share = replace(settings.recipe, shift=0, noise=settings.recipe.noise / 2), 28 / height
+    blur, l2, eps = round(settings.blur / share, 2), round(settings.l2 * share, 2), round(settings.eps * share, 2)
+    return replace(settings, recipe=recipe, blur=blur, l2=l2, eps=eps)
 
 
 def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
