@@ -124,6 +124,12 @@ struct floor_divide {
 
 STEEP_INLINE float c_pow(float a, float b) { return __builtin_powf(a, b); }
 STEEP_INLINE double c_pow(double a, double b) { return __builtin_pow(a, b); }
+STEEP_INLINE float c_hypot(float a, float b) { return __builtin_hypotf(a, b); }
+STEEP_INLINE double c_hypot(double a, double b) { return __builtin_hypot(a, b); }
+STEEP_INLINE float c_copysign(float a, float b) { return __builtin_copysignf(a, b); }
+STEEP_INLINE double c_copysign(double a, double b) { return __builtin_copysign(a, b); }
+STEEP_INLINE float c_nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
+STEEP_INLINE double c_nextafter(double a, double b) { return __builtin_nextafter(a, b); }
 STEEP_INLINE float c_atan2(float a, float b) { return __builtin_atan2f(a, b); }
 STEEP_INLINE double c_atan2(double a, double b) { return __builtin_atan2(a, b); }
 struct pow {
@@ -144,6 +150,21 @@ struct pow {
 struct atan2 {
   template <class V> static V f(V a, V b) {
     return per_lane([](auto x, auto y) { return c_atan2(x, y); }, a, b);
+  }
+};
+struct hypot {
+  template <class V> static V f(V a, V b) {
+    return per_lane([](auto x, auto y) { return c_hypot(x, y); }, a, b);
+  }
+};
+struct copysign {
+  template <class V> static V f(V a, V b) {
+    return per_lane([](auto x, auto y) { return c_copysign(x, y); }, a, b);
+  }
+};
+struct nextafter {
+  template <class V> static V f(V a, V b) {
+    return per_lane([](auto x, auto y) { return c_nextafter(x, y); }, a, b);
   }
 };
 struct logaddexp {  // of two equal infinities the difference is NaN, the answer is not
@@ -200,6 +221,9 @@ struct greater_equal {
 };
 struct isnan {
   template <class T> static bool f(T x) { return x != x; }
+};
+struct signbit {
+  template <class T> static bool f(T x) { return __builtin_signbit(x) != 0; }
 };
 struct isinf {
   template <class T> static bool f(T x) { return x == kInf<T> || x == -kInf<T>; }

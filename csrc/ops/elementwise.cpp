@@ -87,6 +87,11 @@ Tensor pow_exponent(R r, T g) {
   const Tensor log_a = log(where(off, scalar_like(1, a), a));
   return chain(g, where(off, zero, multiply(r.out(), log_a)));
 }
+// A leg over the hypotenuse, 0 where both are 0.
+Tensor share_of_length(T leg, T length) {
+  const Tensor zero = scalar_like(0, length), none = equal(length, zero);
+  return where(none, zero, divide(leg, where(none, scalar_like(1, length), length)));
+}
 Tensor gelu_slope(T a) {
   const Tensor cdf = multiply(add(unary(K::erf, multiply(a, 1 / std::numbers::sqrt2)), 1), 0.5);
   const Tensor pdf = multiply(exp(multiply(square(a), -0.5)), 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
@@ -231,6 +236,20 @@ Rows pair_rows() {
             {[](R r, T g) { return chain(g, negative(divide(r.in(0), add(square(r.in(0)), square(r.in(1)))))); },
              in0 | in1}},
            Promote::floating),
+      subgradient(pair("hypot", "The length of the vector (x1, x2), without overflow on the way.", K::hypot,
+                       {{[](R r, T g) { return chain(g, share_of_length(r.in(0), r.out())); }, in0 | save_out},
+                        {[](R r, T g) { return chain(g, share_of_length(r.in(1), r.out())); }, in1 | save_out}},
+                       Promote::floating),
+                  "0 at (0, 0)"),
+      subgradient(pair("copysign", "The size of x1 with the sign of x2.", K::copysign,
+                       {{[](R r, T g) {
+                           return chain(g, multiply(sign(r.in(0)), binary(K::copysign, scalar_like(1, g), r.in(1))));
+                         },
+                         in0 | in1},
+                        {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}},
+                       Promote::floating),
+                  "0 where x1 = 0, and by x2"),
+      pair("nextafter", "The next float after x1 towards x2.", K::nextafter, {}, Promote::floating),
       pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
            {{[](R r, T g) { return chain(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
             {[](R r, T g) { return chain(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}},
@@ -268,6 +287,7 @@ Rows bool_rows() {
       compare("logical_xor", "One of the two is true (non-zero).", K::logical_xor),
       test("logical_not", "x is false (zero).", K::logical_not),
       test("isnan", "x is not a number.", K::isnan),
+      test("signbit", "x has a minus sign, zeros and NaNs included.", K::signbit),
       test("isinf", "x is an infinity.", K::isinf),
       test("isfinite", "x is neither infinite nor NaN.", K::isfinite),
   };

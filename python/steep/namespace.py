@@ -12,9 +12,22 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.values import (
+    NamespaceInfo,
+    searchsorted,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
+
+__all__ = [
+    "__array_namespace_info__", "broadcast_arrays", "broadcast_shapes", "can_cast", "cumulative_prod", "cumulative_sum",
+    "diff", "e", "finfo", "iinfo", "inf", "isdtype", "meshgrid", "nan", "newaxis", "pi", "positive", "result_type",
+    "searchsorted", "stop_gradient", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+]  # fmt: skip
 
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
-concatenate, permute, power = _core.concat, _core.permute_dims, _core.pow
 cumulative_sum, cumulative_prod = _core.cumsum, _core.cumprod
 
 _KINDS = {
@@ -117,3 +130,23 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 def stop_gradient(x: Tensor) -> Tensor:
     """x as a constant: the same values, no gradient."""
     return x.detach()
+
+
+def positive(x: Tensor) -> Tensor:
+    """x itself, as a tensor."""
+    return _core.asarray(x)
+
+
+def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+    """Differences of neighbours along an axis, n times over, after joining ``prepend`` and ``append`` on."""
+    parts = [part for part in (prepend, x, append) if part is not None]
+    y = _core.concat(parts, axis=axis) if len(parts) > 1 else x
+    for _ in range(n):
+        last = _core.moveaxis(y, axis, -1)
+        y = _core.moveaxis(last[..., 1:] - last[..., :-1], -1, axis)
+    return y
+
+
+def __array_namespace_info__() -> NamespaceInfo:
+    """What the array API asks of a namespace about itself."""
+    return NamespaceInfo()
