@@ -62,6 +62,12 @@ def test_diff_and_its_gradient():
     sp.check_grads(lambda t: sp.diff(t, n=2) ** 2, (x,))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nextafter_steps_in_its_dtype(dtype):
+    a, b = np.array([1, 0, -0.0, np.inf, np.nan], dtype), np.array([2, -1, 1, 0, 1], dtype)
+    assert np.array_equal(sp.nextafter(sp.tensor(a), sp.tensor(b)).numpy(), np.nextafter(a, b), equal_nan=True)
+
+
 def test_info_and_kinds():
     info = sp.__array_namespace_info__()
     assert info.dtypes(kind="real floating") == {"float32": sp.float32, "float64": sp.float64}

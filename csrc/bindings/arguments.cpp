@@ -44,6 +44,7 @@ double number(const Op& op, const Param& p, PyObject* o) {
 void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
   a.given = o != Py_None;
   switch (p.kind) {
+    case Kind::index:
     case Kind::tensor: a.tensor = to_tensor(o); return;
     case Kind::optional_tensor:
       if (a.given) a.tensor = to_tensor(o);
@@ -55,7 +56,6 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
     case Kind::optional_integer:
       if (!a.given) return;
       [[fallthrough]];
-    case Kind::index:
     case Kind::integer:
     case Kind::axis: a.integer = whole(op, p, o); return;
     case Kind::axes:
@@ -113,7 +113,7 @@ void match_scalars(const Op& op, PyObject* const* slots, Args& out) {
     if (slots[i] && out[i].tensor && !is_scalar(slots[i]))
       beside = promote(beside, out[i].tensor.dtype()), found = true;
   for (std::size_t i = 0; found && i < out.size(); ++i)
-    if (slots[i] && out[i].tensor && is_scalar(slots[i]) && op.params[i].name != std::string("repeats"))
+    if (slots[i] && out[i].tensor && is_scalar(slots[i]) && op.params[i].kind != Kind::index)
       out[i].tensor = from_scalar(slots[i], beside);
 }
 
@@ -151,7 +151,7 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 
 std::string signature(const Op& op, bool stub) {
   static constexpr const char* types[] = {
-      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "int",   "int",          "int | None", "Ints",
+      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "ArrayLike", "int",          "int | None", "Ints",
       "int",       "int | Sequence[int] | None", "builtins.bool",       "float", "float | None", "DTypeLike",  "str"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {

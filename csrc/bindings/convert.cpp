@@ -36,9 +36,6 @@ Tensor integer_scalar(PyObject* o, DType t) {
   return full_int({}, v, t);
 }
 
-// numpy.float64 is a Python float too, but one that says its dtype: as data, it keeps it.
-bool is_python_float(PyObject* o) { return PyFloat_CheckExact(o) || (PyFloat_Check(o) && !PyObject_CheckBuffer(o)); }
-
 }  // namespace
 
 bool is_scalar(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o); }
@@ -51,7 +48,7 @@ Tensor from_scalar(PyObject* o, DType beside) {
 
 Tensor to_tensor(PyObject* o) {
   if (is_tensor(o)) return borrow(o);
-  if (is_python_float(o)) return scalar(PyFloat_AS_DOUBLE(o), Float32);
+  if (PyFloat_CheckExact(o)) return scalar(PyFloat_AS_DOUBLE(o), Float32);  // not NumPy's float64, a subclass
   if (PyBool_Check(o)) return full_int({}, o == Py_True, Bool);
   if (PyLong_Check(o)) return integer_scalar(o, Int64);
   if (PyObject_CheckBuffer(o) && !PyBytes_Check(o)) return from_buffer(o);
@@ -67,7 +64,7 @@ Tensor make_tensor(PyObject* data, PyObject* dtype) {
   Tensor t = to_tensor(data);
   if (dtype && dtype != Py_None) {
     const DType wanted = parse_dtype(dtype);
-    t = is_python_float(data) ? scalar(PyFloat_AS_DOUBLE(data), wanted) : astype(t, wanted);
+    t = PyFloat_Check(data) ? scalar(PyFloat_AS_DOUBLE(data), wanted) : astype(t, wanted);
   }
   Tensor copy = empty(t.shape(), t.dtype());
   copy_strided(copy, t);

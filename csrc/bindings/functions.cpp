@@ -2,6 +2,8 @@
 // serves both: called by vectorcall, ops of tensors alone skip argument parsing.
 #include "ops/functions.h"
 
+#include <pybind11/stl.h>
+
 #include <cstddef>
 
 #include "bindings/python.h"

@@ -15,12 +15,13 @@ std::int64_t as_integer(PyObject* o) {
 IndexPart slice_part(PyObject* o) {
   const auto* s = reinterpret_cast<PySliceObject*>(o);
   IndexPart p{.kind = IndexPart::slice};
-  if (s->step != Py_None) p.step = as_integer(s->step);
-  if (p.step == 0) fail<ValueError>("getitem: a slice's step cannot be 0");
+  Py_ssize_t start, stop, step;  // those beyond 64 bits are clamped, as Python's own lists have it
+  if (PySlice_Unpack(o, &start, &stop, &step) < 0) throw_python_error();
   p.has_start = s->start != Py_None;
   p.has_stop = s->stop != Py_None;
-  if (p.has_start) p.start = as_integer(s->start);
-  if (p.has_stop) p.stop = as_integer(s->stop);
+  p.start = start;
+  p.stop = stop;
+  p.step = step;
   return p;
 }
 

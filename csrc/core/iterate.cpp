@@ -246,8 +246,8 @@ void copy_strided(const Tensor& dst, const Tensor& src) {
   copy_typed(Walk(dst.shape(), s, 2), size_of(dst.dtype()), dst.bytes(), src.bytes());
 }
 
-Tensor contiguous(const Tensor& t) {
-  if (t.contiguous()) return t;
+Tensor contiguous(const Tensor& t) { return t.contiguous() ? t : copied(t); }
+Tensor copied(const Tensor& t) {
   Tensor out = empty(t.shape(), t.dtype());
   copy_strided(out, t);
   return out;

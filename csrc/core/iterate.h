@@ -11,6 +11,8 @@ void copy_strided(const Tensor& dst, const Tensor& src);
 
 // A contiguous tensor with t's values: t itself when it is contiguous already.
 Tensor contiguous(const Tensor& t);
+// A contiguous tensor with t's values, in memory of its own.
+Tensor copied(const Tensor& t);
 
 // out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` is contiguous and may be the
 // same tensor as an operand; `cost` is nanoseconds an element.

@@ -25,9 +25,7 @@ void accumulate(Entry& e, Tensor g, bool recording) {
 // .grad is a tensor nobody else shares, since users scale it in place: g's two counts are the entry's and ours.
 Tensor own(const Tensor& g) {
   if (g->refs <= 2 && g->storage->refs == 1 && g.contiguous() && !g->node) return g;
-  Tensor copy = empty(g.shape(), g.dtype());
-  copy_strided(copy, g);
-  return copy;
+  return copied(g);
 }
 
 void store_grad(TensorImpl* leaf, Tensor g) {

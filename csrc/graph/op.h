@@ -52,7 +52,8 @@ struct Vjp {
 enum class Jvp : std::uint8_t { by_vjp, diagonal, linear, custom };
 using JvpRule = Tensor (*)(const Rule&, const Tensor* tangents);
 
-// The public face: parameters as data, from which arguments are parsed and stubs and docs are printed.
+// The public face: parameters as data, from which arguments are parsed and stubs and docs are printed. An index is a
+// tensor of positions or counts: a Python number among these does not take the dtype of the tensors beside it.
 enum class Kind : std::uint8_t {
   tensor,
   optional_tensor,

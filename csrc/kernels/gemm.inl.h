@@ -191,7 +191,7 @@ template <class T> static void gemm(std::int64_t m, std::int64_t n, std::int64_t
                           ldc});
 }
 
-// int32 and int64, wrapping around as NumPy's do.
+// Integers, wrapping around as NumPy's do.
 template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
                                           std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
                                           std::int64_t b_col, void* c, std::int64_t ldc) {
@@ -202,7 +202,7 @@ template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::i
     for (std::int64_t j = 0; j < n; ++j) row[j] = 0;
     for (std::int64_t p = 0; p < k; ++p) {
       const U x = from_a[i * a_row + p * a_col];
-      for (std::int64_t j = 0; j < n; ++j) row[j] += x * from_b[p * b_row + j * b_col];
+      for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<U>(row[j] + x * from_b[p * b_row + j * b_col]);
     }
   }
 }

@@ -142,7 +142,7 @@ STEEP_INLINE VF log10v(VF x) {
 STEEP_INLINE VF log1pv(VF x) {
   const VF u = 1 + x, lost = select(x < 1, x - (u - 1), 1 - (u - x));
   const Split2 s = split2(u);
-  const VF f = fma(lost, pow2(-s.n), s.m - 1);
+  const VF f = fma(lost, pow2(select(s.n > 126, VI(-126), -s.n)), s.m - 1);
   const VF y = log_edges(u, plus_n_ln2(log_reduced(f), convert<float>(s.n)));
   return select(absv(x) < 0x1p-25f, x, y);
 }

@@ -121,6 +121,7 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
 constexpr void fill_gemm(Table& t) {
   t.gemm[f32] = &gemm<float>;
   t.gemm[f64] = &gemm<double>;
+  t.gemm[u8] = &gemm_plain<std::uint8_t>;
   t.gemm[i32] = &gemm_plain<std::int32_t>;
   t.gemm[i64] = &gemm_plain<std::int64_t>;
 }

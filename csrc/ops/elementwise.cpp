@@ -69,6 +69,12 @@ Op test(const char* name, const char* doc, K kernel) {
   op.promotes = Promote::none;
   return op;
 }
+// A question that integers answer as floats of their value do.
+Op test_float(const char* name, const char* doc, K kernel) {
+  Op op = test(name, doc, kernel);
+  op.promotes = Promote::floating;
+  return op;
+}
 Op subgradient(Op op, const char* text) {
   op.subgradient = text;
   return op;
@@ -286,10 +292,10 @@ Rows bool_rows() {
       compare("logical_or", "Either is true (non-zero).", K::logical_or),
       compare("logical_xor", "One of the two is true (non-zero).", K::logical_xor),
       test("logical_not", "x is false (zero).", K::logical_not),
-      test("isnan", "x is not a number.", K::isnan),
-      test("signbit", "x has a minus sign, zeros and NaNs included.", K::signbit),
-      test("isinf", "x is an infinity.", K::isinf),
-      test("isfinite", "x is neither infinite nor NaN.", K::isfinite),
+      test_float("isnan", "x is not a number.", K::isnan),
+      test_float("signbit", "x has a minus sign, zeros and NaNs included.", K::signbit),
+      test_float("isinf", "x is an infinity.", K::isinf),
+      test_float("isfinite", "x is neither infinite nor NaN.", K::isfinite),
   };
 }
 

@@ -126,11 +126,7 @@ void assign(const char* op, const Tensor& target, const Tensor& value) {
   if (!(source.shape() == target.shape()))
     fail<ValueError>(op, ": ", value, " does not broadcast to the shape of ", target);
   source = astype(source, target.dtype());
-  if (may_overlap(target, source)) {
-    Tensor copy = empty(source.shape(), source.dtype());
-    copy_strided(copy, source);
-    source = copy;
-  }
+  if (may_overlap(target, source)) source = copied(source);
   copy_strided(target, source);
 }
 

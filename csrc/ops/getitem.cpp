@@ -28,8 +28,8 @@ void read_slice(const IndexPart& p, std::int64_t n, Dims& start, Dims& step, Dim
   const std::int64_t to = p.has_stop ? bound(p.stop, n, low, high) : (p.step > 0 ? n : -1);
   const std::int64_t span = p.step > 0 ? to - from : from - to, by = p.step > 0 ? p.step : -p.step;
   start.push(from);
-  step.push(p.step);
   size.push(span > 0 ? (span - 1) / by + 1 : 0);
+  step.push(size.back() > 1 ? p.step : 1);  // a step that is never taken may be too large to multiply
 }
 void read_integer(const IndexPart& p, std::int64_t n, int axis, Dims& start, Dims& step, Dims& size) {
   if (p.start < -n || p.start >= n)
@@ -78,14 +78,17 @@ std::vector<IndexPart> expanded(T x, const std::vector<IndexPart>& key) {
 struct Plan {
   Dims start, step, size, shape;
   std::vector<Tensor> at;
+  bool adjacent = true;  // the indices stand side by side in the key
   void keep(std::int64_t n, Tensor index = {}) {
     shape.push(n);
     at.push_back(std::move(index));
   }
 };
 
+// A single bool is a mask of no axes: a new axis of size 1, read once or not at all.
 void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   std::vector<Tensor> at{p.index};
+  if (p.index.dtype() == Bool && p.index.ndim() == 0) return plan.keep(1, zeros({*p.index.data<bool>()}, Int64));
   if (p.index.dtype() == Bool) at = mask_indices(p.index, x, axis);
   else if (!is_integer(p.index.dtype()))
     fail<IndexError>("getitem: an index must be integers or a bool mask, and this is ", p.index);
@@ -96,15 +99,30 @@ void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   }
 }
 
+bool side_by_side(const std::vector<IndexPart>& key) {
+  int runs = 0;
+  bool before = false;
+  for (const IndexPart& p : key) {
+    const bool reads = p.kind == IndexPart::tensor || p.kind == IndexPart::integer;
+    runs += reads && !before;
+    before = reads;
+  }
+  return runs <= 1;
+}
+
+// Beside an index tensor an integer is an index tensor too, of no dimensions: that decides where the axes go.
 Plan make_plan(T x, const std::vector<IndexPart>& key) {
   Plan plan;
+  plan.adjacent = side_by_side(key);
   int axis = 0;
+  const bool reads = std::any_of(key.begin(), key.end(), [](auto& p) { return p.kind == IndexPart::tensor; });
   for (const IndexPart& p : expanded(x, key)) {
     if (p.kind == IndexPart::new_axis) plan.keep(1);
     if (p.kind == IndexPart::tensor) {
       plan_tensor(plan, p, x, axis);
     } else if (p.kind == IndexPart::integer) {
       read_integer(p, x.dim(axis), axis, plan.start, plan.step, plan.size);
+      if (reads) plan.keep(1, zeros({}, Int64));
     } else if (p.kind == IndexPart::slice) {
       read_slice(p, x.dim(axis), plan.start, plan.step, plan.size);
       plan.keep(plan.size.back());
@@ -129,8 +147,7 @@ bool advanced(const Plan& plan) {
 struct Gathered {
   Tensor rows, index;
   Dims order;  // of base's axes in rows before merging
-  int indexed = 0, first = -1;
-  bool adjacent = true;
+  int first = -1;
 };
 
 Dims common_shape(const std::vector<Tensor>& at) {
@@ -145,13 +162,10 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
   const Dims shape = common_shape(at);
   g.index = zeros(shape, Int64);
   std::int64_t merged = 1;
-  int last = -1;
   for (int d = 0; d < base.ndim(); ++d) {
     T index = at[static_cast<std::size_t>(d)];
     if (!index) continue;
     if (g.first < 0) g.first = d;
-    g.adjacent = g.adjacent && (last < 0 || last == d - 1);
-    last = d;
     const Tensor size = full_int({}, base.dim(d), Int64), zero = full_int({}, 0, Int64);
     const Tensor bad = where(less(index, negative(size)), index, where(less(index, size), zero, index));
     const Tensor off = nonzero_flat(where(less(index, size), less(index, negative(size)), full_int({}, 1, Bool)));
@@ -161,7 +175,6 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
     g.index = add(multiply(g.index, size), where(less(index, zero), add(index, size), index));
     merged = checked_mul(merged, base.dim(d));
     g.order.push(d);
-    ++g.indexed;
   }
   Dims rows{merged};
   for (int d = 0; d < base.ndim(); ++d)
@@ -171,8 +184,8 @@ Gathered gather(T base, const std::vector<Tensor>& at) {
 }
 
 // Where the common index axes go: in place of the indexed ones if those are adjacent, in front otherwise.
-Tensor placed(Tensor y, const Gathered& g) {
-  if (!g.adjacent) return y;
+Tensor placed(Tensor y, const Gathered& g, bool adjacent) {
+  if (!adjacent) return y;
   const int n = g.index.ndim();
   for (int i = 0; i < g.first; ++i) y = moveaxis(y, n + i, i);
   return y;
@@ -198,6 +211,7 @@ void write_elements(T x, T positions, T value) {
   before_write("setitem", x, &value, 1);
   Tensor source = broadcast_to(alias(value), positions.shape());
   source = contiguous(astype(source, x.dtype()));
+  if (source->storage.get() == x->storage.get()) source = copied(source);
   const Tensor at = contiguous(positions);
   if (size_of(x.dtype()) == 8) return write_at<std::uint64_t>(x, at, source);
   if (size_of(x.dtype()) == 4) return write_at<std::uint32_t>(x, at, source);
@@ -217,7 +231,7 @@ Tensor getitem(T x, const std::vector<IndexPart>& key) {
   const Tensor base = reshape(sliced(x, plan), plan.shape);
   if (!advanced(plan)) return base.get() == x.get() ? slice(x, plan.start, plan.step, plan.size) : base;
   const Gathered g = gather(base, plan.at);
-  return placed(take_rows(g.rows, g.index), g);
+  return placed(take_rows(g.rows, g.index), g, plan.adjacent);
 }
 
 void setitem(T x, const std::vector<IndexPart>& key, T value) {

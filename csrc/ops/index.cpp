@@ -14,7 +14,7 @@ namespace {
 
 using T = const Tensor&;
 using R = const Rule&;
-const Param x{"x", Kind::tensor}, indices{"indices", Kind::tensor};
+const Param x{"x", Kind::tensor}, indices{"indices", Kind::index};
 
 std::int64_t row_size(T t) {
   std::int64_t n = 1;
@@ -86,14 +86,18 @@ Tensor as_index(T t, const char* op) {
   return astype(t, Int64);
 }
 
+// The same as a tensor in the shape of `index`.
+Tensor wrapped(T index, std::int64_t n, const char* op) {
+  const auto at = checked(index, n, op);
+  const Tensor t = empty(index.shape(), Int64);
+  std::copy(at.begin(), at.end(), t.data<std::int64_t>());
+  return t;
+}
+
 // Row-major numbers of the elements that an index along one axis names, in the shape of `index`.
 Tensor flat_positions(const Dims& shape, T index, int axis, const char* op) {
-  const std::int64_t n = shape[axis];
-  const Tensor wrapped = empty(index.shape(), Int64);
-  const auto at = checked(index, n, op);
-  std::copy(at.begin(), at.end(), wrapped.data<std::int64_t>());
   const Dims strides = contiguous_strides(shape);
-  Tensor flat = multiply(wrapped, full_int({}, strides[axis], Int64));
+  Tensor flat = multiply(wrapped(index, shape[axis], op), full_int({}, strides[axis], Int64));
   for (int d = 0; d < shape.size(); ++d) {
     if (d == axis) continue;
     Dims column = Dims::filled(shape.size(), 1);
@@ -133,9 +137,8 @@ Tensor call_scatter_add(const Op& op, Args& a) {
   return add(t, reshape(added, t.shape()));
 }
 Tensor call_one_hot(const Op& op, Args& a) {
-  const Tensor index = as_index(a[0].tensor, op.name);
   if (a[1].integer < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", a[1].integer);
-  checked(index, a[1].integer, op.name);
+  const Tensor index = wrapped(as_index(a[0].tensor, op.name), a[1].integer, op.name);
   return astype(equal(expand_dims(index, index.ndim()), arange(0, a[1].integer, 1, Int64)), a[2].dtype(Float32));
 }
 std::vector<Tensor> call_nonzero(const Op&, Args& a) {

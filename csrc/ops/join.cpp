@@ -277,7 +277,7 @@ Rows join_rows() {
        .call = call_tile},
       {.name = "repeat",
        .doc = "Each element repeated along an axis; of the flattened tensor where axis is None.",
-       .params = {x, {"repeats", Kind::tensor}, optional_axis},
+       .params = {x, {"repeats", Kind::index}, optional_axis},
        .call = call_repeat},
       {.name = "tril",
        .doc = "The lower triangle of the last two axes, zeros above diagonal k.",

@@ -197,10 +197,10 @@ Tensor variance(const Op& op, Args& a) {
   const Tensor middle = divide(sum(t, axes, true), scalar_like(n, t));
   return divide(sum(square(subtract(t, middle)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
 }
-// The square root with the subgradient 0 at 0, where the root of a sum of squares has a corner.
-Tensor root(T t) {
-  const Tensor zero = scalar_like(0, t), flat = equal(t, zero);
-  return where(flat, zero, sqrt(where(flat, scalar_like(1, t), t)));
+// The p-th root with the subgradient 0 at 0, where the root of a sum of powers has a corner.
+Tensor root(T t, double p = 2) {
+  const Tensor zero = scalar_like(0, t), flat = equal(t, zero), safe = where(flat, scalar_like(1, t), t);
+  return where(flat, zero, p == 2 ? sqrt(safe) : pow(safe, scalar_like(1 / p, t)));
 }
 Tensor logsumexp(const Op& op, Args& a) {
   refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
@@ -221,7 +221,7 @@ Tensor norm(const Op& op, Args& a) {
   if (p == 1) return sum(size, axes, keep);
   if (p == 0) return sum(astype(not_equal(t, scalar_like(0, t)), t.dtype()), axes, keep);
   if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
-  return pow(sum(pow(size, scalar_like(p, t)), axes, keep), scalar_like(1 / p, t));
+  return root(sum(pow(size, scalar_like(p, t)), axes, keep), p);
 }
 Tensor argextreme(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -301,7 +301,7 @@ Rows map_rows() {
       row_map("softmax_last", compute_rows<RowMap::softmax>,
               {[](R r, T g) {
                  const Tensor y = r.out(), gy = chain(g, y);
-                 return subtract(gy, multiply(y, sum(gy, 1u << (y.ndim() - 1), true)));
+                 return subtract(gy, chain(sum(gy, 1u << (y.ndim() - 1), true), y));
                },
                save_out},
               Promote::floating),

@@ -23,9 +23,12 @@ bool view_strides(T t, const Dims& shape, Dims& strides) {
     const int first_from = from, first_to = to;
     std::int64_t have = t.dim(from++), want = shape[to++];
     while (have != want) (have < want) ? have *= t.dim(from++) : want *= shape[to++];
-    for (int d = first_from; d + 1 < from; ++d)
-      if (t.dim(d) != 1 && t.strides()[d] != t.dim(d + 1) * t.strides()[d + 1]) return false;
-    std::int64_t step = t.strides()[from - 1];
+    std::int64_t step = t.strides()[from - 1], next = step * t.dim(from - 1);
+    for (int d = from - 1; d-- > first_from;) {
+      if (t.dim(d) == 1) continue;  // its stride means nothing
+      if (t.strides()[d] != next) return false;
+      next *= t.dim(d);
+    }
     for (int d = to; d-- > first_to;) {
       strides[d] = step;
       step *= shape[d];
