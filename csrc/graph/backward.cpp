@@ -97,6 +97,7 @@ void mark(Order& order, const std::vector<Node*>* targets) {
 
 // A target's gradient is complete: hand it over, or add it to its tensor's .grad.
 void deliver(const Entry& e, const std::vector<Node*>* targets, std::vector<Tensor>& found) {
+  if (!targets && !e.node->target) return;  // a rule let go of the tensor on the way
   if (!targets) return store_grad(e.node->target, e.value);
   for (std::size_t t = 0; t < targets->size(); ++t)
     if ((*targets)[t] == e.node) found[t] = e.value;

@@ -3,13 +3,14 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
-from steep.optim import schedules
+from steep.optim import projections, schedules
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
 from steep.optim.lbfgs import LBFGS
 from steep.optim.loop import Progress, Result, maximize, minimize
 from steep.optim.optimizer import Optimizer
+from steep.optim.steepest import Steepest
 
 __all__ = [
-    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "Progress", "RMSProp", "Result", "maximize", "minimize",
-    "schedules",
+    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "Progress", "RMSProp", "Result", "Steepest", "maximize",
+    "minimize", "projections", "schedules",
 ]  # fmt: skip

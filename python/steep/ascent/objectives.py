@@ -1,0 +1,42 @@
+"""What to excite: objectives of a classifier, as terms of its input.
+
+With a batch and a class for each row, the rows do not influence one another, and one run excites them all.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+from steep.ascent.term import Term
+from steep.scores import Classifier, class_scores, probabilities
+
+
+def logit(model: Classifier, target: Any) -> Term:
+    """The unnormalised score of class ``target``, summed over rows; ``target`` is one class, or one for each row.
+
+    Highest score and highest probability are different things: see ``probability``. Raises IndexError, when called,
+    for a class outside the model's. Source: notes table, row 53.
+    """
+    return Term(lambda x: _core.sum(class_scores(model(x), target)))
+
+
+def probability(model: Classifier, target: Any) -> Term:
+    """The probability of class ``target`` by softmax, summed over rows. Source: notes table, row 53."""
+    return Term(lambda x: _core.sum(class_scores(probabilities(model, x), target)))
+
+
+def margin(model: Classifier, target: Any) -> Term:
+    """The score of class ``target`` less the log-sum-exp of all others, summed over rows.
+
+    For each row it is the log-odds of the class, log(p / (1 - p)), so it grows on when the probability is near 1.
+    """
+    return Term(lambda x: _log_odds(model(x), target))
+
+
+def _log_odds(scores: Tensor, target: Any) -> Tensor:
+    mine = _core.one_hot(_core.asarray(target, dtype=_core.int64), scores.shape[-1]) > 0
+    others = _core.logsumexp(_core.where(mine, -math.inf, scores), axis=-1)
+    return _core.sum(class_scores(scores, target) - others)

@@ -1,0 +1,43 @@
+"""Terms: scalar functions of an input that add, subtract and scale, so that an objective reads like its formula.
+
+``logit(model, 3) - 0.1 * l2 - 0.01 * total_variation`` is a term again. Any function of the input may take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from steep._core import Tensor
+
+Scalar: TypeAlias = Callable[..., Tensor]
+
+
+class Term:
+    """A function from an input to a scalar tensor, with ``+``, ``-`` and ``*`` by a number; call it like any other."""
+
+    def __init__(self, fun: Scalar) -> None:
+        self.fun = fun
+        self.__name__ = getattr(fun, "__name__", type(fun).__name__)
+        self.__doc__ = fun.__doc__
+
+    def __call__(self, x: Any, **options: Any) -> Tensor:
+        """The value at ``x``; a regularizer takes its options by name."""
+        return self.fun(x, **options)
+
+    def __add__(self, other: Scalar) -> Term:
+        return Term(lambda x: self(x) + other(x))
+
+    def __sub__(self, other: Scalar) -> Term:
+        return Term(lambda x: self(x) - other(x))
+
+    def __mul__(self, factor: float) -> Term:
+        return Term(lambda x: self(x) * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Term:
+        return self * -1
+
+    def __repr__(self) -> str:
+        return f"Term({self.__name__})"

@@ -1,0 +1,29 @@
+"""The command ``steep``: a thin face over the library, imported by nothing else.
+
+Results go to stdout, progress to stderr. Exit codes: 0 ok, 1 a check failed, 2 bad usage or input. One file a command;
+``app.py`` puts them together.
+"""
+
+from __future__ import annotations
+
+import sys
+
+PACKAGES = {"PIL": "Pillow"}  # where a package is not called what one imports
+
+
+def main() -> None:
+    """Run the command line; needs the extra ``viz``, and says so in one line where it is missing."""
+    require("typer", "rich")
+    from steep.cli.app import run
+
+    raise SystemExit(run())
+
+
+def require(*modules: str) -> None:
+    """Ends the command with 2 and one line naming what to install, if one of the modules is not installed."""
+    from importlib.util import find_spec
+
+    absent = " and ".join(PACKAGES.get(name, name) for name in modules if find_spec(name) is None)
+    if absent:
+        print(f"steep: this needs {absent}, which is not installed: pip install steep[viz]", file=sys.stderr)
+        raise SystemExit(2)

@@ -1,0 +1,52 @@
+"""The commands put together, and the one place where an exception becomes a line of text and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+import steep
+from steep.cli import bench, demo, info, selftest, train
+
+app = typer.Typer(
+    name="steep",
+    help="Automatic differentiation that descends on weights and ascends on inputs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo.demo, train.train, selftest.selftest, bench.bench, info.info):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"steep {steep.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Automatic differentiation that descends on weights and ascends on inputs."""
+
+
+def run() -> int:
+    """Run the command in ``sys.argv``; gives the exit code. Bad input is one line on stderr and 2."""
+    try:
+        app(prog_name="steep")
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except (OSError, ValueError, TypeError, IndexError, MemoryError, steep.GradientError) as error:
+        return _complain(str(error) or type(error).__name__, 2)
+    return 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"steep: {message}", file=sys.stderr)
+    return code

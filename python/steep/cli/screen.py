@@ -1,0 +1,79 @@
+"""What all commands share: their common options, the two consoles, progress bars and JSON.
+
+stdout carries results only, so that ``--json`` can be piped; everything that moves goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from steep import _core
+from steep.demo.training import Seen
+
+Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+
+out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 200
+err = Console(stderr=True, highlight=False)
+
+
+def use_threads(count: int | None) -> None:
+    """Sets the number of threads, if one was given."""
+    if count is not None:
+        _core.set_num_threads(count)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2))
+
+
+def table(*columns: str, rows: list[list[str]]) -> Table:
+    """A plain table; columns whose name ends in ">" are aligned to the right."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        made.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+class TrainingBar:
+    """A progress bar of training on stderr: steps, loss, accuracy, time left. A context manager; call it to update."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  accuracy {task.fields[accuracy]}  left"),
+            TimeRemainingColumn(),
+            console=err,
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> TrainingBar:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.progress.live.is_started:
+            self.progress.stop()
+
+    def __call__(self, seen: Seen) -> None:
+        """Move the bar to where training is."""
+        fields: dict[str, Any] = {"loss": f"{seen.loss:.3f}", "accuracy": f"{seen.accuracy:.1%}"}
+        if self.task is None:
+            self.progress.start()
+            self.task = self.progress.add_task("training", total=seen.steps, **fields)
+        self.progress.update(self.task, completed=seen.step, **fields)
+        if seen.step == seen.steps:
+            self.progress.stop()

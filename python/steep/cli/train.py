@@ -1,0 +1,56 @@
+"""``steep train``: train a small classifier on a data set by name and save its weights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steep import data as datasets
+from steep import io
+from steep.cli import screen
+from steep.demo.training import Recipe, fit
+
+DEFAULT = Recipe()
+
+
+def train(
+    data: Annotated[str, typer.Option(help="Data set: mnist5k, digits, fashion_mnist, mnist.")] = "mnist5k",
+    output: Annotated[Path | None, typer.Option(help="Save the weights here (.safetensors or .npz).")] = None,
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = DEFAULT.hidden,
+    epochs: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = DEFAULT.epochs,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = DEFAULT.batch_size,
+    lr: Annotated[float, typer.Option(help="Learning rate at the start; falls as half a cosine.")] = DEFAULT.lr,
+    momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = DEFAULT.momentum,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = DEFAULT.weight_decay,
+    noise: Annotated[float, typer.Option(min=0, help="Noise laid over each batch.")] = DEFAULT.noise,
+    shift: Annotated[int, typer.Option(min=0, help="Pixels by which batches are moved.")] = DEFAULT.shift,
+    seed: screen.Seed = 0,
+    threads: screen.Threads = None,
+    json: screen.Json = False,
+) -> None:
+    """Train a network with one hidden layer of ReLUs by SGD with momentum. Exits with 1 if training diverges."""
+    screen.use_threads(threads)
+    if output is not None and output.suffix.lower() not in io.WRITERS:
+        raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
+    recipe = Recipe(hidden, epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed)
+    splits, began = datasets.load(data), time.perf_counter()
+    with screen.TrainingBar() as bar:
+        trained = fit(splits.train, splits.test, recipe, bar)
+    result = {
+        "data": data,
+        "test_accuracy": trained.test_accuracy,
+        "train_accuracy": trained.train_accuracy,
+        "losses": trained.losses,
+        "status": trained.status,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    if output is not None:
+        io.save(output, trained.model.state_dict())
+        result["output"] = str(output)
+    text = f"test accuracy {trained.test_accuracy:.1%}, training accuracy {trained.train_accuracy:.1%}"
+    saved = "" if output is None else f"; weights in {output}"
+    screen.print_json(result) if json else screen.out.print(f"{text}, {result['seconds']} s{saved}", markup=False)
+    raise typer.Exit(1 if trained.status == "diverged" else 0)

@@ -1,0 +1,136 @@
+"""The words and the looks of the demo's page: pieces of HTML as text.
+
+``report.py`` fills them in. Pictures are shown pixel by pixel; colours follow the reader's light or dark setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #5a6577; --page: #f6f7f9; --card: #ffffff; --line: #dfe3ea;
+  --accent: #2458a6; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ef; --soft: #9aa5b8; --page: #12161d; --card: #1b212b; --line: #2e3644; --accent: #86b3f5; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; letter-spacing: -.01em; }
+h2 { font-size: 1.25rem; margin: 0 0 .5rem; }
+p { margin: 0 0 1rem; max-width: 46rem; }
+.lead { color: var(--soft); font-size: 1.1rem; }
+.numbers { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0 0; }
+.numbers div { flex: 1 1 13rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: .9rem 1.1rem; }
+.numbers b { display: block; font-size: 1.7rem; color: var(--accent); font-variant-numeric: tabular-nums; }
+.numbers span, figcaption { color: var(--soft); font-size: .88rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1.4rem 1.5rem;
+  margin-top: 1.5rem; }
+.grid { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 1rem; }
+@media (max-width: 44rem) { .grid { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); } }
+figure { margin: 0; }
+figure div { display: flex; gap: 3px; }
+figure img { display: block; width: 100%; min-width: 0; image-rendering: pixelated; border-radius: 6px;
+  border: 1px solid var(--line); }
+figcaption { margin-top: .3rem; font-variant-numeric: tabular-nums; }
+figcaption b { color: var(--ink); }
+svg { display: block; width: 100%; height: auto; max-width: 46rem; }
+svg text { fill: var(--soft); font-size: 12px; font-family: inherit; }
+svg .axis { stroke: var(--line); } svg .curve { stroke: var(--accent); stroke-width: 2; fill: none; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+td { padding: .2rem 2rem .2rem 0; border-bottom: 1px solid var(--line); } td:first-child { color: var(--soft); }
+code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .92em; }
+"""
+
+TRAINING = """{note}. A network of {layers} units with ReLUs learns from them by stochastic gradient descent with
+momentum {momentum}, {batch_size} digits a step, for {epochs} rounds. Each batch is {disturbed}, so that the network
+heeds strokes rather than single pixels. It ends at {train_accuracy} on the digits it has seen and {test_accuracy} on
+those it has not. The curve is its loss, round by round (logarithmic)."""
+
+EXCITED = """Training moves the weights while the pictures stay. Here the weights are held and the picture moves: it
+begins as noise and climbs, for {ascent_steps} steps, the gradient of one class's score and of its lead over the
+others. The picture the network likes best is not a digit that anyone wrote; it is what the network takes for the
+essence of one. Penalties on the sum of squares ({l2}) and on differences between neighbours ({total_variation}), and
+a blur of {blur} pixels, keep it from filling up with meaningless detail. Below each is the probability that the
+network gives it."""
+
+STAGES = """The same ascent at a few of its steps. The first ones find where ink belongs, the rest sharpen it."""
+
+SALIENCY = """For each test digit, the gradient of the winning class's score (before the softmax) by every pixel,
+without its sign. Bright pixels are those on which the answer depends most: a small change there changes the score
+most. Each map is scaled to its own largest value."""
+
+ATTACK = """The same gradient can be used against the network. No pixel may change by more than {eps} on a scale from
+0 to 1; within that bound, {attack_steps} steps of projected gradient ascent raise the loss of the true class. The
+change is drawn in blue where it darkens and in red where it brightens. Of {tried} digits attacked, {hits} that were
+read rightly are read wrongly afterwards; each verdict comes from predicting again. The first of them is shown."""
+
+SETTINGS = """Made by <code>steep demo --seed {seed}</code>. The same settings give the same pictures, byte for byte,
+on any number of threads."""
+
+
+def document(body: str) -> str:
+    """The whole page around ``body``."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>What excites a neuron?</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def header(numbers: Iterable[tuple[str, str]]) -> str:
+    """The title and the key figures, each a number and what it is."""
+    tiles = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in numbers)
+    return (
+        '<header><h1>What excites a neuron?</h1>\n<p class="lead">A small network learns to read digits. Then the same '
+        "gradients that trained it are turned on its input: to show what each class looks for, what an answer depends "
+        f'on, and how little it takes to change it.</p>\n<div class="numbers">{tiles}</div></header>'
+    )
+
+
+def section(title: str, text: str, content: str) -> str:
+    """A titled card with a paragraph and what it speaks of."""
+    return f"<section><h2>{title}</h2>\n<p>{text}</p>\n{content}\n</section>"
+
+
+def figure(caption: str, *images: tuple[str, str]) -> str:
+    """Pictures side by side with words below them; each comes with a description for those who cannot see it."""
+    shown = "".join(f'<img src="{source}" alt="{description}">' for source, description in images)
+    return f"<figure><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
+
+
+def grid(columns: int, figures: Iterable[str]) -> str:
+    """Figures in rows of ``columns``, or of as many as fit on a narrow screen."""
+    return f'<div class="grid" style="--columns: {columns}">' + "\n".join(figures) + "</div>"
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and values."""
+    cells = "".join(f"<tr><td>{name.replace('_', ' ')}</td><td>{value}</td></tr>" for name, value in rows)
+    return f"<table>{cells}</table>"
+
+
+def curve(values: list[float], width: int = 720, height: int = 200) -> str:
+    """A line of positive values on a logarithmic scale, as inline SVG; nothing for fewer than two."""
+    from math import log10
+
+    if len(values) < 2 or min(values) <= 0:
+        return ""
+    logs = [log10(value) for value in values]
+    low, span = min(logs), max(max(logs) - min(logs), 1e-9)
+    left, bottom, top = 56, height - 28, 12
+    points = " ".join(
+        f"{left + (width - left - 12) * i / (len(logs) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"
+        for i, v in enumerate(logs)
+    )
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="loss by round">'
+        f'<path class="axis" d="M{left} {top}V{bottom}H{width - 12}" fill="none"/>'
+        f'<polyline class="curve" points="{points}"/>'
+        f'<text x="{left - 8}" y="{top + 4}" text-anchor="end">{max(values):.3g}</text>'
+        f'<text x="{left - 8}" y="{bottom + 4}" text-anchor="end">{min(values):.3g}</text>'
+        f'<text x="{left}" y="{height - 8}">1</text>'
+        f'<text x="{width - 12}" y="{height - 8}" text-anchor="end">round {len(values)}</text></svg>'
+    )

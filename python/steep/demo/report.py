@@ -1,0 +1,154 @@
+"""The demo's page: one HTML file with its pictures inside, and the same pictures as PNG files beside it.
+
+The page needs nothing from elsewhere, follows the reader's light or dark setting, and holds no time or machine, so
+that the same run writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from steep.demo import page, pictures
+from steep.demo.run import Outcome
+from steep.demo.training import Recipe
+from steep.io.atomic import atomic_write
+
+Files = dict[str, bytes]
+
+
+def write_report(outcome: Outcome, folder: Path) -> list[Path]:
+    """Write ``report.html`` and the PNGs into ``folder``, made if need be; gives their paths, the page first.
+
+    Each file is written whole or not at all. Raises OSError from the disk.
+    """
+    files = draw(outcome)
+    content = {"report.html": html(outcome, files).encode(), **files}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in content.items():
+        with atomic_write(folder / name) as file:
+            file.write(data)
+    return [folder / name for name in content]
+
+
+def draw(outcome: Outcome) -> Files:
+    """Every picture of the demo as PNG bytes, by file name."""
+    excited = [pictures.grey(image) for image in outcome.excited.images]
+    digits = [pictures.grey(image) for image in outcome.maps.digits]
+    maps = [pictures.hot(image) for image in outcome.maps.maps]
+    stages = [pictures.grey(images[_SHOWN]) for _, images in outcome.excited.stages]
+    fooled = outcome.fooled
+    change = fooled.attacked.astype(np.float64) - fooled.original
+    trio = [
+        pictures.grey(fooled.original),
+        pictures.signed(change, outcome.settings.eps),
+        pictures.grey(fooled.attacked),
+    ]
+    files = {"excited.png": pictures.png(pictures.sheet(excited, 5))}
+    files["saliency.png"] = pictures.png(pictures.sheet(digits + maps, len(digits)))
+    files["adversarial.png"] = pictures.png(pictures.sheet(trio, 3))
+    named = {"excited": excited, "digit": digits, "saliency": maps, "stage": stages, "attack": trio}
+    for kind, tiles in named.items():
+        files |= {f"{kind}-{i}.png": pictures.png(tile) for i, tile in enumerate(tiles)}
+    return files
+
+
+_SHOWN = 3  # the class whose way from noise is shown
+
+
+def html(outcome: Outcome, files: Files) -> str:
+    """The page, with the pictures of ``files`` inside."""
+    body = [
+        page.header(_numbers(outcome)),
+        page.section("1. Training", page.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
+        page.section("2. What excites each class", page.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
+        page.section("From noise to a three", page.STAGES, _stages(outcome, files)),
+        page.section("3. What the network looks at", page.SALIENCY, _saliency(outcome, files)),
+        page.section("4. An adversarial example", page.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
+        page.section("Settings", page.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
+    ]
+    return page.document("\n".join(body))
+
+
+def _image(files: Files, name: str, description: str) -> tuple[str, str]:
+    return "data:image/png;base64," + base64.b64encode(files[name]).decode(), description
+
+
+def _numbers(outcome: Outcome) -> list[tuple[str, str]]:
+    fooled = outcome.fooled
+    return [
+        (f"{outcome.trained.test_accuracy:.1%}", f"of {outcome.sizes[1]:,} test digits are recognised"),
+        (f"{outcome.excited.probabilities.min():.3f}", "lowest probability of an excited input"),
+        (f"{fooled.hits} of {fooled.tried}", f"digits fooled by changes of at most {outcome.settings.eps:g}"),
+    ]
+
+
+def _facts(outcome: Outcome) -> dict[str, str]:
+    settings, recipe, fooled = outcome.settings, outcome.settings.recipe, outcome.fooled
+    pixels, classes = outcome.excited.images[0].size, len(outcome.excited.images)
+    facts = {name: f"{value:g}" for name, value in asdict(settings).items() if isinstance(value, int | float)}
+    facts |= {name: f"{value:g}" for name, value in asdict(recipe).items()}
+    facts |= {
+        "note": escape(outcome.note[0].upper() + outcome.note[1:]),
+        "layers": f"{pixels}-{recipe.hidden}-{classes}",
+        "train_accuracy": f"{outcome.trained.train_accuracy:.1%}",
+        "test_accuracy": f"{outcome.trained.test_accuracy:.1%}",
+        "hits": str(fooled.hits),
+        "tried": str(fooled.tried),
+        "disturbed": _disturbed(recipe),
+    }
+    return facts
+
+
+def _disturbed(recipe: Recipe) -> str:
+    moved = f"moved by up to {recipe.shift} pixel{'s' * (recipe.shift != 1)} and " if recipe.shift else ""
+    return f"{moved}overlaid with noise of standard deviation {recipe.noise:g}"
+
+
+def _excited(outcome: Outcome, files: Files) -> str:
+    return page.grid(
+        5,
+        (
+            page.figure(
+                f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"the input that excites class {i}")
+            )
+            for i, p in enumerate(outcome.excited.probabilities)
+        ),
+    )
+
+
+def _stages(outcome: Outcome, files: Files) -> str:
+    steps = [step for step, _ in outcome.excited.stages]
+    figures = (page.figure(f"step {n}", _image(files, f"stage-{i}.png", f"step {n}")) for i, n in enumerate(steps))
+    return page.grid(max(5, len(steps)), figures)
+
+
+def _saliency(outcome: Outcome, files: Files) -> str:
+    pairs = []
+    for i, (label, guess) in enumerate(zip(outcome.maps.labels, outcome.maps.predicted, strict=True)):
+        verdict = f"read as <b>{guess}</b>" + ("" if guess == label else f" (it is a {label})")
+        digit = _image(files, f"digit-{i}.png", f"a test digit {label}")
+        pairs.append(page.figure(verdict, digit, _image(files, f"saliency-{i}.png", f"its saliency map for {guess}")))
+    return page.grid(5, pairs)
+
+
+def _attack(outcome: Outcome, files: Files) -> str:
+    fooled = outcome.fooled
+    (true, wrong), (before, after) = fooled.labels, fooled.probabilities
+    captions = [
+        (f"read as <b>{true}</b>, p = {before:.3f}", "the original"),
+        (f"the change, at most {fooled.distance:.3f}", "the change: blue darker, red brighter"),
+        (f"read as <b>{wrong}</b>, p = {after:.3f}", "the adversarial example"),
+    ]
+    figures = (page.figure(words, _image(files, f"attack-{i}.png", what)) for i, (words, what) in enumerate(captions))
+    return page.grid(5, figures)
+
+
+def _settings(outcome: Outcome) -> str:
+    settings = asdict(outcome.settings)
+    recipe = settings.pop("recipe")
+    return page.table([(name, str(value)) for name, value in {**settings, **recipe}.items()])

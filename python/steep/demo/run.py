@@ -1,0 +1,192 @@
+"""What the demo computes: a trained network, the input that excites each class, saliency maps, an adversarial example.
+
+Nothing here draws or prints. The same settings give the same numbers, bit for bit, on any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep import ascent, attack, data, optim, saliency
+from steep.demo.training import Recipe, Seen, Trained, fit
+from steep.random import Generator
+from steep.scores import predicted, probabilities
+
+Array = NDArray[Any]
+
+LEAST_ACCURACY = 0.93
+LEAST_PROBABILITY = 0.99
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the result. ``data`` is a data set's name, or "auto": mnist5k, else digits."""
+
+    data: str = "auto"
+    recipe: Recipe = field(default_factory=Recipe)
+    ascent_steps: int = 200
+    ascent_lr: float = 0.05
+    blur: float = 0.9
+    l2: float = 0.05
+    total_variation: float = 0.03
+    eps: float = 0.1
+    attack_steps: int = 40
+
+
+@dataclass(frozen=True)
+class Excited:
+    """One input for each class: images (classes, height, width), their probabilities (classes,), and snapshots."""
+
+    images: Array
+    probabilities: Array
+    history: list[float]
+    stages: list[tuple[int, Array]]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Test digits (n, height, width), the absolute gradients of their scores, true and predicted labels (n,)."""
+
+    digits: Array
+    maps: Array
+    labels: Array
+    predicted: Array
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """An adversarial example: both pictures, labels and probabilities of both, the size of the change, and how many of
+    the attacked digits were fooled. ``success`` is False if none was."""
+
+    original: Array
+    attacked: Array
+    labels: tuple[int, int]
+    probabilities: tuple[float, float]
+    distance: float
+    hits: int
+    tried: int
+    success: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All results of the demo, with the settings they came from; ``note`` says which data were used and why."""
+
+    settings: Settings
+    note: str
+    sizes: tuple[int, int]
+    trained: Trained
+    excited: Excited
+    maps: Maps
+    fooled: Fooled
+
+    def failures(self) -> list[str]:
+        """What fell short of the demo's promises, in words; empty if all hold."""
+        accuracy, lowest = self.trained.test_accuracy, float(self.excited.probabilities.min())
+        checks = [
+            (accuracy >= LEAST_ACCURACY, f"test accuracy {accuracy:.1%} is below {LEAST_ACCURACY:.0%}"),
+            (lowest >= LEAST_PROBABILITY, f"an excited input has probability {lowest:.4f}, below {LEAST_PROBABILITY}"),
+            (self.fooled.success, f"no digit was fooled within {self.settings.eps}"),
+        ]
+        return [message for holds, message in checks if not holds]
+
+
+def run(
+    settings: Settings,
+    say: Callable[[str], object] = lambda line: None,
+    watch: Callable[[Seen], object] = lambda seen: None,
+) -> Outcome:
+    """The whole demo. ``say`` hears what is going on, ``watch`` follows training.
+
+    Raises FetchError if the data cannot be had, ValueError for an unknown data set.
+    """
+    splits, note, settings = _digits(settings, say)
+    say(note)
+    trained = fit(splits.train, splits.test, settings.recipe, watch)
+    say("ascending the input: what excites each class?")
+    excited = excite(trained.model, splits.test.x.shape[1:], settings)
+    digits = splits.test.x[:10], splits.test.y[:10]
+    say("saliency maps, and an adversarial example")
+    maps, fooled = explain(trained.model, *digits), fool(trained.model, *digits, settings)
+    return Outcome(settings, note, (len(splits.train.y), len(splits.test.y)), trained, excited, maps, fooled)
+
+
+def _digits(settings: Settings, say: Callable[[str], object]) -> tuple[data.Splits, str, Settings]:
+    try:
+        name = "mnist5k" if settings.data == "auto" else settings.data
+        splits, reason = data.load(name), ""
+    except data.FetchError as error:
+        if settings.data != "auto":
+            raise
+        say(str(error))
+        name, reason = "digits", " (28x28 digits could not be had)"
+        splits = data.load(name)
+    height, width = splits.train.x.shape[1:]
+    sizes = f"{len(splits.train.y):,} to train on and {len(splits.test.y):,} to test on"
+    note = f"real {height}x{width} digits, data set {name}: {sizes}{reason}"
+    return splits, note, replace(_scaled(settings, height), data=name)
+
+
+def _scaled(settings: Settings, height: int) -> Settings:
+    """8x8 digits are neither moved nor blurred as far; with fewer pixels, more of each is punished or allowed."""
+    if height >= 28:
+        return settings
+    recipe, share = replace(settings.recipe, shift=0, noise=settings.recipe.noise / 2), 28 / height
+    blur, l2, eps = round(settings.blur / share, 2), round(settings.l2 * share, 2), round(settings.eps * share, 2)
+    return replace(settings, recipe=recipe, blur=blur, l2=l2, eps=eps)
+
+
+def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
+    """The paradigmatic input of each class: ascend from noise, all classes at once (they do not touch one another).
+
+    The objective is the class's logit, weighed evenly with its margin over the others, less the penalties.
+    Source: notes table, rows 53, 58 and 70 to 73.
+    """
+    count = model.scores.weight.shape[0]
+    classes = np.arange(count)
+    look = ascent.blur(settings.blur)
+    stages: list[tuple[int, Array]] = []
+    result = ascent.maximize(
+        0.5 * (ascent.logit(model, classes) + ascent.margin(model, classes)),
+        Generator(settings.recipe.seed).uniform(0.0, 0.2, (count, *shape)),
+        settings.ascent_steps,
+        partial(optim.Adam, lr=settings.ascent_lr),
+        penalty=settings.l2 * ascent.l2 + settings.total_variation * ascent.total_variation,
+        transform=look,
+        project=ascent.box(0, 1),
+        callback=lambda p: _keep(stages, p.step + 1, look(p.params)),
+    )
+    images = np.asarray(result.image)
+    chances = np.asarray(probabilities(model, images))[classes, classes]
+    return Excited(images, chances, result.history, stages)
+
+
+def _keep(stages: list[tuple[int, Array]], step: int, seen: Any) -> None:
+    """A snapshot at steps 1, 5, 10, 20, 50, ...: what the report shows of the way."""
+    if str(step).rstrip("0") in ("1", "2", "5") and step != 2:
+        stages.append((step, np.asarray(seen.detach()).copy()))
+
+
+def explain(model: Any, x: Array, y: Array) -> Maps:
+    """The saliency map of each digit, for the class predicted. Source: notes table, row 62."""
+    return Maps(x, np.asarray(saliency.gradient(model, x)), y, predicted(model, x))
+
+
+def fool(model: Any, x: Array, y: Array, settings: Settings) -> Fooled:
+    """Attack the digits within an L-inf ball and keep the first that was right before and is wrong after."""
+    result = attack.pgd(model, x, y, settings.eps, steps=settings.attack_steps)
+    changed = result.success & (predicted(model, x) == y)
+    best = int(np.argmax(changed))
+    labels = int(y[best]), int(result.label[best])
+    attacked = np.asarray(result.x)
+    before, after = (np.asarray(probabilities(model, images[best : best + 1])) for images in (x, attacked))
+    chances = float(before[0, labels[0]]), float(after[0, labels[1]])
+    hits, tried = int(changed.sum()), len(y)
+    distance = float(result.distance[best])
+    return Fooled(x[best], attacked[best], labels, chances, distance, hits, tried, bool(changed[best]))

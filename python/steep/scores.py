@@ -1,0 +1,47 @@
+"""What input optimisation, saliency and attacks ask of a classifier: the score of a class, and what it predicts.
+
+A classifier is any function from inputs to unnormalised scores (logits) with the classes along the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep import _core
+from steep._core import Tensor
+
+Classifier: TypeAlias = Callable[[Any], Tensor]
+
+
+def class_scores(scores: Tensor, target: Any) -> Tensor:
+    """The entry ``target`` of ``scores`` (..., classes): shape (...).
+
+    ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes.
+    """
+    labels: Tensor = _core.asarray(target, dtype=_core.int64)
+    classes = scores.shape[-1]
+    if labels.size and not 0 <= int(_core.min(labels)) <= int(_core.max(labels)) < classes:
+        raise IndexError(f"class {labels.tolist()} is not among the {classes} classes, 0 to {classes - 1}")
+    chosen = _core.broadcast_to(labels, scores.shape[:-1])
+    picked = _core.take_along_axis(scores, _core.expand_dims(chosen, axis=-1), axis=-1)
+    return _core.squeeze(picked, axis=-1)
+
+
+def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
+    """The class of the highest score for each row of ``x``: int64 of shape (...)."""
+    with _core.no_grad():
+        return np.asarray(_core.argmax(model(x), axis=-1))
+
+
+def probabilities(model: Classifier, x: Any) -> Tensor:
+    """The softmax of the scores: (..., classes), recorded if the input is."""
+    return _core.softmax(model(x), axis=-1)
+
+
+def accuracy(model: Classifier, x: Any, y: Any) -> float:
+    """The share of rows of ``x`` whose predicted class is that of ``y``."""
+    return float(np.mean(predicted(model, x) == np.asarray(y)))
