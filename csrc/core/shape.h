@@ -78,8 +78,8 @@ inline std::int64_t checked_add(std::int64_t a, std::int64_t b) {
 inline std::int64_t numel(const Dims& shape) {
   std::int64_t n = 1;
   for (auto d : shape) {
-    if (d == 0) return 0;
-    n = checked_mul(n, d);
+    if (d < 0) fail<ValueError>("shape: a size is negative: ", d);
+    n = n && d ? checked_mul(n, d) : 0;
   }
   return n;
 }

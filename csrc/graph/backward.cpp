@@ -3,6 +3,7 @@
 #include "graph/backward.h"
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/apply.h"
 #include "graph/mode.h"
 #include "graph/order.h"
@@ -57,7 +58,6 @@ struct Room {
 // One node's turn: its rule, then the gradients on to its inputs.
 void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
   Node& n = *e.node;
-  check_freed(n);
   const auto count = static_cast<std::size_t>(n.input_count);
   auto& [needed, grads] = room;
   needed.assign(count, false);
@@ -66,6 +66,8 @@ void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
     const Entry* in = order.find(n.inputs()[i]);
     needed[i] = in && in->needed;
   }
+  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing asked below it
+  check_freed(n);
   run_rules(n, e.value, needed, grads);
   e.value = {};
   if (options.free_saved) {
@@ -99,6 +101,7 @@ void mark(Order& order, const std::vector<Node*>* targets) {
 
 // A target's gradient is complete: hand it over, or add it to its tensor's .grad.
 void deliver(const Entry& e, const std::vector<Node*>* targets, std::vector<Tensor>& found) {
+  if (!targets && !e.node->target) return;  // a rule let go of the tensor on the way
   if (!targets) return store_grad(e.node->target, e.value);
   for (std::size_t t = 0; t < targets->size(); ++t)
     if ((*targets)[t] == e.node) found[t] = e.value;
@@ -118,8 +121,9 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
     if (!e.value || !e.needed) continue;
+    if (host_hooks().poll) host_hooks().poll();
     if (e.target) deliver(e, targets, found);
-    if (e.node->input_count) step(order, e, options, room);
+    if (e.node->input_count && !e.end) step(order, e, options, room);
     e.value = {};
   }
   return found;
@@ -143,9 +147,9 @@ std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std:
     const auto has = [n](const std::vector<Node*>& v) { return std::find(v.begin(), v.end(), n) != v.end(); };
     if (n && n->sequence < since && !has(inputs) && !has(found)) found.push_back(n);
   };
+  for (const Tensor& y : outputs) add_once(y->node);
   for (const Entry& e : order.entries()) {
-    add_once(e.node);
-    if (e.node->sequence < since) continue;
+    if (e.node->sequence < since || std::find(inputs.begin(), inputs.end(), e.node) != inputs.end()) continue;
     for (int i = 0; i < e.node->input_count; ++i) add_once(e.node->inputs()[i]);
   }
   return found;

@@ -168,8 +168,11 @@ Tensor take_along_axis(T t, T index, int axis) {
   return take_rows(reshape(t, {t.size()}), flat_positions(t.shape(), index, axis, "take_along_axis"));
 }
 Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType dtype) {
-  const std::int64_t n = step > 0 ? std::max<std::int64_t>(0, (stop - start + step - 1) / step)
-                                  : std::max<std::int64_t>(0, (start - stop - step - 1) / -step);
+  const __int128 span = step > 0 ? __int128{stop} - start : __int128{start} - stop,
+                 by = step > 0 ? step : -__int128{step};
+  const __int128 count = span > 0 ? (span + by - 1) / by : 0;
+  if (count > INT64_MAX / 8) fail<ValueError>("arange: ", start, " to ", stop, " in steps of ", step, " is too long");
+  const auto n = static_cast<std::int64_t>(count);
   const Tensor t = empty({n}, Int64);
   for (std::int64_t i = 0; i < n; ++i) t.data<std::int64_t>()[i] = start + i * step;
   return astype(t, dtype);
