@@ -1,4 +1,6 @@
 // Python's key of x[key] as the parts that ops/index.h knows.
+#include <algorithm>
+
 #include "bindings/python.h"
 #include "ops/functions.h"
 #include "ops/index.h"
@@ -12,15 +14,22 @@ std::int64_t as_integer(PyObject* o) {
   return v;
 }
 
+// Beyond 64 bits, the end of the range, as Python has it.
+std::int64_t clipped(PyObject* o) {
+  const Py_ssize_t v = PyNumber_AsSsize_t(o, nullptr);
+  if (v == -1 && PyErr_Occurred()) throw_python_error();
+  return std::max(v, -PY_SSIZE_T_MAX);
+}
+
 IndexPart slice_part(PyObject* o) {
   const auto* s = reinterpret_cast<PySliceObject*>(o);
   IndexPart p{.kind = IndexPart::slice};
-  if (s->step != Py_None) p.step = as_integer(s->step);
+  if (s->step != Py_None) p.step = clipped(s->step);
   if (p.step == 0) fail<ValueError>("getitem: a slice's step cannot be 0");
   p.has_start = s->start != Py_None;
   p.has_stop = s->stop != Py_None;
-  if (p.has_start) p.start = as_integer(s->start);
-  if (p.has_stop) p.stop = as_integer(s->stop);
+  if (p.has_start) p.start = clipped(s->start);
+  if (p.has_stop) p.stop = clipped(s->stop);
   return p;
 }
 
