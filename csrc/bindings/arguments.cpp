@@ -24,11 +24,22 @@ std::int64_t whole(const Op& op, const Param& p, PyObject* o) {
   return v;
 }
 
+// Lists may hold themselves.
+struct RecursionGuard {
+  RecursionGuard() {
+    if (Py_EnterRecursiveCall(" in nested numbers")) throw_python_error();
+  }
+  ~RecursionGuard() { Py_LeaveRecursiveCall(); }
+  RecursionGuard(const RecursionGuard&) = delete;
+  RecursionGuard& operator=(const RecursionGuard&) = delete;
+};
+
 // A number, or numbers nested in any way, in order.
 void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::int64_t>& out) {
   if (PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__")) return out.push_back(whole(op, p, o));
   if (is_tensor(o) && borrow(o).ndim() == 0) return out.push_back(whole(op, p, o));
   if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "a whole number or a sequence of them", o);
+  const RecursionGuard deeper;
   for (py::handle each : py::reinterpret_borrow<py::object>(o)) flatten_ints(op, p, each.ptr(), out);
 }
 
@@ -125,7 +136,7 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
   py::object spread;
   Py_ssize_t positional = given;
   if (spreads(op, args, given)) {
-    spread = py::reinterpret_steal<py::object>(PyTuple_New(given - 1));
+    spread = py::tuple(given - 1);
     for (Py_ssize_t i = 1; i < given; ++i) PyTuple_SET_ITEM(spread.ptr(), i - 1, Py_NewRef(args[i]));
     slots[1] = spread.ptr();
     positional = 1;

@@ -5,8 +5,7 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
-#include <mutex>
-
+#include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
 #include "graph/backward.h"
@@ -28,25 +27,6 @@ class NodeHandle {
 
  private:
   Node* n_;
-};
-
-// Nodes carry marks while a walk is under way, so one thread walks at a time; its rules may walk again.
-class WalkLock {
- public:
-  WalkLock() {
-    if (mutex().try_lock()) return;
-    const py::gil_scoped_release others;
-    mutex().lock();
-  }
-  ~WalkLock() { mutex().unlock(); }
-  WalkLock(const WalkLock&) = delete;
-  WalkLock& operator=(const WalkLock&) = delete;
-
- private:
-  static std::recursive_mutex& mutex() {
-    static auto& m = *new std::recursive_mutex;
-    return m;
-  }
 };
 
 std::vector<Node*> nodes_of(const std::vector<NodeHandle>& handles) {
@@ -74,13 +54,7 @@ NodeHandle watch(const Tensor& t) {
   if (!is_float(t.dtype())) fail<TypeError>("watch: only float32 and float64 tensors have gradients, and this is ", t);
   return NodeHandle(make_watch(t));
 }
-void unwatch(const Tensor& t, const NodeHandle& watched) {
-  Node* n = watched.get();
-  if (t->node != n) return;
-  Node* below = n->input_count ? n->inputs_[0] : nullptr;
-  t->node = retain(below);
-  release(n);
-}
+void unwatch(const Tensor& t, const NodeHandle& watched) { end_watch(t, watched.get()); }
 // The same memory under a new node: what a transform differentiates by.
 std::pair<Tensor, NodeHandle> watched_alias(const Tensor& t) {
   Tensor a = alias(t);
@@ -133,32 +107,45 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
   return out;
 }
 
+// A thread may end with a rule in force, and by then hold no interpreter lock; after the interpreter, rules stay.
+void drop_rule(UserRule* rule) {
+  if (!Py_IsInitialized()) return;
+  const py::gil_scoped_acquire lock;
+  delete rule;
+}
+
 // rule(g, inputs, output) -> gradient(s), or None to go back to the op's own rule.
 void push_override(const std::string& name, py::object rule) {
   Override o{&find_op(name), nullptr};
   if (!rule.is_none())
-    o.rule =
-        std::make_shared<UserRule>([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
+    o.rule = std::shared_ptr<UserRule>(
+        new UserRule([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
           std::vector<Tensor> grads(in.size());
           read_gradients(rule(g, py::tuple(py::cast(in)), out), name.c_str(), grads);
           return grads;
-        });
+        }),
+        drop_rule);
   mode().overrides.push_back(std::move(o));
 }
 
-// with no_grad(): ... , with enable_grad(): ... , or either as a decorator. May be entered again while entered.
+// with no_grad(): ... , with enable_grad(): ... , or either as a decorator. May be entered again while entered, on
+// any thread: what was before is remembered by the thread.
 class GradMode {
  public:
   explicit GradMode(bool on) : on_(on) {}
-  void enter() { before_.push_back(std::exchange(mode().grad, on_)); }
+  void enter() {
+    mode().grad_before.push_back(mode().grad);
+    mode().grad = on_;
+  }
   void exit() {
-    mode().grad = before_.back();
-    before_.pop_back();
+    auto& before = mode().grad_before;
+    if (before.empty()) fail<ValueError>(on_ ? "enable_grad" : "no_grad", ": left without having been entered");
+    mode().grad = before.back();
+    before.pop_back();
   }
 
  private:
   bool on_;
-  std::vector<bool> before_;
 };
 struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
@@ -194,7 +181,7 @@ void require_grad(const Tensor& t, bool wanted) {
     if (!t->requires_grad)
       fail<GradientError>("requires_grad: ", t, " was computed by ", t->node->name(),
                           "; use detach() for a constant with its values");
-    t->node->target = nullptr;
+    forget_target(t.get());
     release(t->node);
     t->node = nullptr;
   }
@@ -220,6 +207,7 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
 void bind_autograd(py::module_& m) {
   py::class_<NodeHandle>(m, "Node", "A place in a graph.")
       .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
+      .def_property_readonly("target", [](const NodeHandle& n) { return Tensor::share(n.get()->target); })
       .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
       .def_property_readonly("inputs",
                              [](const NodeHandle& n) {
@@ -259,7 +247,12 @@ void bind_autograd(py::module_& m) {
       "is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
-  m.def("_pop_override", [] { mode().overrides.pop_back(); });
+  m.def("_pop_override", [] {
+    if (!mode().overrides.empty()) mode().overrides.pop_back();
+  });
+  py::class_<Kept, std::shared_ptr<Kept>>(m, "_Kept", "A tensor kept for a gradient rule, refused if written since.")
+      .def(py::init<const Tensor&>())
+      .def("get", [](const Kept& k, const std::string& op) { return k.get(op.c_str()); });
   m.def(
       "_rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
   m.def("live_nodes", live_nodes, "Graph nodes alive now.");

@@ -1,4 +1,4 @@
-// What the bindings do with graphs beyond exposing them: checks for misuse, and one walk at a time in the process.
+// What the bindings do with graphs beyond exposing them: checks for misuse.
 #pragma once
 
 #include "core/tensor.h"

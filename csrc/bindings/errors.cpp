@@ -1,6 +1,9 @@
 // C++ exceptions as Python ones: each type of core/errors.h has its counterpart.
+#include <cxxabi.h>
+
 #include <new>
 
+#include "bindings/host.h"
 #include "bindings/python.h"
 
 namespace steep {
@@ -11,6 +14,8 @@ PyObject* gradient_error = nullptr;
 void set_python_error() noexcept {
   try {
     throw;
+  } catch (const abi::__forced_unwind&) {  // the interpreter has ended this thread
+    park();
   } catch (py::error_already_set& e) {
     e.restore();
   } catch (const PythonError&) {  // set already

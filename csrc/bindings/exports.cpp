@@ -42,18 +42,14 @@ bool writable(const Tensor& t) {
 }
 
 DType format_type(const char* format, Py_ssize_t item) {
-  const char code = format[0] == '<' || format[0] == '=' || format[0] == '@' ? format[1] : format[0];
-  switch (code) {
-    case '?': return Bool;
-    case 'B': return UInt8;
-    case 'f': return Float32;
-    case 'd': return Float64;
-    case 'i':
-    case 'l':
-    case 'q':
-      if (item == 4) return Int32;
-      if (item == 8) return Int64;
-  }
+  const char* code = format + (*format == '<' || *format == '=' || *format == '@');
+  const char kind = *code == 'l' || *code == 'q' ? 'i'
+                    : *code == 'B'               ? 'u'
+                    : *code == 'd'               ? 'f'
+                    : *code == '?'               ? 'b'
+                                                 : *code;
+  for (int t = 0; t < k::type_count && *code && !code[1]; ++t)
+    if (dtype_info[t].kind == kind && dtype_info[t].size == item) return static_cast<DType>(t);
   fail<TypeError>("array: elements of format \"", format, "\" (", item,
                   " bytes) are none of steep's dtypes (bool, uint8, "
                   "int32, int64, float32, float64); use NumPy's astype() first");
@@ -74,6 +70,15 @@ Tensor tensor_over(StorageRef storage, DType dtype, const Dims& shape, const Dim
   t->contiguous = is_contiguous(shape, strides);
   t->storage = std::move(storage);
   return t;
+}
+
+Storage* take_over(Py_buffer* view) {
+  try {
+    return adopt(view->buf, static_cast<std::size_t>(view->len), give_back, view, view->readonly);
+  } catch (...) {
+    give_back(view);
+    throw;
+  }
 }
 
 // Strides in elements, or false where they are no whole number of elements.
@@ -122,6 +127,13 @@ void release_managed(void* owner) {
   if (m->deleter) m->deleter(m);
 }
 
+// Whether the layout is one that a consumer with these flags can read.
+bool fits_request(const Tensor& t, int flags) {
+  const auto asks = [flags](int what) { return (flags & what) == what; };
+  if (!asks(PyBUF_STRIDES) || asks(PyBUF_C_CONTIGUOUS)) return t.contiguous();
+  return !asks(PyBUF_F_CONTIGUOUS) || t.ndim() < 2 || t.size() < 2;
+}
+
 }  // namespace
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
@@ -133,11 +145,12 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
                     "a graph keeps this tensor's memory, so it cannot be shared for writing; copy it");
     return -1;
   }
-  if (!(flags & PyBUF_STRIDES) && !t.contiguous()) {
+  if (!fits_request(t, flags)) {
     PyErr_SetString(PyExc_BufferError, "this tensor is not contiguous; ask for strides, or copy it");
     return -1;
   }
-  auto* layout = new BufferLayout;
+  auto* layout = new (std::nothrow) BufferLayout;
+  if (!layout) return PyErr_NoMemory(), -1;
   for (int d = 0; d < t.ndim(); ++d) {
     layout->shape[d] = t.dim(d);
     layout->strides[d] = t.strides()[d] * size_of(t.dtype());
@@ -166,12 +179,11 @@ void release_buffer(PyObject* self, Py_buffer* view) {
 
 Tensor from_buffer(PyObject* o) {
   auto* view = new Py_buffer;
-  if (PyObject_GetBuffer(o, view, PyBUF_FULL_RO) != 0) {
+  if (PyObject_GetBuffer(o, view, PyBUF_STRIDED_RO | PyBUF_FORMAT) != 0) {
     delete view;
     throw_python_error();
   }
-  const bool foreign_writes = !view->readonly;
-  const StorageRef storage(adopt(view->buf, static_cast<std::size_t>(view->len), give_back, view, view->readonly));
+  const StorageRef storage(take_over(view));
   Dims shape, strides;
   const DType dtype = format_type(view->format ? view->format : "B", view->itemsize);
   if (view->ndim > max_dims) fail<ValueError>("array: ", view->ndim, " dimensions; a tensor has at most ", max_dims);
@@ -179,7 +191,7 @@ Tensor from_buffer(PyObject* o) {
     const py::object copy = py::module_::import("numpy").attr("array")(py::handle(o), py::arg("order") = "C");
     return from_buffer(copy.ptr());
   }
-  storage->exports = foreign_writes;
+  storage->exports = 1;  // read-only to us, perhaps; its owner may write all the same
   return tensor_over(storage, dtype, shape, strides);
 }
 

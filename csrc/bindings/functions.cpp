@@ -35,10 +35,10 @@ bool plain_operands(const PyOp& f, PyObject* const* args, Tensor* in) {
 }
 
 PyObject* list_of(const std::vector<Tensor>& results) {
-  PyObject* tuple = PyTuple_New(static_cast<Py_ssize_t>(results.size()));
+  py::tuple tuple(results.size());
   for (std::size_t i = 0; i < results.size(); ++i)
-    PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), wrap(results[i]));
-  return tuple;
+    PyTuple_SET_ITEM(tuple.ptr(), static_cast<Py_ssize_t>(i), wrap(results[i]));
+  return tuple.release().ptr();
 }
 
 PyObject* call_parsed(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names) {

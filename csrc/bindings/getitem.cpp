@@ -1,4 +1,6 @@
 // Python's key of x[key] as the parts that ops/index.h knows.
+#include <algorithm>
+
 #include "bindings/python.h"
 #include "ops/functions.h"
 #include "ops/index.h"

@@ -1,4 +1,5 @@
-// The process: threads, memory, instruction set, and what long work does about other threads and Ctrl-C.
+// The process: threads, memory, instruction set.
+#include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
 
@@ -14,15 +15,6 @@ py::dict memory() {
   d["allocations"] = r.allocations;
   d["system_allocations"] = r.system_allocations;
   return d;
-}
-
-void install_hooks() {
-  set_host_hooks({.unlock = []() -> void* { return PyEval_SaveThread(); },
-                  .lock = [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); },
-                  .poll =
-                      [] {
-                        if (PyErr_CheckSignals() != 0) throw PythonError();
-                      }});
 }
 
 }  // namespace
@@ -46,7 +38,7 @@ void bind_runtime(py::module_& m) {
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });
-  install_hooks();
+  install_host_hooks();
 }
 
 }  // namespace steep

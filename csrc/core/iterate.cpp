@@ -238,6 +238,18 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
   });
 }
 
+// The bytes that t's elements lie in, whoever owns them: two tensors may share memory without sharing a Storage.
+std::pair<std::uintptr_t, std::uintptr_t> extent(const Tensor& t) {
+  const auto item = size_of(t.dtype());
+  std::int64_t low = 0, high = item;
+  for (int d = 0; d < t.ndim(); ++d) {
+    const std::int64_t span = (t.dim(d) - 1) * t.strides()[d] * item;
+    (span < 0 ? low : high) += span;
+  }
+  const auto at = reinterpret_cast<std::uintptr_t>(t.bytes());
+  return {at + static_cast<std::uintptr_t>(low), at + static_cast<std::uintptr_t>(high)};
+}
+
 }  // namespace
 
 void copy_strided(const Tensor& dst, const Tensor& src) {
@@ -261,8 +273,11 @@ void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, cons
 }
 
 bool may_overlap(const Tensor& dst, const Tensor& src) {
-  if (dst->storage.get() != src->storage.get()) return false;
-  return !(dst->offset == src->offset && dst.strides() == src.strides() && dst.shape() == src.shape());
+  if (dst.size() == 0 || src.size() == 0) return false;
+  const auto [low, high] = extent(dst);
+  const auto [from, to] = extent(src);
+  if (high <= from || to <= low) return false;
+  return !(dst.bytes() == src.bytes() && dst.strides() == src.strides() && dst.shape() == src.shape());
 }
 
 }  // namespace steep

@@ -92,7 +92,7 @@ class Pool {
   template <class Caller> void run(Job& job, int helpers, Caller&& caller) {
     {
       std::lock_guard lock(mutex_);
-      while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { work(); });
+      hire(helpers);
       job_ = &job;
       wanted_ = helpers;
     }
@@ -106,6 +106,13 @@ class Pool {
   std::mutex& owner() { return owner_; }
 
  private:
+  // Where the system gives no more threads, those there are do the work.
+  void hire(int helpers) {
+    try {
+      while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {
+    }
+  }
   void work() {
     inside_job = true;
     std::unique_lock lock(mutex_);
@@ -153,7 +160,10 @@ void run_job(Job& job, int helpers, void*& unlocked) {
 
 void set_threads(int n) { thread_count = std::clamp(n, 1, 256); }
 int threads() { return thread_count; }
-void set_host_hooks(const HostHooks& h) { hooks = h; }
+void set_host_hooks(const HostHooks& h) {
+  hooks = h;
+  if (hooks.after_fork) pthread_atfork(nullptr, nullptr, hooks.after_fork);
+}
 const HostHooks& host_hooks() { return hooks; }
 
 void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, void* context) {

@@ -12,9 +12,10 @@ int threads();
 
 // What the host language wants around long work; set once by the bindings. Null members are skipped.
 struct HostHooks {
-  void* (*unlock)();    // give the interpreter lock away
-  void (*lock)(void*);  // take it back
-  void (*poll)();       // with the lock held: throws when the user has pressed Ctrl-C
+  void* (*unlock)();     // give the interpreter lock away
+  void (*lock)(void*);   // take it back
+  void (*poll)();        // with the lock held: throws when the user has pressed Ctrl-C
+  void (*after_fork)();  // in the child
 };
 void set_host_hooks(const HostHooks& hooks);
 const HostHooks& host_hooks();

@@ -43,13 +43,16 @@ TensorImpl* new_impl() {
 }
 
 void destroy(TensorImpl* p) {
-  if (p->grad && --p->grad->refs == 0) destroy(p->grad);
-  if (Node* n = p->node) {
-    if (n->target == p) n->target = nullptr;
-    release(n);
+  while (p) {
+    TensorImpl* grad = p->grad;
+    if (Node* n = p->node) {
+      forget_target(p);
+      release(n);
+    }
+    p->~TensorImpl();
+    free_slots = new (p) Slot{free_slots};
+    p = grad && --grad->refs == 0 ? grad : nullptr;
   }
-  p->~TensorImpl();
-  free_slots = new (p) Slot{free_slots};
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& t) {

@@ -61,9 +61,16 @@ const Override* find_override(const Op& op) {
 }
 
 // The user's rule sees copies of the handles, without nodes of this application, so no cycle can form.
-DynamicRule overridden(const Override& o, const Tensor* in, int count, const Tensor& out) {
-  std::vector<Tensor> inputs(in, in + count);
-  return [rule = o.rule, inputs, out = alias(out)](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& to) {
+DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int count, const Tensor& out) {
+  auto kept = std::make_shared<std::vector<Kept>>();
+  kept->reserve(static_cast<std::size_t>(count) + 1);
+  for (int i = 0; i < count; ++i) kept->emplace_back(in[i]);
+  kept->emplace_back(alias(out));
+  return [rule = o.rule, kept, &op](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& to) {
+    std::vector<Tensor> inputs;
+    for (const Kept& k : *kept) inputs.push_back(k.get(op.name));
+    const Tensor out = inputs.back();
+    inputs.pop_back();
     auto grads = (*rule)(g, inputs, out);
     for (std::size_t i = 0; i < to.size() && i < grads.size(); ++i) to[i] = grads[i];
   };
@@ -72,13 +79,13 @@ DynamicRule overridden(const Override& o, const Tensor* in, int count, const Ten
 [[gnu::noinline]] void record(const Call& c) {
   Node* n = new_node(c.out);
   Tensor out = c.out;
+  out->node = n;
   n->op = &c.op;
   n->attrs = c.attrs;
   set_inputs(n, c.in, c.count);
-  out->node = n;
   const Override* o = mode().overrides.empty() ? nullptr : find_override(c.op);
   if (o) {
-    n->more().rule = overridden(*o, c.in, c.count, out);
+    n->more().rule = overridden(*o, c.op, c.in, c.count, out);
   } else if (const unsigned which = wanted(c.op, c.in, c.count)) {
     save(n, which, c.in, out);
   }
@@ -110,16 +117,15 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
 
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule) {
   Node* n = new_node(out);
-  n->op = &row;
-  n->input_count = static_cast<std::uint16_t>(inputs.size());
-  Extra& extra = n->more();
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs.size() <= Node::inline_inputs) n->inputs_[i] = retain(inputs[i]);
-    else extra.inputs.push_back(retain(inputs[i]));
-  }
-  extra.rule = std::move(rule);
-  if (mode().anomaly) extra.where = where_am_i();
   Tensor(out)->node = n;
+  n->op = &row;
+  Extra& extra = n->more();
+  extra.rule = std::move(rule);
+  if (inputs.size() <= Node::inline_inputs) std::copy(inputs.begin(), inputs.end(), n->inputs_);
+  else extra.inputs = inputs;
+  n->input_count = static_cast<std::uint16_t>(inputs.size());
+  for (Node* in : inputs) retain(in);
+  if (mode().anomaly) extra.where = where_am_i();
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {

@@ -3,6 +3,7 @@
 #include "graph/backward.h"
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/apply.h"
 #include "graph/mode.h"
 #include "graph/order.h"
@@ -55,7 +56,6 @@ struct Room {
 // One node's turn: its rule, then the gradients on to its inputs.
 void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
   Node& n = *e.node;
-  check_freed(n);
   const auto count = static_cast<std::size_t>(n.input_count);
   auto& [needed, grads] = room;
   needed.assign(count, false);
@@ -64,6 +64,8 @@ void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
     const Entry* in = order.find(n.inputs()[i]);
     needed[i] = in && in->needed;
   }
+  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing asked below it
+  check_freed(n);
   run_rules(n, e.value, needed, grads);
   e.value = {};
   if (options.free_saved) {
@@ -117,8 +119,9 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
     if (!e.value || !e.needed) continue;
+    if (host_hooks().poll) host_hooks().poll();
     if (e.target) deliver(e, targets, found);
-    if (e.node->input_count) step(order, e, options, room);
+    if (e.node->input_count && !e.end) step(order, e, options, room);
     e.value = {};
   }
   return found;

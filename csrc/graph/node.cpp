@@ -55,6 +55,11 @@ void keep(Node* n, int at, const Tensor& t) {
 
 int position(const Node& n, unsigned which) { return __builtin_popcount(n.saves & (which - 1u)); }
 
+[[noreturn]] void written_since(const char* op, const Tensor& t) {
+  fail<GradientError>(op, ": an operand it keeps for its gradient, ", t, ", was written in place afterwards by ",
+                      t->storage->writer, "; write into a copy, or after backward()");
+}
+
 // A kept tensor, connected to `source`, the graph node it stood for when it was recorded.
 Tensor kept(const Node& n, unsigned which, Node* source) {
   if (n.freed)
@@ -63,10 +68,7 @@ Tensor kept(const Node& n, unsigned which, Node* source) {
                         "first one with retain_graph=True to go through the graph twice");
   const int at = position(n, which);
   TensorImpl* p = n.saved[at];
-  if (p->storage->version != n.versions[at])
-    fail<GradientError>(n.name(), ": an operand it keeps for its gradient, ", Tensor::share(p),
-                        ", was written in place afterwards by ", p->storage->writer,
-                        "; write into a copy, or after backward()");
+  if (p->storage->version != n.versions[at]) written_since(n.name(), Tensor::share(p));
   if (p->node == source) return Tensor::share(p);
   Tensor t = alias(Tensor::share(p));
   t->node = retain(source);
@@ -88,27 +90,28 @@ Node* new_node(const Tensor& out) {
 }
 
 void release(Node* n) {
-  static std::vector<Node*> pending;
+  static Node* pending = nullptr;  // linked through `target`: nobody reads that of a node without holders
   static bool draining = false;
   if (--n->refs) return;
-  pending.push_back(n);
+  n->target = reinterpret_cast<TensorImpl*>(pending);
+  pending = n;
   if (draining) return;
   draining = true;
-  while (!pending.empty()) {
-    Node* next = pending.back();
-    pending.pop_back();
+  while (pending) {
+    Node* next = pending;
+    pending = reinterpret_cast<Node*>(next->target);
     free_node(next);
   }
   draining = false;
 }
 
 void set_inputs(Node* n, const Tensor* in, int count) {
-  n->input_count = static_cast<std::uint16_t>(count);
   Node** to = n->inputs_;
   if (count > Node::inline_inputs) {
     n->more().inputs.resize(static_cast<std::size_t>(count));
     to = n->extra->inputs.data();
   }
+  n->input_count = static_cast<std::uint16_t>(count);
   for (int i = 0; i < count; ++i) to[i] = retain(in[i]->node);
 }
 
@@ -154,6 +157,31 @@ Node* make_watch(const Tensor& t) {
   }
   t->node = n;
   return n;
+}
+
+void end_watch(const Tensor& t, Node* watched) {
+  watched->unwatched = true;
+  while (t->node && t->node->unwatched) {
+    Node* top = t->node;
+    t->node = retain(top->input_count ? top->inputs_[0] : nullptr);
+    release(top);
+  }
+}
+
+void forget_target(TensorImpl* p) {
+  for (Node* n = p->node; n; n = n->op == &watch_op ? n->inputs_[0] : nullptr)
+    if (n->target == p) n->target = nullptr;
+}
+
+Kept::Kept(const Tensor& t) : tensor_(safe_to_keep(t)), version_(tensor_->storage->version) {
+  ++tensor_->storage->saves;
+}
+Kept::~Kept() {
+  if (tensor_) --tensor_->storage->saves;
+}
+Tensor Kept::get(const char* op) const {
+  if (tensor_->storage->version != version_) written_since(op, tensor_);
+  return tensor_;
 }
 
 Tensor Rule::in(int i) const { return kept(node, 1u << i, node.inputs()[i]); }

@@ -34,6 +34,7 @@ struct Node {
   std::uint16_t input_count = 0;
   std::uint8_t saves = 0;
   bool freed = false;
+  bool unwatched = false;  // a watch node whose tape or transform has ended
   DType dtype = Float32;
   Dims shape;
   TensorImpl* target = nullptr;  // not counted: the tensor whose .grad backward() fills
@@ -57,10 +58,28 @@ void set_inputs(Node* n, const Tensor* in, int count);
 void save(Node* n, unsigned which, const Tensor* in, const Tensor& out);
 void drop_saved(Node* n);
 
+// A tensor kept for a gradient rule outside a node's own slots, under the same promise: what others may write behind
+// our back is copied, and an in-place write is noticed.
+class Kept {
+ public:
+  explicit Kept(const Tensor& t);
+  Kept(Kept&& o) noexcept = default;
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  ~Kept();
+  Tensor get(const char* op) const;  // GradientError if it was written since
+
+ private:
+  Tensor tensor_;
+  std::uint32_t version_;
+};
+
 std::uint64_t sequence();  // nodes made from now on have at least this number
 
-Node* make_leaf(const Tensor& t);   // gives t a leaf node; backward() fills its .grad
-Node* make_watch(const Tensor& t);  // gives t a node above its own, for tapes and transforms
+Node* make_leaf(const Tensor& t);                // gives t a leaf node; backward() fills its .grad
+Node* make_watch(const Tensor& t);               // gives t a node above its own, for tapes and transforms
+void end_watch(const Tensor& t, Node* watched);  // takes it off again, as soon as later ones are off
+void forget_target(TensorImpl* p);               // no node fills p's .grad any more
 extern const Op watch_op;
 
 std::size_t live_nodes();

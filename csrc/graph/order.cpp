@@ -17,7 +17,8 @@ bool holds(const std::vector<Node*>& list, const Node* n) {
 
 }  // namespace
 
-Order::Order(const std::vector<Tensor>& outputs, std::uint64_t since, const std::vector<Node*>& keep) {
+// Delegates, so that slots are given back even if memory runs out on the way.
+Order::Order(const std::vector<Tensor>& outputs, std::uint64_t since, const std::vector<Node*>& keep) : Order() {
   for (const Tensor& t : outputs)
     if (t->node) visit(t->node, since, keep);
 }
@@ -40,11 +41,13 @@ void Order::visit(Node* root, std::uint64_t since, const std::vector<Node*>& kee
   stack.push_back({root, 0});
   while (!stack.empty()) {
     Frame& top = stack.back();
-    if (top.next < top.node->input_count) {
+    const bool end = top.node->sequence < since;
+    if (top.next < top.node->input_count && !end) {
       Node* in = top.node->inputs()[top.next++];
       if (!skip(in)) stack.push_back({in, 0});
     } else {
-      entries_.push_back({retain(top.node), top.node->slot, false, false, false, {}});
+      entries_.push_back({top.node, top.node->slot, false, false, false, end, {}});
+      retain(top.node);
       top.node->slot = static_cast<std::uint32_t>(entries_.size());
       stack.pop_back();
     }

@@ -15,6 +15,7 @@ struct Entry {
   bool needed = false;  // leads to a target
   bool target = false;
   bool owned = false;  // `value` is ours to add into
+  bool end = false;    // recorded before `since`: what it was made from counts as constant
   Tensor value;        // gradient or tangent so far
 };
 
@@ -36,7 +37,7 @@ class Order {
     for (Entry& e : entries_) {
       e.needed = e.target;
       Node* const* in = e.node->inputs();
-      for (int i = 0; i < e.node->input_count && !e.needed; ++i) {
+      for (int i = 0; i < e.node->input_count && !e.needed && !e.end; ++i) {
         const Entry* below = find(in[i]);
         e.needed = below && below->needed;
       }
@@ -44,6 +45,7 @@ class Order {
   }
 
  private:
+  Order() = default;
   void visit(Node* root, std::uint64_t since, const std::vector<Node*>& keep);
   std::vector<Entry> entries_;
 };

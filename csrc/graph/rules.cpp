@@ -27,13 +27,18 @@ Tensor run_row(Node& n, int i, const Tensor& g) {
 }
 
 // Back to the shape of the input, summing what broadcasting spread out.
-Tensor fit(const Tensor& g, const Node& n, const Node& input) {
-  if (!g || g.shape() == input.shape) return g;
+Tensor fit_shape(const Tensor& g, const Node& n, const Node& input) {
+  if (g.shape() == input.shape) return g;
   const int lead = g.ndim() - input.shape.size();
   for (int d = 0; d < input.shape.size(); ++d)
     if (lead < 0 || (input.shape[d] != 1 && input.shape[d] != g.dim(lead + d)))
       fail<GradientError>(n.name(), ": its gradient rule returned ", g, " for an operand of shape ", input.shape);
   return sum_to(g, input.shape);
+}
+
+Tensor fit(const Tensor& g, const Node& n, const Node& input) {
+  if (!g) return g;
+  return fit_shape(g.dtype() == input.dtype ? g : astype(g, input.dtype), n, input);
 }
 
 void check_gradient(const Node& n, const Tensor& g) {
@@ -65,7 +70,7 @@ Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
   for (std::size_t i = 0; i < grads.size(); ++i)
     if (needed[i] && grads[i] && grads[i]->node) outputs.push_back(grads[i]), cotangents.push_back(tangents[i]);
   const std::vector<Node*> targets{at};
-  return backward(outputs, cotangents, &targets, {.record = true})[0];
+  return backward(outputs, cotangents, &targets, {.record = true, .since = at->sequence})[0];
 }
 
 }  // namespace

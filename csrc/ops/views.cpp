@@ -79,7 +79,7 @@ void infer_slice(Call& c) {
   std::int64_t offset = t->offset;
   for (int d = 0; d < n; ++d) {
     if (shape[d] > 0) offset += c.attrs[d] * t.strides()[d];
-    strides.push(c.attrs[n + d] * t.strides()[d]);
+    strides.push(shape[d] > 1 ? c.attrs[n + d] * t.strides()[d] : t.strides()[d]);
   }
   c.out = view(t, shape, strides, offset);
 }

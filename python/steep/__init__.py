@@ -50,8 +50,8 @@ def _default_threads() -> int:
     given = _os.environ.get("STEEP_NUM_THREADS", "")
     if not given:
         return len(_os.sched_getaffinity(0)) if hasattr(_os, "sched_getaffinity") else (_os.cpu_count() or 1)
-    if not given.isdigit() or int(given) < 1:
-        raise ImportError(f"STEEP_NUM_THREADS is {given!r}; it must be a whole number from 1 up")
+    if not given.isdecimal() or len(given) > 9 or int(given) < 1:
+        raise ImportError(f"STEEP_NUM_THREADS is {given[:40]!r}; it must be a whole number from 1 up")
     return int(given)
 
 

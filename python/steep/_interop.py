@@ -15,7 +15,7 @@ RENAMED = {
     "arctanh": "atanh", "absolute": "abs", "fabs": "abs", "true_divide": "divide", "power": "pow", "float_power": "pow",
     "invert": "bitwise_invert", "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
     "rint": "round", "around": "round", "concatenate": "concat", "transpose": "permute_dims", "amax": "max",
-    "amin": "min", "cumulative_sum": "cumsum", "mod": "remainder", "fmod": "remainder",
+    "amin": "min", "cumulative_sum": "cumsum", "mod": "remainder",
 }  # fmt: skip
 
 

@@ -11,10 +11,24 @@ from typing import Any
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.tree import Tree
 
 
 def _is_float_tensor(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.dtype.kind == "f"
+
+
+class _Kept:
+    """A tree of what a rule will need: its tensors are refused if they were written in place in the meantime."""
+
+    def __init__(self, values: Tree, op: str) -> None:
+        leaves, self.shape = tree.flatten(values)
+        self.leaves = [_core._Kept(x) if isinstance(x, Tensor) else x for x in leaves]
+        self.op = op
+
+    def get(self) -> Tree:
+        found = [x.get(self.op) if isinstance(x, _core._Kept) else x for x in self.leaves]
+        return tree.unflatten(self.shape, found)
 
 
 class custom_vjp:
@@ -51,31 +65,32 @@ class custom_vjp:
         outputs, shape = tree.flatten(result)
         values = [_core.asarray(y).detach() for y in outputs]
         inputs = [x if _is_float_tensor(x) else None for x in leaves]
+        name = f"custom_vjp {self.name}"
+        kept, arguments = _Kept(residuals, name), [tree.structure(a) for a in args]
+        blank = [(y.shape, y.dtype) for y in values]
 
         def rule_of(i: int) -> Callable[[Tensor], list[Any]]:
             def rule(g: Tensor) -> list[Any]:
-                seeds = [g if j == i else _core.zeros_like(y) for j, y in enumerate(values)]
-                return self._pull(residuals, tree.unflatten(shape, seeds), args)
+                seeds = [g if j == i else _core.zeros(*like) for j, like in enumerate(blank)]
+                return self._pull(kept.get(), tree.unflatten(shape, seeds), arguments)
 
             return rule
 
-        name = f"custom_vjp {self.name}"
         made = [_core._record_rule(name, y, inputs, rule_of(i)) for i, y in enumerate(values)]
         return tree.unflatten(shape, made)
 
-    def _pull(self, residuals: Any, cotangent: Any, args: tuple[Any, ...]) -> list[Any]:
+    def _pull(self, residuals: Any, cotangent: Any, arguments: list[tree.Structure]) -> list[Any]:
         assert self.bwd is not None
         gradients = self.bwd(residuals, cotangent)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        if len(gradients) != len(args):
+        if len(gradients) != len(arguments):
             raise _core.GradientError(
                 f"custom_vjp: the backward rule of {self.name} returned {len(gradients)} gradients "
-                f"for {len(args)} arguments"
+                f"for {len(arguments)} arguments"
             )
         found: list[Any] = []
-        for argument, gradient in zip(args, gradients, strict=True):
-            shape = tree.structure(argument)
+        for shape, gradient in zip(arguments, gradients, strict=True):
             found += [None] * shape.size if gradient is None else tree.match(shape, gradient, "gradient")
         return found
 
@@ -88,24 +103,25 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(f)
-    def checkpointed(*args: Any) -> Any:
-        leaves, shape = tree.flatten(args)
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        given = (args, kwargs)
         if not _core.is_grad_enabled():
-            return f(*args)
+            return f(*args, **kwargs)
+        leaves = tree.leaves(given)
         since = _core._sequence()
-        outputs, nodes, result = _run(f, leaves, shape)
-        captured = _core._captured(outputs, nodes, since)
+        outputs, nodes, result = _run(f, given)
+        captured = _core._captured(outputs, [n for n in nodes if n is not None], since)
+        kept = _Kept([given, [n.target for n in captured]], "checkpoint")
         values = [y.detach() for y in outputs]
         inputs = [x if _is_float_tensor(x) else None for x in leaves] + captured
 
         def rule_of(i: int) -> Callable[[Tensor], list[Any]]:
             def rule(g: Tensor) -> list[Any]:
+                rerun = _core._sequence()
                 with _core.enable_grad():
-                    again, at, _ = _run(f, leaves, shape)
-                record = _core.is_grad_enabled()
-                found = iter(
-                    _core._walk_backward([again[i]], [g], [n for n in at if n is not None] + captured, record, 0)
-                )
+                    again, at, _ = _run(f, kept.get()[0])
+                targets = [n for n in at if n is not None] + captured
+                found = iter(_core._walk_backward([again[i]], [g], targets, _core.is_grad_enabled(), rerun))
                 return [None if n is None else next(found) for n in [*at, *captured]]
 
             return rule
@@ -116,8 +132,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     return checkpointed
 
 
-def _run(f: Callable[..., Any], leaves: list[Any], shape: tree.Structure) -> tuple[list[Tensor], list[Any], Any]:
+def _run(f: Callable[..., Any], given: Tree) -> tuple[list[Tensor], list[Any], Any]:
     """``f`` on aliases of the arguments: its outputs, the aliases' nodes (None without gradient), its result."""
+    leaves, shape = tree.flatten(given)
     pairs = [_core._watched_alias(x) if _is_float_tensor(x) else (x, None) for x in leaves]
-    result = f(*tree.unflatten(shape, [x for x, _ in pairs]))
+    args, kwargs = tree.unflatten(shape, [x for x, _ in pairs])
+    result = f(*args, **kwargs)
     return [_core.asarray(y) for y in tree.leaves(result)], [node for _, node in pairs], result

@@ -6,6 +6,7 @@ What ran before the tape counts as constant. Tapes nest: the gradient of an inne
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,14 @@ from steep import _core, tree
 from steep._core import Tensor
 from steep.tree import Tree
 
-_recording = 0
+
+class _Tapes(threading.local):
+    """How many tapes record on this thread."""
+
+    recording = 0
+
+
+_tapes = _Tapes()
 
 
 class GradientTape:
@@ -47,15 +55,13 @@ class GradientTape:
             _core._unwatch(x, node)
 
     def _start(self) -> None:
-        global _recording
         self._entered = True
-        _recording += 1
+        _tapes.recording += 1
         self._before = _core._set_grad_enabled(True)
 
     def _stop(self) -> None:
-        global _recording
         self._entered = False
-        _recording -= 1
+        _tapes.recording -= 1
         _core._set_grad_enabled(self._before)
 
     def watch(self, tensors: Tree) -> None:
@@ -124,7 +130,7 @@ class GradientTape:
         leaves, shape = tree.flatten(sources)
         outputs = tree.leaves(target)
         seeds = tree.leaves(output_gradients) or [_core.ones_like(y.detach()) for y in outputs]
-        found = self._walk(outputs, seeds, leaves, _recording > int(self._entered))
+        found = self._walk(outputs, seeds, leaves, _tapes.recording > int(self._entered))
         if unconnected_gradients == "zero":
             found = [_core.zeros_like(x.detach()) if g is None else g for g, x in zip(found, leaves, strict=True)]
         return tree.unflatten(shape, found)
@@ -140,7 +146,7 @@ class GradientTape:
         """d target / d source for each source, of shape (*target.shape, *source.shape)."""
         self._finish("jacobian")
         leaves, shape = tree.flatten(sources)
-        record = _recording > int(self._entered)
+        record = _tapes.recording > int(self._entered)
         seeds = _core.reshape(_core.eye(target.size, dtype=target.dtype), (target.size, *target.shape))
         rows = [self._walk([target], [seed], leaves, record) for seed in seeds]
         blocks: list[Any] = []
@@ -163,7 +169,7 @@ class GradientTape:
         if target.ndim < 1 or source.ndim < 1 or target.shape[0] != source.shape[0]:
             raise ValueError(f"batch_jacobian: first axes differ: {target.shape} and {source.shape}")
         self._finish("batch_jacobian")
-        record, inner = _recording > int(self._entered), target.shape[1:]
+        record, inner = _tapes.recording > int(self._entered), target.shape[1:]
         count = target.size // max(1, target.shape[0])
         rows = []
         for seed in _core.reshape(_core.eye(count, dtype=target.dtype), (count, 1, *inner)):

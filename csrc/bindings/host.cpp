@@ -1,0 +1,108 @@
+// Threads that hold no lock must not come back into an interpreter that is shutting down: Python would unwind their C++
+// frames. So at exit steep parks them instead, and waits a moment for those in between. Start reading at close().
+#include "bindings/host.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+
+#include "bindings/python.h"
+#include "core/parallel.h"
+
+namespace steep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds patience{5};
+
+// Names the calling thread.
+const void* me() {
+  static thread_local char here;
+  return &here;
+}
+
+std::atomic<bool> closing{false};
+std::atomic<int> away{0};  // threads that have given the lock away and not taken it back
+const void* closer = nullptr;
+bool may_return() { return !closing || closer == me(); }
+
+void* unlock() {
+  ++away;
+  return PyEval_SaveThread();
+}
+void lock(void* state) {
+  if (!may_return()) {
+    --away;
+    park();
+  }
+  PyEval_RestoreThread(static_cast<PyThreadState*>(state));
+  --away;
+}
+void poll() {
+  if (!may_return()) fail<GradientError>("the interpreter is shutting down");
+  if (PyErr_CheckSignals() != 0) throw PythonError();
+}
+
+// Who walks, and how deep. Read and written with the interpreter lock held; `turns` only wakes those who wait.
+const void* walker = nullptr;
+int depth = 0;
+std::atomic<int> turns{0};
+bool free_to_walk() { return depth == 0 || walker == me(); }
+
+void wait_for_turn() {
+  const int seen = turns;
+  void* state = unlock();
+  turns.wait(seen);
+  lock(state);
+}
+
+// A forked child has this thread alone: others' walks and absences are over.
+void after_fork() {
+  if (!free_to_walk()) depth = 0;
+  away = 0;
+}
+
+// Called by atexit: from here on only this thread comes back. It waits for walks to end, since their rules are Python,
+// and for threads that were about to take the lock.
+void close() {
+  closer = me();
+  closing = true;
+  const auto end = Clock::now() + patience;
+  bool waiting = true;
+  while (waiting && Clock::now() < end) {
+    ++turns;
+    turns.notify_all();
+    void* state = PyEval_SaveThread();
+    usleep(500);
+    PyEval_RestoreThread(static_cast<PyThreadState*>(state));
+    waiting = away > 0 || !free_to_walk();
+  }
+}
+
+}  // namespace
+
+void park() {
+  for (;;) pause();
+}
+
+WalkLock::WalkLock() {
+  while (!free_to_walk()) wait_for_turn();
+  walker = me();
+  ++depth;
+}
+WalkLock::~WalkLock() {
+  if (--depth) return;
+  ++turns;
+  turns.notify_one();
+  if (may_return()) return;
+  PyEval_SaveThread();
+  park();
+}
+
+void install_host_hooks() {
+  set_host_hooks({.unlock = unlock, .lock = lock, .poll = poll, .after_fork = after_fork});
+  py::module_::import("atexit").attr("register")(py::cpp_function(close));
+}
+
+}  // namespace steep
