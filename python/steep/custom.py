@@ -94,7 +94,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*args)
         since = _core._sequence()
         outputs, nodes, result = _run(f, leaves, shape)
-        captured = _core._captured(outputs, nodes, since)
+        captured = _core._captured(outputs, [n for n in nodes if n is not None], since)
         values = [y.detach() for y in outputs]
         inputs = [x if _is_float_tensor(x) else None for x in leaves] + captured
 
