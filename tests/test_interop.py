@@ -142,7 +142,8 @@ def test_numpy_functions_give_tensors(f):
         assert y.requires_grad
 
 
-@pytest.mark.parametrize("f", [lambda x, y: np.linalg.det(x), np.fft.fft, lambda x, y: np.interp(x, y, y), np.convolve, np.add.reduce, np.multiply.outer,
+@pytest.mark.parametrize("f", [lambda x, y: np.linalg.det(x), np.fft.fft, lambda x, y: np.interp(x, y, y),
+    np.convolve, np.add.reduce, np.multiply.outer,
     np.gcd,
                                lambda x, *y: np.exp(x, out=A), lambda x, *y: np.histogram(x)])  # fmt: skip
 def test_what_numpy_cannot_be_answered_says_what_to_call(f):
