@@ -335,7 +335,7 @@ JOIN_ROWS = (
          C([A((0, 4)), M]), big=(C([A((500, 300)), A((500, 300))], axis=1),)),
     view("stack", np.stack, C([M, M]), C([M, M, M], axis=1), C([M, M], -1), C([A(()), A(())])),
     view("split", np.split, C(A((6, 2)), 3), C(A((6, 2)), [2, 5]), C(A((2, 4)), 2, axis=1), C(A((5,)), [1, -1,
-        9]), C(A((5,)), [])),
+        9]), C(A((5,)), []), C(A((6,)), ints((0,), 1)), C(A((5,)), np.array([2, 4]))),
     view("unstack", ref.unstack, C(CUBE), C(CUBE, axis=1), C(CUBE, -1)),
     view("roll", np.roll, C(CUBE, 5), C(CUBE, -1, 1), C(CUBE, (1, 2), (0, 2)), C(A((0,)), 3), C(CUBE, 1, axis=(0, 1))),
     view("pad", ref.pad, C(M, 2), C(M, (1, 0)), C(M, ((1, 2), (0, 3))), C(M, ((1, 2), (0, 3)), "edge"), C(M,

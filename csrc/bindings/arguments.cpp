@@ -34,10 +34,14 @@ struct RecursionGuard {
   RecursionGuard& operator=(const RecursionGuard&) = delete;
 };
 
+// One whole number; tensors and arrays of more dimensions pass for an index too, and are lists of them.
+bool is_one_number(PyObject* o) {
+  return is_tensor(o) ? borrow(o).ndim() == 0 : PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__");
+}
+
 // A number, or numbers nested in any way, in order.
 void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::int64_t>& out) {
-  if (PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__")) return out.push_back(whole(op, p, o));
-  if (is_tensor(o) && borrow(o).ndim() == 0) return out.push_back(whole(op, p, o));
+  if (is_one_number(o)) return out.push_back(whole(op, p, o));
   if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "a whole number or a sequence of them", o);
   const RecursionGuard deeper;
   for (py::handle each : py::reinterpret_borrow<py::object>(o)) flatten_ints(op, p, each.ptr(), out);
@@ -73,7 +77,7 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
       if (!a.given) return;
       [[fallthrough]];
     case Kind::ints:
-      a.bare = PyIndex_Check(o);
+      a.bare = is_one_number(o);
       flatten_ints(op, p, o, a.ints);
       return;
     case Kind::flag:
@@ -161,9 +165,20 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {
-      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "ArrayLike", "int",          "int | None", "Ints",
-      "int",       "int | Sequence[int] | None", "builtins.bool",       "float", "float | None", "DTypeLike",  "str"};
+  static constexpr const char* types[] = {"ArrayLike",
+                                          "ArrayLike | None",
+                                          "Sequence[ArrayLike]",
+                                          "ArrayLike",
+                                          "int",
+                                          "int | None",
+                                          "Ints",
+                                          "int",
+                                          "int | Sequence[int] | None",
+                                          "builtins.bool",
+                                          "float",
+                                          "float | None",
+                                          "DTypeLike",
+                                          "str"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

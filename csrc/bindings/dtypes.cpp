@@ -70,10 +70,7 @@ void bind_dtypes(py::module_& m) {
       .def("__hash__", [](const DTypeObject& d) { return py::hash(py::str(name(d.type))); })
       .def("__eq__", equal_dtype)
       .def("__ne__", [](const DTypeObject& a, py::object b) { return !equal_dtype(a, b); })
-      .def("__reduce__", [](const DTypeObject& d) {
-        return py::make_tuple(py::module_::import("builtins").attr("getattr"),
-                              py::make_tuple(py::module_::import("steep"), name(d.type)));
-      });
+      .def("__reduce__", [](const DTypeObject& d) { return name(d.type); });
   for (int t = 0; t < k::type_count; ++t) {
     py::object o = py::cast(DTypeObject{static_cast<DType>(t)});
     objects[t] = o.inc_ref().ptr();

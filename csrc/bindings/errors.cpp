@@ -29,6 +29,8 @@ void set_python_error() noexcept {
     PyErr_SetString(gradient_error, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "steep: out of memory; smaller batches, or sp.trim_memory(), may help");
+  } catch (const std::length_error&) {
+    PyErr_SetString(PyExc_MemoryError, "steep: more elements than memory can hold");
   } catch (const std::exception& e) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
   }

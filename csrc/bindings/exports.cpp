@@ -37,7 +37,7 @@ struct BufferLayout {
 
 bool writable(const Tensor& t) {
   for (int d = 0; d < t.ndim(); ++d)
-    if (t.dim(d) > 1 && t.strides()[d] == 0) return false;
+    if (t.size() > 0 && t.dim(d) > 1 && t.strides()[d] == 0) return false;
   return t->storage->saves == 0 && !t->storage->readonly && t->node == nullptr;
 }
 
@@ -197,7 +197,8 @@ Tensor from_buffer(PyObject* o) {
 
 PyObject* to_dlpack(const Tensor& t) {
   if (!writable(t))
-    fail<ValueError>("__dlpack__: a graph keeps the memory of ", t, "; export a copy: x.detach().copy()");
+    fail<ValueError>("__dlpack__: the memory of ", t,
+                     " is read-only, broadcast or kept by a graph; export a copy: x.detach().copy()");
   auto* e = new Exported{{}, t, {}, {}};
   for (int d = 0; d < t.ndim(); ++d) e->shape[d] = t.dim(d), e->strides[d] = t.strides()[d];
   e->managed = {{t.bytes(), {dl_cpu, 0}, t.ndim(), dl_type(t.dtype()), e->shape, e->strides, 0}, e, delete_exported};

@@ -132,7 +132,7 @@ void before_write(const char* op, const Tensor& target, const Tensor* operands, 
   if (target->storage->readonly)
     fail<ValueError>(op, ": the memory behind ", target, " is read-only; write into a copy");
   for (int d = 0; d < target.ndim(); ++d)
-    if (target.dim(d) > 1 && target.strides()[d] == 0)
+    if (target.size() > 0 && target.dim(d) > 1 && target.strides()[d] == 0)
       fail<ValueError>(op, ": ", target, " was broadcast, and its elements along axis ", d,
                        " share memory; write into a copy()");
   const bool leaf = target->requires_grad;

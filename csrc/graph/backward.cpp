@@ -141,7 +141,9 @@ std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std:
                                   std::uint64_t since) {
   std::vector<Node*> found;
   Order order(outputs, since, inputs);
-  const auto has = [](const std::vector<Node*>& v, const Node* n) { return std::find(v.begin(), v.end(), n) != v.end(); };
+  const auto has = [](const std::vector<Node*>& v, const Node* n) {
+    return std::find(v.begin(), v.end(), n) != v.end();
+  };
   const auto reach = [&](Node* n) {
     if (Entry* e = order.find(n)) e->needed = true;
     else if (n && n->sequence < since && !has(found, n)) found.push_back(n);

@@ -55,11 +55,10 @@ struct Product {
     const double cost = static_cast<double>(m * n * k) / static_cast<double>(side) * 0.0125;
     const auto patience = static_cast<std::int64_t>(1 + 2e8 / cost);  // of who presses Ctrl-C, in rows
     const std::int64_t grain = std::max(unit, (std::min(share, patience) + unit - 1) / unit * unit);
-    parallel_for(side, grain, cost,
-                 [&](std::int64_t from, std::int64_t to) {
-                   if (by_rows) run(a, b, c, from, to - from, 0, n);
-                   else run(a, b, c, 0, m, from, to - from);
-                 });
+    parallel_for(side, grain, cost, [&](std::int64_t from, std::int64_t to) {
+      if (by_rows) run(a, b, c, from, to - from, 0, n);
+      else run(a, b, c, 0, m, from, to - from);
+    });
   }
 };
 
