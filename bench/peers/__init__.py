@@ -1,1 +1,1 @@
-"""The peers: one module each, all with the same table ``KINDS`` from a workload's kind to a function that makes a Job."""
+"""The peers: one module each, all with a table ``KINDS`` from a workload's kind to a function that makes a Job."""
