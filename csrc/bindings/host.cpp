@@ -27,12 +27,19 @@ std::atomic<int> away{0};  // threads that have given the lock away and not take
 const void* closer = nullptr;
 bool may_return() { return !closing || closer == me(); }
 
+// Who walks, and how deep. Written with the interpreter lock held; `turns` only wakes those who wait.
+std::atomic<const void*> walker{nullptr};
+int depth = 0;
+std::atomic<int> turns{0};
+bool free_to_walk() { return depth == 0 || walker == me(); }
+
 void* unlock() {
   ++away;
   return PyEval_SaveThread();
 }
+// A walk comes back to be stopped by poll(), so that it ends and others do not wait for it.
 void lock(void* state) {
-  if (!may_return()) {
+  if (!may_return() && walker != me()) {
     --away;
     park();
   }
@@ -43,12 +50,6 @@ void poll() {
   if (!may_return()) fail<GradientError>("the interpreter is shutting down");
   if (PyErr_CheckSignals() != 0) throw PythonError();
 }
-
-// Who walks, and how deep. Read and written with the interpreter lock held; `turns` only wakes those who wait.
-const void* walker = nullptr;
-int depth = 0;
-std::atomic<int> turns{0};
-bool free_to_walk() { return depth == 0 || walker == me(); }
 
 void wait_for_turn() {
   const int seen = turns;
@@ -93,6 +94,7 @@ WalkLock::WalkLock() {
 }
 WalkLock::~WalkLock() {
   if (--depth) return;
+  walker = nullptr;
   ++turns;
   turns.notify_one();
   if (may_return()) return;

@@ -1,6 +1,8 @@
 // The extension module steep._core: each part of the bindings adds its own.
 #include "bindings/python.h"
 
+#define PyInit__core init_core  // pybind11's; the one below stands before it
+
 PYBIND11_MODULE(_core, m) {
   m.doc() = "steep's C++ core. Import steep, not this.";
   try {
@@ -14,4 +16,14 @@ PYBIND11_MODULE(_core, m) {
   steep::bind_creation(m);
   steep::bind_autograd(m);
   steep::bind_runtime(m);
+}
+
+#undef PyInit__core
+
+// Types, free lists and graphs are the process's, so they serve one interpreter.
+PYBIND11_PLUGIN_IMPL(_core) {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return init_core();
+  PyErr_SetString(PyExc_ImportError,
+                  "steep can be imported in the main interpreter only, and this is a sub-interpreter");
+  return nullptr;
 }

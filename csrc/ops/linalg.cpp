@@ -36,6 +36,10 @@ void infer_matmul(Call& c) {
   c.out = empty(shape, a.dtype());
 }
 
+constexpr double nanoseconds = 0.0125;  // a multiplication and addition, on one core
+constexpr double patience = 60e6;       // nanoseconds that one piece may take
+std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
 struct Product {
   k::Gemm gemm;
   std::int64_t m, n, k, item;
@@ -46,19 +50,25 @@ struct Product {
            std::int64_t nj) const {
     gemm(mi, nj, k, a + i * a_row * item, a_row, a_col, b + j * b_col * item, b_row, b_col, c + (i * n + j) * item, n);
   }
-  // One product over the threads, along the longer side, in pieces that suit the kernel's panels.
+  // One product over the threads, along the longer side, in pieces that suit the kernel's panels; the other side is cut
+  // only where a piece would take so long that Ctrl-C had to wait for it.
   void split(const char* a, const char* b, char* c) const {
     const bool by_rows = m >= n;
-    const std::int64_t side = by_rows ? m : n;
-    const std::int64_t unit = by_rows ? 84 : 192;
-    const std::int64_t share = (side + threads() - 1) / threads();
-    const double cost = static_cast<double>(m * n * k) / static_cast<double>(side) * 0.0125;
-    const auto patience = static_cast<std::int64_t>(1 + 2e8 / cost);  // of who presses Ctrl-C, in rows
-    const std::int64_t grain = std::max(unit, (std::min(share, patience) + unit - 1) / unit * unit);
-    parallel_for(side, grain, cost, [&](std::int64_t from, std::int64_t to) {
-      if (by_rows) run(a, b, c, from, to - from, 0, n);
-      else run(a, b, c, 0, m, from, to - from);
-    });
+    const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
+    const std::int64_t share = parts(side, threads());
+    const std::int64_t grain = std::max(unit, parts(share, unit) * unit);
+    const double line = nanoseconds * static_cast<double>(grain) * static_cast<double>(k);
+    const auto longest = static_cast<std::int64_t>(patience / line) / 576 * 576;
+    const std::int64_t cut = std::max<std::int64_t>(576, longest), cuts = parts(across, cut);
+    parallel_for(parts(side, grain) * cuts, 1, line * static_cast<double>(std::min(cut, across)),
+                 [&](std::int64_t from, std::int64_t to) {
+                   for (std::int64_t p = from; p < to; ++p) {
+                     const std::int64_t s = p / cuts * grain, ns = std::min(grain, side - s);
+                     const std::int64_t o = p % cuts * cut, no = std::min(cut, across - o);
+                     if (by_rows) run(a, b, c, s, ns, o, no);
+                     else run(a, b, c, o, no, s, ns);
+                   }
+                 });
   }
 };
 

@@ -130,7 +130,7 @@ class GradientTape:
         leaves, shape = tree.flatten(sources)
         outputs = tree.leaves(target)
         seeds = tree.leaves(output_gradients) or [_core.ones_like(y.detach()) for y in outputs]
-        found = self._walk(outputs, seeds, leaves, _tapes.recording > int(self._entered))
+        found = self._walk(outputs, seeds, leaves, _tapes.recording > 0)
         if unconnected_gradients == "zero":
             found = [_core.zeros_like(x.detach()) if g is None else g for g, x in zip(found, leaves, strict=True)]
         return tree.unflatten(shape, found)
@@ -146,7 +146,7 @@ class GradientTape:
         """d target / d source for each source, of shape (*target.shape, *source.shape)."""
         self._finish("jacobian")
         leaves, shape = tree.flatten(sources)
-        record = _tapes.recording > int(self._entered)
+        record = _tapes.recording > 0
         seeds = _core.reshape(_core.eye(target.size, dtype=target.dtype), (target.size, *target.shape))
         rows = [self._walk([target], [seed], leaves, record) for seed in seeds]
         blocks: list[Any] = []
@@ -169,7 +169,7 @@ class GradientTape:
         if target.ndim < 1 or source.ndim < 1 or target.shape[0] != source.shape[0]:
             raise ValueError(f"batch_jacobian: first axes differ: {target.shape} and {source.shape}")
         self._finish("batch_jacobian")
-        record, inner = _tapes.recording > int(self._entered), target.shape[1:]
+        record, inner = _tapes.recording > 0, target.shape[1:]
         count = target.size // max(1, target.shape[0])
         rows = []
         for seed in _core.reshape(_core.eye(count, dtype=target.dtype), (count, 1, *inner)):

@@ -138,7 +138,11 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
 
 
 def _cut(aux: Tree, run: _Recorded) -> Tree:
-    return tree.map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) and not run.record else leaf, aux)
+    """``aux`` without what is recorded of this run, unless outer derivatives need it."""
+    tensors = [leaf for leaf in tree.leaves(aux) if isinstance(leaf, Tensor)]
+    if run.record and _core._depends_on_others(tensors, run.nodes):
+        return aux
+    return tree.map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, aux)
 
 
 def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
