@@ -71,8 +71,7 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
     case Kind::optional_integer:
       if (!a.given) return;
       [[fallthrough]];
-    case Kind::integer:
-    case Kind::axis: a.integer = whole(op, p, o); return;
+    case Kind::integer: a.integer = whole(op, p, o); return;
     case Kind::axes:
       if (!a.given) return;
       [[fallthrough]];
@@ -84,9 +83,6 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
       a.integer = PyObject_IsTrue(o);
       if (a.integer < 0) throw_python_error();
       return;
-    case Kind::optional_real:
-      if (!a.given) return;
-      [[fallthrough]];
     case Kind::real: a.real = number(op, p, o); return;
     case Kind::dtype:
       if (a.given) a.integer = parse_dtype(o);
@@ -165,20 +161,9 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {"ArrayLike",
-                                          "ArrayLike | None",
-                                          "Sequence[ArrayLike]",
-                                          "ArrayLike",
-                                          "int",
-                                          "int | None",
-                                          "Ints",
-                                          "int",
-                                          "int | Sequence[int] | None",
-                                          "builtins.bool",
-                                          "float",
-                                          "float | None",
-                                          "DTypeLike",
-                                          "str"};
+  static constexpr const char* types[] = {
+      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "ArrayLike", "int",       "int | None",
+      "Ints",      "int | Sequence[int] | None", "builtins.bool",       "float",     "DTypeLike", "str"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

@@ -58,15 +58,13 @@ enum class Kind : std::uint8_t {
   tensor,
   optional_tensor,
   tensors,
-  index,
+  index,  // a tensor of positions: a scalar among the arguments does not take its dtype
   integer,
   optional_integer,
   ints,
-  axis,
   axes,
   flag,
   real,
-  optional_real,
   dtype,
   text
 };
@@ -74,7 +72,6 @@ struct Param {
   const char* name;
   Kind kind;
   const char* fallback = nullptr;  // the default as Python text; null: required
-  bool keyword_only = false;
 };
 
 // A parsed argument. `given` is false for None.

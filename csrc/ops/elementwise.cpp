@@ -200,7 +200,8 @@ Rows number_rows() {
   return {
       number("negative", "-x.", K::negative, {[](R, T g) { return negative(g); }}),
       number("square", "x * x.", K::square, {[](R r, T g) { return chain(g, multiply(r.in(0), 2)); }, in0}),
-      subgradient(number("abs", "Absolute value.", K::abs, {[](R r, T g) { return chain(g, sign(r.in(0))); }, in0}),
+      subgradient(number("abs", "Absolute value.", K::abs,
+                         {[](R r, T g) { return chain(g, sign(r.in(0))); }, in0, K::abs_f_df}),
                   "0 at 0"),
       step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
       step("floor", "The largest whole number not above x.", K::floor),
