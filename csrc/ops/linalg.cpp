@@ -57,7 +57,7 @@ struct Product {
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
     const std::int64_t share = parts(side, threads());
     const std::int64_t grain = std::max(unit, parts(share, unit) * unit);
-    const double line = nanoseconds * static_cast<double>(grain) * static_cast<double>(k);
+    const double line = nanoseconds * static_cast<double>(grain) * static_cast<double>(std::max<std::int64_t>(1, k));
     const auto longest = static_cast<std::int64_t>(patience / line) / 576 * 576;
     const std::int64_t cut = std::max<std::int64_t>(576, longest), cuts = parts(across, cut);
     parallel_for(parts(side, grain) * cuts, 1, line * static_cast<double>(std::min(cut, across)),
