@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PEERS = ("steep", "torch", "jax", "mlx", "numpy")
 ROUNDS, BLOCK = 7, 0.03  # repeats of every peer, and seconds of one repeat
+PAUSE = 0.1  # seconds before a repeat: idle workers of some peers spin for a while, on the core the next one needs
 
 
 def load_peers(threads):
@@ -73,6 +74,8 @@ def measure(workload, peers):
         for name, job in jobs.items():
             if counts[name] == 1 and len(times[name]) >= 5:
                 continue
+            time.sleep(PAUSE)
+            job.step()
             times[name].append(time_block(job.step, counts[name]) * 1e6 / workload.unit)
     stats = {name: {"min": min(t), "median": statistics.median(t)} for name, t in times.items()}
     return {"name": workload.name, "times": stats, "wrong": wrong, "goal": workload.goal, "flop": workload.flop}
