@@ -301,3 +301,8 @@ def test_random_calls_never_crash():
     )
     assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-3000:])
     assert f"{CALLS} calls" in done.stdout
+
+
+def test_a_vector_of_the_wrong_length_is_named_as_it_was_given():
+    with pytest.raises(ValueError, match=re.escape("float32(3,) @ float32(4, 2)")):
+        sp.ones(3) @ sp.ones((4, 2))

@@ -158,7 +158,9 @@ void bind_functions(py::module_& m) {
   m.def(
       "_call_hidden",
       [](const std::string& name, const std::vector<Tensor>& in, const std::vector<std::int64_t>& attrs) {
-        return apply(find_op(name), in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
+        const Op& op = find_op(name);
+        if (!op.hidden) fail<ValueError>("_call_hidden: ", name, " is exported; call steep.", name);
+        return apply(op, in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
       },
       "Applies a row that is not exported, for tests.");
 }

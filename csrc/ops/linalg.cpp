@@ -27,9 +27,6 @@ Dims batch_shape(T a, T b) {
 
 void infer_matmul(Call& c) {
   T a = c.in[0], b = c.in[1];
-  if (a.dim(-1) != b.dim(-2))
-    fail<ValueError>("matmul: ", a, " @ ", b, ": the inner sizes ", a.dim(-1), " and ", b.dim(-2),
-                     " differ; transpose one with .mT or check the order");
   Dims shape = a.ndim() == 2 && b.ndim() == 2 ? Dims{} : batch_shape(a, b);
   shape.push(a.dim(-2));
   shape.push(b.dim(-1));
@@ -204,6 +201,9 @@ Tensor matmul(T a, T b) {
   require_axes(a, "matmul");
   require_axes(b, "matmul");
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
+  if (a.dim(-1) != b.dim(column ? -1 : -2))
+    fail<ValueError>("matmul: ", a, " @ ", b, ": the inner sizes ", a.dim(-1), " and ", b.dim(column ? -1 : -2),
+                     " differ; transpose one with .mT or check the order");
   Tensor y = apply(op, {row ? expand_dims(a, 0) : a, column ? expand_dims(b, 1) : b});
   if (column) y = squeeze_axes(y, 1u << (y.ndim() - 1));
   return row ? squeeze_axes(y, 1u << (y.ndim() - (column ? 1 : 2))) : y;
