@@ -39,13 +39,11 @@ STEEP_BINARY(divide)
 STEEP_BINARY(pow)
 STEEP_BINARY(chain)
 STEEP_BINARY(minimum)
-STEEP_BINARY(maximum)
 STEEP_BINARY(equal)
 STEEP_BINARY(not_equal)
 STEEP_BINARY(less)
 STEEP_BINARY(greater)
 STEEP_BINARY(greater_equal)
-STEEP_BINARY(logical_and)
 STEEP_BINARY(remainder)
 #undef STEEP_BINARY
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
