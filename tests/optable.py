@@ -348,6 +348,10 @@ JOIN_ROWS = (
 )  # fmt: skip
 
 INDEX_ROWS = (
+    Row("wrap_index", lambda i, n: i % n, (C(ints((4,), 5), 5), C(ints((2, 3), 4), 4)), exact=True, out="int64",
+        differentiable=False, call=hidden("wrap_index", lambda i, n: [n, -1, 0])),
+    view("write_elements", lambda x, i: x[np.argsort(i)], C(A((5,)), np.array([3, 0, 4, 1, 2])), differentiable=False,
+        call=hidden("write_elements")),
     view("take_rows", lambda x, i: x[i], C(A((5, 3)), ints((4,), 5)), C(A((5,)), ints((2, 3), 5)),
         call=hidden("take_rows")),
     Row("add_rows", ref.add_rows, (C(A((4, 3)), ints((4,), 5), 5), C(A((2, 3)), ints((2, 3), 2), 4)), NUMBERS,
@@ -421,6 +425,13 @@ RANDOM_ROWS = tuple(
     for name, reference, types, exact in (
         ("random_bits", ref.random_bits, ("int64",), True), ("random_uniform", ref.random_uniform, FLOATS, True),
         ("random_normal", ref.random_normal, FLOATS, False))
+)  # fmt: skip
+
+
+RANDOM_ROWS += (
+    Row("random_draw", lambda kind, state, shape: ref.random_bits(*map(int, state), shape),
+        (C("random_bits", np.array([3, 5]), (7,)), C("random_bits", np.array([0, 2]), (2, 3))),
+        ("float64",), exact=True, out="int64", differentiable=False),
 )  # fmt: skip
 
 

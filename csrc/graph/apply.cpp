@@ -21,6 +21,7 @@ bool any_node(const Tensor* in, int count) {
 DType promotion(Promote how, const Tensor* in, int count) {
   DType common = in[0].dtype();
   for (int i = 1; i < count; ++i) common = promote(common, in[i].dtype());
+  if (how == Promote::boolean) return Bool;
   if (how == Promote::floating) return to_float(common);
   return how == Promote::sum ? to_sum(common) : common;
 }
@@ -113,6 +114,10 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
     call.out->cut = cut_by(op, in, count);
   }
   return std::move(call.out);
+}
+
+void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs) {
+  op.compute({op, in.begin(), static_cast<int>(in.size()), attrs, target});
 }
 
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule) {

@@ -14,6 +14,9 @@ inline Tensor apply(const Op& op, std::initializer_list<Tensor> in, const AttrsR
   return apply(op, in.begin(), static_cast<int>(in.size()), attrs);
 }
 
+// The same result written into memory that is there already: after before_write(), and never recorded in the graph.
+void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs = {});
+
 // Records a node above `out` whose rule is a function rather than a row: custom_vjp and checkpoint. `inputs` may
 // hold null nodes. `row` names it.
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs,

@@ -95,8 +95,8 @@ struct Arg {
 using Args = std::vector<Arg>;
 
 // What operands are cast to before an op sees them: nothing, their common dtype, that or float32 if it is no float,
-// or the dtype sums are made in.
-enum class Promote : std::uint8_t { none, common, floating, sum };
+// the dtype sums are made in, or bool.
+enum class Promote : std::uint8_t { none, common, floating, sum, boolean };
 
 struct Op {
   const char* name;
@@ -114,6 +114,7 @@ struct Op {
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
   k::Kernel kernel = k::Kernel::count;  // of elementwise ops
+  k::Loop (*loop)(const Call&) = nullptr;  // elementwise ops: the loop over contiguous elements that computes them
   float cost = 0.3f;                    // nanoseconds an element, to decide on threads
   bool hidden = false;                  // used by rules, not exported to Python
   const char* subgradient = "";         // at points without a derivative, for the docs' table

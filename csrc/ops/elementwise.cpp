@@ -3,6 +3,7 @@
 #include "ops/elementwise.h"
 
 #include <cmath>
+#include <deque>
 #include <numbers>
 
 #include "ops/functions.h"
@@ -28,11 +29,12 @@ Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 1) 
           .doc = doc,
           .params = {x},
           .infer = infer_same,
-          .compute = compute_elementwise,
+          .compute = compute_loop,
           .promotes = Promote::floating,
           .vjp = {vjp},
           .jvp = Jvp::diagonal,
           .kernel = kernel,
+          .loop = loop_of_kernel,
           .cost = cost};
 }
 // One whose derivative is 0 wherever it has one.
@@ -40,6 +42,11 @@ Op step(const char* name, const char* doc, K kernel) {
   Op op = smooth(name, doc, kernel, {zero_rule}, 0.3f);
   op.promotes = Promote::none;
   op.subgradient = flat;
+  return op;
+}
+Op rounding(const char* name, const char* doc, K kernel) {
+  Op op = step(name, doc, kernel);
+  op.loop = loop_of_rounding;
   return op;
 }
 Op number(const char* name, const char* doc, K kernel, Vjp vjp) {
@@ -52,15 +59,22 @@ Op pair(const char* name, const char* doc, K kernel, std::vector<Vjp> vjp, Promo
           .doc = doc,
           .params = two,
           .infer = infer_broadcast,
-          .compute = compute_elementwise,
+          .compute = compute_loop,
           .promotes = promotes,
           .vjp = std::move(vjp),
           .jvp = Jvp::diagonal,
-          .kernel = kernel};
+          .kernel = kernel,
+          .loop = loop_of_kernel};
 }
 Op compare(const char* name, const char* doc, K kernel) {
   Op op = pair(name, doc, kernel, {});
   op.infer = infer_bool;
+  return op;
+}
+// On truth values: other dtypes are compared with 0 first.
+Op logical(const char* name, const char* doc, K kernel) {
+  Op op = compare(name, doc, kernel);
+  op.promotes = Promote::boolean;
   return op;
 }
 Op test(const char* name, const char* doc, K kernel) {
@@ -204,10 +218,10 @@ Rows number_rows() {
                          {[](R r, T g) { return chain(g, sign(r.in(0))); }, in0, K::abs_f_df}),
                   "0 at 0"),
       step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
-      step("floor", "The largest whole number not above x.", K::floor),
-      step("ceil", "The smallest whole number not below x.", K::ceil),
-      step("round", "The nearest whole number, halves to even.", K::round),
-      step("trunc", "The whole part of x, towards 0.", K::trunc),
+      rounding("floor", "The largest whole number not above x.", K::floor),
+      rounding("ceil", "The smallest whole number not below x.", K::ceil),
+      rounding("round", "The nearest whole number, halves to even.", K::round),
+      rounding("trunc", "The whole part of x, towards 0.", K::trunc),
   };
 }
 
@@ -289,10 +303,14 @@ Rows bool_rows() {
       compare("less_equal", "x1 <= x2.", K::less_equal),
       compare("greater", "x1 > x2.", K::greater),
       compare("greater_equal", "x1 >= x2.", K::greater_equal),
-      compare("logical_and", "Both are true (non-zero).", K::logical_and),
-      compare("logical_or", "Either is true (non-zero).", K::logical_or),
-      compare("logical_xor", "One of the two is true (non-zero).", K::logical_xor),
-      test("logical_not", "x is false (zero).", K::logical_not),
+      logical("logical_and", "Both are true (non-zero).", K::logical_and),
+      logical("logical_or", "Either is true (non-zero).", K::logical_or),
+      logical("logical_xor", "One of the two is true (non-zero).", K::logical_xor),
+      [] {
+        Op op = logical("logical_not", "x is false (zero).", K::logical_not);
+        op.params = {x};
+        return op;
+      }(),
       test_float("isnan", "x is not a number.", K::isnan),
       test_float("signbit", "x has a minus sign, zeros and NaNs included.", K::signbit),
       test_float("isinf", "x is an infinity.", K::isinf),
@@ -314,19 +332,22 @@ Rows other_rows() {
        .params = {{"condition", Kind::tensor}, {"x1", Kind::tensor}, {"x2", Kind::tensor}},
        .call = [](const Op&, Args& a) { return where(a[0].tensor, a[1].tensor, a[2].tensor); },
        .infer = infer_where,
-       .compute = compute_where,
+       .compute = compute_loop,
        .vjp = {{[](R, T) { return Tensor(); }},
                {[](R r, T g) { return where(r.in(0), g, scalar_like(0, g)); }, in0},
                {[](R r, T g) { return where(r.in(0), scalar_like(0, g), g); }, in0}},
-       .jvp = Jvp::diagonal},
+       .jvp = Jvp::diagonal,
+       .loop = loop_of_where,
+       .cost = 0.5f},
       {.name = "astype",
        .doc = "x as another dtype, rounded towards 0 where that is an integer.",
        .params = {x, {"dtype", Kind::dtype}},
        .call = [](const Op&, Args& a) { return astype(a[0].tensor, a[1].dtype(Float32)); },
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), static_cast<DType>(c.attrs[0])); },
-       .compute = compute_cast,
+       .compute = compute_loop,
        .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}},
-       .jvp = Jvp::linear},
+       .jvp = Jvp::linear,
+       .loop = loop_of_cast},
       {.name = "clip",
        .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
        .params = {x, {"min", Kind::optional_tensor, "None"}, {"max", Kind::optional_tensor, "None"}},
@@ -342,12 +363,31 @@ Rows other_rows() {
   };
 }
 
+// The fused first-order kernels as rows of their own: (g, what the rule saved) -> gradient.
+Rows fused_rows(const Rows& rows) {
+  static std::deque<std::string> names;
+  Rows fused;
+  for (const Op& op : rows) {
+    if (op.vjp.empty() || op.vjp[0].fused == K::count) continue;
+    names.push_back(std::string(op.name) + "_gradient");
+    fused.push_back({.name = names.back().c_str(),
+                     .infer = infer_same,
+                     .compute = compute_loop,
+                     .kernel = op.vjp[0].fused,
+                     .loop = loop_of_kernel,
+                     .cost = 0.5f,
+                     .hidden = true});
+  }
+  return fused;
+}
+
 }  // namespace
 
 Rows elementwise_rows() {
   Rows all;
   for (auto part : {float_rows, parameter_rows, number_rows, pair_rows, integer_rows, bool_rows, other_rows})
     for (Op& op : part()) all.push_back(std::move(op));
+  for (Op& op : fused_rows(all)) all.push_back(std::move(op));
   return all;
 }
 

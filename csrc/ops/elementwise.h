@@ -9,8 +9,13 @@ void infer_same(Call& c);       // out like the operand
 void infer_broadcast(Call& c);  // out of the broadcast shape, in the operands' dtype
 void infer_bool(Call& c);       // the same, bool
 void infer_where(Call& c);
-void compute_elementwise(const Call& c);
-void compute_where(const Call& c);
-void compute_cast(const Call& c);
+
+void compute_loop(const Call& c);  // runs the row's loop
+
+// The loops of rows: the row's kernel, the same or nothing to do for integers, and those outside kernels.def.
+k::Loop loop_of_kernel(const Call& c);
+k::Loop loop_of_rounding(const Call& c);
+k::Loop loop_of_where(const Call& c);
+k::Loop loop_of_cast(const Call& c);
 
 }  // namespace steep

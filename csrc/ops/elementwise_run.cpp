@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/iterate.h"
+#include "graph/mode.h"
 #include "ops/elementwise.h"
 #include "ops/functions.h"
 
@@ -27,12 +28,6 @@ k::Loop find_loop(const char* op, K kernel, DType t) {
   if (!f) fail<TypeError>(op, ": not defined for ", t, " operands; use astype() first");
   return f;
 }
-
-// The logical kernels read bools only; other dtypes are compared with 0 first.
-bool reads_bools(K kernel) {
-  return kernel == K::logical_and || kernel == K::logical_or || kernel == K::logical_xor || kernel == K::logical_not;
-}
-Tensor as_bool(const Tensor& t) { return t.dtype() == Bool ? t : astype(t, Bool); }
 
 const Op* const* kernel_index() {
   static const auto table = [] {
@@ -73,20 +68,13 @@ void infer_where(Call& c) {
   c.out = empty(broadcast_shapes("where", values, c.in[0]), c.in[1].dtype());
 }
 
-void compute_elementwise(const Call& c) {
-  const auto* params = reinterpret_cast<const double*>(c.attrs.data());
-  if (reads_bools(c.op.kernel)) {
-    const Tensor in[] = {as_bool(c.in[0]), c.count > 1 ? as_bool(c.in[1]) : Tensor()};
-    return run_loop(find_loop(c.op.name, c.op.kernel, Bool), in, c.count, c.out, params, c.op.cost);
-  }
-  const bool whole = !is_float(c.in[0].dtype()) && (c.op.kernel == K::floor || c.op.kernel == K::ceil ||
-                                                    c.op.kernel == K::round || c.op.kernel == K::trunc);
-  if (whole) return copy_strided(c.out, c.in[0]);
-  run_loop(find_loop(c.op.name, c.op.kernel, c.in[0].dtype()), c.in, c.count, c.out, params, c.op.cost);
-}
-void compute_where(const Call& c) { run_loop(k::table().where[c.out.dtype()], c.in, 3, c.out, nullptr, 0.5); }
-void compute_cast(const Call& c) {
-  run_loop(k::table().cast[c.in[0].dtype()][c.out.dtype()], c.in, 1, c.out, nullptr, 0.3);
+k::Loop loop_of_kernel(const Call& c) { return find_loop(c.op.name, c.op.kernel, c.in[0].dtype()); }
+k::Loop loop_of_rounding(const Call& c) { return is_float(c.in[0].dtype()) ? loop_of_kernel(c) : loop_of_cast(c); }
+k::Loop loop_of_where(const Call& c) { return k::table().where[c.out.dtype()]; }
+k::Loop loop_of_cast(const Call& c) { return k::table().cast[c.in[0].dtype()][c.out.dtype()]; }
+
+void compute_loop(const Call& c) {
+  run_loop(c.op.loop(c), c.in, c.count, c.out, reinterpret_cast<const double*>(c.attrs.data()), c.op.cost);
 }
 
 Tensor unary(K kernel, const Tensor& x) { return apply(*kernel_index()[static_cast<std::size_t>(kernel)], &x, 1); }
@@ -100,7 +88,7 @@ Tensor astype(const Tensor& x, DType dtype) {
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   static const Op& op = find_op("where");
   const DType t = promote(a.dtype(), b.dtype());
-  return apply(op, {as_bool(condition), astype(a, t), astype(b, t)});
+  return apply(op, {astype(condition, Bool), astype(a, t), astype(b, t)});
 }
 
 Tensor scalar_like(double v, const Tensor& x) { return scalar(v, x.dtype()); }
@@ -109,10 +97,7 @@ Tensor multiply(const Tensor& x, double v) { return multiply(x, scalar_like(v, x
 Tensor zeros(const Dims& shape, DType dtype) { return full_int(shape, 0, dtype); }
 
 Tensor fused_gradient(K kernel, const Tensor& g, const Tensor& saved, const AttrsRef& attrs) {
-  const Tensor in[] = {g, saved};
-  Tensor out = empty(g.shape(), g.dtype());
-  run_loop(find_loop("gradient", kernel, g.dtype()), in, 2, out, reinterpret_cast<const double*>(attrs.data()), 0.5);
-  return out;
+  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {g, saved}, attrs);
 }
 
 void add_into(const Tensor& target, const Tensor& value) {
@@ -126,11 +111,13 @@ void require_fits(const char* op, const Tensor& target, const Tensor& value) {
 }
 
 void assign(const char* op, const Tensor& target, const Tensor& value) {
+  static const Op& row = find_op("copy");
   require_fits(op, target, value);
   before_write(op, target, &value, 1);
+  Scope<bool> off(mode().grad, false);
   Tensor source = astype(broadcast_to(alias(value), target.shape()), target.dtype());
-  if (may_overlap(target, source)) source = copied(source);
-  copy_strided(target, source);
+  if (may_overlap(target, source)) source = copy(source);
+  apply_into(row, {source}, target);
 }
 
 void update_in_place(const char* op, K kernel, const Tensor& target, const Tensor& operand) {
@@ -139,12 +126,14 @@ void update_in_place(const char* op, K kernel, const Tensor& target, const Tenso
   const DType t = promote(target.dtype(), operand.dtype());
   if (t != target.dtype() && is_float(t) && !is_float(target.dtype()))
     fail<TypeError>(op, ": a result in ", t, " cannot be written into ", target, "; use astype() first");
+  Scope<bool> off(mode().grad, false);
+  const Op& row = *kernel_index()[static_cast<std::size_t>(kernel)];
   const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
-  const k::Loop loop = find_loop(op, kernel, target.dtype());
   const bool direct = target.contiguous() && !may_overlap(target, in[1]);
-  const Tensor out = direct ? target : empty(target.shape(), target.dtype());
-  run_loop(loop, in, 2, out, nullptr, 0.3);
-  if (!direct) copy_strided(target, out);
+  if (direct) return apply_into(row, {in[0], in[1]}, target);
+  const Tensor made = empty(target.shape(), target.dtype());
+  apply_into(row, {in[0], in[1]}, made);
+  apply_into(find_op("copy"), {made}, target);
 }
 
 }  // namespace steep

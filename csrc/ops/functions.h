@@ -70,6 +70,7 @@ Tensor sum_to(const Tensor& x, const Dims& shape);
 Tensor all(const Tensor& x);
 
 // views.cpp
+Tensor copy(const Tensor& x);
 Tensor reshape(const Tensor& x, const Dims& shape);
 Tensor permute_dims(const Tensor& x, const Dims& order);
 Tensor moveaxis(const Tensor& x, int from, int to);
@@ -85,6 +86,8 @@ Tensor embed(const Tensor& x, const Dims& start, const Dims& step, const Dims& f
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 
 // index.cpp
+// Positions along an axis of n elements, none negative; IndexError names `op`, and the axis where one is given.
+Tensor wrap_index(const Tensor& index, std::int64_t n, const char* op, int axis = -1);
 Tensor take_rows(const Tensor& x, const Tensor& indices);                          // x[indices] along axis 0
 Tensor add_rows(const Tensor& updates, const Tensor& indices, std::int64_t rows);  // its adjoint
 Tensor take(const Tensor& x, const Tensor& indices, int axis);

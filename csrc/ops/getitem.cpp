@@ -160,25 +160,20 @@ Dims common_shape(const std::vector<Tensor>& at) {
 Gathered gather(T base, const std::vector<Tensor>& at) {
   Gathered g;
   const Dims shape = common_shape(at);
-  g.index = zeros(shape, Int64);
   std::int64_t merged = 1;
   for (int d = 0; d < base.ndim(); ++d) {
     T index = at[static_cast<std::size_t>(d)];
     if (!index) continue;
     if (g.first < 0) g.first = d;
-    const Tensor size = full_int({}, base.dim(d), Int64), zero = full_int({}, 0, Int64);
-    const Tensor bad = where(less(index, negative(size)), index, where(less(index, size), zero, index));
-    const Tensor off = nonzero_flat(where(less(index, size), less(index, negative(size)), full_int({}, 1, Bool)));
-    if (off.size() > 0)
-      fail<IndexError>("getitem: index ", item_int(take_rows(reshape(bad, {bad.size()}), narrow(off, 0, 0, 1))),
-                       " is out of range for axis ", d, " of size ", base.dim(d));
-    g.index = add(multiply(g.index, size), where(less(index, zero), add(index, size), index));
+    const Tensor position = wrap_index(index, base.dim(d), "getitem", d);
+    g.index = g.index ? add(multiply(g.index, full_int({}, base.dim(d), Int64)), position) : position;
     merged = checked_mul(merged, base.dim(d));
     g.order.push(d);
   }
   Dims rows{merged};
   for (int d = 0; d < base.ndim(); ++d)
     if (!at[static_cast<std::size_t>(d)]) g.order.push(d), rows.push(base.dim(d));
+  g.index = broadcast_to(g.index, shape);
   g.rows = reshape(permute_dims(base, g.order), rows);
   return g;
 }
@@ -194,29 +189,14 @@ Tensor placed(Tensor y, const Gathered& g, bool adjacent) {
 // The element numbers of x, so that a write can go wherever a read would.
 Tensor numbered(T x) { return reshape(arange(0, x.size(), 1, Int64), x.shape()); }
 
-template <class E> void write_at(T x, T where_to, T values) {
-  const Dims strides = contiguous_strides(x.shape());
-  E* base = x.data<E>();
-  for (std::int64_t i = 0; i < where_to.size(); ++i) {
-    std::int64_t rest = where_to.data<std::int64_t>()[i], offset = 0;
-    for (int d = 0; d < x.ndim(); ++d) {
-      offset += rest / strides[d] * x.strides()[d];
-      rest %= strides[d];
-    }
-    base[offset] = values.data<E>()[i];
-  }
-}
-
 void write_elements(T x, T positions, T value) {
+  static const Op& row = find_op("write_elements");
   require_fits("setitem", positions, value);
   before_write("setitem", x, &value, 1);
-  Tensor source = broadcast_to(alias(value), positions.shape());
-  source = contiguous(astype(source, x.dtype()));
-  if (source->storage.get() == x->storage.get()) source = copied(source);
-  const Tensor at = contiguous(positions);
-  if (size_of(x.dtype()) == 8) return write_at<std::uint64_t>(x, at, source);
-  if (size_of(x.dtype()) == 4) return write_at<std::uint32_t>(x, at, source);
-  write_at<std::uint8_t>(x, at, source);
+  Scope<bool> off(mode().grad, false);
+  Tensor source = astype(broadcast_to(alias(value), positions.shape()), x.dtype());
+  if (source->storage.get() == x->storage.get()) source = copy(source);
+  apply_into(row, {source, positions}, x);
 }
 
 // NumPy lets the value have leading axes of size 1 that the target lacks.

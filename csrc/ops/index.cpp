@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/iterate.h"
+#include "ops/elementwise.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
 
@@ -22,19 +23,26 @@ std::int64_t row_size(T t) {
   return n;
 }
 
-// The index as int64 in [0, n), negative ones counted from the end.
-std::vector<std::int64_t> checked(T index, std::int64_t n, const char* op) {
-  const Tensor flat = contiguous(index);
-  std::vector<std::int64_t> at(static_cast<std::size_t>(flat.size()));
-  for (std::size_t i = 0; i < at.size(); ++i) {
-    const std::int64_t v = flat.data<std::int64_t>()[i];
-    if (v < -n || v >= n)
-      fail<IndexError>(op, ": index ", v, " is out of range for an axis of size ", n, " (valid: ", -n, " to ", n - 1,
-                       ")");
-    at[i] = v < 0 ? v + n : v;
+// Positions along an axis of n elements, negative ones counted from its end: all are checked before any is read.
+class Positions {
+ public:
+  Positions(T index, std::int64_t n, const char* op, std::int64_t axis = -1) : flat_(contiguous(index)), n_(n) {
+    for (std::int64_t i = 0; i < size(); ++i)
+      if (at(i) < -n || at(i) >= n) refuse(op, axis, at(i));
   }
-  return at;
-}
+  std::int64_t size() const { return flat_.size(); }
+  std::int64_t operator[](std::int64_t i) const { return at(i) < 0 ? at(i) + n_ : at(i); }
+
+ private:
+  std::int64_t at(std::int64_t i) const { return flat_.data<std::int64_t>()[i]; }
+  [[noreturn]] void refuse(const char* op, std::int64_t axis, std::int64_t v) const {
+    const std::string where = axis < 0 ? "an axis" : str("axis ", axis);
+    fail<IndexError>(op, ": index ", v, " is out of range for ", where, " of size ", n_, " (valid: ", -n_, " to ",
+                     n_ - 1, ")");
+  }
+  Tensor flat_;
+  std::int64_t n_;
+};
 
 void infer_take(Call& c) {
   Dims shape = c.in[1].shape();
@@ -43,13 +51,11 @@ void infer_take(Call& c) {
 }
 void compute_take(const Call& c) {
   const Tensor from = contiguous(c.in[0]);
-  const auto at = checked(c.in[1], from.dim(0), "take");
-  const auto bytes = static_cast<std::size_t>(row_size(from) * size_of(from.dtype()));
+  const Positions at(c.in[1], from.dim(0), "take");
+  const std::int64_t bytes = row_size(from) * size_of(from.dtype());
   char* to = c.out.bytes();
-  for (auto i : at) {
-    std::memcpy(to, from.bytes() + static_cast<std::size_t>(i) * bytes, bytes);
-    to += bytes;
-  }
+  for (std::int64_t i = 0; i < at.size(); ++i, to += bytes)
+    std::memcpy(to, from.bytes() + at[i] * bytes, static_cast<std::size_t>(bytes));
 }
 
 // Attributes: the number of rows of the result.
@@ -58,19 +64,18 @@ void infer_add_rows(Call& c) {
   for (int d = c.in[1].ndim(); d < c.in[0].ndim(); ++d) shape.push(c.in[0].dim(d));
   c.out = empty(shape, c.in[0].dtype());
 }
-template <class E> void add_rows_as(const Call& c, T updates, const std::vector<std::int64_t>& at) {
+template <class E> void add_rows_as(const Call& c, T updates, const Positions& at) {
   const std::int64_t n = row_size(c.out);
   E* out = c.out.data<E>();
   const E* from = updates.data<E>();
-  for (auto i : at) {
-    E* row = out + i * n;
+  for (std::int64_t i = 0; i < at.size(); ++i, from += n) {
+    E* row = out + at[i] * n;
     for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<E>(row[j] + from[j]);
-    from += n;
   }
 }
 void compute_add_rows(const Call& c) {
   const Tensor updates = contiguous(c.in[0]);
-  const auto at = checked(c.in[1], c.attrs[0], "scatter_add");
+  const Positions at(c.in[1], c.attrs[0], "scatter_add");
   std::memset(c.out.bytes(), 0, static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())));
   switch (c.out.dtype()) {
     case Float32: return add_rows_as<float>(c, updates, at);
@@ -81,23 +86,43 @@ void compute_add_rows(const Call& c) {
   }
 }
 
+// out[positions] = values, by row-major numbers of out's elements; out is written in place where it is.
+template <class E> void write_at(T out, T positions, T values) {
+  const Dims strides = contiguous_strides(out.shape());
+  E* base = out.data<E>();
+  for (std::int64_t i = 0; i < positions.size(); ++i) {
+    std::int64_t rest = positions.data<std::int64_t>()[i], offset = 0;
+    for (int d = 0; d < out.ndim(); ++d) {
+      offset += rest / strides[d] * out.strides()[d];
+      rest %= strides[d];
+    }
+    base[offset] = values.data<E>()[i];
+  }
+}
+void compute_write_elements(const Call& c) {
+  const Tensor values = contiguous(c.in[0]), positions = contiguous(c.in[1]);
+  switch (size_of(c.out.dtype())) {
+    case 8: return write_at<std::uint64_t>(c.out, positions, values);
+    case 4: return write_at<std::uint32_t>(c.out, positions, values);
+    default: return write_at<std::uint8_t>(c.out, positions, values);
+  }
+}
+
 Tensor as_index(T t, const char* op) {
   if (!is_integer(t.dtype())) fail<TypeError>(op, ": indices must be integers, and these are ", t);
   return astype(t, Int64);
 }
 
-// The same as a tensor in the shape of `index`.
-Tensor wrapped(T index, std::int64_t n, const char* op) {
-  const auto at = checked(index, n, op);
-  const Tensor t = empty(index.shape(), Int64);
-  std::copy(at.begin(), at.end(), t.data<std::int64_t>());
-  return t;
+// Attributes of wrap_index: the size of the axis, its number or -1, and the name of the op to blame.
+void compute_wrap(const Call& c) {
+  const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1]);
+  for (std::int64_t i = 0; i < at.size(); ++i) c.out.data<std::int64_t>()[i] = at[i];
 }
 
 // Row-major numbers of the elements that an index along one axis names, in the shape of `index`.
 Tensor flat_positions(const Dims& shape, T index, int axis, const char* op) {
   const Dims strides = contiguous_strides(shape);
-  Tensor flat = multiply(wrapped(index, shape[axis], op), full_int({}, strides[axis], Int64));
+  Tensor flat = multiply(wrap_index(index, shape[axis], op), full_int({}, strides[axis], Int64));
   for (int d = 0; d < shape.size(); ++d) {
     if (d == axis) continue;
     Dims column = Dims::filled(shape.size(), 1);
@@ -138,7 +163,7 @@ Tensor call_scatter_add(const Op& op, Args& a) {
 }
 Tensor call_one_hot(const Op& op, Args& a) {
   if (a[1].integer < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", a[1].integer);
-  const Tensor index = wrapped(as_index(a[0].tensor, op.name), a[1].integer, op.name);
+  const Tensor index = wrap_index(as_index(a[0].tensor, op.name), a[1].integer, op.name);
   return astype(equal(expand_dims(index, index.ndim()), arange(0, a[1].integer, 1, Int64)), a[2].dtype(Float32));
 }
 std::vector<Tensor> call_nonzero(const Op&, Args& a) {
@@ -154,6 +179,10 @@ std::vector<Tensor> call_nonzero(const Op&, Args& a) {
 
 }  // namespace
 
+Tensor wrap_index(T index, std::int64_t n, const char* op, int axis) {
+  static const Op& row = find_op("wrap_index");
+  return apply(row, {index}, {n, axis, reinterpret_cast<std::int64_t>(op)});
+}
 Tensor take_rows(T t, T index) {
   static const Op& op = find_op("take_rows");
   return apply(op, {t, index});
@@ -207,6 +236,11 @@ Rows index_rows() {
        .vjp = {{[](R r, T g) { return take_rows(g, r.in(1)); }, in1}},
        .jvp = Jvp::custom,
        .jvp_rule = [](R r, const Tensor* t) { return add_rows(t[0], r.in(1), r.attrs()[0]); },
+       .hidden = true},
+      {.name = "wrap_index", .infer = infer_same, .compute = compute_wrap, .hidden = true},
+      {.name = "write_elements",
+       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
+       .compute = compute_write_elements,
        .hidden = true},
       {.name = "take",
        .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/iterate.h"
+#include "ops/elementwise.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
 
@@ -40,12 +41,9 @@ bool view_strides(T t, const Dims& shape, Dims& strides) {
 void infer_reshape(Call& c) {
   const Dims shape = c.attrs.dims();
   Dims strides;
-  if (view_strides(c.in[0], shape, strides)) {
-    c.out = view(c.in[0], shape, strides, c.in[0]->offset);
-  } else {
-    const Tensor copy = contiguous(c.in[0]);
-    c.out = view(copy, shape, contiguous_strides(shape), 0);
-  }
+  const bool fits = view_strides(c.in[0], shape, strides);
+  if (!fits) fail<ValueError>("reshape: ", c.in[0], " cannot be a view of shape ", shape, "; copy it first");
+  c.out = view(c.in[0], shape, strides, c.in[0]->offset);
 }
 
 void infer_permute(Call& c) {
@@ -199,6 +197,7 @@ Rows primitive_rows() {
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); },
        .vjp = {{[](R, T g) { return g; }}},
+       .loop = loop_of_cast,
        .hidden = true},
       {.name = "slice",
        .infer = infer_slice,
@@ -264,7 +263,13 @@ Rows composite_rows() {
 
 Tensor reshape(T t, const Dims& shape) {
   static const Op& op = find_op("reshape");
-  return t.shape() == shape ? t : apply(op, &t, 1, AttrsRef(shape));
+  Dims strides;
+  if (t.shape() == shape) return t;
+  return apply(op, {view_strides(t, shape, strides) ? t : copy(t)}, AttrsRef(shape));
+}
+Tensor copy(T t) {
+  static const Op& op = find_op("copy");
+  return apply(op, &t, 1);
 }
 Tensor permute_dims(T t, const Dims& order) {
   static const Op& op = find_op("permute_dims");

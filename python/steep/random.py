@@ -1,12 +1,12 @@
 """Random tensors from a counter: element i of a stream is a function of (seed, i) alone.
 
-So a draw does not depend on threads or on how it is split, and a generator's whole state is two numbers. The bits
-come from Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+So a draw does not depend on threads or on how it is split, and a generator's whole state is two numbers. They live in
+a tensor that draws move on in place, so that a compiled step draws fresh numbers at every call. The bits come from
+Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeAlias
 
 from steep import _core
@@ -39,26 +39,33 @@ class Generator:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = int(seed)
-        self.position = 0
+        self._state = _core.tensor([_signed(_spread(self.seed)), 0], dtype=_core.int64)
+
+    @property
+    def position(self) -> int:
+        """How many numbers have been drawn."""
+        return int(self._state[1]) % _WORD
+
+    @position.setter
+    def position(self, value: int) -> None:
+        self._state[1] = _signed(value)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, position={self.position})"
 
-    def _draw(self, kind: Any, shape: Shape, dtype: Any) -> Tensor:
-        sizes = _as_shape(shape)
-        drawn: Tensor = kind(_signed(_spread(self.seed)), _signed(self.position), sizes, dtype)
-        self.position += math.prod(sizes)
+    def _draw(self, kind: str, shape: Shape, dtype: Any) -> Tensor:
+        drawn: Tensor = _core.random_draw(kind, self._state, _as_shape(shape), dtype)
         return drawn
 
     def uniform(self, low: float | Shape = 0.0, high: float = 1.0, shape: Shape = (), dtype: Any = None) -> Tensor:
         """Uniform on [low, high), float32 unless said otherwise. ``uniform(shape)`` is uniform on [0, 1)."""
         start, shape = (0.0, low) if isinstance(low, tuple | list) else (low, shape)
-        u = self._draw(_core.random_uniform, shape, dtype)
+        u = self._draw("random_uniform", shape, dtype)
         return u if (start, high) == (0.0, 1.0) else u * (high - start) + start
 
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
         """Normal with the given mean and standard deviation, float32 unless said otherwise."""
-        z = self._draw(_core.random_normal, shape, dtype)
+        z = self._draw("random_normal", shape, dtype)
         return z if (mean, std) == (0.0, 1.0) else z * std + mean
 
     def integers(self, low: int, high: int | None = None, shape: Shape = (), dtype: Any = None) -> Tensor:
@@ -69,16 +76,16 @@ class Generator:
         first, end = (0, low) if high is None else (low, high)
         if not 0 < end - first <= 1 << 53:
             raise ValueError(f"integers: no draw from [{first}, {end}); it needs 1 to 2**53 numbers")
-        u = self._draw(_core.random_uniform, shape, _core.float64)
+        u = self._draw("random_uniform", shape, _core.float64)
         return _core.astype(_core.floor(u * (end - first)) + first, dtype or _core.int64)
 
     def permutation(self, n: int) -> Tensor:
         """0 to n - 1 in random order, int64."""
-        return _core.argsort(self._draw(_core.random_bits, (n,), None))
+        return _core.argsort(self._draw("random_bits", (n,), None))
 
     def bernoulli(self, p: float, shape: Shape = ()) -> Tensor:
         """True with probability p, bool: a dropout mask keeps with 1 - p."""
-        return self._draw(_core.random_uniform, shape, None) < p
+        return self._draw("random_uniform", shape, None) < p
 
     def state(self) -> dict[str, int]:
         """What ``set_state`` needs to go on from here."""
@@ -86,4 +93,6 @@ class Generator:
 
     def set_state(self, state: dict[str, int]) -> None:
         """Goes on from where ``state`` was taken."""
-        self.seed, self.position = int(state["seed"]), int(state["position"])
+        self.seed = int(state["seed"])
+        self._state[0] = _signed(_spread(self.seed))
+        self.position = int(state["position"])
