@@ -347,9 +347,20 @@ JOIN_ROWS = (
     view("triu", np.triu, C(M), C(CUBE, 1), C(A((4, 3)), k=-1)),
 )  # fmt: skip
 
+LABELS = np.array([[2, 0], [1, 3], [0, 0]])
+LOSS_ROWS = (
+    Row("cross_entropy_last", ref.cross_entropy, (C(A((3, 2, 4)), LABELS), C(A((5, 300)), np.arange(5))),
+        call=hidden("cross_entropy_last"), atol=(1e-6, 4e-15)),
+    Row("cross_entropy_slope", ref.cross_entropy_slope, (C(A((3, 2, 4)), LABELS, A((3, 2))),),
+        call=hidden("cross_entropy_slope"), atol=(1e-6, 4e-15)),
+    Row("label_cross_entropy", ref.cross_entropy, (C(A((3, 4)), np.array([0, 3, 1])), C(A((3, 4)), np.array([0, 2, 1,
+        1]), axis=0), C(A((3, 4)), np.array([0, 2, 1, 1]), 0)), atol=(1e-6, 4e-15)),
+)  # fmt: skip
+
 INDEX_ROWS = (
     Row("wrap_index", lambda i, n: i % n, (C(ints((4,), 5), 5), C(ints((2, 3), 4), 4)), exact=True, out="int64",
-        differentiable=False, call=hidden("wrap_index", lambda i, n: [n, -1, 0])),
+        differentiable=False, call=hidden("wrap_index", lambda i, n: [n, -1, 0, 0])),
+    Row("checked_labels", lambda i, n: i, (C(np.array([3, 0, 4]), 5),), exact=True, out="int64", differentiable=False),
     view("write_elements", lambda x, i: x[np.argsort(i)], C(A((5,)), np.array([3, 0, 4, 1, 2])), differentiable=False,
         call=hidden("write_elements")),
     view("take_rows", lambda x, i: x[i], C(A((5, 3)), ints((4,), 5)), C(A((5,)), ints((2, 3), 5)),
@@ -510,7 +521,7 @@ INDEXING_ROWS = (
 OPS: tuple[Row, ...] = (
     *FLOAT_ROWS, *NUMBER_ROWS, *PAIR_ROWS, *BIT_ROWS, *BOOL_ROWS, *OTHER_ROWS, *REDUCE_ROWS, *MAP_ROWS,
         *VIEW_ROWS, *JOIN_ROWS,
-    *INDEX_ROWS, *LINALG_ROWS, *SORT_ROWS, *RANDOM_ROWS,
+    *INDEX_ROWS, *LINALG_ROWS, *LOSS_ROWS, *SORT_ROWS, *RANDOM_ROWS,
 )  # fmt: skip
 ROWS: tuple[Row, ...] = OPS + OPERATOR_ROWS + INDEXING_ROWS
 

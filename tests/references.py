@@ -43,6 +43,16 @@ def softmax(x: Any, axis: int = -1) -> np.ndarray:
     return e / e.sum(axis=axis, keepdims=True)
 
 
+def cross_entropy(x: Any, labels: Any, axis: int = -1) -> np.ndarray:
+    picked = np.take_along_axis(log_softmax(x, axis), np.expand_dims(labels, axis), axis)
+    return -np.squeeze(picked, axis)
+
+
+def cross_entropy_slope(x: Any, labels: Any, g: Any) -> np.ndarray:
+    hit = np.arange(np.shape(x)[-1]) == np.asarray(labels)[..., None]
+    return np.asarray(g)[..., None] * (softmax(x) - hit)
+
+
 def log_softmax(x: Any, axis: int = -1) -> np.ndarray:
     if np.ndim(x) == 0:
         return np.asarray(x - x)

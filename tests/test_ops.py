@@ -103,7 +103,9 @@ def function_of(row, case, build):
 
 def test_every_registered_op_has_a_row():
     table = sp._core._op_table()
-    fused = {row["name"] + "_gradient" for row in table if row["fused"]}  # test_fused_gradients_equal_the_rules has them
+    fused = {
+        row["name"] + "_gradient" for row in table if row["fused"]
+    }  # test_fused_gradients_equal_the_rules has them
     registered = {row["name"] for row in table} - fused
     assert registered == {row.name for row in OPS}
     assert len(OPS) == len([row for row in OPS if row.cases])

@@ -66,9 +66,7 @@ Tensor make_tensor(PyObject* data, PyObject* dtype) {
     const DType wanted = parse_dtype(dtype);
     t = PyFloat_Check(data) ? scalar(PyFloat_AS_DOUBLE(data), wanted) : astype(t, wanted);
   }
-  Tensor copy = empty(t.shape(), t.dtype());
-  copy_strided(copy, t);
-  return copy;
+  return alias(copy(t));
 }
 
 PyObject* item_object(const Tensor& t) {

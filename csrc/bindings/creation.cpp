@@ -4,7 +4,7 @@
 
 #include "bindings/autograd.h"
 #include "bindings/python.h"
-#include "core/iterate.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -42,10 +42,14 @@ Dims parse_shape(py::handle shape) {
 }
 DType type_or(const Object& dtype, DType otherwise) { return dtype.is_none() ? otherwise : parse_dtype(dtype.ptr()); }
 
+PyObject* read_scalar(const Tensor& t) {
+  host_read(t, "full");
+  return item_object(t);
+}
 bool is_number(py::handle o) { return is_scalar(o.ptr()); }
 Tensor fill(const Dims& shape, Object value, DType t) {
   if (is_tensor(value.ptr()) || !is_number(value))
-    value = py::reinterpret_steal<Object>(item_object(to_tensor(value.ptr())));
+    value = py::reinterpret_steal<Object>(read_scalar(to_tensor(value.ptr())));
   if (PyFloat_Check(value.ptr())) return full(shape, py::cast<double>(value), t);
   return full_int(shape, item_int(from_scalar(value.ptr(), Int64)), t);
 }

@@ -8,7 +8,7 @@
 
 namespace steep {
 namespace {
-PyObject* gradient_error = nullptr;
+PyObject *gradient_error = nullptr, *compile_error = nullptr;
 }
 
 void set_python_error() noexcept {
@@ -27,6 +27,8 @@ void set_python_error() noexcept {
     PyErr_SetString(PyExc_IndexError, e.what());
   } catch (const GradientError& e) {
     PyErr_SetString(gradient_error, e.what());
+  } catch (const CompileError& e) {
+    PyErr_SetString(compile_error, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "steep: out of memory; smaller batches, or sp.trim_memory(), may help");
   } catch (const std::length_error&) {
@@ -43,6 +45,10 @@ void bind_errors(py::module_& m) {
       "steep.GradientError", "A derivative was asked for that the graph, the op or the order of calls does not allow.",
       PyExc_RuntimeError, nullptr);
   m.attr("GradientError") = py::handle(gradient_error);
+  compile_error = PyErr_NewExceptionWithDoc(
+      "steep.CompileError", "A function cannot be compiled, or the calls differ in what it was compiled for.",
+      PyExc_RuntimeError, nullptr);
+  m.attr("CompileError") = py::handle(compile_error);
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);

@@ -2,6 +2,7 @@
 // saved is exported read-only; memory that others may write is copied when a graph saves it (graph/node.cpp).
 #include "bindings/python.h"
 #include "core/iterate.h"
+#include "graph/recorder.h"
 
 namespace steep {
 namespace {
@@ -138,8 +139,9 @@ bool fits_request(const Tensor& t, int flags) {
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const Tensor t = borrow(self);
-  const bool can_write = writable(t);
   view->obj = nullptr;
+  if (guarded_int([&] { return host_read(t, "buffer"), 0; }) < 0) return -1;
+  const bool can_write = writable(t);
   if ((flags & PyBUF_WRITABLE) && !can_write) {
     PyErr_SetString(PyExc_BufferError,
                     "a graph keeps this tensor's memory, so it cannot be shared for writing; copy it");
@@ -196,6 +198,7 @@ Tensor from_buffer(PyObject* o) {
 }
 
 PyObject* to_dlpack(const Tensor& t) {
+  host_read(t, "__dlpack__");
   if (!writable(t))
     fail<ValueError>("__dlpack__: the memory of ", t,
                      " is read-only, broadcast or kept by a graph; export a copy: x.detach().copy()");

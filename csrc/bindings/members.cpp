@@ -3,6 +3,7 @@
 #include "bindings/python.h"
 #include "core/iterate.h"
 #include "graph/backward.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -32,7 +33,10 @@ PyObject* made_by(const Tensor& t) {
 }
 PyObject* is_contiguous_flag(const Tensor& t) { return PyBool_FromLong(t.contiguous()); }
 PyObject* requires_grad(const Tensor& t) { return PyBool_FromLong(t->node != nullptr); }
-PyObject* grad(const Tensor& t) { return t->grad ? wrap(Tensor::share(t->grad)) : Py_NewRef(Py_None); }
+PyObject* grad(const Tensor& t) {
+  const Tensor g = grad_of(t);
+  return g ? wrap(g) : Py_NewRef(Py_None);
+}
 PyObject* transposed(const Tensor& t) {
   Dims order;
   for (int d = t.ndim(); d-- > 0;) order.push(d);
@@ -63,21 +67,24 @@ int set_grad(PyObject* self, PyObject* value, void*) {
         fail<ValueError>(".grad: ", g, " does not have the shape and dtype of its tensor, ", t);
       g = alias(g);
     }
-    const Tensor before(t->grad);
-    t->grad = g.release();
+    set_grad(t, g);
     return 0;
   });
 }
 
-PyObject* item_method(const Tensor& t) { return item_object(t); }
+PyObject* item_method(const Tensor& t) {
+  host_read(t, "item");
+  return item_object(t);
+}
 PyObject* detach(const Tensor& t) {
   Tensor d = alias(t);
   d->cut = "detach";
   return wrap(d);
 }
-PyObject* copy(const Tensor& t) { return wrap(apply(find_op("copy"), {t})); }
-PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : apply(find_op("copy"), {t})); }
+PyObject* copy_method(const Tensor& t) { return wrap(copy(t)); }
+PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : copy(t)); }
 PyObject* numpy(const Tensor& t) {
+  host_read(t, "numpy");
   return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
 }
 PyObject* tolist(const Tensor& t) {
@@ -130,6 +137,7 @@ PyObject* backward_method(PyObject* self, PyObject* args, PyObject* named) {
 
 // Pickles hold values only: dtype, shape, bytes and whether a gradient was wanted.
 PyObject* reduce(const Tensor& t) {
+  host_read(t, "pickle");
   const Tensor c = contiguous(alias(t));
   const py::bytes bytes(c.bytes(), static_cast<std::size_t>(c.size() * size_of(c.dtype())));
   return py::make_tuple(
@@ -140,8 +148,7 @@ PyObject* reduce(const Tensor& t) {
       .ptr();
 }
 PyObject* copy_values(const Tensor& t) {
-  const Tensor made = empty(t.shape(), t.dtype());
-  copy_strided(made, t);
+  const Tensor made = alias(copy(alias(t)));
   require_grad(made, t->requires_grad);
   return wrap(made);
 }
@@ -190,8 +197,8 @@ PyMethodDef tensor_methods[] = {
     {"numpy", method<numpy>, METH_NOARGS,
      "The elements as a NumPy array that shares memory; read-only while a graph keeps them."},
     {"detach", method<detach>, METH_NOARGS, "The same memory without a graph."},
-    {"copy", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
-    {"clone", method<copy>, METH_NOARGS, "A copy; gradients flow through it."},
+    {"copy", method<copy_method>, METH_NOARGS, "A copy; gradients flow through it."},
+    {"clone", method<copy_method>, METH_NOARGS, "A copy; gradients flow through it."},
     {"contiguous", method<contiguous_method>, METH_NOARGS, "Itself, or a row-major copy."},
     {"retain_grad", method<retain_grad>, METH_NOARGS, "Makes backward() fill .grad of a computed tensor too."},
     {"backward", with_names(backward_method), METH_VARARGS | METH_KEYWORDS,

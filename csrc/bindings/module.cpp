@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
   steep::bind_creation(m);
   steep::bind_autograd(m);
   steep::bind_runtime(m);
+  steep::bind_compile(m);
 }
 
 #undef PyInit__core

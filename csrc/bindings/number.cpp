@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "bindings/python.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -81,15 +82,21 @@ int truth(PyObject* a) {
     const Tensor t = borrow(a);
     if (t.size() != 1)
       fail<ValueError>("bool: the truth of ", t, " is ambiguous; use .any(), .all(), or compare one element");
+    host_read(t, "bool");
     return item(t) != 0;
   });
 }
 PyObject* as_float(PyObject* a) {
-  return guarded([&] { return PyFloat_FromDouble(item(borrow(a))); });
+  return guarded([&] {
+    const Tensor t = borrow(a);
+    host_read(t, "float");
+    return PyFloat_FromDouble(item(t));
+  });
 }
 PyObject* as_int(PyObject* a) {
   return guarded([&]() -> PyObject* {
     const Tensor t = borrow(a);
+    host_read(t, "int");
     return is_float(t.dtype()) ? PyLong_FromDouble(item(t)) : PyLong_FromLongLong(item_int(t));
   });
 }
@@ -98,6 +105,7 @@ PyObject* as_index(PyObject* a) {
     const Tensor t = borrow(a);
     if (!is_integer(t.dtype()) || t.ndim() != 0)
       fail<TypeError>("index: only a 0-d integer tensor is an index, and this is ", t);
+    host_read(t, "index");
     return PyLong_FromLongLong(item_int(t));
   });
 }

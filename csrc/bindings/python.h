@@ -84,6 +84,7 @@ void bind_functions(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_creation(py::module_& m);
 void bind_runtime(py::module_& m);
+void bind_compile(py::module_& m);
 
 }  // namespace steep
 

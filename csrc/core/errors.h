@@ -21,6 +21,9 @@ struct IndexError : std::runtime_error {
 struct GradientError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+struct CompileError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 // A Python exception is already set (KeyboardInterrupt, or one raised by a callback).
 struct PythonError : std::runtime_error {
   PythonError() : std::runtime_error("a Python exception is set") {}

@@ -97,13 +97,58 @@ void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
   copy_walk(w, reinterpret_cast<std::uint64_t*>(dst), reinterpret_cast<const std::uint64_t*>(src));
 }
 
-// Strides of t over `shape`, 0 where t is broadcast.
-Dims broadcast_strides(const Tensor& t, const Dims& shape) {
-  Dims s = Dims::filled(shape.size(), 0);
-  const int lead = shape.size() - t.ndim();
-  for (int d = 0; d < t.ndim(); ++d) s[lead + d] = t.shape()[d] == 1 ? 0 : t.strides()[d];
+template <class T> void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
+  copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
+}
+void copy_out(char* to, const char* from, std::int64_t item, std::int64_t n, std::int64_t stride) {
+  if (item == 4) return copy_as<std::uint32_t>(to, from, n, stride);
+  if (item == 8) return copy_as<std::uint64_t>(to, from, n, stride);
+  copy_as<U8>(to, from, n, stride);
+}
+
+}  // namespace
+
+void gather(char* to, const char* base, std::int64_t item, const Dims& shape, const Dims& strides, std::int64_t begin,
+            std::int64_t n) {
+  const int last = shape.size() - 1;
+  std::int64_t at[max_dims], rest = begin, offset = 0;
+  for (int d = last; d >= 0; --d) {
+    at[d] = rest % shape[d];
+    rest /= shape[d];
+    offset += at[d] * strides[d];
+  }
+  while (n > 0) {
+    const std::int64_t line = std::min(n, shape[last] - at[last]);
+    copy_out(to, base + offset * item, item, line, strides[last]);
+    to += line * item;
+    n -= line;
+    offset += line * strides[last];
+    at[last] += line;
+    for (int d = last; d > 0 && at[d] == shape[d]; --d) {
+      offset += strides[d - 1] - strides[d] * shape[d];
+      at[d] = 0;
+      ++at[d - 1];
+    }
+  }
+}
+
+void merge_dims(Dims& shape, Dims& strides) {
+  const Walk w(shape, &strides, 1);
+  shape = strides = {};
+  for (int d = 0; d < w.ndim; ++d) {
+    shape.push(w.shape[d]);
+    strides.push(w.strides[0][d]);
+  }
+}
+
+Dims broadcast_strides(const Dims& shape, const Dims& strides, const Dims& wide) {
+  Dims s = Dims::filled(wide.size(), 0);
+  const int lead = wide.size() - shape.size();
+  for (int d = 0; d < shape.size(); ++d) s[lead + d] = shape[d] == 1 ? 0 : strides[d];
   return s;
 }
+
+namespace {
 
 // One operand of a tiled run: read in place when it is linear, one value or a whole row, gathered otherwise.
 struct Operand {
@@ -130,7 +175,7 @@ struct Operand {
     if (kind == single) return base;
     if (kind == linear) return base + begin * item;
     if (kind == row) return base + offset_of(shape, begin) * item;
-    gather(shape, begin, n);
+    gather(buffer, base, item, shape, strides, begin, n);
     return buffer;
   }
 
@@ -143,37 +188,6 @@ struct Operand {
     }
     return offset;
   }
-  // Elements [begin, begin + n) of the row-major order, line by line of the innermost dimension.
-  void gather(const Dims& shape, std::int64_t begin, std::int64_t n) {
-    const int last = shape.size() - 1;
-    std::int64_t at[max_dims], rest = begin, offset = 0;
-    for (int d = last; d >= 0; --d) {
-      at[d] = rest % shape[d];
-      rest /= shape[d];
-      offset += at[d] * strides[d];
-    }
-    for (char* to = buffer; n > 0;) {
-      const std::int64_t line = std::min(n, shape[last] - at[last]);
-      copy_out(to, base + offset * item, line, strides[last]);
-      to += line * item;
-      n -= line;
-      offset += line * strides[last];
-      at[last] += line;
-      for (int d = last; d > 0 && at[d] == shape[d]; --d) {
-        offset += strides[d - 1] - strides[d] * shape[d];
-        at[d] = 0;
-        ++at[d - 1];
-      }
-    }
-  }
-  void copy_out(char* to, const char* from, std::int64_t n, std::int64_t stride) const {
-    if (item == 4) return copy_as<std::uint32_t>(to, from, n, stride);
-    if (item == 8) return copy_as<std::uint64_t>(to, from, n, stride);
-    copy_as<U8>(to, from, n, stride);
-  }
-  template <class T> static void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
-    copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
-  }
 };
 
 // Merged dimensions shared by all operands of a run, kept as Dims so that Operand can index them.
@@ -181,7 +195,7 @@ struct Merged {
   Dims shape, strides[max_operands];
   Merged(const Tensor* in, int count, const Dims& full) {
     Dims s[max_operands];
-    for (int k = 0; k < count; ++k) s[k] = broadcast_strides(in[k], full);
+    for (int k = 0; k < count; ++k) s[k] = broadcast_strides(in[k].shape(), in[k].strides(), full);
     const Walk w(full, s, count);
     for (int d = 0; d < w.ndim; ++d) {
       shape.push(w.shape[d]);

@@ -18,6 +18,14 @@ Tensor copied(const Tensor& t);
 // same tensor as an operand; `cost` is nanoseconds an element.
 void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost);
 
+// Elements [begin, begin + n) of a strided operand in row-major order, one after the other to `to`. `item` is the bytes
+// of one; strides count elements. merge_dims() first brings neighbouring dimensions that can be walked as one together,
+// and drops those of size 1. broadcast_strides() are those of an operand over a wider shape, 0 where it is repeated.
+void gather(char* to, const char* base, std::int64_t item, const Dims& shape, const Dims& strides, std::int64_t begin,
+            std::int64_t n);
+void merge_dims(Dims& shape, Dims& strides);
+Dims broadcast_strides(const Dims& shape, const Dims& strides, const Dims& wide);
+
 // Whether writing to `dst` could change what `src` reads, identical layouts excepted.
 bool may_overlap(const Tensor& dst, const Tensor& src);
 

@@ -64,10 +64,32 @@ void* take(int c) {
   return system_allocate(class_bytes(c) + sizeof(Storage));
 }
 
+constexpr std::uint8_t reserved = 255;  // the size class of blocks from a reserve
+
+// A block from the reserve, or null where it is too small; what was wanted is remembered for the next time.
+Storage* take_reserved(Reserve& r, std::size_t bytes) {
+  const std::size_t whole = (bytes + sizeof(Storage) + 63) & ~std::size_t{63};
+  r.wanted += whole;
+  if (r.used + whole > r.bytes) return nullptr;
+  char* block = r.data + r.used;
+  r.used += whole;
+  Storage* s = new (block) Storage{};
+  s->refs = 1;
+  s->data = block + sizeof(Storage);
+  s->bytes = bytes;
+  s->size_class = reserved;
+  return s;
+}
+
 }  // namespace
+
+thread_local AllocationScope allocation_scope_storage __attribute__((tls_model("initial-exec")));
 
 Storage* allocate(std::size_t bytes) {
   if (bytes > largest) throw std::bad_alloc();
+  const AllocationScope& scope = allocation_scope();
+  if (scope.reserve)
+    if (Storage* s = take_reserved(*scope.reserve, bytes)) return s;
   const int c = class_of(bytes);
   char* block = static_cast<char*>(take(c));
   Storage* s = new (block) Storage{};
@@ -75,6 +97,7 @@ Storage* allocate(std::size_t bytes) {
   s->data = block + sizeof(Storage);
   s->bytes = bytes;
   s->size_class = static_cast<std::uint8_t>(c);
+  s->born = scope.epoch;
   ++report.allocations;
   report.live_bytes += class_bytes(c);
   if (report.live_bytes > report.peak_bytes) report.peak_bytes = report.live_bytes;
@@ -88,12 +111,14 @@ Storage* adopt(void* data, std::size_t bytes, void (*release)(void*), void* owne
   s->release = release;
   s->owner = owner;
   s->readonly = readonly;
+  s->born = 0;  // its bytes are older than any recording
   return s;
 }
 
 void free_storage(Storage* s) {
   if (s->release) s->release(s->owner);
   const int c = s->size_class;
+  if (c == reserved) return;
   report.live_bytes -= class_bytes(c);
   if (report.cached_bytes + class_bytes(c) > cache_limit) return std::free(s);
   report.cached_bytes += class_bytes(c);

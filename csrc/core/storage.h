@@ -19,7 +19,8 @@ struct alignas(64) Storage {
   void (*release)(void*);  // of foreign memory; null for our own
   void* owner;             // foreign: the argument of release
   std::uint8_t size_class;
-  bool readonly;  // foreign memory that must not be written
+  bool readonly;       // foreign memory that must not be written
+  std::uint32_t born;  // the recording during which it was allocated, 0 outside of one
 };
 static_assert(sizeof(Storage) == 64);
 
@@ -28,6 +29,19 @@ Storage* allocate(std::size_t bytes);
 // Foreign memory, given back by release(owner) when the last tensor lets go.
 Storage* adopt(void* data, std::size_t bytes, void (*release)(void*), void* owner, bool readonly);
 void free_storage(Storage* s);
+
+// What allocations of the calling thread are part of: a recording (graph/recorder.h), which tells its own from others',
+// or one instruction of a replay (graph/replay.h), whose working memory comes from a reserve and is all free after it.
+struct Reserve {
+  char* data = nullptr;
+  std::size_t bytes = 0, used = 0, wanted = 0;
+};
+struct AllocationScope {
+  std::uint32_t epoch = 0;
+  Reserve* reserve = nullptr;
+};
+extern thread_local AllocationScope allocation_scope_storage;
+inline AllocationScope& allocation_scope() { return allocation_scope_storage; }
 
 struct MemoryReport {
   std::size_t live_bytes, peak_bytes, cached_bytes, allocations, system_allocations;

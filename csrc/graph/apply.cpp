@@ -3,6 +3,7 @@
 
 #include "graph/mode.h"
 #include "graph/node.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -98,6 +99,16 @@ bool all_finite(const Tensor& t) {
   return *flags.data<bool>();
 }
 
+// What a computation does within itself is not part of the record.
+[[gnu::noinline]] void run_unrecorded(const Call& c) {
+  Scope<Recorder*> off(mode().recorder, nullptr);
+  if (c.op.compute) c.op.compute(c);
+}
+[[gnu::noinline]] void compute_recorded(const Call& c) {
+  run_unrecorded(c);
+  mode().recorder->computed(c);
+}
+
 }  // namespace
 
 Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
@@ -105,8 +116,9 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   if (op.promotes != Promote::none) in = promoted(op, in, count, room);
   Call call{op, in, count, attrs, {}};
   op.infer(call);
-  if (op.compute) op.compute(call);
   const Mode& m = mode();
+  if (m.recorder) compute_recorded(call);
+  else if (op.compute) op.compute(call);
   if (m.anomaly && op.compute) check_finite(call.out, op.name, "forward", in, count, "");
   if (m.grad && !op.vjp.empty() && is_float(call.out.dtype()) && any_node(in, count)) {
     record(call);
@@ -117,7 +129,12 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
 }
 
 void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs) {
-  op.compute({op, in.begin(), static_cast<int>(in.size()), attrs, target});
+  const Call call{op, in.begin(), static_cast<int>(in.size()), attrs, target};
+  Recorder* recorder = mode().recorder;
+  if (!recorder) return op.compute(call);
+  recorder->will_write(call);
+  run_unrecorded(call);
+  recorder->written(call);
 }
 
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule) {

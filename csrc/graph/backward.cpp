@@ -7,6 +7,7 @@
 #include "graph/apply.h"
 #include "graph/mode.h"
 #include "graph/order.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -15,7 +16,7 @@ namespace {
 void accumulate(Entry& e, Tensor g, bool recording) {
   if (!e.value) {
     e.value = std::move(g);
-  } else if (e.owned && !recording) {
+  } else if (e.owned && !recording && !mode().recorder) {
     add_into(e.value, g);
   } else {
     e.value = add(e.value, g);
@@ -25,19 +26,15 @@ void accumulate(Entry& e, Tensor g, bool recording) {
 
 // .grad is a tensor nobody else shares, since users scale it in place: g's two counts are the entry's and ours.
 Tensor own(const Tensor& g) {
+  if (mode().recorder) return copy(g);
   if (g->refs <= 2 && g->storage->refs == 1 && g.contiguous() && !g->node) return g;
   return copied(g);
 }
 
 void store_grad(TensorImpl* leaf, Tensor g) {
-  if (leaf->grad) {
-    Scope<bool> off(mode().grad, false);
-    g = add(Tensor::share(leaf->grad), g);
-  } else {
-    g = own(g);
-  }
-  Tensor before(leaf->grad);
-  leaf->grad = g.release();
+  const Tensor owner = Tensor::share(leaf), before = grad_of(owner);
+  Scope<bool> off(mode().grad, false);
+  set_grad(owner, before ? add(before, g) : own(g));
 }
 
 void check_freed(const Node& n) {

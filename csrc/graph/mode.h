@@ -19,11 +19,14 @@ struct Override {
   std::shared_ptr<UserRule> rule;
 };
 
+class Recorder;
+
 struct Mode {
   bool grad = true;
   std::vector<bool> grad_before;    // of the no_grad() and enable_grad() blocks around
   bool anomaly = false;             // stop at the first NaN or infinity and name its producer
   std::vector<Override> overrides;  // the last one for an op holds
+  Recorder* recorder = nullptr;     // writes down what runs, for compile()
   std::uint64_t rules_run = 0;      // vector-Jacobian products so far on this thread, for tests of cost
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/iterate.h"
 #include "graph/apply.h"
+#include "graph/mode.h"
 
 namespace steep {
 namespace {
@@ -39,7 +40,7 @@ void free_node(Node* n) {
 
 // Memory that others can write behind our back is copied when it is saved.
 Tensor safe_to_keep(const Tensor& t) {
-  if (t->storage->exports == 0) return t;
+  if (t->storage->exports == 0 || mode().recorder) return t;
   Tensor copy = empty(t.shape(), t.dtype());
   copy_strided(copy, t);
   copy->node = retain(t->node);

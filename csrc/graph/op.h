@@ -113,11 +113,12 @@ struct Op {
   std::vector<Vjp> vjp = {};               // one per input; the last serves all later inputs
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
-  k::Kernel kernel = k::Kernel::count;  // of elementwise ops
-  k::Loop (*loop)(const Call&) = nullptr;  // elementwise ops: the loop over contiguous elements that computes them
-  float cost = 0.3f;                    // nanoseconds an element, to decide on threads
-  bool hidden = false;                  // used by rules, not exported to Python
-  const char* subgradient = "";         // at points without a derivative, for the docs' table
+  k::Kernel kernel = k::Kernel::count;      // of elementwise ops
+  k::Loop (*loop)(const Call&) = nullptr;   // elementwise ops: the loop over contiguous elements that computes them
+  k::Reduction fold = k::Reduction::count;  // of sum, max and min: what a fused pass may end with
+  float cost = 0.3f;                        // nanoseconds an element, to decide on threads
+  bool hidden = false;                      // used by rules, not exported to Python
+  const char* subgradient = "";             // at points without a derivative, for the docs' table
 };
 
 using Rows = std::vector<Op>;

@@ -65,6 +65,11 @@ using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void
 // int64).
 using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start);
 
+// x is [rows, n] of logits with one label a row, each in [0, n). out: a loss a row; or, for the slope, [rows, n], the
+// derivative of the losses weighted by g (null otherwise).
+using LabelLoss = void (*)(const void* x, const std::int64_t* labels, const void* g, void* out, std::int64_t rows,
+                           std::int64_t n);
+
 struct Table {
   const char* isa;
   Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];                // null where a type has no such kernel
@@ -73,6 +78,7 @@ struct Table {
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
+  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   Random uniform[type_count], normal[type_count], bits;
 };

@@ -4,6 +4,7 @@
 
 #include "core/iterate.h"
 #include "graph/mode.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 #include "ops/index.h"
 
@@ -88,6 +89,7 @@ struct Plan {
 // A single bool is a mask of no axes: a new axis of size 1, read once or not at all.
 void plan_tensor(Plan& plan, const IndexPart& p, T x, int axis) {
   std::vector<Tensor> at{p.index};
+  if (p.index.dtype() == Bool && p.index.ndim() == 0) host_read(p.index, "a mask as an index");
   if (p.index.dtype() == Bool && p.index.ndim() == 0) return plan.keep(1, zeros({*p.index.data<bool>()}, Int64));
   if (p.index.dtype() == Bool) at = mask_indices(p.index, x, axis);
   else if (!is_integer(p.index.dtype()))

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/iterate.h"
+#include "graph/recorder.h"
 #include "ops/elementwise.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
@@ -26,9 +27,10 @@ std::int64_t row_size(T t) {
 // Positions along an axis of n elements, negative ones counted from its end: all are checked before any is read.
 class Positions {
  public:
-  Positions(T index, std::int64_t n, const char* op, std::int64_t axis = -1) : flat_(contiguous(index)), n_(n) {
+  Positions(T index, std::int64_t n, const char* op, std::int64_t axis = -1, bool labels = false)
+      : flat_(contiguous(index)), n_(n), lowest_(labels ? 0 : -n) {
     for (std::int64_t i = 0; i < size(); ++i)
-      if (at(i) < -n || at(i) >= n) refuse(op, axis, at(i));
+      if (at(i) < lowest_ || at(i) >= n) refuse(op, axis, at(i));
   }
   std::int64_t size() const { return flat_.size(); }
   std::int64_t operator[](std::int64_t i) const { return at(i) < 0 ? at(i) + n_ : at(i); }
@@ -37,11 +39,11 @@ class Positions {
   std::int64_t at(std::int64_t i) const { return flat_.data<std::int64_t>()[i]; }
   [[noreturn]] void refuse(const char* op, std::int64_t axis, std::int64_t v) const {
     const std::string where = axis < 0 ? "an axis" : str("axis ", axis);
-    fail<IndexError>(op, ": index ", v, " is out of range for ", where, " of size ", n_, " (valid: ", -n_, " to ",
+    fail<IndexError>(op, ": index ", v, " is out of range for ", where, " of size ", n_, " (valid: ", lowest_, " to ",
                      n_ - 1, ")");
   }
   Tensor flat_;
-  std::int64_t n_;
+  std::int64_t n_, lowest_;
 };
 
 void infer_take(Call& c) {
@@ -113,9 +115,10 @@ Tensor as_index(T t, const char* op) {
   return astype(t, Int64);
 }
 
-// Attributes of wrap_index: the size of the axis, its number or -1, and the name of the op to blame.
+// Attributes of wrap_index: the size of the axis, its number or -1, the name of the op to blame, and whether negative
+// positions are refused, since they are labels.
 void compute_wrap(const Call& c) {
-  const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1]);
+  const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1], c.attrs.flag(3));
   for (std::int64_t i = 0; i < at.size(); ++i) c.out.data<std::int64_t>()[i] = at[i];
 }
 
@@ -181,7 +184,7 @@ std::vector<Tensor> call_nonzero(const Op&, Args& a) {
 
 Tensor wrap_index(T index, std::int64_t n, const char* op, int axis) {
   static const Op& row = find_op("wrap_index");
-  return apply(row, {index}, {n, axis, reinterpret_cast<std::int64_t>(op)});
+  return apply(row, {index}, {n, axis, reinterpret_cast<std::int64_t>(op), false});
 }
 Tensor take_rows(T t, T index) {
   static const Op& op = find_op("take_rows");
@@ -211,6 +214,7 @@ Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType dt
   return astype(t, dtype);
 }
 Tensor nonzero_flat(T mask) {
+  host_read(mask, "nonzero, or a mask as an index");
   const Tensor flags = contiguous(astype(mask, Bool));
   std::vector<std::int64_t> at;
   for (std::int64_t i = 0; i < flags.size(); ++i)
@@ -242,6 +246,14 @@ Rows index_rows() {
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = compute_write_elements,
        .hidden = true},
+      {.name = "checked_labels",
+       .doc = "Labels as int64; IndexError, when they are read, for one outside of 0 to num_classes - 1.",
+       .params = {x, {"num_classes", Kind::integer}},
+       .call =
+           [](const Op& op, Args& a) {
+             return apply(find_op("wrap_index"), {as_index(a[0].tensor, op.name)},
+                          {a[1].integer, -1, reinterpret_cast<std::int64_t>(op.name), true});
+           }},
       {.name = "take",
        .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
        .params = {x, indices, {"axis", Kind::optional_integer, "None"}},

@@ -4,6 +4,7 @@
 
 #include "core/iterate.h"
 #include "graph/node.h"
+#include "graph/recorder.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
 
@@ -201,6 +202,7 @@ Tensor call_repeat(const Op& op, Args& a) {
   if (!a[2].given) t = reshape(t, {t.size()});
   const int axis = a[2].given ? normalize_axis(a[2].integer, t.ndim(), op.name) : 0;
   const std::int64_t n = t.dim(axis);
+  host_read(a[1].tensor, op.name);
   const Tensor counts = contiguous(astype(a[1].tensor, Int64));
   if (counts.size() != 1 && counts.size() != n)
     fail<ValueError>(op.name, ": ", counts.size(), " repeats for an axis of size ", n);

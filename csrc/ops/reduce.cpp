@@ -241,6 +241,9 @@ Rows plain_rows() {
   Op sum = reduction("sum", "Sum over the axes; integers and bools are added up in int64.", infer_reduce<same_type>,
                      compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum);
   sum.jvp = Jvp::linear;
+  sum.fold = Reduction::sum;
+  max.fold = Reduction::max;
+  min.fold = Reduction::min;
   Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
                         infer_reduce<index_type>, compute_reduce<Reduction::argmax>, {}, Promote::none, argextreme);
   Op argmin = reduction("argmin", "Position of the first smallest element along an axis, or of all.",

@@ -13,6 +13,7 @@ from typing import Any as _Any
 from steep import _core as _core, random as random, tree as tree
 from steep._core import *
 from steep._core import (
+    CompileError as CompileError,
     GradientError as GradientError,
     Tensor as Tensor,
     dtype as dtype,
@@ -20,6 +21,7 @@ from steep._core import (
     explain as explain,
     no_grad as no_grad,
 )
+from steep.compiling import compile as compile
 from steep.custom import checkpoint as checkpoint, custom_vjp as custom_vjp
 from steep.modes import detect_anomaly as detect_anomaly, gradient_rule as gradient_rule, threads as threads
 from steep.namespace import *

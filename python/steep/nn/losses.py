@@ -72,12 +72,15 @@ def cross_entropy(
     ``label_smoothing`` e replaces q by (1 - e) q + e / C (Szegedy et al. 2016, arXiv:1512.00567). Raises ValueError for
     shapes that do not fit and IndexError for a label outside [0, C). Source: notes table, row 18.
     """
-    logits = _core.asarray(logits)
+    logits, target = _core.asarray(logits), _core.asarray(target)
     axis = min(1, logits.ndim - 1) if axis is None else axis
-    log_probs = _core.log_softmax(logits, axis=axis)
-    losses = _expected(log_probs, _core.asarray(target), axis)
+    if target.dtype.kind == "f":
+        losses = _expected(_core.log_softmax(logits, axis=axis), target, axis)
+    else:
+        losses = _core.label_cross_entropy(logits, target, axis)
     if label_smoothing:
-        losses = losses * (1 - label_smoothing) - _core.mean(log_probs, axis=axis) * label_smoothing
+        even = _core.mean(_core.log_softmax(logits, axis=axis), axis=axis)
+        losses = losses * (1 - label_smoothing) - even * label_smoothing
     return _reduce(losses, reduction)
 
 
@@ -90,25 +93,17 @@ def nll_loss(log_probs: Any, target: Any, *, axis: int | None = None, reduction:
 
 def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:
     """Minus the log-probability of the target along ``axis``."""
-    if "float" in str(target.dtype):
+    if target.dtype.kind == "f":
         _same_shape("cross_entropy", log_probs, target)
         return -_core.sum(log_probs * target.astype(log_probs.dtype), axis=axis)
-    labels = _checked_labels(log_probs, target, axis)
-    return -_core.squeeze(_core.take_along_axis(log_probs, _core.expand_dims(labels, axis=axis), axis=axis), axis=axis)
-
-
-def _checked_labels(log_probs: Tensor, labels: Tensor, axis: int) -> Tensor:
-    classes = log_probs.shape[axis]
     expected = tuple(n for i, n in enumerate(log_probs.shape) if i != axis % log_probs.ndim)
-    if labels.shape != expected:
+    if target.shape != expected:
         raise ValueError(
-            f"cross_entropy: logits of shape {log_probs.shape} with classes along axis {axis} need labels of shape "
-            f"{expected}, got {labels.shape}"
+            f"nll_loss: log-probabilities of shape {log_probs.shape} with classes along axis {axis} need labels of "
+            f"shape {expected}, got {target.shape}"
         )
-    if labels.size and not 0 <= int(_core.min(labels)) <= int(_core.max(labels)) < classes:
-        low, high = int(_core.min(labels)), int(_core.max(labels))
-        raise IndexError(f"cross_entropy: labels run from {low} to {high}, but there are {classes} classes from 0")
-    return labels
+    labels = _core.expand_dims(_core.checked_labels(target, log_probs.shape[axis]), axis=axis)
+    return -_core.squeeze(_core.take_along_axis(log_probs, labels, axis=axis), axis=axis)
 
 
 def info_nce(x: Any, y: Any, temperature: float = 1.0, reduction: str = "mean") -> Tensor:

@@ -57,7 +57,7 @@ class SGD(Optimizer):
         """A velocity, if there is momentum."""
         return {"velocity": 0.0} if self.momentum else {}
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         if not self.momentum:
             param -= grad * lr
@@ -66,12 +66,12 @@ class SGD(Optimizer):
         else:
             self._keras(param, grad, slots["velocity"], lr)
 
-    def _torch(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float) -> None:
+    def _torch(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float | Tensor) -> None:
         velocity *= self.momentum
         velocity += grad
         param -= (grad + velocity * self.momentum if self.nesterov else velocity) * lr
 
-    def _keras(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float) -> None:
+    def _keras(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float | Tensor) -> None:
         velocity *= self.momentum
         velocity -= grad * lr
         param += velocity * self.momentum - grad * lr if self.nesterov else velocity
@@ -104,7 +104,7 @@ class AdaGrad(Optimizer):
         """The accumulated squares."""
         return {"square": self.initial_accumulator}
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         square = slots["square"]
         square += grad * grad
@@ -138,7 +138,7 @@ class RMSProp(Optimizer):
         """The running mean of squares."""
         return {"square": 0.0}
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         square = slots["square"]
         square *= self.rho
@@ -151,6 +151,8 @@ class Adam(Optimizer):
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, in PyTorch's form.
     """
+
+    exact_rate = True  # lr / (1 - first^t) is rounded once
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class Adam(Optimizer):
         """The running means of the gradient and of its square."""
         return {"mean": 0.0, "square": 0.0}
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         mean, square = slots["mean"], slots["square"]
         first, second = self.betas
@@ -177,8 +179,9 @@ class Adam(Optimizer):
         mean += grad * (1 - first)
         square *= second
         square += grad * grad * (1 - second)
-        root = _core.sqrt(square) / (1 - second**count) ** 0.5 + self.eps
-        param -= mean * (lr / (1 - first**count)) / root
+        steps = count.astype(_core.float64)
+        root = _core.sqrt(square) / _core.sqrt(1 - second**steps).astype(param.dtype) + self.eps
+        param -= mean * (lr / (1 - first**steps)).astype(param.dtype) / root
 
 
 class AdamW(Adam):
@@ -200,7 +203,7 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, maximize)
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         param *= 1 - lr * self.weight_decay
         super().update(param, grad, slots, lr, count)

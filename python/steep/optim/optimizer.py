@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.compiling import guard_options, host_value
 from steep.tree import Tree
 
 Rate: TypeAlias = float | Callable[[int], float]
@@ -29,15 +30,16 @@ class Optimizer:
     """
 
     couples_decay = True
+    exact_rate = False  # update() takes the rate in double precision, not in the parameter's
 
     def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
         self.params = _tensors(params)
         self.lr = lr
         self.weight_decay = non_negative("weight_decay", weight_decay)
         self.maximize = maximize
-        self.steps = 0
+        self._steps = _core.zeros((), dtype=_core.int64)  # a tensor, so that compiled steps count too
         self._index = {id(param): i for i, param in enumerate(self.params)}
-        self._counts = [0] * len(self.params)
+        self._counts = [_core.zeros((), dtype=_core.int64) for _ in self.params]
         self._slots = [self._fresh_slots(param) for param in self.params]
         if not callable(lr):
             _checked_rate(lr)
@@ -48,15 +50,31 @@ class Optimizer:
         """The slots kept for each parameter and the value each starts from."""
         return {}
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
-        """Move ``param`` in place; ``count`` is the number of its updates, this one included."""
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
+        """Move ``param`` in place; ``count``, a 0-d int64 tensor, is the number of its updates, this one included.
+
+        ``lr`` is a number, or a 0-d tensor in a compiled step whose rate follows a schedule.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines no update")
 
     # -- for users ----------------------------------------------------------------------------------------------
 
+    @property
+    def steps(self) -> int:
+        """How many steps have been made."""
+        return int(self._steps)
+
+    @steps.setter
+    def steps(self, value: int) -> None:
+        self._steps[...] = value
+
     def rate(self) -> float:
         """The learning rate of the next step. Raises ValueError if it is negative or not finite."""
         return _checked_rate(self.lr(self.steps) if callable(self.lr) else self.lr)
+
+    def _rate(self) -> float | Tensor:
+        """The rate as a step uses it: in a compiled step, a schedule is asked again before every replay."""
+        return host_value(self.rate) if callable(self.lr) else self.rate()
 
     def zero_grad(self) -> None:
         """Set the ``.grad`` of every parameter to None."""
@@ -88,23 +106,34 @@ class Optimizer:
         if not moves:
             raise ValueError(f"{type(self).__name__}: no parameter has a gradient; call backward() on a loss first")
         checked = [(i, param, _checked_gradient(param, grad)) for i, param, grad in moves]
-        lr = self.rate()
+        guard_options(self)
+        lr = self._rate()
         with _core.no_grad():
             for i, param, grad in checked:
                 self._counts[i] += 1
-                self.update(param, self._effective(param, grad), self._slots[i], lr, self._counts[i])
-        self.steps += 1
+                mine = lr if self.exact_rate or not isinstance(lr, Tensor) else lr.astype(param.dtype)
+                self.update(param, self._effective(param, grad), self._slots[i], mine, self._counts[i])
+            self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later step depends on besides parameters and options; tensors are copied."""
         slots = [{name: copy_of(value) for name, value in slot.items()} for slot in self._slots]
-        return {"kind": type(self).__name__, "steps": self.steps, "counts": list(self._counts), "slots": slots}
+        return {
+            "kind": type(self).__name__,
+            "steps": self.steps,
+            "counts": [int(count) for count in self._counts],
+            "slots": slots,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` returned. Raises ValueError if it belongs to another optimiser or model."""
         self._check_state(state)
-        self.steps, self._counts = state["steps"], list(state["counts"])
-        self._slots = [{name: copy_of(value) for name, value in slot.items()} for slot in state["slots"]]
+        self.steps = state["steps"]
+        for mine, count in zip(self._counts, state["counts"], strict=True):
+            mine[...] = count
+        for slots, saved in zip(self._slots, state["slots"], strict=True):
+            for name, value in saved.items():
+                slots[name][...] = value
 
     # -- inside -------------------------------------------------------------------------------------------------
 

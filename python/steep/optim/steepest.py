@@ -26,7 +26,7 @@ class Steepest(Optimizer):
         self.norm, self.batched = norm, batched
         super().__init__(params, lr, maximize=maximize)
 
-    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float, count: int) -> None:
+    def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """As the class says."""
         param -= self._direction(grad) * lr
 

@@ -1,0 +1,307 @@
+// Compiled functions in Python: recording a call, and the type whose call replays it. python/steep/compiling.py decides
+// when to record; a call whose arguments are tensors like the last ones never leaves this file. Start reading at
+// call().
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "bindings/host.h"
+#include "bindings/python.h"
+#include "graph/recorder.h"
+#include "graph/replay.h"
+
+namespace steep {
+namespace {
+
+// What a recording relied on beside its arguments: a variable that a function closes over, an item of a dict (a global)
+// or an attribute, and the number or text it held.
+struct Guard {
+  enum class Kind : std::uint8_t { cell, item, attribute } kind;
+  py::object holder, name, value;
+
+  py::object now() const {
+    PyObject* found = nullptr;
+    if (kind == Kind::cell) found = Py_XNewRef(PyCell_GET(holder.ptr()));
+    else if (kind == Kind::item) found = Py_XNewRef(PyDict_GetItem(holder.ptr(), name.ptr()));
+    else found = PyObject_GetAttr(holder.ptr(), name.ptr());
+    if (!found) PyErr_Clear();
+    return py::reinterpret_steal<py::object>(found);
+  }
+  bool holds() const {
+    const py::object found = now();
+    if (found.is(value)) return true;
+    if (!found || Py_TYPE(found.ptr()) != Py_TYPE(value.ptr())) return false;
+    const int equal = PyObject_RichCompareBool(found.ptr(), value.ptr(), Py_EQ);
+    if (equal < 0) PyErr_Clear();
+    return equal == 1;
+  }
+};
+
+// An argument: a tensor (null), one particular tensor, or a value that must be equal.
+bool same_value(PyObject* wanted, PyObject* given) {
+  if (wanted == given) return true;
+  if (is_tensor(wanted) || Py_TYPE(wanted) != Py_TYPE(given)) return false;
+  if (!PyFloat_CheckExact(given) && !PyLong_CheckExact(given) && !PyUnicode_CheckExact(given)) return false;
+  const int equal = PyObject_RichCompareBool(wanted, given, Py_EQ);
+  if (equal < 0) PyErr_Clear();
+  return equal == 1;
+}
+
+// One recorded call, and when it may be replayed.
+class Recording {
+ public:
+  Recording(std::shared_ptr<Replay> replay, std::vector<py::object> arguments, std::vector<bool> requires_grad,
+            std::vector<Guard> guards, std::vector<py::object> hosts)
+      : replay_(std::move(replay)),
+        arguments_(std::move(arguments)),
+        requires_grad_(std::move(requires_grad)),
+        guards_(std::move(guards)),
+        hosts_(std::move(hosts)),
+        grad_(mode().grad) {}
+
+  bool accepts(PyObject* const* given, std::size_t count) {
+    const Mode& m = mode();
+    if (count != arguments_.size() || m.grad != grad_ || m.anomaly || m.recorder || !m.overrides.empty()) return false;
+    tensors_.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      PyObject* wanted = arguments_[i].ptr();
+      if (wanted) {
+        if (!same_value(wanted, given[i])) return false;
+      } else {
+        if (!is_tensor(given[i])) return false;
+        tensors_.push_back(borrow(given[i]));
+        if ((tensors_.back()->node != nullptr) != requires_grad_[i]) return false;
+      }
+    }
+    return guards_hold() && !replay_->busy() && replay_->accepts(tensors_.data(), static_cast<int>(tensors_.size()));
+  }
+  // After accepts().
+  std::vector<Tensor>& run() {
+    const std::vector<Tensor> tensors = std::move(tensors_);
+    tensors_.clear();
+    results_.clear();
+    for (const py::object& ask : hosts_) ask();
+    replay_->run(tensors.data(), results_);
+    return results_;
+  }
+  const Replay& replay() const { return *replay_; }
+  // What changed since, in words; "" if nothing that guards see did.
+  std::string broken_guard() const {
+    for (const Guard& g : guards_)
+      if (!g.holds()) {
+        const py::object now = g.now();
+        return str(py::cast<std::string>(py::str(g.name)), " was ", py::cast<std::string>(py::repr(g.value)),
+                   " and is ", now ? py::cast<std::string>(py::repr(now)) : "gone");
+      }
+    return "";
+  }
+
+ private:
+  bool guards_hold() const {
+    for (const Guard& g : guards_)
+      if (!g.holds()) return false;
+    return true;
+  }
+  std::shared_ptr<Replay> replay_;
+  std::vector<py::object> arguments_;  // null where any tensor of the layout will do
+  std::vector<bool> requires_grad_;
+  std::vector<Guard> guards_;
+  std::vector<py::object> hosts_;  // called before every run: they set tensors that the program reads
+  bool grad_;
+  std::vector<Tensor> tensors_, results_;
+};
+
+// The recorder in force on this thread, from Python's `with`.
+class Capture {
+ public:
+  explicit Capture(const std::vector<Tensor>& arguments) : recorder_(arguments), before_(mode().recorder) {
+    mode().recorder = &recorder_;
+  }
+  ~Capture() { stop(); }
+  void stop() {
+    if (mode().recorder == &recorder_) mode().recorder = before_;
+  }
+  std::shared_ptr<Replay> finish(const std::vector<Tensor>& outputs) {
+    Program p = recorder_.finish(outputs);
+    stop();
+    simplify(p);
+    return std::make_shared<Replay>(std::move(p));
+  }
+
+ private:
+  Recorder recorder_;
+  Recorder* before_;
+};
+
+class Unrecorded {
+ public:
+  void enter() { before_ = std::exchange(mode().recorder, nullptr); }
+  void exit() { mode().recorder = before_; }
+
+ private:
+  Recorder* before_ = nullptr;
+};
+
+// ---- the type ----
+
+// How results become what the function returned.
+enum class Shape : std::uint8_t { none, one, tuple, tree };
+
+struct PyCompiled {
+  PyObject_HEAD PyObject* recording;  // the last one used, if its arguments were positional leaves
+  PyObject* build;                    // of Shape::tree
+  PyObject *dict, *weak_references;
+  Shape shape;
+};
+
+PyObject* build_results(const PyCompiled& self, const std::vector<Tensor>& results) {
+  if (self.shape == Shape::none) return Py_NewRef(Py_None);
+  if (self.shape == Shape::one) return wrap(results[0]);
+  py::tuple all(results.size());
+  for (std::size_t i = 0; i < results.size(); ++i)
+    PyTuple_SET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i), wrap(results[i]));
+  if (self.shape == Shape::tuple) return all.release().ptr();
+  return py::reinterpret_borrow<py::object>(self.build)(all).release().ptr();
+}
+
+PyObject* call(PyObject* object, PyObject* args, PyObject* named) {
+  auto& self = *reinterpret_cast<PyCompiled*>(object);
+  return guarded([&]() -> PyObject* {
+    if (self.recording && (!named || PyDict_GET_SIZE(named) == 0)) {
+      const py::object held = py::reinterpret_borrow<py::object>(self.recording);
+      auto& recording = held.cast<Recording&>();
+      auto* items = reinterpret_cast<PyTupleObject*>(args)->ob_item;
+      if (recording.accepts(items, static_cast<std::size_t>(PyTuple_GET_SIZE(args))))
+        return build_results(self, recording.run());
+    }
+    const py::object slow = py::handle(object).attr("_call");
+    return slow(py::handle(args), named ? py::reinterpret_borrow<py::object>(named) : py::dict()).release().ptr();
+  });
+}
+
+PyObject* use(PyObject* object, PyObject* args) {
+  auto& self = *reinterpret_cast<PyCompiled*>(object);
+  PyObject *recording, *build;
+  int shape;
+  if (!PyArg_ParseTuple(args, "OiO:_use", &recording, &shape, &build)) return nullptr;
+  Py_XSETREF(self.recording, recording == Py_None ? nullptr : Py_NewRef(recording));
+  Py_XSETREF(self.build, Py_NewRef(build));
+  self.shape = static_cast<Shape>(shape);
+  return Py_NewRef(Py_None);
+}
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  auto& self = *reinterpret_cast<PyCompiled*>(object);
+  Py_VISIT(self.recording);
+  Py_VISIT(self.build);
+  Py_VISIT(self.dict);
+  return 0;
+}
+int clear(PyObject* object) {
+  auto& self = *reinterpret_cast<PyCompiled*>(object);
+  Py_CLEAR(self.recording);
+  Py_CLEAR(self.build);
+  Py_CLEAR(self.dict);
+  return 0;
+}
+void deallocate(PyObject* object) {
+  auto& self = *reinterpret_cast<PyCompiled*>(object);
+  PyObject_GC_UnTrack(object);
+  if (self.weak_references) PyObject_ClearWeakRefs(object);
+  clear(object);
+  Py_TYPE(object)->tp_free(object);
+}
+PyObject* bind(PyObject* self, PyObject* instance, PyObject*) {
+  return instance && instance != Py_None ? PyMethod_New(self, instance) : Py_NewRef(self);
+}
+
+PyMethodDef methods[] = {{"_use", use, METH_VARARGS, "The recording that the next calls try first."}, {}};
+PyGetSetDef properties[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr}, {}};
+
+PyTypeObject CompiledType = {
+    .ob_base = {PyObject_HEAD_INIT(nullptr) 0},
+    .tp_name = "steep._core.CompiledBase",
+    .tp_basicsize = sizeof(PyCompiled),
+    .tp_dealloc = deallocate,
+    .tp_call = call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "What compile() returns: a function that is recorded once and then replayed.",
+    .tp_traverse = traverse,
+    .tp_clear = clear,
+    .tp_weaklistoffset = offsetof(PyCompiled, weak_references),
+    .tp_methods = methods,
+    .tp_getset = properties,
+    .tp_descr_get = bind,
+    .tp_dictoffset = offsetof(PyCompiled, dict),
+    .tp_new = PyType_GenericNew,
+};
+
+std::vector<Guard> read_guards(const py::list& list) {
+  std::vector<Guard> guards;
+  for (const py::handle item : list) {
+    const auto g = item.cast<py::tuple>();
+    guards.push_back({static_cast<Guard::Kind>(g[0].cast<int>()), g[1], g[2], g[3]});
+  }
+  return guards;
+}
+
+std::shared_ptr<Recording> recorded(std::shared_ptr<Replay> replay, const py::list& arguments,
+                                    const std::vector<bool>& requires_grad, const py::list& guards,
+                                    const std::vector<py::object>& hosts) {
+  std::vector<py::object> wanted;
+  for (const py::handle a : arguments)  // None in a list of one: any tensor
+    wanted.push_back(a.is_none() ? py::object() : py::reinterpret_borrow<py::object>(a.cast<py::tuple>()[0]));
+  return std::make_shared<Recording>(std::move(replay), std::move(wanted), requires_grad, read_guards(guards), hosts);
+}
+
+}  // namespace
+
+void bind_compile(py::module_& m) {
+  if (PyType_Ready(&CompiledType) < 0) throw_python_error();
+  m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
+  py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.")
+      .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
+      .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
+      .def_property_readonly(
+          "instructions", [](const Replay& r) { return r.program().code.size(); }, "Instructions after simplification.")
+      .def_property_readonly(
+          "recorded", [](const Replay& r) { return r.program().recorded; }, "Instructions before it.")
+      .def_property_readonly("groups", &Replay::groups, "Fused groups.")
+      .def("__str__", &Replay::text)
+      .def("__repr__", [](const Replay& r) {
+        return str("<steep program: ", r.program().code.size(), " instructions, ", r.groups(), " fused groups>");
+      });
+  py::class_<Capture>(m, "_Capture")
+      .def(py::init<const std::vector<Tensor>&>())
+      .def("stop", &Capture::stop)
+      .def("finish", &Capture::finish);
+  py::class_<Recording, std::shared_ptr<Recording>>(m, "_Recording")
+      .def(py::init(&recorded))
+      .def("accepts",
+           [](Recording& r, const py::list& leaves) {
+             return r.accepts(reinterpret_cast<PyListObject*>(leaves.ptr())->ob_item, leaves.size());
+           })
+      .def("run", [](Recording& r) { return r.run(); })
+      .def("broken_guard", &Recording::broken_guard);
+  py::class_<Unrecorded>(m, "_unrecorded", "Operations inside are not part of the recording around.")
+      .def(py::init<>())
+      .def("__enter__", [](Unrecorded& u) { u.enter(); })
+      .def("__exit__", [](Unrecorded& u, const py::args&) { u.exit(); });
+  m.def(
+      "_cell",
+      [](double value) {
+        const Tensor t = scalar(value, Float64);
+        t->storage->born = 0;
+        return t;
+      },
+      "A 0-d float64 tensor that a recording takes for one from outside.");
+  m.def(
+      "_set_cell", [](const Tensor& cell, double value) { *cell.data<double>() = value; }, "Sets such a tensor.");
+  m.def(
+      "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
+      "Whether anomalies are looked for, or gradient rules replaced, on this thread.");
+  m.def(
+      "_is_recording", [] { return mode().recorder != nullptr; }, "Whether a call is being recorded on this thread.");
+}
+
+}  // namespace steep

@@ -1,0 +1,199 @@
+// Grouping: walking the program forward, an elementwise instruction joins the groups that make its operands, where both
+// run over the same elements in the same order and no other unit has to run in between. Start reading at fuse().
+#include "graph/fuse.h"
+
+#include <algorithm>
+#include <queue>
+
+namespace steep {
+namespace {
+
+constexpr int most_members = 512, patience = 4096;
+
+// An instruction that must run before another. `joins`: the two may still be in one group, since each element of the
+// later one needs only the same element of the earlier one.
+struct Need {
+  int earlier;
+  bool joins;
+};
+
+struct Needs {
+  std::vector<std::vector<Need>> of;  // by instruction
+  explicit Needs(const Program& p) : of(p.code.size()), writer_(p.buffers.size(), -1), readers_(p.buffers.size()) {
+    for (std::size_t i = 0; i < p.code.size(); ++i) add(p, static_cast<int>(i));
+  }
+
+ private:
+  struct Read {
+    int by;
+    const View* view;
+  };
+  void add(const Program& p, int i) {
+    const Instruction& c = p.code[static_cast<std::size_t>(i)];
+    auto& needs = of[static_cast<std::size_t>(i)];
+    for (const View& v : c.in) {
+      const auto b = static_cast<std::size_t>(v.buffer);
+      if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], v)});
+      readers_[b].push_back({i, &v});
+    }
+    const auto b = static_cast<std::size_t>(c.out.buffer);
+    if (c.in_place) {
+      if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], c.out)});
+      for (const Read& r : readers_[b])
+        if (r.by != i) needs.push_back({r.by, read_in_step(p, r, c.out)});
+      readers_[b].clear();
+    }
+    writer_[b] = i;
+  }
+  // A fold reads whole tiles, after every step: what it reads must not be written by one.
+  static bool read_in_step(const Program& p, const Read& r, const View& out) {
+    return is_elementwise(p.code[static_cast<std::size_t>(r.by)]) && same_elements(*r.view, out);
+  }
+  static bool joins(const Program& p, int writer, const View& v) {
+    const Instruction& w = p.code[static_cast<std::size_t>(writer)];
+    return is_elementwise(w) && same_elements(w.out, v);
+  }
+  std::vector<int> writer_;
+  std::vector<std::vector<Read>> readers_;
+};
+
+class Grouping {
+ public:
+  explicit Grouping(const Program& p) : p_(p), needs_(p), unit_of_(p.code.size()), seen_(p.code.size(), 0) {
+    for (std::size_t i = 0; i < p.code.size(); ++i) {
+      unit_of_[i] = static_cast<int>(i);
+      units_.push_back({{static_cast<int>(i)}, is_elementwise(p.code[i])});
+    }
+  }
+  std::vector<Unit> run() {
+    for (std::size_t i = 0; i < p_.code.size(); ++i)
+      if (is_elementwise(p_.code[i]) || is_fold(p_.code[i])) join(static_cast<int>(i));
+    return ordered();
+  }
+
+ private:
+  const Instruction& at(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
+  Unit& unit(int u) { return units_[static_cast<std::size_t>(u)]; }
+  int home(int i) const { return unit_of_[static_cast<std::size_t>(i)]; }
+  const std::vector<Need>& needs(int i) const { return needs_.of[static_cast<std::size_t>(i)]; }
+
+  static std::int64_t elements(const Instruction& c) { return is_fold(c) ? c.in[0].count() : c.out.count(); }
+
+  void join(int i) {
+    for (const Need& n : needs(i)) {
+      const int a = home(n.earlier), b = home(i);
+      if (a == b || !n.joins || !unit(a).group || !fits(unit(a), at(i)) || !legal(a, b)) continue;
+      merge(a, b);
+    }
+  }
+  // As many elements, and folds of one length only.
+  bool fits(const Unit& u, const Instruction& c) const {
+    if (elements(at(u.members[0])) != elements(c) || u.members.size() >= most_members) return false;
+    const std::int64_t length = is_fold(c) ? fold_length(c) : 0;
+    for (int m : u.members)
+      if (length && is_fold(at(m)) && (fold_length(at(m)) != length || at(m).in[0].dtype != c.in[0].dtype))
+        return false;
+    return true;
+  }
+  bool same_folds(const Unit& a, const Unit& b) const {
+    for (int m : b.members)
+      if (is_fold(at(m)) && !fits(a, at(m))) return false;
+    return a.members.size() + b.members.size() <= most_members;
+  }
+  // No unit lies between the two, and what they need of each other joins.
+  bool legal(int a, int b) { return same_folds(unit(a), unit(b)) && clear(b, a) && clear(a, b); }
+
+  bool clear(int from, int to) {
+    ++stamp_;
+    budget_ = patience;
+    const int stop = unit(to).members.front();
+    for (int m : unit(from).members)
+      for (const Need& n : needs(m)) {
+        const int u = home(n.earlier);
+        if (u == from) continue;
+        if (u == to ? !n.joins : reaches(u, from, to, stop)) return false;
+      }
+    return true;
+  }
+  // Whether `to` runs before unit u, by way of units other than `from`.
+  bool reaches(int u, int from, int to, int stop) {
+    std::vector<int> open{u};
+    while (!open.empty()) {
+      const int next = open.back();
+      open.pop_back();
+      if (next == to || --budget_ < 0) return true;
+      auto& mark = seen_[static_cast<std::size_t>(next)];
+      if (next == from || mark == stamp_ || unit(next).members.back() < stop) continue;
+      mark = stamp_;
+      for (int m : unit(next).members)
+        for (const Need& n : needs(m))
+          if (home(n.earlier) != next) open.push_back(home(n.earlier));
+    }
+    return false;
+  }
+  void merge(int a, int b) {
+    Unit& to = unit(b);
+    for (int m : unit(a).members) unit_of_[static_cast<std::size_t>(m)] = b;
+    std::vector<int> all;
+    std::merge(unit(a).members.begin(), unit(a).members.end(), to.members.begin(), to.members.end(),
+               std::back_inserter(all));
+    to.members = std::move(all);
+    to.group = true;
+    unit(a).members.clear();
+  }
+
+  // Units after everything they need; of those that may run, the one recorded first.
+  std::vector<Unit> ordered() {
+    std::vector<int> waits(units_.size(), 0);
+    std::vector<std::vector<int>> frees(units_.size());
+    for (std::size_t u = 0; u < units_.size(); ++u)
+      for (int m : units_[u].members)
+        for (const Need& n : needs(m))
+          if (home(n.earlier) != static_cast<int>(u)) {
+            frees[static_cast<std::size_t>(home(n.earlier))].push_back(static_cast<int>(u));
+            ++waits[u];
+          }
+    using Ready = std::pair<int, int>;
+    std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
+    const auto offer = [&](int u) { ready.emplace(unit(u).members.back(), u); };
+    for (std::size_t u = 0; u < units_.size(); ++u)
+      if (!units_[u].members.empty() && waits[u] == 0) offer(static_cast<int>(u));
+    std::vector<Unit> order;
+    while (!ready.empty()) {
+      const int u = ready.top().second;
+      ready.pop();
+      for (int next : frees[static_cast<std::size_t>(u)])
+        if (--waits[static_cast<std::size_t>(next)] == 0) offer(next);
+      order.push_back(std::move(unit(u)));
+    }
+    return order;
+  }
+
+  const Program& p_;
+  Needs needs_;
+  std::vector<int> unit_of_;
+  std::vector<Unit> units_;
+  std::vector<int> seen_;
+  int stamp_ = 0, budget_ = 0;
+};
+
+}  // namespace
+
+bool is_elementwise(const Instruction& c) {
+  return c.loop && c.in.size() <= 3 && c.out.contiguous() && c.out.count() > 0;
+}
+
+bool is_fold(const Instruction& c) {
+  if (c.op->fold == k::Reduction::count || c.in_place || !is_float(c.in[0].dtype)) return false;
+  const auto axes = static_cast<unsigned>(c.attrs[0]);
+  const int n = c.in[0].shape.size();
+  bool trailing = axes != 0;
+  for (int d = 0; d + 1 < n; ++d) trailing = trailing && !((axes >> d & 1) && !(axes >> (d + 1) & 1));
+  return trailing && (axes >> (n - 1) & 1) && c.in[0].contiguous() && c.in[0].count() > 0;
+}
+
+std::int64_t fold_length(const Instruction& c) { return c.in[0].count() / c.out.count(); }
+
+std::vector<Unit> fuse(const Program& p) { return Grouping(p).run(); }
+
+}  // namespace steep

@@ -1,0 +1,108 @@
+// A captured step as plain data: a list of instructions over views of buffers. recorder.h writes one down, the passes
+// (simplify.cpp, fuse.cpp, plan.cpp) rewrite it, replay.h runs it, print.cpp shows it. Start reading at Program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace steep {
+
+// Where a buffer's bytes are: made by the program; fixed when it was recorded; a tensor of the caller's that the
+// program holds on to; an argument; the .grad that a tensor had before the call.
+enum class Place : std::uint8_t { temporary, constant, captured, argument, gradient };
+
+struct Buffer {
+  Place place = Place::temporary;
+  std::size_t bytes = 0;
+  bool written = false;  // in place, by some instruction
+  StorageRef storage;    // while recording, of every buffer; afterwards of constants and captured tensors
+  int number = -1;       // of the argument, or of the slot whose gradient this is
+};
+
+// A layout over a buffer. The offset counts elements; an argument's buffer starts at its first element.
+struct View {
+  int buffer = -1;
+  DType dtype = Float32;
+  Dims shape, strides;
+  std::int64_t offset = 0;
+
+  std::int64_t count() const { return numel(shape); }
+  bool contiguous() const { return is_contiguous(shape, strides); }
+  bool single() const;  // one value, however often it is repeated
+  friend bool operator==(const View& a, const View& b) {
+    return a.buffer == b.buffer && a.dtype == b.dtype && a.offset == b.offset && a.shape == b.shape &&
+           a.strides == b.strides;
+  }
+};
+
+struct Instruction {
+  const Op* op = nullptr;
+  AttrsRef attrs;
+  std::vector<View> in;
+  View out;
+  bool in_place = false;   // out is memory that was there before
+  k::Loop loop = nullptr;  // of elementwise ops
+  int number = 0;          // as recorded
+  std::string where;       // the user's line
+};
+
+// What a call returns: a tensor of its own, or one that the caller knows already, an argument or a captured tensor.
+struct Result {
+  View view;
+  bool known = false;
+  Tensor tensor;  // a captured tensor that is returned as it is
+};
+
+// A tensor whose .grad the step reads or sets.
+struct Slot {
+  Tensor owner;  // null: the argument `argument`
+  int argument = -1;
+  bool read = false;  // before it was set, so that a call must find it as it was: there or not
+  bool present = false;
+  View before;
+  bool set = false;
+  bool none = false;  // set to None
+  View value;
+};
+
+struct Program {
+  std::vector<Buffer> buffers;
+  std::vector<Instruction> code;
+  std::vector<View> arguments;
+  std::vector<Result> results;
+  std::vector<Slot> slots;
+  int recorded = 0, dead = 0, repeated = 0, uniform = 0;  // for the report
+
+  int add_buffer(Place place, std::size_t bytes) {
+    buffers.push_back({.place = place, .bytes = bytes});
+    return static_cast<int>(buffers.size()) - 1;
+  }
+  Buffer& buffer(const View& v) { return buffers[static_cast<std::size_t>(v.buffer)]; }
+  const Buffer& buffer(const View& v) const { return buffers[static_cast<std::size_t>(v.buffer)]; }
+  View new_temporary(const Dims& shape, DType dtype);
+  // Calls f on every view that reads a buffer, or writes one in place.
+  template <class F> void each_use(F&& f) {
+    for (Instruction& i : code) {
+      for (View& v : i.in) f(v);
+      if (i.in_place) f(i.out);
+    }
+    for (Result& r : results)
+      if (!r.known) f(r.view);
+    for (Slot& s : slots)
+      if (s.set && !s.none) f(s.value);
+  }
+};
+
+// Same elements in the same flat order.
+bool same_elements(const View& a, const View& b);
+
+// simplify.cpp: what is never used goes, what is computed twice is computed once, what is the same value everywhere is
+// computed for one element, and copies of what nobody writes to are not made. Then every result gets memory of its own.
+void simplify(Program& p);
+
+// The program as text, an instruction a line.
+std::string describe(const View& v, const Program& p);
+
+}  // namespace steep

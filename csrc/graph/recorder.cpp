@@ -1,0 +1,219 @@
+// How a step becomes instructions. Storages made while recording, and not by an instruction, hold what does not depend
+// on anything a later call could change: they become constants of the program.
+#include "graph/recorder.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "graph/mode.h"
+
+namespace steep {
+namespace {
+
+std::atomic<std::uint32_t> last_epoch{0};
+
+// Whether every element of a constant is the same; `item` bytes an element.
+bool all_equal(const char* p, std::size_t bytes, std::size_t item) {
+  return bytes >= 2 * item && bytes % item == 0 && std::memcmp(p, p + item, bytes - item) == 0;
+}
+
+const Op& copy_op() {
+  static const Op& op = find_op("copy");
+  return op;
+}
+
+Tensor flat_bytes(StorageRef storage) {
+  Tensor t(new_impl());
+  t->dtype = UInt8;
+  t->count = static_cast<std::int64_t>(storage->bytes);
+  t->shape = t->strides = {t->count};
+  t->strides[0] = 1;
+  t->storage = std::move(storage);
+  return t;
+}
+
+}  // namespace
+
+Recorder::Recorder(const std::vector<Tensor>& arguments)
+    : arguments_(arguments), epoch_(++last_epoch), epoch_before_(std::exchange(allocation_scope().epoch, epoch_)) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    enter(arguments[i], Place::argument, static_cast<int>(i));
+    program_.arguments.push_back(view_of(arguments[i]));
+  }
+}
+Recorder::~Recorder() { allocation_scope().epoch = epoch_before_; }
+
+int Recorder::new_buffer(const Tensor& t, Place place) {
+  const int b = program_.add_buffer(place, t->storage->bytes);
+  program_.buffers.back().storage = t->storage;
+  base_.push_back(0);
+  uniform_.push_back(false);
+  at_[t->storage.get()] = b;
+  return b;
+}
+
+// An argument or a gradient is another tensor at the next call: its views count from its own first element.
+void Recorder::enter(const Tensor& t, Place place, int number) {
+  if (at_.contains(t->storage.get())) return;
+  const int b = new_buffer(t, place);
+  program_.buffers[static_cast<std::size_t>(b)].number = number;
+  base_[static_cast<std::size_t>(b)] = t->offset * size_of(t.dtype());
+}
+
+bool Recorder::born_here(const Tensor& t) const { return t->storage->born == epoch_; }
+
+int Recorder::known_buffer(const Tensor& t) const {
+  const auto found = at_.find(t->storage.get());
+  return found == at_.end() ? -1 : found->second;
+}
+
+// Equal numbers share a buffer, so that equal instructions can be seen to be equal.
+int Recorder::merged_constant(const Tensor& t, int made) {
+  if (t->storage->bytes > 8 || t->storage->bytes != static_cast<std::size_t>(size_of(t.dtype()))) return made;
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, t->storage->data, t->storage->bytes);
+  for (const auto& [value, buffer] : scalars_)
+    if (value == bits && program_.buffers[static_cast<std::size_t>(buffer)].bytes == t->storage->bytes) return buffer;
+  scalars_.emplace_back(bits, made);
+  return made;
+}
+
+int Recorder::buffer_of(const Tensor& t) {
+  const int known = known_buffer(t);
+  if (known >= 0) return known;
+  const bool constant = born_here(t);
+  const int made = new_buffer(t, constant ? Place::constant : Place::captured);
+  if (!constant) return made;
+  uniform_.back() = all_equal(t->storage->data, t->storage->bytes, static_cast<std::size_t>(size_of(t.dtype())));
+  return made;
+}
+
+View Recorder::view_of(const Tensor& t) {
+  const int b = buffer_of(t);
+  const auto at = static_cast<std::size_t>(b);
+  View v{b, t.dtype(), t.shape(), t.strides(), t->offset - base_[at] / size_of(t.dtype())};
+  if (program_.buffers[at].place != Place::constant) return v;
+  if (uniform_[at]) {
+    v.strides = Dims::filled(t.ndim(), 0);
+    v.offset = 0;
+  }
+  v.buffer = merged_constant(t, b);
+  return v;
+}
+
+bool Recorder::is_constant(const Tensor& t) {
+  const int b = known_buffer(t);
+  return b < 0 ? born_here(t) : program_.buffers[static_cast<std::size_t>(b)].place == Place::constant;
+}
+
+void Recorder::push(const Call& c, bool in_place) {
+  Instruction i{.op = &c.op, .attrs = c.attrs, .in_place = in_place};
+  for (int k = 0; k < c.count; ++k) i.in.push_back(view_of(c.in[k]));
+  i.out = view_of(c.out);
+  if (c.op.loop) i.loop = c.op.loop(c);
+  i.number = program_.recorded++;
+  i.where = where_am_i();
+  if (in_place) program_.buffer(i.out).written = true;
+  program_.code.push_back(std::move(i));
+}
+
+void Recorder::computed(const Call& c) {
+  if (!c.op.compute) return;  // a view: its storage is known
+  bool constant = true;
+  for (int i = 0; i < c.count; ++i) constant = constant && is_constant(c.in[i]);
+  if (constant) return;
+  new_buffer(c.out, Place::temporary);
+  push(c, false);
+}
+
+// A constant that is about to be written becomes a temporary with the constant's value: every call starts from it.
+void Recorder::will_write(const Call& c) {
+  if (!is_constant(c.out)) return;
+  const int before = known_buffer(c.out);
+  const bool whole =
+      c.out.contiguous() && static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())) == c.out->storage->bytes;
+  bool fresh = before < 0 && whole;
+  for (int i = 0; i < c.count; ++i) fresh = fresh && c.in[i]->storage.get() != c.out->storage.get();
+  if (fresh) return;
+  const int constant = buffer_of(c.out);
+  StorageRef kept(allocate(c.out->storage->bytes));
+  std::memcpy(kept->data, c.out->storage->data, c.out->storage->bytes);
+  const Tensor value = flat_bytes(kept), target = flat_bytes(c.out->storage);
+  program_.buffers[static_cast<std::size_t>(constant)].storage = kept;
+  at_[kept.get()] = constant;
+  new_buffer(target, Place::temporary);
+  push({copy_op(), &value, 1, {}, target}, false);
+}
+
+void Recorder::written(const Call& c) {
+  const bool fresh = is_constant(c.out);
+  if (fresh) new_buffer(c.out, Place::temporary);
+  push(c, !fresh);
+}
+
+Slot& Recorder::slot_of(const Tensor& owner) {
+  for (Slot& s : program_.slots) {
+    const Tensor& o = s.argument < 0 ? s.owner : arguments_[static_cast<std::size_t>(s.argument)];
+    if (o.get() == owner.get()) return s;
+  }
+  Slot s{.owner = owner};
+  for (std::size_t i = 0; i < arguments_.size(); ++i)
+    if (arguments_[i].get() == owner.get()) s = {.argument = static_cast<int>(i)};
+  program_.slots.push_back(s);
+  return program_.slots.back();
+}
+
+void Recorder::grad_read(const Tensor& owner) {
+  Slot& s = slot_of(owner);
+  if (s.read || s.set) return;
+  s.read = true;
+  s.present = owner->grad != nullptr;
+  if (!s.present) return;
+  const Tensor g = Tensor::share(owner->grad);
+  enter(g, Place::gradient, static_cast<int>(&s - program_.slots.data()));
+  s.before = view_of(g);
+}
+
+void Recorder::grad_set(const Tensor& owner, const Tensor& g) {
+  Slot& s = slot_of(owner);
+  s.set = true;
+  s.none = !g;
+  if (g) s.value = view_of(g);
+}
+
+void Recorder::host_read(const Tensor& t, const char* what) {
+  if (is_constant(t)) return;
+  const std::string line = where_am_i();
+  fail<CompileError>(what, ": the value of ", t, " is asked for inside a compiled function",
+                     line.empty() ? "" : ", at ", line,
+                     "; it may be another one at the next call. Use where() or other ops, return the tensor, or "
+                     "compute this outside");
+}
+
+Program Recorder::finish(const std::vector<Tensor>& outputs) {
+  for (const Tensor& t : outputs) {
+    Result r{.view = view_of(t)};
+    const Place place = program_.buffer(r.view).place;
+    r.known = place == Place::captured || place == Place::argument;
+    if (place == Place::captured) r.tensor = t;
+    program_.results.push_back(std::move(r));
+  }
+  for (Buffer& b : program_.buffers)
+    if (b.place != Place::constant && b.place != Place::captured) b.storage = {};
+  return std::move(program_);
+}
+
+Tensor grad_of(const Tensor& owner) {
+  if (mode().recorder) mode().recorder->grad_read(owner);
+  return Tensor::share(owner->grad);
+}
+void set_grad(const Tensor& owner, const Tensor& g) {
+  if (mode().recorder) mode().recorder->grad_set(owner, g);
+  const Tensor before(owner->grad);
+  owner->grad = Tensor(g).release();
+}
+void host_read(const Tensor& t, const char* what) {
+  if (mode().recorder) mode().recorder->host_read(t, what);
+}
+
+}  // namespace steep

@@ -1,0 +1,57 @@
+// Writes down a step while it runs: apply() and the other choke points report to the thread's recorder, if it has one.
+// A tensor is known by its storage; storages made during the recording by anything but an instruction are constants.
+// Start reading at Recorder::computed.
+#pragma once
+
+#include <unordered_map>
+
+#include "graph/program.h"
+
+namespace steep {
+
+class Recorder {
+ public:
+  explicit Recorder(const std::vector<Tensor>& arguments);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  void computed(const Call& c);    // a result of apply()
+  void will_write(const Call& c);  // before memory is written in place: c.out is the target
+  void written(const Call& c);
+  void grad_read(const Tensor& owner);
+  void grad_set(const Tensor& owner, const Tensor& g);
+  // Refuses to give away the value of a tensor that may be another one at the next call. `what` is what was asked.
+  void host_read(const Tensor& t, const char* what);
+
+  Program finish(const std::vector<Tensor>& outputs);
+
+ private:
+  int buffer_of(const Tensor& t);
+  int known_buffer(const Tensor& t) const;
+  View view_of(const Tensor& t);
+  bool is_constant(const Tensor& t);
+  bool born_here(const Tensor& t) const;
+  int merged_constant(const Tensor& t, int made);
+  void push(const Call& c, bool in_place);
+  void enter(const Tensor& t, Place place, int number);
+  int new_buffer(const Tensor& t, Place place);
+  Slot& slot_of(const Tensor& owner);
+
+  Program program_;
+  std::vector<Tensor> arguments_;
+  std::vector<std::int64_t> base_;  // of each buffer: the offset of its first element within the storage, in bytes
+  std::vector<bool> uniform_;       // of each constant: one value everywhere
+  std::vector<std::pair<std::uint64_t, int>> scalars_;
+  std::unordered_map<const Storage*, int> at_;
+  std::uint32_t epoch_, epoch_before_;
+};
+
+// The tensor's .grad, null for None: every read and write goes through these two.
+Tensor grad_of(const Tensor& owner);
+void set_grad(const Tensor& owner, const Tensor& g);
+
+// What a function asks that needs a tensor's value outside of any op.
+void host_read(const Tensor& t, const char* what);
+
+}  // namespace steep

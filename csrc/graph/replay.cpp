@@ -1,0 +1,293 @@
+// How a program is made ready, and run. Buffers have an address each; arguments and results may move from call to call,
+// and what reads them is told.
+#include "graph/replay.h"
+
+#include <algorithm>
+#include <new>
+
+#include "core/parallel.h"
+#include "graph/recorder.h"
+
+namespace steep {
+namespace {
+
+constexpr std::align_val_t line{64};
+char* new_memory(std::size_t bytes) {
+  return static_cast<char*>(::operator new(std::max<std::size_t>(bytes, 64), line));
+}
+void free_memory(char* p) { ::operator delete(p, line); }
+
+bool planned(const Buffer& b) { return b.place == Place::temporary; }
+bool may_move(const Buffer& b) { return b.place == Place::argument || b.place == Place::gradient; }
+
+bool same_layout(const View& v, const Tensor& t) {
+  return v.dtype == t.dtype() && v.shape == t.shape() && v.strides == t.strides();
+}
+
+struct ReserveScope {
+  explicit ReserveScope(Reserve& r) {
+    r.used = 0;
+    allocation_scope().reserve = &r;
+  }
+  ~ReserveScope() { allocation_scope().reserve = nullptr; }
+};
+
+struct Flag {
+  bool& on;
+  explicit Flag(bool& f) : on(f) { on = true; }
+  ~Flag() { on = false; }
+};
+
+}  // namespace
+
+struct Replay::Call {
+  const Op* op;
+  AttrsRef attrs;
+  std::vector<Tensor> in;
+  Tensor out;
+};
+
+Replay::Replay(Program p)
+    : program_(std::move(p)),
+      headers_(program_.buffers.size()),
+      base_(program_.buffers.size(), nullptr),
+      moved_(program_.buffers.size(), true) {
+  units_ = fuse(program_);
+  std::vector<Lifetime> lives(program_.buffers.size());
+  std::vector<bool> escapes(program_.buffers.size(), false);
+  find_lifetimes(lives, escapes);
+  plan_ = plan_memory(lives);
+  arena_ = new_memory(plan_.bytes);
+  for (const Result& r : program_.results) owned_results_.push_back({r.view, {}});
+  for (const Slot& s : program_.slots) owned_grads_.push_back({s.value, {}});
+  place_buffers();
+  make_steps(escapes);
+}
+
+Replay::~Replay() {
+  free_memory(arena_);
+  free_memory(room_);
+  free_memory(reserve_.data);
+}
+
+// A temporary escapes when another unit than the one that makes it needs it; those that are given away are not planned.
+void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const {
+  std::vector<int> maker(lives.size(), -1);
+  const auto touch = [&](const View& v, int unit) {
+    const auto b = static_cast<std::size_t>(v.buffer);
+    if (!planned(program_.buffers[b])) return;
+    Lifetime& life = lives[b];
+    if (life.first < 0) life.first = unit;
+    life.last = std::max(life.last, unit);
+    if (maker[b] < 0) maker[b] = unit;
+    if (maker[b] != unit || !units_[static_cast<std::size_t>(unit)].group) escapes[b] = true;
+    life.bytes = std::max<std::size_t>(1, program_.buffers[b].bytes);
+  };
+  for (std::size_t u = 0; u < units_.size(); ++u)
+    for (int m : units_[u].members) {
+      const Instruction& c = program_.code[static_cast<std::size_t>(m)];
+      for (const View& v : c.in) touch(v, static_cast<int>(u));
+      touch(c.out, static_cast<int>(u));
+      if (is_fold(c)) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
+      if (c.in_place) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
+    }
+  const auto give_away = [&](const View& v) {
+    escapes[static_cast<std::size_t>(v.buffer)] = true;
+    lives[static_cast<std::size_t>(v.buffer)].bytes = 0;
+  };
+  for (const Result& r : program_.results)
+    if (!r.known) give_away(r.view);
+  for (const Slot& s : program_.slots)
+    if (s.set && !s.none) give_away(s.value);
+  for (std::size_t b = 0; b < lives.size(); ++b)
+    if (!escapes[b]) lives[b].bytes = 0;
+}
+
+void Replay::place_buffers() {
+  for (std::size_t b = 0; b < base_.size(); ++b) {
+    const Buffer& buffer = program_.buffers[b];
+    if (planned(buffer)) base_[b] = arena_ + plan_.offset[b];
+    else if (buffer.storage) base_[b] = buffer.storage->data;
+    headers_[b] = Storage{};
+    headers_[b].refs = 1;
+    headers_[b].bytes = buffer.bytes;
+    headers_[b].data = base_[b];
+  }
+}
+
+Tensor Replay::over(const View& v) {
+  Tensor t(new_impl());
+  t->dtype = v.dtype;
+  t->shape = v.shape;
+  t->strides = v.strides;
+  t->offset = v.offset;
+  t->count = v.count();
+  t->contiguous = v.contiguous();
+  Storage* header = &headers_[static_cast<std::size_t>(v.buffer)];
+  ++header->refs;
+  t->storage = StorageRef(header);
+  return t;
+}
+
+void Replay::add_call(const Instruction& c) {
+  Call call{c.op, c.attrs, {}, over(c.out)};
+  for (const View& v : c.in) call.in.push_back(over(v));
+  steps_.push_back({-1, static_cast<int>(calls_.size())});
+  calls_.push_back(std::move(call));
+}
+
+void Replay::make_steps(const std::vector<bool>& escapes) {
+  std::vector<bool> moves(program_.buffers.size(), false);
+  for (std::size_t b = 0; b < moves.size(); ++b) moves[b] = may_move(program_.buffers[b]);
+  for (const Own& o : owned_results_)
+    if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
+  for (const Own& o : owned_grads_)
+    if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
+  std::int64_t room = 0;
+  for (const Unit& unit : units_) {
+    if (!unit.group) {
+      add_call(program_.code[static_cast<std::size_t>(unit.members[0])]);
+      continue;
+    }
+    steps_.push_back({static_cast<int>(groups_.size()), -1});
+    groups_.emplace_back(program_, unit, escapes);
+    room = std::max(room, groups_.back().room());
+    touched_.emplace_back();
+    const auto note = [&](const View& v) {
+      if (moves[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
+    };
+    for (int m : unit.members) {
+      const Instruction& c = program_.code[static_cast<std::size_t>(m)];
+      for (const View& v : c.in) note(v);
+      note(c.out);
+    }
+  }
+  room_ = new_memory(static_cast<std::size_t>(room));
+}
+
+const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
+  return s.argument < 0 ? s.owner : arguments[s.argument];
+}
+
+bool Replay::accepts(const Tensor* arguments, int count) const {
+  if (count != static_cast<int>(program_.arguments.size())) return false;
+  for (int i = 0; i < count; ++i)
+    if (!same_layout(program_.arguments[static_cast<std::size_t>(i)], arguments[i])) return false;
+  for (const Slot& s : program_.slots) {
+    if (!s.read) continue;
+    const TensorImpl* g = owner_of(s, arguments)->grad;
+    if (s.present != (g != nullptr)) return false;
+    if (g && !same_layout(s.before, Tensor::share(const_cast<TensorImpl*>(g)))) return false;
+  }
+  return true;
+}
+
+void Replay::move_to(int buffer, char* at) {
+  const auto b = static_cast<std::size_t>(buffer);
+  if (base_[b] == at) return;
+  base_[b] = headers_[b].data = at;
+  moved_[b] = any_moved_ = true;
+}
+
+void Replay::bind_arguments(const Tensor* arguments) {
+  for (std::size_t b = 0; b < program_.buffers.size(); ++b) {
+    const Buffer& buffer = program_.buffers[b];
+    if (buffer.place == Place::argument) {
+      move_to(static_cast<int>(b), arguments[buffer.number].bytes());
+    } else if (buffer.place == Place::gradient) {
+      const Slot& s = program_.slots[static_cast<std::size_t>(buffer.number)];
+      move_to(static_cast<int>(b), Tensor::share(owner_of(s, arguments)->grad).bytes());
+    }
+  }
+}
+
+// The last tensor serves again if nobody but the program and `holders` others holds it.
+void Replay::renew(Own& own, std::uint32_t holders) {
+  const Tensor& t = own.tensor;
+  const bool free = t && t->refs == 1 + holders && t->storage->refs == 1 && t->storage->exports == 0 &&
+                    t->storage->saves == 0 && !t->node && !t->grad;
+  if (!free) own.tensor = empty(own.view.shape, own.view.dtype);
+  move_to(own.view.buffer, own.tensor.bytes());
+}
+
+void Replay::bind_results(const Tensor* arguments) {
+  for (std::size_t i = 0; i < program_.results.size(); ++i)
+    if (!program_.results[i].known) renew(owned_results_[i], 0);
+  for (std::size_t i = 0; i < program_.slots.size(); ++i) {
+    const Slot& s = program_.slots[i];
+    if (!s.set || s.none) continue;
+    Own& own = owned_grads_[i];
+    renew(own, own.tensor && owner_of(s, arguments)->grad == own.tensor.get() && !s.read);
+  }
+}
+
+void Replay::rebind() {
+  if (!any_moved_) return;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const auto& touched = touched_[g];
+    const bool moved =
+        std::any_of(touched.begin(), touched.end(), [&](int b) { return moved_[static_cast<std::size_t>(b)]; });
+    if (first_ || moved) groups_[g].bind(base_, room_);
+  }
+  std::fill(moved_.begin(), moved_.end(), false);
+  any_moved_ = first_ = false;
+}
+
+void Replay::run_call(Call& c) {
+  const ReserveScope scope(reserve_);
+  c.op->compute({*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out});
+}
+
+void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
+  const Flag flag(busy_);
+  if (host_hooks().poll) host_hooks().poll();
+  bind_arguments(arguments);
+  bind_results(arguments);
+  rebind();
+  reserve_.wanted = 0;
+  for (const Step& s : steps_) {
+    if (s.group >= 0) groups_[static_cast<std::size_t>(s.group)].run();
+    else run_call(calls_[static_cast<std::size_t>(s.call)]);
+  }
+  deliver(arguments, results);
+  if (reserve_.wanted <= reserve_.bytes) return;
+  const std::size_t wanted = reserve_.wanted;
+  free_memory(reserve_.data);
+  reserve_ = {};
+  reserve_ = {new_memory(wanted), wanted, 0, 0};
+}
+
+void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
+  for (const Buffer& b : program_.buffers) {
+    if (!b.written || (b.place != Place::captured && b.place != Place::argument)) continue;
+    Storage* s = b.place == Place::captured ? b.storage.get() : arguments[b.number]->storage.get();
+    ++s->version;
+    s->writer = "compile";
+  }
+  for (std::size_t i = 0; i < program_.slots.size(); ++i) {
+    const Slot& s = program_.slots[i];
+    if (s.set) set_grad(owner_of(s, arguments), s.none ? Tensor() : owned_grads_[i].tensor);
+  }
+  for (std::size_t i = 0; i < program_.results.size(); ++i) {
+    const Result& r = program_.results[i];
+    if (!r.known) {
+      results.push_back(owned_results_[i].tensor);
+    } else if (r.tensor) {
+      results.push_back(r.tensor);
+    } else {
+      const Tensor& a = arguments[program_.buffer(r.view).number];
+      results.push_back(r.view == program_.arguments[static_cast<std::size_t>(program_.buffer(r.view).number)]
+                            ? a
+                            : view(a, r.view.shape, r.view.strides, a->offset + r.view.offset));
+    }
+  }
+}
+
+std::size_t Replay::temporary_bytes() const {
+  std::size_t total = 0;
+  for (const Buffer& b : program_.buffers)
+    if (planned(b)) total += b.bytes;
+  return total;
+}
+
+}  // namespace steep

@@ -1,0 +1,73 @@
+// Running a captured program: a loop over units whose operands, shapes and memory are settled beforehand. A call looks
+// up the addresses of the arguments, makes results of its own where the last ones are still held by somebody, and runs.
+// Start reading at Replay::run.
+#pragma once
+
+#include <memory>
+
+#include "graph/plan.h"
+#include "graph/tiles.h"
+
+namespace steep {
+
+class Replay {
+ public:
+  explicit Replay(Program p);
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  // Whether the arguments' layouts and the .grads that the step reads are as they were when it was recorded.
+  bool accepts(const Tensor* arguments, int count) const;
+  // Raises what an instruction raises. `results`: the tensors the recorded run returned, in order.
+  void run(const Tensor* arguments, std::vector<Tensor>& results);
+  bool busy() const { return busy_; }
+
+  const Program& program() const { return program_; }
+  std::size_t arena_bytes() const { return plan_.bytes; }
+  std::size_t temporary_bytes() const;  // what the temporaries would need without sharing
+  int groups() const { return static_cast<int>(groups_.size()); }
+  std::string text() const;
+
+ private:
+  struct Call;
+  // A tensor of the program's own that is given away; made anew when somebody else holds the last one.
+  struct Own {
+    View view;
+    Tensor tensor;
+  };
+  struct Step {
+    int group = -1, call = -1;
+  };
+
+  void find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
+  void make_steps(const std::vector<bool>& escapes);
+  void place_buffers();
+  void add_call(const Instruction& c);
+  Tensor over(const View& v);
+  const Tensor& owner_of(const Slot& s, const Tensor* arguments) const;
+  void bind_arguments(const Tensor* arguments);
+  void bind_results(const Tensor* arguments);
+  void renew(Own& own, std::uint32_t holders);
+  void move_to(int buffer, char* at);
+  void rebind();
+  void run_call(Call& c);
+  void deliver(const Tensor* arguments, std::vector<Tensor>& results);
+
+  Program program_;
+  std::vector<Unit> units_;
+  Plan plan_;
+  std::vector<Step> steps_;
+  std::vector<TileGroup> groups_;
+  std::vector<std::vector<int>> touched_;  // by group: buffers that may move
+  std::vector<Storage> headers_;           // one a buffer, for instructions that take tensors
+  std::vector<Call> calls_;                // after headers_, which they refer to until the end
+  std::vector<char*> base_;
+  std::vector<bool> moved_;
+  bool any_moved_ = true, first_ = true, busy_ = false;
+  std::vector<Own> owned_results_, owned_grads_;  // by result and slot
+  char *arena_ = nullptr, *room_ = nullptr;
+  Reserve reserve_;
+};
+
+}  // namespace steep

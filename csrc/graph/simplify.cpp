@@ -1,0 +1,185 @@
+// Passes over a captured program that change what is computed, never its values: dead instructions go, repeated ones
+// are merged, results that are one value everywhere shrink to one element, and copies that nobody could tell from
+// their source are not made. Start reading at simplify().
+#include <cstring>
+#include <string_view>
+#include <unordered_map>
+
+#include "graph/program.h"
+
+namespace steep {
+namespace {
+
+bool outlives(const Buffer& b) { return b.place != Place::temporary && b.place != Place::constant; }
+
+void remove_dead(Program& p) {
+  std::vector<bool> used(p.buffers.size(), false);
+  const auto use = [&](const View& v) { used[static_cast<std::size_t>(v.buffer)] = true; };
+  for (const Result& r : p.results) use(r.view);
+  for (const Slot& s : p.slots)
+    if (s.set && !s.none) use(s.value);
+  std::vector<Instruction> kept;
+  for (std::size_t i = p.code.size(); i-- > 0;) {
+    Instruction& c = p.code[i];
+    if (!used[static_cast<std::size_t>(c.out.buffer)] && !outlives(p.buffer(c.out))) continue;
+    for (const View& v : c.in) use(v);
+    kept.push_back(std::move(c));
+  }
+  p.dead += static_cast<int>(p.code.size() - kept.size());
+  p.code.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+}
+
+// What decides an instruction's result, as bytes: the op, its attributes, its operands and their state.
+class Key {
+ public:
+  template <class T> void add(const T& v) { text_.append(reinterpret_cast<const char*>(&v), sizeof(T)); }
+  void add(const Dims& d) {
+    add(d.size());
+    for (auto v : d) add(v);
+  }
+  void add(const View& v, int version) {
+    add(v.buffer);
+    add(version);
+    add(v.dtype);
+    add(v.offset);
+    add(v.shape);
+    add(v.strides);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string key_of(const Instruction& c, const std::vector<int>& version) {
+  Key key;
+  key.add(c.op);
+  key.add(c.attrs.size());
+  for (int i = 0; i < c.attrs.size(); ++i) key.add(c.attrs[i]);
+  for (const View& v : c.in) key.add(v, version[static_cast<std::size_t>(v.buffer)]);
+  key.add(c.out.dtype);
+  key.add(c.out.shape);
+  return key.take();
+}
+
+void merge_repeated(Program& p) {
+  std::unordered_map<std::string, int> seen;
+  std::vector<int> version(p.buffers.size(), 0), same_as(p.buffers.size());
+  for (std::size_t b = 0; b < same_as.size(); ++b) same_as[b] = static_cast<int>(b);
+  const auto redirect = [&](View& v) { v.buffer = same_as[static_cast<std::size_t>(v.buffer)]; };
+  for (Instruction& c : p.code) {
+    for (View& v : c.in) redirect(v);
+    if (c.in_place) ++version[static_cast<std::size_t>(c.out.buffer)];
+    if (c.in_place || p.buffer(c.out).written) continue;
+    const auto [at, fresh] = seen.emplace(key_of(c, version), c.out.buffer);
+    if (!fresh) same_as[static_cast<std::size_t>(c.out.buffer)] = at->second, ++p.repeated;
+  }
+  p.each_use(redirect);
+}
+
+// Substitutes views of whole buffers: what stood for a buffer is, for every later use, a part of another one.
+struct Stand {
+  int buffer = -1;  // none: the buffer stands for itself
+  std::int64_t offset = 0;
+  bool single = false;
+};
+
+void stand_in(View& v, const std::vector<Stand>& stands) {
+  const Stand& s = stands[static_cast<std::size_t>(v.buffer)];
+  if (s.buffer < 0) return;
+  v.buffer = s.buffer;
+  v.offset = s.single ? s.offset : v.offset + s.offset;
+  if (s.single) v.strides = Dims::filled(v.shape.size(), 0);
+}
+
+// An elementwise result of operands that are one value each is one value: computed once, read everywhere.
+bool shrink(Instruction& c, Program& p) {
+  if (!c.loop || c.in_place || p.buffer(c.out).written || c.out.count() < 2) return false;
+  for (const View& v : c.in)
+    if (!v.single()) return false;
+  for (View& v : c.in) v.shape = v.strides = {};
+  c.out.shape = c.out.strides = {};
+  p.buffer(c.out).bytes = static_cast<std::size_t>(size_of(c.out.dtype));
+  ++p.uniform;
+  return true;
+}
+
+// A copy of what is never written, by something never written, can stand for its source.
+bool is_plain_copy(const Instruction& c, const Program& p) {
+  return std::string_view(c.op->name) == "copy" && !c.in_place && !p.buffer(c.out).written &&
+         !p.buffer(c.in[0]).written && (c.in[0].contiguous() || c.in[0].single());
+}
+
+void substitute(Program& p) {
+  std::vector<Stand> stands(p.buffers.size());
+  for (Instruction& c : p.code) {
+    for (View& v : c.in) stand_in(v, stands);
+    Stand& mine = stands[static_cast<std::size_t>(c.out.buffer)];
+    if (shrink(c, p)) mine = {c.out.buffer, 0, true};
+    else if (is_plain_copy(c, p)) mine = {c.in[0].buffer, c.in[0].offset, c.in[0].single() && c.out.count() > 1};
+  }
+  const auto change = [&](View& v) { stand_in(v, stands); };
+  for (Instruction& c : p.code)
+    if (c.in_place) change(c.out);
+  for (Result& r : p.results)
+    if (!r.known) change(r.view);
+  for (Slot& s : p.slots)
+    if (s.set && !s.none) change(s.value);
+}
+
+// A result may take over a whole temporary; otherwise it is a copy.
+bool can_take(const Program& p, const View& v, const std::vector<bool>& taken) {
+  const Buffer& b = p.buffer(v);
+  return b.place == Place::temporary && !taken[static_cast<std::size_t>(v.buffer)] && v.offset == 0 && v.contiguous() &&
+         static_cast<std::size_t>(v.count() * size_of(v.dtype)) == b.bytes;
+}
+
+void own_results(Program& p) {
+  static const Op& copy = find_op("copy");
+  std::vector<bool> taken(p.buffers.size(), false);
+  const auto own = [&](View& v) {
+    if (!can_take(p, v, taken)) {
+      const View out = p.new_temporary(v.shape, v.dtype);
+      taken.push_back(false);
+      const int number = p.recorded++;
+      p.code.push_back(
+          {.op = &copy, .in = {v}, .out = out, .loop = k::table().cast[v.dtype][v.dtype], .number = number});
+      v = out;
+    }
+    taken[static_cast<std::size_t>(v.buffer)] = true;
+  };
+  for (Slot& s : p.slots)
+    if (s.set && !s.none) own(s.value);
+  for (Result& r : p.results)
+    if (!r.known) own(r.view);
+}
+
+}  // namespace
+
+bool View::single() const {
+  for (int d = 0; d < shape.size(); ++d)
+    if (shape[d] > 1 && strides[d] != 0) return false;
+  return true;
+}
+
+bool same_elements(const View& a, const View& b) {
+  return a.buffer == b.buffer && a.dtype == b.dtype && a.offset == b.offset && a.count() == b.count() &&
+         a.contiguous() && b.contiguous();
+}
+
+View Program::new_temporary(const Dims& shape, DType dtype) {
+  View v{-1, dtype, shape, contiguous_strides(shape), 0};
+  v.buffer = add_buffer(Place::temporary, static_cast<std::size_t>(checked_mul(v.count(), size_of(dtype))));
+  return v;
+}
+
+void simplify(Program& p) {
+  remove_dead(p);
+  merge_repeated(p);
+  substitute(p);
+  merge_repeated(p);
+  remove_dead(p);
+  own_results(p);
+}
+
+}  // namespace steep

@@ -1,0 +1,132 @@
+// Running groups tile by tile. A tile is about a thousand elements, so that a group's working memory stays in the
+// first-level cache; a chunk is what a thread takes at a time, or one leaf of a fold. Chunks have fixed boundaries, and
+// no bits depend on the tiles. tiles_build.cpp makes a group; start reading at run().
+#include "graph/tiles.h"
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "graph/tiles_parts.h"
+#include "kernels/scratch.h"
+
+namespace steep {
+
+void TileGroup::bind(const std::vector<char*>& base, char* room) {
+  room_ = room;
+  const auto resolve = [&](Operand& o) {
+    if (o.buffer >= 0) o.at = base[static_cast<std::size_t>(o.buffer)] + o.offset;
+  };
+  for (Step& s : steps_) {
+    for (int i = 0; i < s.count; ++i) resolve(s.in[i]);
+    resolve(s.out);
+  }
+  for (Gather& g : gathers_) resolve(g.from);
+  for (Fold& f : folds_) {
+    resolve(f.in);
+    resolve(f.out);
+  }
+  flat_.clear();
+  if (!one_tile()) return;
+  for (const Step& s : steps_) {
+    Flat f{s.loop, {}, address(s.out, 0, 0, room), s.scalars, s.params};
+    for (int i = 0; i < s.count; ++i) f.in[i] = address(s.in[i], 0, 0, room);
+    flat_.push_back(f);
+  }
+}
+
+std::int64_t TileGroup::room() const { return one_tile() ? work_bytes_ : partial_bytes_; }
+
+// Element i of an operand, for a tile that begins there in a chunk that began at `chunk`.
+char* TileGroup::address(const Operand& o, std::int64_t i, std::int64_t chunk, char* work) const {
+  switch (o.kind) {
+    case Kind::memory: return o.at + i * o.item;
+    case Kind::single: return o.at;
+    case Kind::stretch: return work + o.offset + (i - chunk) * o.item;
+    default: return work + o.offset;
+  }
+}
+
+void TileGroup::run() const {
+  if (one_tile()) return run_flat();
+  const std::int64_t chunks = long_folds_ ? elements_ / length_ * pieces_ : (elements_ + chunk_ - 1) / chunk_;
+  parallel_for(chunks, 1, cost_ * static_cast<double>(chunk_),
+               [&](std::int64_t from, std::int64_t to) { run_chunks(from, to); });
+  if (long_folds_) finish_folds();
+}
+
+void TileGroup::run_flat() const {
+  for (const Gather& g : gathers_) gather(room_ + g.offset, g.from.at, g.from.item, g.shape, g.strides, 0, elements_);
+  for (const Flat& f : flat_) f.loop(f.in, f.out, elements_, f.scalars, f.params);
+  for (const Fold& f : folds_) f.f(address(f.in, 0, 0, room_), f.out.at, elements_ / length_, length_);
+}
+
+// One thread's run over some chunks, with working memory of its own.
+struct TileGroup::Worker {
+  const TileGroup& group;
+  char* work;
+  bool first = true;
+
+  void tile(std::int64_t begin, std::int64_t n, std::int64_t chunk) {
+    for (const Gather& g : group.gathers_)
+      if (first || !g.steady)
+        gather(work + g.offset, g.from.at, g.from.item, g.shape, g.strides, begin, g.steady ? group.tile_ : n);
+    first = false;
+    for (const Step& s : group.steps_) {
+      const void* in[3];
+      for (int i = 0; i < s.count; ++i) in[i] = group.address(s.in[i], begin, chunk, work);
+      s.loop(in, group.address(s.out, begin, chunk, work), n, s.scalars, s.params);
+    }
+  }
+  void span(std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += group.tile_) tile(i, std::min(group.tile_, end - i), begin);
+  }
+  // Whole rows, or the part of a row that is one leaf.
+  void fold(std::int64_t begin, std::int64_t end, std::int64_t chunk_number) const {
+    for (const Fold& f : group.folds_) {
+      const void* x = group.address(f.in, begin, begin, work);
+      const std::int64_t item = size_of(f.dtype);
+      if (group.long_folds_) f.f(x, group.room_ + f.partial + chunk_number * item, 1, end - begin);
+      else f.f(x, f.out.at + begin / group.length_ * item, (end - begin) / group.length_, group.length_);
+    }
+  }
+};
+
+void TileGroup::run_chunks(std::int64_t from, std::int64_t to) const {
+  constexpr std::size_t slot = 5;
+  Worker worker{*this, static_cast<char*>(k::scratch(slot, static_cast<std::size_t>(work_bytes_)))};
+  for (std::int64_t c = from; c < to; ++c) {
+    std::int64_t begin = c * chunk_, end = std::min(elements_, begin + chunk_);
+    if (long_folds_) {
+      const std::int64_t row = c / pieces_ * length_;
+      begin = row + c % pieces_ * chunk_;
+      end = std::min(row + length_, begin + chunk_);
+    }
+    worker.span(begin, end);
+    worker.fold(begin, end, c);
+  }
+}
+
+// The tree over the leaves of a row, as fold_row() of the kernels has it: the left part is the largest power of two of
+// leaves that leaves something for the right.
+namespace {
+char* combine(const TilePair& pair, char* leaves, std::int64_t count, std::int64_t item) {
+  if (count == 1) return leaves;
+  std::int64_t left = 1;
+  while (2 * left < count) left *= 2;
+  char* a = combine(pair, leaves, left, item);
+  pair(a, combine(pair, leaves + left * item, count - left, item));
+  return a;
+}
+}  // namespace
+
+void TileGroup::finish_folds() const {
+  for (const Fold& f : folds_) {
+    const std::int64_t item = size_of(f.dtype);
+    const TilePair pair{f.f, f.kind, f.dtype};
+    for (std::int64_t row = 0; row < elements_ / length_; ++row) {
+      const char* whole = combine(pair, room_ + f.partial + row * pieces_ * item, pieces_, item);
+      std::memcpy(f.out.at + row * item, whole, static_cast<std::size_t>(item));
+    }
+  }
+}
+
+}  // namespace steep

@@ -1,0 +1,177 @@
+// Making a group: where every step reads and writes, which working memory can be used again, how long a tile is.
+// Start reading at Builder::build.
+#include <algorithm>
+#include <map>
+
+#include "core/iterate.h"
+#include "graph/tiles.h"
+
+namespace steep {
+namespace {
+constexpr std::int64_t usual_tile = 1024, one_tile_limit = 2048, chunk_tiles = 8;
+}
+
+class TileGroup::Builder {
+ public:
+  Builder(TileGroup& group, const Program& p, const Unit& unit, const std::vector<bool>& escapes)
+      : g_(group), p_(p), unit_(unit), escapes_(escapes) {}
+
+  void build() {
+    measure();
+    find_last_uses();
+    for (std::size_t at = 0; at < unit_.members.size(); ++at) {
+      const Instruction& c = instruction(unit_.members[at]);
+      if (is_fold(c)) continue;
+      add_step(c, at);
+    }
+    for (int m : unit_.members)
+      if (is_fold(instruction(m))) add_fold(instruction(m));
+  }
+
+ private:
+  const Instruction& instruction(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
+
+  // How many elements, and how they are cut: folds decide about chunks, repeated rows about tiles.
+  void measure() {
+    DType folded = Float32;
+    std::int64_t period = 0;
+    for (int m : unit_.members) {
+      const Instruction& c = instruction(m);
+      if (is_fold(c)) {
+        g_.length_ = fold_length(c);
+        folded = c.in[0].dtype;
+        g_.elements_ = c.in[0].count();
+      } else {
+        g_.elements_ = c.out.count();
+        for (const View& v : c.in) period = std::max(period, period_of(v, c.out));
+      }
+      g_.cost_ += is_fold(c) ? 0.1 : std::max(0.05, static_cast<double>(c.op->cost) - 0.2);
+    }
+    const std::int64_t leaf = fold_leaf(folded);
+    g_.long_folds_ = g_.length_ > leaf;
+    g_.tile_ = usual_tile;
+    if (g_.elements_ <= one_tile_limit && !g_.long_folds_) g_.tile_ = g_.elements_;
+    else if (period > 0 && period <= usual_tile) g_.tile_ = usual_tile / period * period;
+    g_.chunk_ = chunk_tiles * g_.tile_;
+    if (g_.long_folds_) {
+      g_.chunk_ = leaf;
+      g_.pieces_ = (g_.length_ + leaf - 1) / leaf;
+    } else if (g_.length_ > 0) {
+      g_.chunk_ = std::max<std::int64_t>(1, leaf / g_.length_) * g_.length_;
+    }
+  }
+
+  // The length of a row that is read again and again, 0 where there is none.
+  static std::int64_t period_of(const View& v, const View& out) {
+    Dims shape = out.shape, strides = broadcast_strides(v.shape, v.strides, out.shape);
+    merge_dims(shape, strides);
+    return shape.size() == 2 && strides[0] == 0 && strides[1] == 1 ? shape[1] : 0;
+  }
+
+  void find_last_uses() {
+    for (std::size_t at = 0; at < unit_.members.size(); ++at) {
+      const Instruction& c = instruction(unit_.members[at]);
+      for (const View& v : c.in) {
+        last_use_[v.buffer] = at;
+        if (is_fold(c)) stretched_.push_back(v.buffer);
+      }
+    }
+  }
+  bool is_stretched(int buffer) const {
+    return std::find(stretched_.begin(), stretched_.end(), buffer) != stretched_.end();
+  }
+  // Lives in working memory alone.
+  bool is_local(const View& v) const {
+    return p_.buffer(v).place == Place::temporary && !escapes_[static_cast<std::size_t>(v.buffer)];
+  }
+
+  std::int64_t new_room(std::int64_t bytes) {
+    const std::int64_t at = g_.work_bytes_;
+    g_.work_bytes_ += (bytes + 63) / 64 * 64;
+    return at;
+  }
+
+  Operand memory(const View& v, Kind kind) const {
+    const std::int64_t item = size_of(v.dtype);
+    return {kind, v.buffer, v.offset * item, item};
+  }
+  Operand input(const View& v, const View& out) {
+    const auto local = local_.find(v.buffer);
+    if (local != local_.end()) return local->second;
+    if (g_.elements_ > 1 && v.single()) return memory(v, Kind::single);
+    if (v.contiguous() && v.count() == g_.elements_) return memory(v, Kind::memory);
+    return gathered(v, out);
+  }
+  Operand gathered(const View& v, const View& out) {
+    Gather g{memory(v, Kind::memory), out.shape, broadcast_strides(v.shape, v.strides, out.shape), 0, false};
+    merge_dims(g.shape, g.strides);
+    const std::int64_t period = period_of(v, out);
+    const bool whole_tiles = g_.length_ == 0 || (!g_.long_folds_ && g_.chunk_ % g_.tile_ == 0);
+    g.steady = period > 0 && g_.tile_ % period == 0 && whole_tiles;
+    g.offset = new_room(g_.tile_ * g.from.item);
+    const Operand copy{Kind::gathered, -1, g.offset, g.from.item};
+    g_.gathers_.push_back(g);
+    return copy;
+  }
+  Operand output(const View& v) {
+    if (!is_local(v)) return memory(v, Kind::memory);
+    const std::int64_t item = size_of(v.dtype);
+    if (is_stretched(v.buffer)) return {Kind::stretch, -1, new_room(std::max(g_.chunk_, g_.tile_) * item), item};
+    auto& free = free_[item];
+    if (free.empty()) return {Kind::tile, -1, new_room(g_.tile_ * item), item};
+    const Operand o{Kind::tile, -1, free.back(), item};
+    free.pop_back();
+    return o;
+  }
+
+  void add_step(const Instruction& c, std::size_t at) {
+    Step s{c.loop, reinterpret_cast<const double*>(c.attrs.data()), 0, static_cast<int>(c.in.size()), {}, {}};
+    g_.attrs_.push_back(c.attrs);
+    for (int i = 0; i < s.count; ++i) {
+      const View& v = c.in[static_cast<std::size_t>(i)];
+      s.in[i] = input(v, c.out);
+      s.scalars |= unsigned{s.in[i].kind == Kind::single} << i;
+    }
+    for (const View& v : c.in) release(v.buffer, at);
+    s.out = output(c.out);
+    if (is_local(c.out)) local_[c.out.buffer] = s.out;
+    if (last_use_.find(c.out.buffer) == last_use_.end()) release(c.out.buffer, at);
+    g_.steps_.push_back(s);
+  }
+  // Working memory is free again after its last reader; the result of that step may go there at once.
+  void release(int buffer, std::size_t at) {
+    const auto local = local_.find(buffer);
+    if (local == local_.end() || local->second.kind != Kind::tile) return;
+    const auto last = last_use_.find(buffer);
+    if (last != last_use_.end() && last->second != at) return;
+    free_[local->second.item].push_back(local->second.offset);
+    local_.erase(local);
+  }
+
+  void add_fold(const Instruction& c) {
+    const View& v = c.in[0];
+    Fold f{k::table().row_reduce[static_cast<std::size_t>(c.op->fold)][v.dtype],
+           c.op->fold,
+           v.dtype,
+           input(v, v),
+           memory(c.out, Kind::memory),
+           g_.partial_bytes_};
+    if (g_.long_folds_) g_.partial_bytes_ += (g_.elements_ / g_.length_ * g_.pieces_ * size_of(v.dtype) + 63) / 64 * 64;
+    g_.folds_.push_back(f);
+  }
+
+  TileGroup& g_;
+  const Program& p_;
+  const Unit& unit_;
+  const std::vector<bool>& escapes_;
+  std::map<int, std::size_t> last_use_;
+  std::map<int, Operand> local_;
+  std::map<std::int64_t, std::vector<std::int64_t>> free_;
+  std::vector<int> stretched_;
+};
+
+TileGroup::TileGroup(const Program& p, const Unit& unit, const std::vector<bool>& escapes) {
+  Builder(*this, p, unit, escapes).build();
+}
+
+}  // namespace steep

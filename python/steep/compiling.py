@@ -1,0 +1,254 @@
+"""``compile``: record a whole step once, then replay it in C++ without Python.
+
+The first call runs the function and writes down every operation; later calls with tensors of the same layouts replay
+that program. What it relied on besides is guarded: Python numbers among the arguments, in the variables a function
+closes over, in globals, and in the attributes that layers and optimisers report by ``guard``. Start reading at
+``Compiled._call``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from types import CellType, FunctionType
+from typing import Any, NamedTuple, TypeAlias
+
+from steep import _core, tree
+from steep._core import Tensor
+
+Variable: TypeAlias = tuple[int, Any, str]
+
+CELL, ITEM, ATTRIBUTE = range(3)
+NONE, ONE, TUPLE, TREE = range(4)
+MOST_RECORDINGS = 32
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class _Active(threading.local):
+    """What the recording in progress on this thread relies on: guards, and values to ask for before every replay."""
+
+    guards: list[tuple[int, Any, str, Any]] | None = None
+    hosts: list[Callable[[], None]]
+
+
+_active = _Active()
+
+
+def guard(holder: Any, *names: str) -> None:
+    """While recording: the program holds as long as these attributes of ``holder`` stay what they are."""
+    if _active.guards is not None:
+        _active.guards += [(ATTRIBUTE, holder, name, getattr(holder, name)) for name in names]
+
+
+def guard_options(holder: Any) -> None:
+    """``guard`` for every attribute of ``holder`` that is a number, text, or a tuple of these."""
+    if _active.guards is not None:
+        guard(holder, *(name for name, value in vars(holder).items() if isinstance(value, (*_PLAIN, tuple))))
+
+
+def host_value(ask: Callable[[], float]) -> float | Tensor:
+    """``ask()``; while recording, a 0-d float64 tensor that holds what it returns before each replay."""
+    if _active.guards is None:
+        return ask()
+    cell = _core._cell(0.0)
+
+    def refresh() -> None:
+        _core._set_cell(cell, ask())
+
+    with _core._unrecorded():
+        refresh()
+    _active.hosts.append(refresh)
+    return cell
+
+
+def _functions(function: Any) -> Iterator[FunctionType]:
+    """The user's functions that a call may run: ``function`` and those it closes over or names."""
+    seen: set[int] = set()
+    waiting = [getattr(function, "__func__", function)]
+    while waiting:
+        f = waiting.pop()
+        if not isinstance(f, FunctionType) or id(f) in seen or str(f.__module__).split(".")[0] == "steep":
+            continue
+        seen.add(id(f))
+        yield f
+        waiting += [value for _, value in _named(f)]
+
+
+def _named(f: FunctionType) -> Iterator[tuple[Variable, Any]]:
+    """The variables outside ``f`` that it names, with their values."""
+    for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+        try:
+            yield (CELL, cell, name), cell.cell_contents
+        except ValueError:
+            continue
+    for name in f.__code__.co_names:
+        if name in f.__globals__:
+            yield (ITEM, f.__globals__, name), f.__globals__[name]
+
+
+class _Surroundings:
+    """What a function can see besides its arguments, as it was when the recording began."""
+
+    def __init__(self, function: Any) -> None:
+        self.variables = [pair for f in _functions(function) for pair in _named(f)]
+
+    def guards(self) -> list[tuple[int, Any, str, Any]]:
+        """The plain values among them. Raises CompileError if the run has changed a variable: a replay would not."""
+        for (kind, holder, name), before in self.variables:
+            now = _value(kind, holder, name)
+            if now is not before and isinstance(before, (*_PLAIN, Tensor)) and not _equal(now, before):
+                raise _core.CompileError(
+                    f"compile: the function sets {name!r}, a variable outside of it, which a replay would not do; "
+                    f"return the new value, or keep it in a tensor and update that in place"
+                )
+        return [(*where, value) for where, value in self.variables if isinstance(value, _PLAIN)]
+
+    def holds(self, x: Tensor) -> bool:
+        """Whether the function can reach this very tensor without being given it."""
+        return any(x is leaf for _, value in self.variables for leaf in _reachable(value))
+
+
+def _value(kind: int, holder: Any, name: str) -> Any:
+    if kind == CELL:
+        assert isinstance(holder, CellType)
+        return holder.cell_contents
+    return holder.get(name)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and isinstance(a, _PLAIN) and a == b
+
+
+def _reachable(value: Any) -> list[Any]:
+    parameters = getattr(value, "parameters", None)
+    if callable(parameters):
+        return list(tree.leaves(parameters()))
+    return list(tree.leaves(getattr(value, "params", value)))
+
+
+class _Entry(NamedTuple):
+    """A recorded call: the structure of its arguments, and how its results are put together."""
+
+    structure: tree.Structure
+    recording: Any
+    program: Any
+    shape: int
+    build: Callable[[tuple[Tensor, ...]], Any]
+
+    def result(self, tensors: list[Tensor]) -> Any:
+        """What the function returned, made of these tensors."""
+        return self.build(tuple(tensors))
+
+
+class Compiled(_core.CompiledBase):
+    """A function that is recorded at its first call and replayed at the next ones; see ``compile``."""
+
+    def __init__(self, function: Callable[..., Any], verify: bool = False) -> None:
+        self._function = function
+        self._verify = verify
+        self._entries: list[_Entry] = []
+        if hasattr(function, "__name__"):
+            update_wrapper(self, function)
+        self.__wrapped__ = function
+
+    @property
+    def program(self) -> Any:
+        """The program recorded last; print it to read it. Raises CompileError before the first call."""
+        if not self._entries:
+            raise _core.CompileError("compile: nothing is recorded yet; call the function first")
+        return self._entries[-1].program
+
+    @property
+    def programs(self) -> list[Any]:
+        """All programs, one for each kind of arguments and guarded values so far."""
+        return [entry.program for entry in self._entries]
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self._function, '__qualname__', self._function)!s}: {len(self._entries)} programs>"
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that the last program does not fit: another program, or a new one."""
+        if _core._is_recording() or _core._is_watching():
+            return self._function(*args, **kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        leaves = [_core.asarray(leaf) if hasattr(leaf, "__array_interface__") else leaf for leaf in leaves]
+        for entry in reversed(self._entries):
+            if entry.structure == structure and entry.recording.accepts(leaves):
+                if _is_flat(structure):
+                    self._use(entry.recording, entry.shape, entry.build)
+                return entry.result(entry.recording.run())
+        return self._record(leaves, structure)
+
+    def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
+        self._check_number()
+        around = _Surroundings(self._function)
+        free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
+        capture = _core._Capture([x for x, is_free in zip(leaves, free, strict=True) if is_free])
+        _active.guards, _active.hosts = [], []
+        try:
+            args, kwargs = tree.unflatten(structure, leaves)
+            result = self._function(*args, **kwargs)
+            outputs, shape = tree.flatten(result)
+            program = capture.finish([x for x in outputs if isinstance(x, Tensor)])
+            guards = _active.guards + around.guards()
+        finally:
+            capture.stop()
+            hosts, _active.guards = _active.hosts, None
+        wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
+        watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
+        recording = _core._Recording(program, wanted, watched, guards, hosts)
+        entry = _Entry(structure, recording, program, _shape_of(outputs, shape), _builder(outputs, shape))
+        self._entries.append(entry)
+        if _is_flat(structure):
+            self._use(recording, entry.shape, entry.build)
+        return result
+
+    def _check_number(self) -> None:
+        if len(self._entries) < MOST_RECORDINGS:
+            return
+        why = next(filter(None, (entry.recording.broken_guard() for entry in reversed(self._entries))), "")
+        raise _core.CompileError(
+            f"compile: {len(self._entries)} calls needed a program of their own"
+            + (f"; the last change: {why}" if why else "")
+            + ". Pass a value that changes from call to call as a tensor, and tensors of few different shapes"
+        )
+
+
+def _is_flat(structure: tree.Structure) -> bool:
+    args, kwargs = structure.children
+    return not kwargs.children and all(child == tree.LEAF for child in args.children)
+
+
+def _shape_of(outputs: list[Any], shape: tree.Structure) -> int:
+    if not outputs:
+        return NONE if shape == tree.structure(None) else TREE
+    if not all(isinstance(x, Tensor) for x in outputs):
+        return TREE
+    if shape == tree.LEAF:
+        return ONE
+    return TUPLE if shape == tree.structure(tuple(outputs)) else TREE
+
+
+def _builder(outputs: list[Any], shape: tree.Structure) -> Callable[[tuple[Tensor, ...]], Any]:
+    """From the tensors of a replay to what the function returned; other leaves stay what they were."""
+    fixed = [None if isinstance(x, Tensor) else (x,) for x in outputs]
+
+    def build(tensors: tuple[Tensor, ...]) -> Any:
+        rest = iter(tensors)
+        return tree.unflatten(shape, [next(rest) if kept is None else kept[0] for kept in fixed])
+
+    return build
+
+
+def compile(function: Callable[..., Any], verify: bool = False) -> Compiled:
+    """``function``, recorded at its first call and then replayed without Python, without allocation.
+
+    A step may be anything made of steep's operations: a forward pass, gradients by ``grad``, ``GradientTape`` or
+    ``.backward()``, an optimiser's update, random draws from a ``Generator``, updates in place of tensors it closes
+    over. Results equal those of the plain function bit for bit. Arguments are trees of tensors, arrays and plain
+    values; a call with other layouts or values than before records another program. Raises CompileError where the
+    function asks for the value of a tensor (``item``, ``bool``, ``numpy``), sets a variable outside of it, or needs
+    more than 32 programs. ``verify`` runs the plain function beside every replay and names the first difference.
+    """
+    return Compiled(function, verify)
