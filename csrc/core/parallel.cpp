@@ -75,7 +75,7 @@ void drain(Job& job, void*& unlocked) {
 
 #ifdef STEEP_OPENMP
 
-void run_job(Job& job, int helpers, void*& unlocked) {
+void run_job(Job& job, int helpers, double, void*& unlocked) {
 #pragma omp parallel num_threads(helpers + 1)
   {
     if (omp_get_thread_num() == 0) {
@@ -111,15 +111,17 @@ inline void relax() {
 // sequentially consistent order, so that of two that meet at least one sees the other, and no wake-up is lost.
 class Pool {
  public:
-  // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more.
-  template <class Caller> void run(Job& job, int helpers, Caller&& caller) {
+  // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more. A
+  // `brief` job is over before a sleeper would come, who is woken only if such jobs follow one another.
+  template <class Caller> void run(Job& job, int helpers, bool brief, Caller&& caller) {
     hire(helpers);
     job_ = &job;
     state_ = helpers * seat;
-    wake(helpers);
+    if (!brief || Clock::now() - ended_ < patience) wake(helpers);
     caller();
     state_ &= seat - 1;
     wait();
+    ended_ = Clock::now();
   }
   std::mutex& owner() { return owner_; }
 
@@ -194,7 +196,8 @@ class Pool {
   std::atomic<bool> caller_sleeps_{false};
   std::mutex mutex_, owner_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;  // the owner's
+  std::vector<std::thread> workers_;  // the owner's, as is
+  Clock::time_point ended_{};         // when the last job did
 };
 
 // Never destroyed: workers may outlive main(), and a forked child must not join threads it does not have.
@@ -209,11 +212,11 @@ Pool& the_pool() {
   return *pool;
 }
 
-void run_job(Job& job, int helpers, void*& unlocked) {
+void run_job(Job& job, int helpers, double total, void*& unlocked) {
   Pool& p = the_pool();
   std::unique_lock owner(p.owner(), std::try_to_lock);
   if (!owner || helpers == 0) return drain(job, unlocked);  // another Python thread has the workers
-  p.run(job, helpers, [&] { drain(job, unlocked); });
+  p.run(job, helpers, total < least_wake, [&] { drain(job, unlocked); });
 }
 
 #endif
@@ -228,12 +231,12 @@ void set_host_hooks(const HostHooks& h) {
 }
 const HostHooks& host_hooks() { return hooks; }
 
-void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, void* context) {
+void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context) {
   if (n <= 0) return;
   Job job{n, grain, (n + grain - 1) / grain, f, context};
-  void* unlocked = long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
+  void* unlocked = total >= long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
   const int helpers = inside_job ? 0 : static_cast<int>(std::min<std::int64_t>(threads(), job.blocks)) - 1;
-  run_job(job, helpers, unlocked);
+  run_job(job, helpers, total, unlocked);
   if (unlocked) hooks.lock(unlocked);
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -114,7 +114,7 @@ struct Op {
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
   k::Kernel kernel = k::Kernel::count;  // of elementwise ops
-  float cost = 0.3f;                    // nanoseconds an element, to decide on threads
+  float cost = 0.1f;                    // nanoseconds an element, to decide on threads
   bool hidden = false;                  // used by rules, not exported to Python
   const char* subgradient = "";         // at points without a derivative, for the docs' table
 };

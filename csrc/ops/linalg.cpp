@@ -56,6 +56,14 @@ struct Piece {
   }
 };
 
+// In how many pieces each product of a batch is cut: the fewest that keep all threads busy to the end.
+std::int64_t cuts_of_each(std::int64_t batch) {
+  const std::int64_t n = threads();
+  std::int64_t cuts = 1;
+  while (cuts < n && batch * cuts % n && batch * cuts < 8 * n) ++cuts;
+  return cuts;
+}
+
 struct Product {
   k::Gemm gemm;
   std::int64_t m, n, k, item;
@@ -69,25 +77,27 @@ struct Product {
     gemm(mi, nj, k, one.a + i * a_row * item, a_row, a_col, one.b + j * b_col * item, b_row, b_col,
          one.c + (i * n + j) * item, n, done ? &placed : nullptr);
   }
-  // One product over the threads, along the longer side, in pieces that suit the kernel's panels; the other side is cut
-  // only where a piece would take so long that Ctrl-C had to wait for it.
-  void split(const Matrices& one) const {
+  // A batch of products over the threads, of which at(i) is one. Where there are few, each is cut along its longer
+  // side, in pieces that suit the kernel's panels; the other side is cut only where a piece would take so long that
+  // Ctrl-C had to wait for it.
+  template <class At> void split(std::int64_t batch, At&& at) const {
     const bool by_rows = m >= n;
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
-    const std::int64_t share = parts(side, threads());
-    const std::int64_t grain = std::max(unit, parts(share, unit) * unit);
-    const double line = nanoseconds * static_cast<double>(grain) * static_cast<double>(std::max<std::int64_t>(1, k));
-    const auto longest = static_cast<std::int64_t>(patience / line) / 576 * 576;
-    const std::int64_t cut = std::max<std::int64_t>(576, longest), cuts = parts(across, cut);
-    parallel_for(parts(side, grain) * cuts, 1, line * static_cast<double>(std::min(cut, across)),
-                 [&](std::int64_t from, std::int64_t to) {
-                   for (std::int64_t p = from; p < to; ++p) {
-                     const std::int64_t s = p / cuts * grain, ns = std::min(grain, side - s);
-                     const std::int64_t o = p % cuts * cut, no = std::min(cut, across - o);
-                     if (by_rows) run(one, s, ns, o, no);
-                     else run(one, o, no, s, ns);
-                   }
-                 });
+    const double element = nanoseconds * static_cast<double>(std::max<std::int64_t>(1, k));
+    const double total = element * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n);
+    const std::int64_t share = parts(side, total < least_shared ? 1 : cuts_of_each(batch));
+    const std::int64_t grain = std::max(unit, parts(share, unit) * unit), strips = parts(side, grain);
+    const double line = element * static_cast<double>(grain);
+    const std::int64_t longest = std::max<std::int64_t>(576, static_cast<std::int64_t>(patience / line) / 576 * 576);
+    const std::int64_t each = strips * parts(across, longest), pieces = batch * each;
+    parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t p = from; p < to; ++p) {
+        const std::int64_t s = p % strips * grain, ns = std::min(grain, side - s);
+        const std::int64_t o = p % each / strips * longest, no = std::min(longest, across - o);
+        if (by_rows) run(at(p / each), s, ns, o, no);
+        else run(at(p / each), o, no, s, ns);
+      }
+    });
   }
 };
 
@@ -206,16 +216,12 @@ void multiply(const Call& c, const k::Epilogue* done) {
   const auto stride = [](T t, int d) { return t.strides()[d + t.ndim()]; };
   const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),     size_of(a.dtype()),
                   stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1), done};
-  if (out.ndim() == 2) return p.split({a.bytes(), b.bytes(), out.bytes(), 0});
   Dims batch = out.shape();
   batch.resize(batch.size() - 2);
   const Leading in_a(a, batch), in_b(b, batch);
-  parallel_for(
-      numel(batch), 1, nanoseconds * static_cast<double>(p.m * p.n * p.k), [&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t i = from; i < to; ++i)
-          p.run({a.bytes() + in_a.at(i), b.bytes() + in_b.at(i), out.bytes() + i * p.m * p.n * p.item, i * p.m}, 0, p.m,
-                0, p.n);
-      });
+  p.split(numel(batch), [&](std::int64_t i) {
+    return Matrices{a.bytes() + in_a.at(i), b.bytes() + in_b.at(i), out.bytes() + i * p.m * p.n * p.item, i * p.m};
+  });
 }
 
 Tensor matmul(T a, T b) {
