@@ -59,8 +59,9 @@ def test_bits_do_not_depend_on_threads(row, case, dtype):
 
 
 def all_digests(dtype):
-    """The digest of every large call, for one instruction set."""
-    return {f"{row.name} {i}": digest(compute(row, case, t)) for i, (row, case, t) in enumerate(LARGE) if t == dtype}
+    """The digest of every large call, product and reduction, for one instruction set."""
+    calls = {f"{row.name} {i}": digest(compute(row, case, t)) for i, (row, case, t) in enumerate(LARGE) if t == dtype}
+    return calls | product_digests(dtype)
 
 
 def in_process(isa, dtype):
@@ -70,6 +71,60 @@ def in_process(isa, dtype):
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+# Products (batch, m, n, k) that reach every road through the kernel and every way work is cut, and reductions.
+PRODUCTS = [(1, 1, 700, 900), (1, 700, 1, 900), (1, 8, 512, 512), (1, 16, 3000, 27), (1, 32, 784, 128)]
+PRODUCTS += [(1, 200, 210, 530), (2, 150, 90, 300), (3, 5, 260, 600), (5, 64, 64, 64), (64, 31, 33, 40)]
+LAYOUTS = [(a, b) for a in (False, True) for b in (False, True)]
+
+
+def laid(array, turned):
+    """The array as a tensor whose last two axes lie in rows, or in columns."""
+    return sp.tensor(np.ascontiguousarray(array.mT)).mT if turned else sp.tensor(array)
+
+
+def products(dtype, layout):
+    rng = np.random.default_rng(3)
+    for batch, m, n, k in PRODUCTS:
+        a, b = (rng.standard_normal((batch, *s)).astype(dtype) for s in ((m, k), (k, n)))
+        yield (a[0], b[0], layout) if batch == 1 else (a, b, layout)
+
+
+def product_digests(dtype):
+    """For every layout the digest of all products, then of reductions along each axis."""
+    found = {
+        str(la): digest([(laid(a, la[0]) @ laid(b, la[1])).numpy() for a, b, _ in products(dtype, la)])
+        for la in LAYOUTS
+    }
+    x = sp.tensor(np.random.default_rng(4).standard_normal((130, 70, 90)).astype(dtype))
+    for f in (sp.sum, sp.mean, sp.prod, sp.max, sp.logsumexp):
+        found[f.__name__] = digest([f(x, axis=axis).numpy() for axis in (0, 1, 2, None)])
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_and_reductions_do_not_depend_on_threads_or_layout(dtype):
+    results = []
+    for n in (1, 2, 3, 4, 8):
+        with sp.threads(n):
+            results.append(product_digests(dtype))
+    assert all(r == results[0] for r in results)
+    assert len({results[0][str(layout)] for layout in LAYOUTS}) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_gives_the_bits_of_its_parts(dtype):
+    """Rows, columns and members of a batch do not depend on those beside them."""
+    for layout in LAYOUTS:
+        for a, b, (ta, tb) in products(dtype, layout):
+            whole, m, n = (laid(a, ta) @ laid(b, tb)).numpy(), a.shape[-2], b.shape[-1]
+            for i, j in ((0, n // 3), (m // 2, 0), (m - 1, n - 1)):
+                part = laid(a, ta)[..., i:, :] @ laid(b, tb)[..., :, j:]
+                np.testing.assert_array_equal(part.numpy(), whole[..., i:, j:])
+            if a.ndim == 3:
+                one = laid(a, ta)[1] @ laid(b, tb)[1]
+                np.testing.assert_array_equal(one.numpy(), whole[1])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

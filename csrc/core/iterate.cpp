@@ -208,6 +208,9 @@ bool linear_or_single(const Tensor& t, const Tensor& out) {
   return t.size() == 1 || (t.contiguous() && t.size() == out.size());
 }
 
+// Elements of a block of some microseconds.
+std::int64_t block_of(double cost) { return std::int64_t{1} << (cost < 0.3 ? 15 : 13); }
+
 // Every operand linear or one value: no walking at all.
 void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
   const char* base[max_operands];
@@ -221,7 +224,7 @@ void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, co
   }
   char* to = out.bytes();
   const std::int64_t out_item = size_of(out.dtype());
-  parallel_for(out.size(), 1 << 15, cost, [&](std::int64_t b, std::int64_t e) {
+  parallel_for(out.size(), block_of(cost), cost, [&](std::int64_t b, std::int64_t e) {
     const void* p[max_operands];
     for (int k = 0; k < count; ++k) p[k] = base[k] + b * item[k];
     loop(p, to + b * out_item, e - b, scalars, params);
@@ -235,8 +238,9 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
   bool rows = inner >= 64;
   for (int k = 0; k < count; ++k) rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
   const std::int64_t unit = rows ? inner : tile;
-  const std::int64_t grain = std::max<std::int64_t>(unit, (std::int64_t{1} << 15) / unit * unit);
-  parallel_for(out.size(), grain, cost + 0.5, [&](std::int64_t b, std::int64_t e) {
+  cost += rows ? 0.1 : 0.4;
+  const std::int64_t grain = std::max<std::int64_t>(unit, block_of(cost) / unit * unit);
+  parallel_for(out.size(), grain, cost, [&](std::int64_t b, std::int64_t e) {
     Operand ops[max_operands];
     unsigned scalars = 0;
     for (int k = 0; k < count; ++k) {

@@ -1,8 +1,10 @@
-// The thread pool: workers sleep on a condition variable, wake for a job, and take its blocks by an atomic counter.
-// After fork the child starts with no workers and makes its own on first use. Start at run_blocks().
+// The thread pool: workers wait for a job, spinning for a while before they sleep, and take its blocks by an atomic
+// counter. Waking a spinner costs a store, waking a sleeper a system call and some 50 us until it works. After fork the
+// child starts with no workers and makes its own on first use. Start at run_blocks().
 #include "core/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -30,20 +32,21 @@ struct Job {
   std::int64_t n, grain, blocks;
   Block f;
   void* context;
-  std::atomic<std::int64_t> next{0};
+  std::atomic<std::int64_t> left{blocks}, front{0}, back{blocks};
   std::atomic<bool> stop{false};
-  std::mutex error_mutex;
-  std::exception_ptr error;
+  std::mutex error_mutex{};
+  std::exception_ptr error{};
 
   void fail_with(std::exception_ptr e) {
     std::lock_guard lock(error_mutex);
     if (!error) error = std::move(e);
     stop = true;
   }
-  // Takes the next block; false when there is none left.
-  bool step() {
-    const std::int64_t i = next.fetch_add(1);
-    if (i >= blocks || stop) return false;
+  // Takes a block; false when there is none left. The caller goes forward from the first one and helpers back from
+  // the last, so that from job to job a core meets mostly the data it has in its cache.
+  bool step(bool helper) {
+    if (left.fetch_sub(1) <= 0 || stop) return false;
+    const std::int64_t i = helper ? --back : front++;
     try {
       f(context, i * grain, std::min(n, (i + 1) * grain));
     } catch (...) {
@@ -56,7 +59,7 @@ struct Job {
 // The calling thread's share: blocks, with a look at the host every 50 ms.
 void drain(Job& job, void*& unlocked) {
   auto looked = Clock::now();
-  while (job.step()) {
+  while (job.step(false)) {
     if (!unlocked || Clock::now() - looked < std::chrono::milliseconds(50)) continue;
     hooks.lock(unlocked);
     unlocked = nullptr;
@@ -72,13 +75,13 @@ void drain(Job& job, void*& unlocked) {
 
 #ifdef STEEP_OPENMP
 
-void run_job(Job& job, int helpers, void*& unlocked) {
+void run_job(Job& job, int helpers, double, void*& unlocked) {
 #pragma omp parallel num_threads(helpers + 1)
   {
     if (omp_get_thread_num() == 0) {
       drain(job, unlocked);
     } else {
-      while (job.step()) {
+      while (job.step(true)) {
       }
     }
   }
@@ -86,22 +89,39 @@ void run_job(Job& job, int helpers, void*& unlocked) {
 
 #else
 
+// Processors that the calling thread may run on.
+int processors() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+// A moment's rest for the processor inside a loop that waits.
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Every hand-over is of the form "announce, then look": one side writes its own atomic and then reads the other's, in
+// sequentially consistent order, so that of two that meet at least one sees the other, and no wake-up is lost.
 class Pool {
  public:
-  // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more.
-  template <class Caller> void run(Job& job, int helpers, Caller&& caller) {
-    {
-      std::lock_guard lock(mutex_);
-      hire(helpers);
-      job_ = &job;
-      wanted_ = helpers;
-    }
-    wake_.notify_all();
+  // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more. A
+  // `brief` job is over before a sleeper would come, who is woken only if such jobs follow one another.
+  template <class Caller> void run(Job& job, int helpers, bool brief, Caller&& caller) {
+    hire(helpers);
+    job_ = &job;
+    state_ = helpers * seat;
+    if (!brief || Clock::now() - ended_ < patience) wake(helpers);
     caller();
-    std::unique_lock lock(mutex_);
-    job_ = nullptr;
-    wanted_ = 0;
-    done_.wait(lock, [this] { return active_ == 0; });
+    state_ &= seat - 1;
+    wait();
+    ended_ = Clock::now();
   }
   std::mutex& owner() { return owner_; }
 
@@ -113,26 +133,71 @@ class Pool {
     } catch (const std::exception&) {
     }
   }
+  // Workers that do not sleep find the job by themselves.
+  void wake(int helpers) {
+    const int asleep = sleepers_, awake = static_cast<int>(workers_.size()) - asleep;
+    if (asleep == 0 || helpers <= awake) return;
+    { std::lock_guard lock(mutex_); }
+    for (int i = awake; i < helpers; ++i) wake_.notify_one();
+  }
+  // Until the last helper has left.
+  void wait() {
+    if (spin([this] { return state_ == 0; })) return;
+    std::unique_lock lock(mutex_);
+    caller_sleeps_ = true;
+    done_.wait(lock, [this] { return state_ == 0; });
+    caller_sleeps_ = false;
+  }
   void work() {
     inside_job = true;
-    std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return wanted_ > 0; });
-      --wanted_;
-      ++active_;
-      Job* job = job_;
-      lock.unlock();
-      while (job->step()) {
+      while (!spin([this] { return sit(); })) sleep();
+      while (job_->step(true)) {
       }
-      lock.lock();
-      if (--active_ == 0) done_.notify_all();
+      if (--state_ > 0 || !caller_sleeps_) continue;
+      { std::lock_guard lock(mutex_); }
+      done_.notify_one();
     }
   }
+  // Takes a seat, if one is free: the job is there until its last helper has left.
+  bool sit() {
+    int s = state_;
+    while (s >= seat)
+      if (state_.compare_exchange_weak(s, s - seat + 1)) return true;
+    return false;
+  }
+  void sleep() {
+    processors_ = processors();
+    std::unique_lock lock(mutex_);
+    ++sleepers_;
+    wake_.wait(lock, [this] { return state_ >= seat; });
+    --sleepers_;
+  }
+  // Asks again and again for a while whether it is so; only once where there are more threads than processors. It
+  // yields as it goes, or on a busy machine it would hold the very processor that the thread it waits for was given.
+  template <class Ready> bool spin(Ready&& ready) const {
+    if (ready()) return true;
+    const int n = thread_count;
+    if (n == 1 || n > processors_) return false;
+    const auto end = Clock::now() + patience;
+    do {
+      for (int i = 0; i < 32; ++i, relax())
+        if (ready()) return true;
+      std::this_thread::yield();
+    } while (Clock::now() < end);
+    return false;
+  }
+  static constexpr int seat = 1 << 16;
+  static constexpr std::chrono::microseconds patience{100};  // a wake-up from sleep takes 50
+
+  alignas(64) std::atomic<int> state_{0};  // free seats at the job, times `seat`, and those that work on it
+  Job* job_ = nullptr;                     // written while state_ is 0
+  alignas(64) std::atomic<int> sleepers_{0}, processors_{processors()};
+  std::atomic<bool> caller_sleeps_{false};
   std::mutex mutex_, owner_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;
-  Job* job_ = nullptr;
-  int wanted_ = 0, active_ = 0;
+  std::vector<std::thread> workers_;  // the owner's, as is
+  Clock::time_point ended_{};         // when the last job did
 };
 
 // Never destroyed: workers may outlive main(), and a forked child must not join threads it does not have.
@@ -147,11 +212,11 @@ Pool& the_pool() {
   return *pool;
 }
 
-void run_job(Job& job, int helpers, void*& unlocked) {
+void run_job(Job& job, int helpers, double total, void*& unlocked) {
   Pool& p = the_pool();
   std::unique_lock owner(p.owner(), std::try_to_lock);
   if (!owner || helpers == 0) return drain(job, unlocked);  // another Python thread has the workers
-  p.run(job, helpers, [&] { drain(job, unlocked); });
+  p.run(job, helpers, total < least_wake, [&] { drain(job, unlocked); });
 }
 
 #endif
@@ -166,12 +231,12 @@ void set_host_hooks(const HostHooks& h) {
 }
 const HostHooks& host_hooks() { return hooks; }
 
-void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, void* context) {
+void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context) {
   if (n <= 0) return;
-  Job job{n, grain, (n + grain - 1) / grain, f, context, {}, {}, {}, {}};
-  void* unlocked = long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
+  Job job{n, grain, (n + grain - 1) / grain, f, context};
+  void* unlocked = total >= long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
   const int helpers = inside_job ? 0 : static_cast<int>(std::min<std::int64_t>(threads(), job.blocks)) - 1;
-  run_job(job, helpers, unlocked);
+  run_job(job, helpers, total, unlocked);
   if (unlocked) hooks.lock(unlocked);
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -21,17 +21,20 @@ void set_host_hooks(const HostHooks& hooks);
 const HostHooks& host_hooks();
 
 using Block = void (*)(void* context, std::int64_t begin, std::int64_t end);
-void run_blocks(std::int64_t n, std::int64_t grain, bool long_work, Block f, void* context);
+void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context);
 
-// Calls f(begin, end) over blocks of `grain` items. `cost` is the work of one item in nanoseconds, roughly: work
-// under about 20 us stays on the calling thread, and work over a millisecond gives the interpreter lock away.
+// In nanoseconds: work below `least_shared` stays on the calling thread, and does not wake a sleeping worker for itself
+// below `least_wake`; work above `long_work` gives the interpreter lock away.
+inline constexpr double least_shared = 10e3, least_wake = 40e3, long_work = 1e6;
+
+// Calls f(begin, end) over blocks of `grain` items. `cost` is the work of one item in nanoseconds, roughly.
 template <class F> void parallel_for(std::int64_t n, std::int64_t grain, double cost, F&& f) {
   const double total = cost * static_cast<double>(n);
-  if (n <= grain || total < 20e3) {
-    if (n > 0 && total < 1e6) return f(std::int64_t{0}, n);
+  if (n <= grain || total < least_shared) {
+    if (n > 0 && total < long_work) return f(std::int64_t{0}, n);
   }
   run_blocks(
-      n, grain, total >= 1e6, [](void* c, std::int64_t b, std::int64_t e) { (*static_cast<F*>(c))(b, e); },
+      n, grain, total, [](void* c, std::int64_t b, std::int64_t e) { (*static_cast<F*>(c))(b, e); },
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 

@@ -22,6 +22,7 @@ struct Needs {
   explicit Needs(const Program& p) : of(p.code.size()), writer_(p.buffers.size(), -1), readers_(p.buffers.size()) {
     for (std::size_t i = 0; i < p.code.size(); ++i) add(p, static_cast<int>(i));
   }
+  int writer(int buffer) const { return writer_[static_cast<std::size_t>(buffer)]; }
 
  private:
   struct Read {
@@ -59,7 +60,8 @@ struct Needs {
 
 class Grouping {
  public:
-  explicit Grouping(const Program& p) : p_(p), needs_(p), unit_of_(p.code.size()), seen_(p.code.size(), 0) {
+  explicit Grouping(const Program& p)
+      : p_(p), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
     for (std::size_t i = 0; i < p.code.size(); ++i) {
       unit_of_[i] = static_cast<int>(i);
       units_.push_back({{static_cast<int>(i)}, is_elementwise(p.code[i])});
@@ -164,14 +166,49 @@ class Grouping {
       ready.pop();
       for (int next : frees[static_cast<std::size_t>(u)])
         if (--waits[static_cast<std::size_t>(next)] == 0) offer(next);
+      place_[static_cast<std::size_t>(u)] = static_cast<int>(order.size());
       order.push_back(std::move(unit(u)));
     }
+    for (Unit& u : order) u.finishes = product_of(order, u);
     return order;
+  }
+
+  // The unit that writes a buffer last, -1 where none does.
+  int maker(const View& v) const { return needs_.writer(v.buffer) < 0 ? -1 : home(needs_.writer(v.buffer)); }
+  int place(int instruction) const { return place_[static_cast<std::size_t>(home(instruction))]; }
+  // The last unit that a group waits for, if that is a product whose elements it needs one by one.
+  int product_of(const std::vector<Unit>& order, const Unit& u) const {
+    int last = -1;
+    for (int m : u.members)
+      for (const Need& n : needs(m))
+        if (place(n.earlier) != place(m)) last = std::max(last, place(n.earlier));
+    if (last < 0 || !u.group || order[static_cast<std::size_t>(last)].members.size() != 1) return -1;
+    const int product = order[static_cast<std::size_t>(last)].members[0];
+    if (!at(product).op->compute_parts || at(product).in_place || !is_finished_by(u, at(product))) return -1;
+    for (const Unit& other : order)
+      if (other.finishes == last) return -1;
+    return last;
+  }
+  // Parts are short rows: more than one other array in step with the product are read faster in one sweep of their own.
+  bool is_finished_by(const Unit& u, const Instruction& product) const {
+    std::vector<int> arrays;
+    for (int m : u.members) {
+      if (is_fold(at(m))) return false;
+      for (const View& v : at(m).in) {
+        if (v.buffer == product.out.buffer && !same_elements(v, product.out)) return false;
+        const bool made_here = p_.buffer(v).place == Place::temporary && maker(v) == home(m);
+        if (v.count() == product.out.count() && !made_here) arrays.push_back(v.buffer);
+      }
+    }
+    std::sort(arrays.begin(), arrays.end());
+    const auto others = std::unique(arrays.begin(), arrays.end()) - arrays.begin() - 1;
+    return others <= 1 && at(u.members[0]).out.count() == product.out.count();
   }
 
   const Program& p_;
   Needs needs_;
   std::vector<int> unit_of_;
+  std::vector<int> place_;  // of a unit in the final order
   std::vector<Unit> units_;
   std::vector<int> seen_;
   int stamp_ = 0, budget_ = 0;

@@ -9,6 +9,7 @@ namespace steep {
 struct Unit {
   std::vector<int> members;  // numbers of instructions, ascending
   bool group = false;        // elementwise, even where it is one instruction
+  int finishes = -1;         // the unit, a product, on whose result it can run part by part as that becomes final
 };
 
 // The units in an order that respects every dependence.

@@ -109,14 +109,16 @@ struct Op {
   // Primitives.
   void (*infer)(Call&) = nullptr;
   void (*compute)(const Call&) = nullptr;  // null: the result is a view
-  Promote promotes = Promote::none;        // what operands are cast to first
-  std::vector<Vjp> vjp = {};               // one per input; the last serves all later inputs
+  // Of products: compute(), telling `done` of every part of the result as it becomes final.
+  void (*compute_parts)(const Call&, const k::Epilogue* done) = nullptr;
+  Promote promotes = Promote::none;  // what operands are cast to first
+  std::vector<Vjp> vjp = {};         // one per input; the last serves all later inputs
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
   k::Kernel kernel = k::Kernel::count;      // of elementwise ops
   k::Loop (*loop)(const Call&) = nullptr;   // elementwise ops: the loop over contiguous elements that computes them
   k::Reduction fold = k::Reduction::count;  // of sum, max and min: what a fused pass may end with
-  float cost = 0.3f;                        // nanoseconds an element, to decide on threads
+  float cost = 0.1f;                        // nanoseconds an element, to decide on threads
   bool hidden = false;                      // used by rules, not exported to Python
   const char* subgradient = "";             // at points without a derivative, for the docs' table
 };

@@ -65,16 +65,22 @@ std::string Replay::text() const {
     if (p.buffers[b].place == Place::captured)
       out << "  captured " << buffer_name(p, static_cast<int>(b)) << "  " << bytes_text(p.buffers[b].bytes)
           << (p.buffers[b].written ? "  written in place" : "") << '\n';
-  int number = 0;
+  int number = 0, group = 0;
   for (const Unit& u : units_) {
     out << std::right << std::setw(4) << number++ << ' ';
-    if (u.members.size() > 1) {
-      const Step& s = steps_[static_cast<std::size_t>(number - 1)];
-      const TileGroup& g = groups_[static_cast<std::size_t>(s.group)];
-      out << "group of " << u.members.size() << " over " << g.elements() << " elements, tiles of " << g.tile() << '\n';
+    if (u.group) {
+      const TileGroup& g = groups_[static_cast<std::size_t>(group++)];
+      if (u.members.size() > 1)
+        out << "group of " << u.members.size() << " over " << g.elements() << " elements, tiles of " << g.tile();
+      if (u.members.size() > 1 && u.finishes >= 0) out << ", ";
+      if (u.finishes >= 0) out << "part by part with " << u.finishes;
+      if (u.members.size() > 1) out << '\n';
     }
     for (int m : u.members)
-      print_instruction(out, p, p.code[static_cast<std::size_t>(m)], u.members.size() > 1 ? "       " : " ");
+      print_instruction(out, p, p.code[static_cast<std::size_t>(m)],
+                        u.members.size() > 1 ? "       "
+                        : u.finishes >= 0    ? ": "
+                                             : " ");
   }
   for (const Slot& s : p.slots)
     if (s.set) out << "  .grad " << (s.none ? "None" : describe(s.value, p)) << '\n';

@@ -83,11 +83,17 @@ void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& esc
     if (maker[b] != unit || !units_[static_cast<std::size_t>(unit)].group) escapes[b] = true;
     life.bytes = std::max<std::size_t>(1, program_.buffers[b].bytes);
   };
+  // What a group writes while it finishes a product must not be memory that is in use until then.
+  const auto stretch = [&](const View& v, int unit) {
+    Lifetime& life = lives[static_cast<std::size_t>(v.buffer)];
+    if (life.first > unit) life.first = unit;
+  };
   for (std::size_t u = 0; u < units_.size(); ++u)
     for (int m : units_[u].members) {
       const Instruction& c = program_.code[static_cast<std::size_t>(m)];
       for (const View& v : c.in) touch(v, static_cast<int>(u));
       touch(c.out, static_cast<int>(u));
+      if (units_[u].finishes >= 0) stretch(c.out, units_[u].finishes);
       if (is_fold(c)) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
       if (c.in_place) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
     }
@@ -136,31 +142,44 @@ void Replay::add_call(const Instruction& c) {
   calls_.push_back(std::move(call));
 }
 
-void Replay::make_steps(const std::vector<bool>& escapes) {
+std::vector<bool> Replay::moving_buffers() const {
   std::vector<bool> moves(program_.buffers.size(), false);
   for (std::size_t b = 0; b < moves.size(); ++b) moves[b] = may_move(program_.buffers[b]);
-  for (const Own& o : owned_results_)
-    if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
-  for (const Own& o : owned_grads_)
-    if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
+  for (const auto* all : {&owned_results_, &owned_grads_})
+    for (const Own& o : *all)
+      if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
+  return moves;
+}
+
+void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moves) {
+  groups_.emplace_back(program_, unit, escapes);
+  touched_.emplace_back();
+  const auto note = [&](const View& v) {
+    if (moves[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
+  };
+  for (int m : unit.members) {
+    const Instruction& c = program_.code[static_cast<std::size_t>(m)];
+    for (const View& v : c.in) note(v);
+    note(c.out);
+  }
+}
+
+void Replay::make_steps(const std::vector<bool>& escapes) {
+  const std::vector<bool> moves = moving_buffers();
+  std::vector<std::size_t> step_of(units_.size(), 0);
   std::int64_t room = 0;
-  for (const Unit& unit : units_) {
+  for (std::size_t u = 0; u < units_.size(); ++u) {
+    const Unit& unit = units_[u];
+    step_of[u] = steps_.size();
     if (!unit.group) {
       add_call(program_.code[static_cast<std::size_t>(unit.members[0])]);
       continue;
     }
-    steps_.push_back({static_cast<int>(groups_.size()), -1});
-    groups_.emplace_back(program_, unit, escapes);
+    add_group(unit, escapes, moves);
     room = std::max(room, groups_.back().room());
-    touched_.emplace_back();
-    const auto note = [&](const View& v) {
-      if (moves[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
-    };
-    for (int m : unit.members) {
-      const Instruction& c = program_.code[static_cast<std::size_t>(m)];
-      for (const View& v : c.in) note(v);
-      note(c.out);
-    }
+    const int number = static_cast<int>(groups_.size()) - 1;
+    if (unit.finishes >= 0) steps_[step_of[static_cast<std::size_t>(unit.finishes)]].group = number;
+    else steps_.push_back({number, -1});
   }
   room_ = new_memory(static_cast<std::size_t>(room));
 }
@@ -233,9 +252,21 @@ void Replay::rebind() {
   any_moved_ = first_ = false;
 }
 
-void Replay::run_call(Call& c) {
+void Replay::run_call(const Step& s) {
+  const Call& c = calls_[static_cast<std::size_t>(s.call)];
   const ReserveScope scope(reserve_);
-  c.op->compute({*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out});
+  const steep::Call call{*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out};
+  if (s.group < 0) return c.op->compute(call);
+  struct Finish {
+    const TileGroup& group;
+    std::int64_t columns;
+  } finish{group(s), c.out.dim(-1)};
+  const k::Epilogue done{[](void* to, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+                           const auto& f = *static_cast<const Finish*>(to);
+                           f.group.run_part(i, mi, j, nj, f.columns);
+                         },
+                         &finish};
+  c.op->compute_parts(call, &done);
 }
 
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
@@ -246,8 +277,8 @@ void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   rebind();
   reserve_.wanted = 0;
   for (const Step& s : steps_) {
-    if (s.group >= 0) groups_[static_cast<std::size_t>(s.group)].run();
-    else run_call(calls_[static_cast<std::size_t>(s.call)]);
+    if (s.call < 0) group(s).run();
+    else run_call(s);
   }
   deliver(arguments, results);
   if (reserve_.wanted <= reserve_.bytes) return;

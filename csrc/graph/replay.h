@@ -36,6 +36,7 @@ class Replay {
     View view;
     Tensor tensor;
   };
+  // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {
     int group = -1, call = -1;
   };
@@ -44,6 +45,8 @@ class Replay {
   void make_steps(const std::vector<bool>& escapes);
   void place_buffers();
   void add_call(const Instruction& c);
+  void add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moves);
+  std::vector<bool> moving_buffers() const;
   Tensor over(const View& v);
   const Tensor& owner_of(const Slot& s, const Tensor* arguments) const;
   void bind_arguments(const Tensor* arguments);
@@ -51,7 +54,8 @@ class Replay {
   void renew(Own& own, std::uint32_t holders);
   void move_to(int buffer, char* at);
   void rebind();
-  void run_call(Call& c);
+  void run_call(const Step& s);
+  const TileGroup& group(const Step& s) const { return groups_[static_cast<std::size_t>(s.group)]; }
   void deliver(const Tensor* arguments, std::vector<Tensor>& results);
 
   Program program_;

@@ -9,6 +9,9 @@
 #include "kernels/scratch.h"
 
 namespace steep {
+namespace {
+constexpr std::size_t slot = 5;  // of the threads' working memory
+}
 
 void TileGroup::bind(const std::vector<char*>& base, char* room) {
   room_ = room;
@@ -63,12 +66,14 @@ void TileGroup::run_flat() const {
 struct TileGroup::Worker {
   const TileGroup& group;
   char* work;
+  bool whole_tiles = true;  // tiles begin where run() has them, so that steady operands stay
   bool first = true;
 
   void tile(std::int64_t begin, std::int64_t n, std::int64_t chunk) {
     for (const Gather& g : group.gathers_)
-      if (first || !g.steady)
-        gather(work + g.offset, g.from.at, g.from.item, g.shape, g.strides, begin, g.steady ? group.tile_ : n);
+      if (first || !g.steady || !whole_tiles)
+        gather(work + g.offset, g.from.at, g.from.item, g.shape, g.strides, begin,
+               g.steady && whole_tiles ? group.tile_ : n);
     first = false;
     for (const Step& s : group.steps_) {
       const void* in[3];
@@ -91,7 +96,6 @@ struct TileGroup::Worker {
 };
 
 void TileGroup::run_chunks(std::int64_t from, std::int64_t to) const {
-  constexpr std::size_t slot = 5;
   Worker worker{*this, static_cast<char*>(k::scratch(slot, static_cast<std::size_t>(work_bytes_)))};
   for (std::int64_t c = from; c < to; ++c) {
     std::int64_t begin = c * chunk_, end = std::min(elements_, begin + chunk_);
@@ -103,6 +107,12 @@ void TileGroup::run_chunks(std::int64_t from, std::int64_t to) const {
     worker.span(begin, end);
     worker.fold(begin, end, c);
   }
+}
+
+void TileGroup::run_part(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj, std::int64_t columns) const {
+  Worker worker{*this, static_cast<char*>(k::scratch(slot, static_cast<std::size_t>(work_bytes_))), false};
+  if (nj == columns) return worker.span(i * columns, (i + mi) * columns);
+  for (std::int64_t row = i; row < i + mi; ++row) worker.span(row * columns + j, row * columns + j + nj);
 }
 
 // The tree over the leaves of a row, as fold_row() of the kernels has it: the left part is the largest power of two of

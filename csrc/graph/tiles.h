@@ -16,6 +16,10 @@ class TileGroup {
   void bind(const std::vector<char*>& base, char* room);
   std::int64_t room() const;
   void run() const;
+  // The part of rows [i, i + mi) and columns [j, j + nj), of elements seen as rows of `columns`; for groups without
+  // folds, from any thread.
+  void run_part(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj, std::int64_t columns) const;
+  bool has_folds() const { return length_ > 0; }
 
   std::int64_t elements() const { return elements_; }
   std::int64_t tile() const { return tile_; }

@@ -45,7 +45,7 @@ class TileGroup::Builder {
         g_.elements_ = c.out.count();
         for (const View& v : c.in) period = std::max(period, period_of(v, c.out));
       }
-      g_.cost_ += is_fold(c) ? 0.1 : std::max(0.05, static_cast<double>(c.op->cost) - 0.2);
+      g_.cost_ += is_fold(c) ? 0.05 : 0.7 * static_cast<double>(c.op->cost);  // most of it in cache
     }
     const std::int64_t leaf = fold_leaf(folded);
     g_.long_folds_ = g_.length_ > leaf;

@@ -14,3 +14,4 @@
 #endif
 
 #include "kernels/scratch.h"
+#include "kernels/table.h"

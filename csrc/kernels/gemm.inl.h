@@ -24,6 +24,52 @@ template <class T> struct Product {
   Matrix<T> a, b;
   T* c;
   std::int64_t ldc;
+  const Epilogue* done;
+};
+
+// Tells the caller's epilogue that rows and columns of C are final.
+template <class T>
+static void finish(const Product<T>& x, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+  if (x.done) x.done->f(x.done->context, i, mi, j, nj);
+}
+
+// Gathers final panels to rectangles that are worth a call and still in cache: panels beside one another to strips,
+// strips below one another to rectangles.
+template <class T> class Finished {
+ public:
+  Finished(const Product<T>& x, bool last) : x_(x), wanted_(last && x.done) {}
+
+  void add_panel(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+    if (!wanted_) return;
+    if (strip_.mi == 0) strip_ = {i, mi, j, 0};
+    strip_.nj += nj;
+    if (large(strip_)) end_strip();
+  }
+  void end_strip() {
+    const bool below = above_.i + above_.mi == strip_.i && above_.j == strip_.j && above_.nj == strip_.nj;
+    if (below) {
+      above_.mi += strip_.mi;
+    } else {
+      call(above_);
+      above_ = strip_;
+    }
+    strip_ = {};
+    if (large(above_)) call(above_);
+  }
+  void flush() { call(above_); }  // after the last end_strip
+
+ private:
+  struct Rectangle {
+    std::int64_t i = 0, mi = 0, j = 0, nj = 0;
+  };
+  static bool large(const Rectangle& r) { return r.mi * r.nj * static_cast<std::int64_t>(sizeof(T)) >= 32768; }
+  void call(Rectangle& r) {
+    if (r.mi) finish(x_, r.i, r.mi, r.j, r.nj);
+    r = {};
+  }
+  const Product<T>& x_;
+  bool wanted_;
+  Rectangle above_, strip_;
 };
 
 static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
@@ -56,6 +102,8 @@ template <class T> struct Block {
   const Product<T>& x;
   const Plan<T>& plan;
   std::int64_t p, depth, j, columns;
+
+  bool last() const { return p + depth == x.k; }
 };
 
 // The tiles from `first` to `end`, which begin at row `top` of C, and their panels of A where A is packed.
@@ -107,15 +155,18 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
 
 // Panel after panel of B. Panels are packed as the first rows need them, while they are on their way through the
 // caches anyway, and kept for the rows that follow, if any do.
-template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b) {
+template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b, Finished<T>& finished) {
   const bool only = rows.end - rows.first == s.plan.tiles;
+  const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
     const Matrix<T> b = !packed_b         ? s.x.b.from(s.p, s.j + j)
                         : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
                                           : Matrix<T>{packed_b + j * s.depth, parts(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
+    finished.add_panel(rows.top, high, s.j + j, width);
   }
+  finished.end_strip();
 }
 
 // A few rows of A and a B in columns: B is transposed on its way through the registers.
@@ -127,16 +178,19 @@ template <class T> static void sweep_turned(const Block<T>& s) {
     turned_tiles<T>.at[m - 1](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
   }
+  if (s.last()) finish(s.x, 0, m, s.j, s.columns);
 }
 
 template <class T> static void multiply_block(const Block<T>& s) {
   if (s.plan.turn_b) return sweep_turned(s);
   const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
   T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  Finished<T> finished(s.x, s.last());
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
     const std::int64_t end = least(t + step, s.plan.tiles);
-    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b, finished);
   }
+  finished.flush();
 }
 
 template <class T> static void multiply(const Product<T>& x) {
@@ -155,13 +209,15 @@ template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, cons
 template <class T> static void multiply_turned(const Product<T>& x) {
   const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
   T* c = room<T>(slot_c, x.n * ld);
-  multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld});
+  multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld, nullptr});
   pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
+  finish(x, 0, x.m, 0, x.n);
 }
 
 template <class T> static void clear(const Product<T>& x) {
   for (std::int64_t i = 0; i < x.m; ++i)
     for (std::int64_t j = 0; j < x.n; ++j) x.c[i * x.ldc + j] = 0;
+  finish(x, 0, x.m, 0, x.n);
 }
 
 constexpr std::int64_t most_turned = 1 << 16;  // elements of C, so that its copy stays in cache
@@ -181,20 +237,21 @@ template <class T> static void product(const Product<T>& x) {
 // float and double. See Gemm in table.h.
 template <class T> static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
                                     std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                                    std::int64_t ldc) {
+                                    std::int64_t ldc, const Epilogue* done) {
   gemm_parts::product<T>({m,
                           n,
                           k,
                           {static_cast<const T*>(a), a_row, a_col},
                           {static_cast<const T*>(b), b_row, b_col},
                           static_cast<T*>(c),
-                          ldc});
+                          ldc,
+                          done});
 }
 
 // Integers, wrapping around as NumPy's do.
 template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
                                           std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
-                                          std::int64_t b_col, void* c, std::int64_t ldc) {
+                                          std::int64_t b_col, void* c, std::int64_t ldc, const Epilogue* done) {
   using U = std::make_unsigned_t<T>;
   const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
   for (std::int64_t i = 0; i < m; ++i) {
@@ -205,4 +262,5 @@ template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::i
       for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<U>(row[j] + x * from_b[p * b_row + j * b_col]);
     }
   }
+  if (done && m > 0 && n > 0) done->f(done->context, 0, m, 0, n);
 }

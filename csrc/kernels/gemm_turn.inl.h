@@ -44,11 +44,11 @@ template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, c
   for (int i = 0; i < count; ++i) column[i] = t.b + least(i, t.width - 1) * t.b_row;
 }
 
-template <class T>
-STEEP_INLINE void load_square(V<T> (&x)[lanes<T>], const T* const* column, std::int64_t p, Part<T> steps) {
+template <class T> STEEP_INLINE void load_square(V<T> (&x)[lanes<T>], const T* const* column, std::int64_t p,
+                                                 Part<T> steps, std::int64_t ahead) {
   repeat<lanes<T>>(STEEP_EACH(i) {
     x[i] = load_part(column[i] + p, steps);
-    __builtin_prefetch(column[i] + p + steps_ahead, 0, 2);
+    __builtin_prefetch(column[i] + ahead, 0, 2);
   });
   turn<T>(x);
 }
@@ -61,10 +61,11 @@ template <class T, int rows> static void tile_turned(const Tile<T>& t) {
   V<T> sum[groups][rows] = {};
   for (std::int64_t p = 0; p < t.depth; p += n) {
     const std::int64_t steps = least(n, t.depth - p);
+    const std::int64_t next = p + 64, ahead = next < t.depth ? next : next - t.depth + groups * n * t.b_row;
     const T* a = t.a + p * rows;
     repeat<groups>(STEEP_EACH(g) {
       V<T> x[n];
-      load_square<T>(x, column + g * n, p, Part<T>(steps));
+      load_square<T>(x, column + g * n, p, Part<T>(steps), ahead);
       repeat<n>(STEEP_EACH(l) {
         if (l >= steps) return;
         repeat<rows>(STEEP_EACH(i) { sum[g][i] = fma(spread(a[l * rows + i]), x[l], sum[g][i]); });

@@ -24,7 +24,7 @@ Tensor zero_rule(R r, T) { return zeros(r.shape(0), r.dtype(0)); }
 Tensor one_minus(T a) { return subtract(scalar_like(1, a), a); }
 
 // A differentiable function of one float operand.
-Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 1) {
+Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 0.4f) {
   return {.name = name,
           .doc = doc,
           .params = {x},
@@ -39,7 +39,7 @@ Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 1) 
 }
 // One whose derivative is 0 wherever it has one.
 Op step(const char* name, const char* doc, K kernel) {
-  Op op = smooth(name, doc, kernel, {zero_rule}, 0.3f);
+  Op op = smooth(name, doc, kernel, {zero_rule}, 0.1f);
   op.promotes = Promote::none;
   op.subgradient = flat;
   return op;
@@ -50,7 +50,7 @@ Op rounding(const char* name, const char* doc, K kernel) {
   return op;
 }
 Op number(const char* name, const char* doc, K kernel, Vjp vjp) {
-  Op op = smooth(name, doc, kernel, vjp, 0.3f);
+  Op op = smooth(name, doc, kernel, vjp, 0.1f);
   op.promotes = Promote::none;
   return op;
 }
@@ -165,7 +165,7 @@ Rows float_rows() {
       smooth("atanh", "Inverse hyperbolic tangent.", K::atanh,
              {[](R r, T g) { return chain(g, reciprocal(one_minus(square(r.in(0))))); }, in0, K::atanh_df}),
       smooth("tanh", "Hyperbolic tangent. At most 4 ULP in float32.", K::tanh,
-             {[](R r, T g) { return chain(g, one_minus(square(r.out()))); }, save_out, K::tanh_df}, 2),
+             {[](R r, T g) { return chain(g, one_minus(square(r.out()))); }, save_out, K::tanh_df}, 0.6f),
       smooth("sigmoid", "Logistic sigmoid, 1 / (1 + exp(-x)).", K::sigmoid,
              {[](R r, T g) { return chain(g, multiply(r.out(), one_minus(r.out()))); }, save_out, K::sigmoid_df}),
       smooth("erf", "Gauss error function.", K::erf,
@@ -174,15 +174,14 @@ Rows float_rows() {
       smooth("softplus", "log(1 + exp(x)), linear for large x.", K::softplus,
              {[](R r, T g) { return chain(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
       smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erf; Hendrycks and Gimpel 2016).",
-             K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 2),
+             K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 0.6f),
       smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
              {[](R r, T g) { return chain(g, silu_slope(r.in(0))); }, in0, K::silu_df}),
-      subgradient(
-          smooth("relu", "max(x, 0).", K::relu,
-                 {[](R r, T g) { return chain(g, astype(greater(r.in(0), scalar_like(0, r.in(0))), r.dtype(0))); }, in0,
-                  K::relu_df},
-                 0.3f),
-          "0 at 0"),
+      subgradient(smooth("relu", "max(x, 0).", K::relu,
+                         {[](R r, T g) { return chain(g, astype(greater(r.out(), scalar_like(0, g)), g.dtype())); },
+                          save_out, K::relu_df},
+                         0.3f),
+                  "0 at 0"),
   };
 }
 
@@ -338,7 +337,7 @@ Rows other_rows() {
                {[](R r, T g) { return where(r.in(0), scalar_like(0, g), g); }, in0}},
        .jvp = Jvp::diagonal,
        .loop = loop_of_where,
-       .cost = 0.5f},
+       .cost = 0.15f},
       {.name = "astype",
        .doc = "x as another dtype, rounded towards 0 where that is an integer.",
        .params = {x, {"dtype", Kind::dtype}},
@@ -375,7 +374,7 @@ Rows fused_rows(const Rows& rows) {
                      .compute = compute_loop,
                      .kernel = op.vjp[0].fused,
                      .loop = loop_of_kernel,
-                     .cost = 0.5f,
+                     .cost = 0.15f,
                      .hidden = true});
   }
   return fused;

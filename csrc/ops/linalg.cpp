@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "ops/einsum.h"
 #include "ops/functions.h"
+#include "ops/linalg.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -37,84 +38,90 @@ constexpr double nanoseconds = 0.0125;  // a multiplication and addition, on one
 constexpr double patience = 60e6;       // nanoseconds that one piece may take
 std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 
+// Where one product of a batch has its operands and its result, and its first row in the batch's rows.
+struct Matrices {
+  const char *a, *b;
+  char* c;
+  std::int64_t row;
+};
+
+// Tells the caller's epilogue of a piece of the result in rows and columns of the whole.
+struct Piece {
+  const k::Epilogue* done;
+  std::int64_t row, column;
+
+  static void finish(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+    const Piece& p = *static_cast<const Piece*>(context);
+    p.done->f(p.done->context, p.row + i, mi, p.column + j, nj);
+  }
+};
+
+// In how many pieces each product of a batch is cut: the fewest that keep all threads busy to the end.
+std::int64_t cuts_of_each(std::int64_t batch) {
+  const std::int64_t n = threads();
+  std::int64_t cuts = 1;
+  while (cuts < n && batch * cuts % n && batch * cuts < 8 * n) ++cuts;
+  return cuts;
+}
+
 struct Product {
   k::Gemm gemm;
   std::int64_t m, n, k, item;
   std::int64_t a_row, a_col, b_row, b_col;
+  const k::Epilogue* done;
 
-  // Rows [i, i + mi) and columns [j, j + nj) of one product.
-  void run(const char* a, const char* b, char* c, std::int64_t i, std::int64_t mi, std::int64_t j,
-           std::int64_t nj) const {
-    gemm(mi, nj, k, a + i * a_row * item, a_row, a_col, b + j * b_col * item, b_row, b_col, c + (i * n + j) * item, n);
+  // Rows [i, i + mi) and columns [j, j + nj) of the product `one`.
+  void run(const Matrices& one, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    Piece piece{done, one.row + i, j};
+    const k::Epilogue placed{Piece::finish, &piece};
+    gemm(mi, nj, k, one.a + i * a_row * item, a_row, a_col, one.b + j * b_col * item, b_row, b_col,
+         one.c + (i * n + j) * item, n, done ? &placed : nullptr);
   }
-  // One product over the threads, along the longer side, in pieces that suit the kernel's panels; the other side is cut
-  // only where a piece would take so long that Ctrl-C had to wait for it.
-  void split(const char* a, const char* b, char* c) const {
+  // A batch of products over the threads, of which at(i) is one. Where there are few, each is cut along its longer
+  // side, in pieces that suit the kernel's panels; the other side is cut only where a piece would take so long that
+  // Ctrl-C had to wait for it.
+  template <class At> void split(std::int64_t batch, At&& at) const {
     const bool by_rows = m >= n;
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
-    const std::int64_t share = parts(side, threads());
-    const std::int64_t grain = std::max(unit, parts(share, unit) * unit);
-    const double line = nanoseconds * static_cast<double>(grain) * static_cast<double>(std::max<std::int64_t>(1, k));
-    const auto longest = static_cast<std::int64_t>(patience / line) / 576 * 576;
-    const std::int64_t cut = std::max<std::int64_t>(576, longest), cuts = parts(across, cut);
-    parallel_for(parts(side, grain) * cuts, 1, line * static_cast<double>(std::min(cut, across)),
-                 [&](std::int64_t from, std::int64_t to) {
-                   for (std::int64_t p = from; p < to; ++p) {
-                     const std::int64_t s = p / cuts * grain, ns = std::min(grain, side - s);
-                     const std::int64_t o = p % cuts * cut, no = std::min(cut, across - o);
-                     if (by_rows) run(a, b, c, s, ns, o, no);
-                     else run(a, b, c, o, no, s, ns);
-                   }
-                 });
+    const double element = nanoseconds * static_cast<double>(std::max<std::int64_t>(1, k));
+    const double total = element * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n);
+    const std::int64_t share = parts(side, total < least_shared ? 1 : cuts_of_each(batch));
+    const std::int64_t grain = std::max(unit, parts(share, unit) * unit), strips = parts(side, grain);
+    const double line = element * static_cast<double>(grain);
+    const std::int64_t longest = std::max<std::int64_t>(576, static_cast<std::int64_t>(patience / line) / 576 * 576);
+    const std::int64_t each = strips * parts(across, longest), pieces = batch * each;
+    parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t p = from; p < to; ++p) {
+        const std::int64_t s = p % strips * grain, ns = std::min(grain, side - s);
+        const std::int64_t o = p % each / strips * longest, no = std::min(longest, across - o);
+        if (by_rows) run(at(p / each), s, ns, o, no);
+        else run(at(p / each), o, no, s, ns);
+      }
+    });
   }
 };
 
-// Offsets of every batch of t, in bytes.
-std::vector<std::int64_t> batch_offsets(T t, const Dims& batch) {
-  std::vector<std::int64_t> at{0};
-  const int lead = batch.size() - (t.ndim() - 2);
-  for (int d = 0; d < batch.size(); ++d) {
-    const std::int64_t step = d < lead || t.dim(d - lead) == 1 ? 0 : t.strides()[d - lead] * size_of(t.dtype());
-    std::vector<std::int64_t> next;
-    for (auto o : at)
-      for (std::int64_t i = 0; i < batch[d]; ++i) next.push_back(o + i * step);
-    at = std::move(next);
+// Where the matrices of a batched operand lie: broadcast dimensions have a step of 0.
+struct Leading {
+  Dims batch, steps;
+
+  Leading(T t, const Dims& shape) : batch(shape) {
+    const int lead = batch.size() - (t.ndim() - 2);
+    for (int d = 0; d < batch.size(); ++d)
+      steps.push(d < lead || t.dim(d - lead) == 1 ? 0 : t.strides()[d - lead] * size_of(t.dtype()));
   }
-  return at;
-}
+  // The offset in bytes of matrix i.
+  std::int64_t at(std::int64_t i) const {
+    std::int64_t offset = 0;
+    for (int d = batch.size() - 1; d >= 0; i /= batch[d], --d) offset += i % batch[d] * steps[d];
+    return offset;
+  }
+};
 
 // A batch of matrices against one shared right-hand matrix is one tall product, if the rows lie evenly.
 bool is_tall(T a, T b) { return b.ndim() == 2 && a.ndim() > 2 && a.contiguous(); }
 
-void compute_matmul(const Call& c) {
-  Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const k::Gemm gemm = k::table().gemm[a.dtype()];
-  if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
-  if (out.size() == 0) return;
-  if (is_tall(a, b)) {
-    const std::int64_t rows = a.size() / std::max<std::int64_t>(1, a.dim(-1));
-    if (a.dim(-1)) a = view(a, {rows, a.dim(-1)}, {a.dim(-1), 1}, a->offset);
-    if (a.ndim() == 2) out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
-  }
-  const auto stride = [](T t, int d) { return t.strides()[d < 0 ? d + t.ndim() : d]; };
-  const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),    size_of(a.dtype()),
-                  stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1)};
-  if (out.ndim() == 2) return p.split(a.bytes(), b.bytes(), out.bytes());
-  const Dims batch = batch_shape(a, b);
-  const auto at_a = batch_offsets(a, batch), at_b = batch_offsets(b, batch);
-  const std::int64_t step = p.m * p.n * p.item;
-  const auto one = [&](std::int64_t i, char*& pa, char*& pb) {
-    pa = a.bytes() + at_a[static_cast<std::size_t>(i)];
-    pb = b.bytes() + at_b[static_cast<std::size_t>(i)];
-  };
-  parallel_for(numel(batch), 1, static_cast<double>(p.m * p.n * p.k) * 0.0125, [&](std::int64_t from, std::int64_t to) {
-    for (std::int64_t i = from; i < to; ++i) {
-      char *pa, *pb;
-      one(i, pa, pb);
-      p.run(pa, pb, out.bytes() + i * step, 0, p.m, 0, p.n);
-    }
-  });
-}
+void compute_matmul(const Call& c) { multiply(c, nullptr); }
 
 Tensor matmul_jvp(R r, const Tensor* t) {
   Tensor y;
@@ -196,6 +203,27 @@ Tensor trace(const Op& op, Args& a) {
 
 }  // namespace
 
+void multiply(const Call& c, const k::Epilogue* done) {
+  Tensor a = c.in[0], b = c.in[1], out = c.out;
+  const k::Gemm gemm = k::table().gemm[a.dtype()];
+  if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
+  if (out.size() == 0) return;
+  if (is_tall(a, b)) {
+    const std::int64_t rows = out.size() / b.dim(1);
+    if (a.dim(-1)) a = view(a, {rows, a.dim(-1)}, {a.dim(-1), 1}, a->offset);
+    if (a.ndim() == 2) out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
+  }
+  const auto stride = [](T t, int d) { return t.strides()[d + t.ndim()]; };
+  const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),     size_of(a.dtype()),
+                  stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1), done};
+  Dims batch = out.shape();
+  batch.resize(batch.size() - 2);
+  const Leading in_a(a, batch), in_b(b, batch);
+  p.split(numel(batch), [&](std::int64_t i) {
+    return Matrices{a.bytes() + in_a.at(i), b.bytes() + in_b.at(i), out.bytes() + i * p.m * p.n * p.item, i * p.m};
+  });
+}
+
 Tensor matmul(T a, T b) {
   static const Op& op = find_op("matmul");
   require_axes(a, "matmul");
@@ -218,6 +246,7 @@ Rows linalg_rows() {
        .call = [](const Op&, Args& a) { return matmul(a[0].tensor, a[1].tensor); },
        .infer = infer_matmul,
        .compute = compute_matmul,
+       .compute_parts = multiply,
        .promotes = Promote::common,
        .vjp = {{[](R r, T g) { return matmul(g, transpose_last(r.in(1))); }, in1},
                {[](R r, T g) { return matmul(transpose_last(r.in(0)), g); }, in0}},

@@ -50,7 +50,7 @@ void reduce_rows(const char* op, Reduction kind, T in, T out, std::int64_t n) {
   if (!f) fail<TypeError>(op, ": not defined for ", in, "; use any() or all(), or astype() first");
   const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
   const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
-  parallel_for(out.size(), grain, 0.3 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
+  parallel_for(out.size(), grain, 0.1 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
     f(in.bytes() + b * n * item, out.bytes() + b * out_item, e - b, n);
   });
 }
@@ -59,7 +59,7 @@ void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
   const auto f = k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
   const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype()), m = out.size();
   const std::int64_t grain = std::max<std::int64_t>(64, 16384 / std::max<std::int64_t>(n, 1));
-  parallel_for(m, grain, 0.3 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
+  parallel_for(m, grain, 0.1 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
     f(in.bytes() + b * item, out.bytes() + b * out_item, n, e - b, m);
   });
 }

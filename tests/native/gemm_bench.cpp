@@ -53,7 +53,10 @@ template <class T> Aligned<T> filled(long count) {
 template <class T> double seconds(Gemm f, const Shape& s, bool ta, bool tb, double budget) {
   const Aligned<T> a = filled<T>(s.m * s.k), b = filled<T>(s.k * s.n), c = filled<T>(s.m * s.n);
   return best_seconds(
-      [&] { f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n); },
+      [&] {
+        f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n,
+          nullptr);
+      },
       budget);
 }
 

@@ -1,5 +1,6 @@
 // Tests of the matrix product alone: errors against long double, equal bits whatever the shape, layout, split or
-// instruction set, IEEE specials, empty sizes, untouched memory around C, wrapping integers. Start reading at main.
+// instruction set, an epilogue's rectangles, IEEE specials, empty sizes, untouched memory around C, wrapping integers.
+// Start reading at main.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -77,7 +78,7 @@ template <class T> struct Case {
 
   std::vector<T> plain(Gemm f) const {
     std::vector<T> c(static_cast<std::size_t>(m * n), T(5));
-    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n);
+    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n, nullptr);
     return c;
   }
 };
@@ -115,15 +116,46 @@ template <class T> bool part_agrees(Gemm f, const Case<T>& x, const std::vector<
   for (int64_t i = i0; i < i1; ++i)
     for (int64_t j = j0; j < j1; ++j) expected[i * ldc + j] = want[i * x.n + j];
   f(i1 - i0, j1 - j0, x.k, a.at() + i0 * a.row, a.row, a.col, b.at() + j0 * b.col, b.row, b.col,
-    c.data() + i0 * ldc + j0, ldc);
+    c.data() + i0 * ldc + j0, ldc, nullptr);
   return same(c, expected);
 }
 
 template <class T> bool whole_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
   Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
   std::vector<T> c(want.size());
-  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n);
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n, nullptr);
   return same(c, want);
+}
+
+// Counts the visits of every element of C, and compares it with the product at each.
+template <class T> struct Visits {
+  const std::vector<T>& want;
+  int64_t n, ldc;
+  const T* c;
+  std::vector<int> count = std::vector<int>(want.size(), 0);
+  bool final = true;
+
+  static void visit(void* context, int64_t i, int64_t mi, int64_t j, int64_t nj) {
+    auto& v = *static_cast<Visits*>(context);
+    if (mi <= 0 || nj <= 0) v.final = false;
+    for (int64_t r = i; r < i + mi; ++r)
+      for (int64_t e = j; e < j + nj; ++e) {
+        ++v.count.at(static_cast<std::size_t>(r * v.n + e));
+        v.final &= same(v.c[r * v.ldc + e], v.want[static_cast<std::size_t>(r * v.n + e)]);
+      }
+  }
+};
+
+template <class T> bool finishes_once(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+  Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
+  const int64_t ldc = x.n + between(0, 7);
+  std::vector<T> c(static_cast<std::size_t>(x.m * ldc), T(-3));
+  Visits<T> visits{want, x.n, ldc, c.data()};
+  const steep::k::Epilogue done{Visits<T>::visit, &visits};
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), ldc, &done);
+  for (int count : visits.count)
+    if (count != 1) return false;
+  return visits.final;
 }
 
 template <class T> void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
@@ -136,6 +168,7 @@ template <class T> void check(const std::vector<GemmSet>& sets, int64_t m, int64
       const int la = thorough ? layout % 4 : layout % 2, lb = thorough ? layout / 4 : layout / 2;
       expect(whole_agrees(pick<T>(s), x, want, la, lb), "layouts differ", s.name, m, n, k);
       expect(part_agrees(pick<T>(s), x, want, la, lb), "parts differ", s.name, m, n, k);
+      expect(finishes_once(pick<T>(s), x, want, la, lb), "epilogue", s.name, m, n, k);
     }
   }
 }
@@ -157,8 +190,10 @@ template <class T> void large(const std::vector<GemmSet>& sets) {
     const Case<T> x(m, n, k);
     const std::vector<T> want = x.plain(pick<T>(sets.back()));
     for (const GemmSet& s : sets)
-      for (int layout = 0; layout < 4; ++layout)
+      for (int layout = 0; layout < 4; ++layout) {
         expect(whole_agrees(pick<T>(s), x, want, layout % 2, layout / 2), "large", s.name, m, n, k);
+        expect(finishes_once(pick<T>(s), x, want, layout % 2, layout / 2), "large epilogue", s.name, m, n, k);
+      }
   }
 }
 
@@ -171,9 +206,9 @@ template <class T> void odd_strides(const std::vector<GemmSet>& sets) {
     std::vector<T> reversed(x.b.rbegin(), x.b.rend()), c(static_cast<std::size_t>(x.m * x.n));
     for (const GemmSet& s : sets) {
       const std::vector<T> want = x.plain(pick<T>(s));
-      pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n);
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n, nullptr);
       expect(same(c, want), "broadcast", s.name, x.m, x.n, x.k);
-      pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n);
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n, nullptr);
       expect(same(c, want), "reversed", s.name, x.m, x.n, x.k);
     }
   }
@@ -249,7 +284,7 @@ template <class T> void integers(const std::vector<GemmSet>& sets) {
   for (const GemmSet& s : sets) {
     const T most = std::numeric_limits<T>::max(), left[] = {most, 1}, right[] = {3, most};
     T c = 0;
-    pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1);
+    pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1, nullptr);
     expect(c == static_cast<T>(-4), "wrapping", s.name, 1, 1, 2);
   }
 }
