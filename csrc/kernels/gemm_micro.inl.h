@@ -165,12 +165,12 @@ template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>
 
 // The widest tile, in vectors, that leaves its accumulators in registers at a given height.
 constexpr int widest(int rows) {
-  if (vector_bytes == 64) return rows == 1 ? 8 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
-  return rows == 1 ? 4 : rows <= 4 && vector_bytes == 32 ? 3 : 2;
+  if (vector_bytes == 64) return rows == 1 ? 16 : rows == 2 ? 8 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
+  return rows == 1 ? (vector_bytes == 32 ? 8 : 4) : rows <= 4 && vector_bytes == 32 ? 3 : 2;
 }
 
 template <class T> using TileFn = void (*)(const Tile<T>&);
-constexpr int widest_of_all = 8;
+constexpr int widest_of_all = 16;
 
 template <class T, int rows, int vecs, bool down> constexpr TileFn<T> tile_if_it_fits() {
   if constexpr (vecs <= widest(rows)) return tile<T, rows, vecs, down>;

@@ -78,17 +78,24 @@ struct Product {
          one.c + (i * n + j) * item, n, done ? &placed : nullptr);
   }
   // A batch of products over the threads, of which at(i) is one. Where there are few, each is cut along its longer
-  // side, in pieces that suit the kernel's panels; the other side is cut only where a piece would take so long that
+  // side, in pieces that suit the kernel's panels. Either side is cut further where a piece would take so long that
   // Ctrl-C had to wait for it.
   template <class At> void split(std::int64_t batch, At&& at) const {
-    const bool by_rows = m >= n;
-    const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
     const double element = nanoseconds * static_cast<double>(std::max<std::int64_t>(1, k));
     const double total = element * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n);
-    const std::int64_t share = parts(side, total < least_shared ? 1 : cuts_of_each(batch));
-    const std::int64_t grain = std::max(unit, parts(share, unit) * unit), strips = parts(side, grain);
-    const double line = element * static_cast<double>(grain);
-    const std::int64_t longest = std::max<std::int64_t>(576, static_cast<std::int64_t>(patience / line) / 576 * 576);
+    if (total < least_shared) {
+      for (std::int64_t i = 0; i < batch; ++i) run(at(i), 0, m, 0, n);
+      return;
+    }
+    const bool by_rows = m >= n;
+    const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
+    const std::int64_t share = parts(side, cuts_of_each(batch));
+    const auto within_patience = [](double one, std::int64_t of) {
+      return std::max(of, static_cast<std::int64_t>(patience / one) / of * of);
+    };
+    const std::int64_t grain = std::min(parts(share, unit) * unit, within_patience(element * 576, unit));
+    const std::int64_t longest = within_patience(element * static_cast<double>(grain), 576);
+    const std::int64_t strips = parts(side, grain);
     const std::int64_t each = strips * parts(across, longest), pieces = batch * each;
     parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t p = from; p < to; ++p) {
