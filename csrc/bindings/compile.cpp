@@ -9,6 +9,7 @@
 #include "bindings/python.h"
 #include "graph/recorder.h"
 #include "graph/replay.h"
+#include "graph/verify.h"
 
 namespace steep {
 namespace {
@@ -84,7 +85,6 @@ class Recording {
     replay_->run(tensors.data(), results_);
     return results_;
   }
-  const Replay& replay() const { return *replay_; }
   // What changed since, in words; "" if nothing that guards see did.
   std::string broken_guard() const {
     for (const Guard& g : guards_)
@@ -121,16 +121,23 @@ class Capture {
   void stop() {
     if (mode().recorder == &recorder_) mode().recorder = before_;
   }
-  std::shared_ptr<Replay> finish(const std::vector<Tensor>& outputs) {
-    Program p = recorder_.finish(outputs);
+  void finish(const std::vector<Tensor>& outputs) {
+    program_ = recorder_.finish(outputs);
     stop();
-    simplify(p);
-    return std::make_shared<Replay>(std::move(p));
   }
+  // What was recorded, ready to run. It may be asked for more than once; keep: as verify.h needs it.
+  std::shared_ptr<Replay> program(bool keep) const {
+    Program p = program_;
+    p.forget_values();
+    simplify(p);
+    return std::make_shared<Replay>(std::move(p), keep);
+  }
+  const Program& recorded() const { return program_; }
 
  private:
   Recorder recorder_;
   Recorder* before_;
+  Program program_;
 };
 
 class Unrecorded {
@@ -267,6 +274,12 @@ void bind_compile(py::module_& m) {
       .def_property_readonly(
           "recorded", [](const Replay& r) { return r.program().recorded; }, "Instructions before it.")
       .def_property_readonly("groups", &Replay::groups, "Fused groups.")
+      .def("_run",
+           [](Replay& r, const std::vector<Tensor>& arguments) {
+             std::vector<Tensor> results;
+             r.run(arguments.data(), results);
+             return results;
+           })
       .def("__str__", &Replay::text)
       .def("__repr__", [](const Replay& r) {
         return str("<steep program: ", r.program().code.size(), " instructions, ", r.groups(), " fused groups>");
@@ -274,7 +287,20 @@ void bind_compile(py::module_& m) {
   py::class_<Capture>(m, "_Capture")
       .def(py::init<const std::vector<Tensor>&>())
       .def("stop", &Capture::stop)
-      .def("finish", &Capture::finish);
+      .def("finish", &Capture::finish)
+      .def("program", &Capture::program)
+      .def("difference", [](const Capture& a, const Capture& b) { return difference(a.recorded(), b.recorded()); })
+      .def("first_wrong", [](const Capture& c, const Replay& kept) { return first_wrong(kept, c.recorded()); });
+  py::class_<Snapshot>(m, "_Snapshot")
+      .def(py::init([](const Replay& r, const std::vector<Tensor>& arguments) {
+        return std::make_unique<Snapshot>(r.program(), arguments);
+      }))
+      .def("restore", &Snapshot::restore)
+      .def("now", [](const Snapshot& s) {
+        py::list all;
+        for (const auto& [name, bytes] : s.now()) all.append(py::make_tuple(name, py::bytes(bytes)));
+        return all;
+      });
   py::class_<Recording, std::shared_ptr<Recording>>(m, "_Recording")
       .def(py::init(&recorded))
       .def("accepts",
@@ -297,6 +323,9 @@ void bind_compile(py::module_& m) {
       "A 0-d float64 tensor that a recording takes for one from outside.");
   m.def(
       "_set_cell", [](const Tensor& cell, double value) { *cell.data<double>() = value; }, "Sets such a tensor.");
+  m.def(
+      "_same_memory", [](const Tensor& a, const Tensor& b) { return a->storage.get() == b->storage.get(); },
+      "Whether two tensors are parts of one block of memory.");
   m.def(
       "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
       "Whether anomalies are looked for, or gradient rules replaced, on this thread.");

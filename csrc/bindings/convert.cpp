@@ -21,6 +21,7 @@ Tensor from_nested(PyObject* data) {
   if (objects)
     fail<TypeError>("tensor: the data is not a rectangle of numbers (rows of different lengths, or other objects)");
   const Tensor t = from_buffer(array.ptr());
+  t->storage->born = allocation_scope().epoch;  // an array of our own: its values are those of the list
   return widened ? astype(t, Float32) : t;
 }
 

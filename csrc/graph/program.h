@@ -82,6 +82,11 @@ struct Program {
   Buffer& buffer(const View& v) { return buffers[static_cast<std::size_t>(v.buffer)]; }
   const Buffer& buffer(const View& v) const { return buffers[static_cast<std::size_t>(v.buffer)]; }
   View new_temporary(const Dims& shape, DType dtype);
+  // After recording: lets go of what only the recorded run needed.
+  void forget_values() {
+    for (Buffer& b : buffers)
+      if (b.place != Place::constant && b.place != Place::captured) b.storage = {};
+  }
   // Calls f on every view that reads a buffer, or writes one in place.
   template <class F> void each_use(F&& f) {
     for (Instruction& i : code) {

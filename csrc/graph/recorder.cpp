@@ -198,8 +198,6 @@ Program Recorder::finish(const std::vector<Tensor>& outputs) {
     if (place == Place::captured) r.tensor = t;
     program_.results.push_back(std::move(r));
   }
-  for (Buffer& b : program_.buffers)
-    if (b.place != Place::constant && b.place != Place::captured) b.storage = {};
   return std::move(program_);
 }
 

@@ -47,7 +47,7 @@ struct Replay::Call {
   Tensor out;
 };
 
-Replay::Replay(Program p)
+Replay::Replay(Program p, bool keep)
     : program_(std::move(p)),
       headers_(program_.buffers.size()),
       base_(program_.buffers.size(), nullptr),
@@ -56,6 +56,7 @@ Replay::Replay(Program p)
   std::vector<Lifetime> lives(program_.buffers.size());
   std::vector<bool> escapes(program_.buffers.size(), false);
   find_lifetimes(lives, escapes);
+  if (keep) keep_all(lives, escapes);
   plan_ = plan_memory(lives);
   arena_ = new_memory(plan_.bytes);
   for (const Result& r : program_.results) owned_results_.push_back({r.view, {}});
@@ -107,6 +108,18 @@ void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& esc
     if (s.set && !s.none) give_away(s.value);
   for (std::size_t b = 0; b < lives.size(); ++b)
     if (!escapes[b]) lives[b].bytes = 0;
+}
+
+void Replay::keep_all(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const {
+  std::vector<bool> given(lives.size(), false);
+  for (const Result& r : program_.results) given[static_cast<std::size_t>(r.view.buffer)] = true;
+  for (const Slot& s : program_.slots)
+    if (s.set && !s.none) given[static_cast<std::size_t>(s.value.buffer)] = true;
+  for (std::size_t b = 0; b < lives.size(); ++b) {
+    if (lives[b].first < 0 || given[b]) continue;
+    lives[b] = {std::max<std::size_t>(1, program_.buffers[b].bytes), 0, static_cast<int>(units_.size())};
+    escapes[b] = true;
+  }
 }
 
 void Replay::place_buffers() {
@@ -188,10 +201,29 @@ const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
   return s.argument < 0 ? s.owner : arguments[s.argument];
 }
 
+// Arguments that were parts of one memory must be so again; memory that is written must not be another argument's.
+bool Replay::same_sharing(const Tensor* arguments, int count) const {
+  for (int i = 0; i < count; ++i) {
+    const View& v = program_.arguments[static_cast<std::size_t>(i)];
+    const Tensor& base = arguments[program_.buffer(v).number];
+    if (arguments[i].bytes() - base.bytes() != v.offset * size_of(v.dtype)) return false;
+  }
+  for (const Buffer& b : program_.buffers) {
+    if (!b.written || (b.place != Place::captured && b.place != Place::argument)) continue;
+    const Storage* written = b.storage ? b.storage.get() : arguments[b.number]->storage.get();
+    for (int i = 0; i < count; ++i) {
+      const bool mine = program_.buffer(program_.arguments[static_cast<std::size_t>(i)]).number == b.number;
+      if (arguments[i]->storage.get() == written && !(b.place == Place::argument && mine)) return false;
+    }
+  }
+  return true;
+}
+
 bool Replay::accepts(const Tensor* arguments, int count) const {
   if (count != static_cast<int>(program_.arguments.size())) return false;
   for (int i = 0; i < count; ++i)
     if (!same_layout(program_.arguments[static_cast<std::size_t>(i)], arguments[i])) return false;
+  if (!same_sharing(arguments, count)) return false;
   for (const Slot& s : program_.slots) {
     if (!s.read) continue;
     const TensorImpl* g = owner_of(s, arguments)->grad;
@@ -206,6 +238,15 @@ void Replay::move_to(int buffer, char* at) {
   if (base_[b] == at) return;
   base_[b] = headers_[b].data = at;
   moved_[b] = any_moved_ = true;
+}
+
+void Replay::check_writable(const Tensor* arguments) const {
+  for (const Buffer& b : program_.buffers) {
+    if (!b.written || b.place != Place::argument) continue;
+    if (arguments[b.number]->storage->readonly)
+      fail<ValueError>("compile: the memory behind ", arguments[b.number],
+                       " is read-only, and the function writes into it; pass a copy");
+  }
 }
 
 void Replay::bind_arguments(const Tensor* arguments) {
@@ -272,6 +313,7 @@ void Replay::run_call(const Step& s) {
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   const Flag flag(busy_);
   if (host_hooks().poll) host_hooks().poll();
+  check_writable(arguments);
   bind_arguments(arguments);
   bind_results(arguments);
   rebind();

@@ -12,7 +12,8 @@ namespace steep {
 
 class Replay {
  public:
-  explicit Replay(Program p);
+  // keep: no memory is shared and every value stays where verify.h can read it.
+  explicit Replay(Program p, bool keep = false);
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -28,6 +29,7 @@ class Replay {
   std::size_t temporary_bytes() const;  // what the temporaries would need without sharing
   int groups() const { return static_cast<int>(groups_.size()); }
   std::string text() const;
+  const char* address(int buffer) const { return base_[static_cast<std::size_t>(buffer)]; }
 
  private:
   struct Call;
@@ -42,12 +44,15 @@ class Replay {
   };
 
   void find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
+  void keep_all(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
   void make_steps(const std::vector<bool>& escapes);
   void place_buffers();
   void add_call(const Instruction& c);
   void add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moves);
   std::vector<bool> moving_buffers() const;
   Tensor over(const View& v);
+  bool same_sharing(const Tensor* arguments, int count) const;
+  void check_writable(const Tensor* arguments) const;
   const Tensor& owner_of(const Slot& s, const Tensor* arguments) const;
   void bind_arguments(const Tensor* arguments);
   void bind_results(const Tensor* arguments);

@@ -179,6 +179,7 @@ void simplify(Program& p) {
   substitute(p);
   merge_repeated(p);
   remove_dead(p);
+  p.dead -= p.repeated;
   own_results(p);
 }
 

@@ -105,8 +105,9 @@ class _Surroundings:
         return [(*where, value) for where, value in self.variables if isinstance(value, _PLAIN)]
 
     def holds(self, x: Tensor) -> bool:
-        """Whether the function can reach this very tensor without being given it."""
-        return any(x is leaf for _, value in self.variables for leaf in _reachable(value))
+        """Whether the function can reach this tensor's memory without being given it."""
+        leaves = (leaf for _, value in self.variables for leaf in _reachable(value))
+        return any(isinstance(leaf, Tensor) and _core._same_memory(x, leaf) for leaf in leaves)
 
 
 def _value(kind: int, holder: Any, name: str) -> Any:
@@ -135,6 +136,8 @@ class _Entry(NamedTuple):
     program: Any
     shape: int
     build: Callable[[tuple[Tensor, ...]], Any]
+    free: list[bool]  # which leaves are tensors that a call may exchange for others
+    capture: Any  # of functions that are verified
 
     def result(self, tensors: list[Tensor]) -> Any:
         """What the function returned, made of these tensors."""
@@ -175,34 +178,65 @@ class Compiled(_core.CompiledBase):
         leaves = [_core.asarray(leaf) if hasattr(leaf, "__array_interface__") else leaf for leaf in leaves]
         for entry in reversed(self._entries):
             if entry.structure == structure and entry.recording.accepts(leaves):
-                if _is_flat(structure):
-                    self._use(entry.recording, entry.shape, entry.build)
+                if self._verify:
+                    return self._verified(entry, leaves)
+                self._use_next(entry)
                 return entry.result(entry.recording.run())
         return self._record(leaves, structure)
+
+    def _use_next(self, entry: _Entry) -> None:
+        """Calls of leaves alone try this entry first, without coming here."""
+        if _is_flat(entry.structure) and not self._verify:
+            self._use(entry.recording, entry.shape, entry.build)
 
     def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
         self._check_number()
         around = _Surroundings(self._function)
         free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
+        run = self._captured(leaves, structure, free)
+        program = run.capture.program(False)
+        wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
+        watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
+        recording = _core._Recording(program, wanted, watched, run.guards + around.guards(), run.hosts)
+        shape, build = _shape_of(run.outputs, run.shape), _builder(run.outputs, run.shape)
+        capture = run.capture if self._verify else None
+        self._entries.append(_Entry(structure, recording, program, shape, build, free, capture))
+        self._use_next(self._entries[-1])
+        return run.result
+
+    def _captured(self, leaves: list[Any], structure: tree.Structure, free: list[bool]) -> _Run:
+        """One run of the function itself, written down."""
         capture = _core._Capture([x for x, is_free in zip(leaves, free, strict=True) if is_free])
         _active.guards, _active.hosts = [], []
         try:
             args, kwargs = tree.unflatten(structure, leaves)
             result = self._function(*args, **kwargs)
             outputs, shape = tree.flatten(result)
-            program = capture.finish([x for x in outputs if isinstance(x, Tensor)])
-            guards = _active.guards + around.guards()
+            capture.finish([x for x in outputs if isinstance(x, Tensor)])
+            return _Run(capture, result, outputs, shape, _active.guards, _active.hosts)
         finally:
             capture.stop()
-            hosts, _active.guards = _active.hosts, None
-        wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
-        watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
-        recording = _core._Recording(program, wanted, watched, guards, hosts)
-        entry = _Entry(structure, recording, program, _shape_of(outputs, shape), _builder(outputs, shape))
-        self._entries.append(entry)
-        if _is_flat(structure):
-            self._use(recording, entry.shape, entry.build)
-        return result
+            _active.guards = None
+
+    def _verified(self, entry: _Entry, leaves: list[Any]) -> Any:
+        """The replay, what it changed put back, then the function itself; CompileError names what differs."""
+        tensors = [x for x, is_free in zip(leaves, entry.free, strict=True) if is_free]
+        before = _core._Snapshot(entry.program, tensors)
+        replayed = [_bytes(x) for x in entry.recording.run()]
+        changed = before.now()
+        before.restore()
+        kept = entry.capture.program(True)
+        kept._run(tensors)
+        before.restore()
+        run = self._captured(leaves, entry.structure, entry.free)
+        if text := entry.capture.difference(run.capture) or run.capture.first_wrong(kept):
+            raise _core.CompileError(f"compile: the replay differs from the function. {text}")
+        plain = [_bytes(x) for x in run.outputs if isinstance(x, Tensor)]
+        wrong = [str(i) for i, (a, b) in enumerate(zip(replayed, plain, strict=True)) if a != b]
+        wrong += [name for (name, a), (_, b) in zip(changed, before.now(), strict=True) if a != b]
+        if wrong:
+            raise _core.CompileError(f"compile: the replay differs from the function in its results {wrong}")
+        return run.result
 
     def _check_number(self) -> None:
         if len(self._entries) < MOST_RECORDINGS:
@@ -213,6 +247,21 @@ class Compiled(_core.CompiledBase):
             + (f"; the last change: {why}" if why else "")
             + ". Pass a value that changes from call to call as a tensor, and tensors of few different shapes"
         )
+
+
+class _Run(NamedTuple):
+    """A run of the function while it was recorded."""
+
+    capture: Any
+    result: Any
+    outputs: list[Any]
+    shape: tree.Structure
+    guards: list[tuple[int, Any, str, Any]]
+    hosts: list[Callable[[], None]]
+
+
+def _bytes(x: Tensor) -> bytes:
+    return x.detach().numpy().tobytes()
 
 
 def _is_flat(structure: tree.Structure) -> bool:

@@ -1,0 +1,108 @@
+// Comparing programs and values. Recordings are compared before they are simplified, so that an instruction here is an
+// operation there.
+#include "graph/verify.h"
+
+#include <cstring>
+
+#include "graph/recorder.h"
+
+namespace steep {
+namespace {
+
+std::string name_of(const Instruction& c) {
+  return str("instruction ", c.number, ", ", c.op->name, c.where.empty() ? "" : " at ", c.where);
+}
+
+std::string bytes_of(const Storage& s) { return {s.data, s.bytes}; }
+
+std::string value_text(const View& v, const Program& p) {
+  return v.single() && v.count() > 0 ? describe(v, p) : str(v.dtype, v.shape);
+}
+
+// Views of recordings of the same function correspond if their buffers were met in the same order.
+std::string different_views(const View& a, const View& b, const Program& p, const Program& q) {
+  const Buffer &x = p.buffer(a), &y = q.buffer(b);
+  const bool alike = a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides && a.offset == b.offset;
+  if (!alike || x.place != y.place) return str(a.dtype, a.shape, " was ", b.dtype, b.shape);
+  if (x.place == Place::constant && bytes_of(*x.storage.get()) != bytes_of(*y.storage.get()))
+    return str("a constant was ", value_text(a, p), " and is ", value_text(b, q));
+  const bool other = x.place == Place::captured ? x.storage.get() != y.storage.get() : a.buffer != b.buffer;
+  return other ? "it reads another tensor" : "";
+}
+
+std::string different(const Instruction& a, const Instruction& b, const Program& p, const Program& q) {
+  if (a.op != b.op || a.in.size() != b.in.size()) return str("it was ", a.op->name, " and is ", b.op->name);
+  if (a.attrs.size() != b.attrs.size()) return "its attributes changed";
+  for (int i = 0; i < a.attrs.size(); ++i)
+    if (a.attrs[i] != b.attrs[i]) return str("attribute ", i, " was ", a.attrs[i], " and is ", b.attrs[i]);
+  for (std::size_t i = 0; i < a.in.size(); ++i) {
+    const std::string text = different_views(a.in[i], b.in[i], p, q);
+    if (!text.empty()) return text;
+  }
+  return different_views(a.out, b.out, p, q);
+}
+
+// The first element of two results of one shape that differs, or -1. A result of one value may stand for many.
+std::int64_t first_different(const char* got, std::int64_t got_bytes, const char* wanted, std::int64_t bytes,
+                             std::int64_t item) {
+  for (std::int64_t at = 0; at < bytes; at += item)
+    if (std::memcmp(got + (got_bytes == item ? 0 : at), wanted + at, static_cast<std::size_t>(item))) return at / item;
+  return -1;
+}
+
+}  // namespace
+
+Snapshot::Snapshot(const Program& p, const std::vector<Tensor>& arguments) {
+  for (const Buffer& b : p.buffers) {
+    if (!b.written) continue;
+    if (b.place == Place::captured) memory_.push_back({"a captured tensor", b.storage, bytes_of(*b.storage.get())});
+    if (b.place != Place::argument) continue;
+    const StorageRef& s = arguments[static_cast<std::size_t>(b.number)]->storage;
+    memory_.push_back({str("argument ", b.number), s, bytes_of(*s.get())});
+  }
+  for (const Slot& s : p.slots) {
+    const Tensor owner = s.argument < 0 ? s.owner : arguments[static_cast<std::size_t>(s.argument)];
+    grads_.push_back({str(".grad of ", owner), owner, Tensor::share(owner->grad)});
+  }
+}
+
+void Snapshot::restore() const {
+  for (const Kept& k : memory_) std::memcpy(k.storage->data, k.bytes.data(), k.bytes.size());
+  for (const Grad& g : grads_) set_grad(g.owner, g.grad);
+}
+
+std::vector<std::pair<std::string, std::string>> Snapshot::now() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const Kept& k : memory_) all.emplace_back(k.name, bytes_of(*k.storage.get()));
+  for (const Grad& g : grads_) {
+    const TensorImpl* now = g.owner->grad;
+    const std::size_t bytes = now ? static_cast<std::size_t>(now->count * size_of(now->dtype)) : 0;
+    all.emplace_back(g.name, now ? std::string(Tensor::share(g.owner->grad).bytes(), bytes) : "None");
+  }
+  return all;
+}
+
+std::string difference(const Program& recorded, const Program& again) {
+  for (std::size_t i = 0; i < std::min(recorded.code.size(), again.code.size()); ++i) {
+    const std::string text = different(recorded.code[i], again.code[i], recorded, again);
+    if (!text.empty()) return name_of(again.code[i]) + ": " + text;
+  }
+  if (recorded.code.size() == again.code.size()) return "";
+  return str("there were ", recorded.code.size(), " instructions and are ", again.code.size());
+}
+
+std::string first_wrong(const Replay& kept, const Program& recorded) {
+  const Program& p = kept.program();
+  for (const Instruction& c : p.code) {
+    if (c.where.empty() || p.buffer(c.out).written) continue;
+    const Instruction& plain = recorded.code[static_cast<std::size_t>(c.number)];
+    const Buffer& wanted = recorded.buffer(plain.out);
+    const auto got = static_cast<std::int64_t>(p.buffer(c.out).bytes), bytes = static_cast<std::int64_t>(wanted.bytes);
+    const std::int64_t at =
+        first_different(kept.address(c.out.buffer), got, wanted.storage->data, bytes, size_of(c.out.dtype));
+    if (at >= 0) return str(name_of(c), ": its result ", plain.out.dtype, plain.out.shape, " differs at element ", at);
+  }
+  return "";
+}
+
+}  // namespace steep
