@@ -60,6 +60,12 @@ using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void
                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
                       std::int64_t ldc);
 
+// float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; split.inl.h says how.
+struct SplitGemm {
+  Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
+  Gemm one;  // of float32 rounded to bfloat16
+};
+
 // Philox 4x32-10. Element i of a stream is a function of (key, start + i) alone.
 // uniform: [0, 1), 24 random bits in float32 and 53 in float64. normal: Box-Muller. bits: 64 random bits (out is
 // int64).
@@ -74,6 +80,7 @@ struct Table {
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
+  SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;
 };
 
@@ -84,5 +91,9 @@ const Table& table();
 // Every instruction set built in, and whether this processor has it, separated by spaces: "baseline avx2 avx512".
 const char* isas_built();
 const char* isas_usable();
+
+// The same by AMX's tiles, or null: where the processor lacks them, the system refuses them, STEEP_ISA asks for less
+// than AVX-512, or their bits are not those of the table's products. Found out once, when first asked (amx.cpp).
+const SplitGemm* amx();
 
 }  // namespace steep::k

@@ -12,6 +12,7 @@
 #include "kernels/random.inl.h"
 #undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
+#include "kernels/split.inl.h"
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -124,6 +125,7 @@ constexpr void fill_gemm(Table& t) {
   t.gemm[u8] = &gemm_plain<std::uint8_t>;
   t.gemm[i32] = &gemm_plain<std::int32_t>;
   t.gemm[i64] = &gemm_plain<std::int64_t>;
+  t.split = {&split_product<split_parts::Plain, 3>, &split_product<split_parts::Plain, 1>};
 }
 
 constexpr Table make_table(const char* isa) {
