@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "ops/einsum.h"
 #include "ops/functions.h"
+#include "ops/precision.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -88,7 +89,7 @@ bool is_tall(T a, T b) { return b.ndim() == 2 && a.ndim() > 2 && a.contiguous();
 
 void compute_matmul(const Call& c) {
   Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const k::Gemm gemm = k::table().gemm[a.dtype()];
+  const k::Gemm gemm = find_gemm(a.dtype(), b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
   if (out.size() == 0) return;
   if (is_tall(a, b)) {
