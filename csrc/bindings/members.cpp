@@ -77,7 +77,9 @@ PyObject* detach(const Tensor& t) {
 }
 PyObject* copy(const Tensor& t) { return wrap(apply(find_op("copy"), {t})); }
 PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : apply(find_op("copy"), {t})); }
+// NumPy has no bfloat16 of its own: its values come as float32, a copy.
 PyObject* numpy(const Tensor& t) {
+  if (t.dtype() == BFloat16) return numpy(astype(alias(t), Float32));
   return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
 }
 PyObject* tolist(const Tensor& t) {

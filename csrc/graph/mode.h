@@ -25,11 +25,11 @@ enum class Precision : std::uint8_t { automatic, fma, split, bf16 };
 
 struct Mode {
   bool grad = true;
-  std::vector<bool> grad_before;    // of the no_grad() and enable_grad() blocks around
-  bool anomaly = false;             // stop at the first NaN or infinity and name its producer
-  std::vector<Override> overrides;  // the last one for an op holds
+  std::vector<bool> grad_before;       // of the no_grad() and enable_grad() blocks around
+  bool anomaly = false;                // stop at the first NaN or infinity and name its producer
+  std::vector<Override> overrides;     // the last one for an op holds
   std::optional<Precision> precision;  // of the matmul_precision() block around; else the process's holds
-  std::uint64_t rules_run = 0;      // vector-Jacobian products so far on this thread, for tests of cost
+  std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
 };
 
 extern thread_local Mode mode_storage;

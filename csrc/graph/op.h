@@ -115,6 +115,7 @@ struct Op {
   JvpRule jvp_rule = nullptr;
   k::Kernel kernel = k::Kernel::count;  // of elementwise ops
   float cost = 0.3f;                    // nanoseconds an element, to decide on threads
+  bool moves = false;                   // copies elements whatever they are: bfloat16 needs no float32 for it
   bool hidden = false;                  // used by rules, not exported to Python
   const char* subgradient = "";         // at points without a derivative, for the docs' table
 };

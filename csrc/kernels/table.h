@@ -9,7 +9,7 @@
 namespace steep::k {
 
 // Element types, in promotion order. core/dtype.h uses the same values.
-enum Type : std::uint8_t { b8, u8, i32, i64, f32, f64, type_count };
+enum Type : std::uint8_t { b8, u8, i32, i64, bf16, f32, f64, type_count };  // bf16 is moved and cast only
 
 // An elementwise loop over n contiguous elements. Bit i of `scalars` says that operand i is one value, read again
 // and again. `out` may be the same pointer as an operand, never a shifted overlap. `params` are the op's constants.

@@ -86,6 +86,7 @@ template <class From> constexpr void fill_cast(Loop* t) {
   t[u8] = &cast_loop<From, std::uint8_t>;
   t[i32] = &cast_loop<From, std::int32_t>;
   t[i64] = &cast_loop<From, std::int64_t>;
+  t[bf16] = &cast_loop<From, bfloat16>;
   t[f32] = &cast_loop<From, float>;
   t[f64] = &cast_loop<From, double>;
 }
@@ -136,6 +137,8 @@ constexpr Table make_table(const char* isa) {
   fill_type<std::uint8_t>(t, u8);
   fill_type<std::int32_t>(t, i32);
   fill_type<std::int64_t>(t, i64);
+  t.where[bf16] = &where_loop<bfloat16>;
+  fill_cast<bfloat16>(t.cast[bf16]);
   fill_type<float>(t, f32);
   fill_type<double>(t, f64);
   fill_fold<Or, std::uint8_t>(t, Reduction::any, b8);

@@ -116,6 +116,7 @@ Tensor fused_gradient(K kernel, const Tensor& g, const Tensor& saved, const Attr
 }
 
 void add_into(const Tensor& target, const Tensor& value) {
+  if (target.dtype() == BFloat16) return copy_strided(target, add(alias(target), alias(value)));
   const Tensor in[] = {target, value};
   run_loop(find_loop("add", K::add, target.dtype()), in, 2, target, nullptr, 0.3);
 }
@@ -140,6 +141,7 @@ void update_in_place(const char* op, K kernel, const Tensor& target, const Tenso
   if (t != target.dtype() && is_float(t) && !is_float(target.dtype()))
     fail<TypeError>(op, ": a result in ", t, " cannot be written into ", target, "; use astype() first");
   const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
+  if (target.dtype() == BFloat16) return copy_strided(target, binary(kernel, in[0], in[1]));
   const k::Loop loop = find_loop(op, kernel, target.dtype());
   const bool direct = target.contiguous() && !may_overlap(target, in[1]);
   const Tensor out = direct ? target : empty(target.shape(), target.dtype());

@@ -20,10 +20,11 @@ void fill(const Call& c, k::Random f) {
 }
 
 Tensor call_random(const Op& op, Args& a) {
-  std::vector<std::int64_t> attrs{a[0].integer, a[1].integer,
-                                  a[3].dtype(std::string(op.name) == "random_bits" ? Int64 : Float32)};
+  const DType wanted = a[3].dtype(std::string(op.name) == "random_bits" ? Int64 : Float32);
+  const DType drawn = wanted == BFloat16 ? Float32 : wanted;  // rounded afterwards
+  std::vector<std::int64_t> attrs{a[0].integer, a[1].integer, drawn};
   attrs.insert(attrs.end(), a[2].ints.begin(), a[2].ints.end());
-  return apply(op, nullptr, 0, AttrsRef(attrs.data(), attrs.size()));
+  return astype(apply(op, nullptr, 0, AttrsRef(attrs.data(), attrs.size())), wanted);
 }
 
 Op draw(const char* name, const char* doc, void (*compute)(const Call&)) {

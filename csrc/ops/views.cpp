@@ -199,6 +199,7 @@ Rows primitive_rows() {
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); },
        .vjp = {{[](R, T g) { return g; }}},
+       .moves = true,
        .hidden = true},
       {.name = "slice",
        .infer = infer_slice,
@@ -214,6 +215,7 @@ Rows primitive_rows() {
          const int n = g.ndim();
          return slice(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
        }}},
+       .moves = true,
        .hidden = true},
   };
   for (Op& op : rows) op.jvp = Jvp::linear;

@@ -28,6 +28,7 @@ class dtype:
 
 float32: dtype
 float64: dtype
+bfloat16: dtype
 int32: dtype
 int64: dtype
 uint8: dtype
