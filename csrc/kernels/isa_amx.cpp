@@ -69,13 +69,14 @@ struct Amx {
   }
   // As Plain::panels.
   template <int parts>
-  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
+  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
     constexpr int row_bytes = split_parts::panel_lanes * sizeof(float);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    if constexpr (parts == 3) add_small(a, b, tiles);
+    if constexpr (parts == 3)
+      if (small) add_small(a, b, tiles);
     add_large<parts>(a, b, tiles);
     _tile_stored(0, c, row_bytes);
     _tile_stored(1, c + 16, row_bytes);

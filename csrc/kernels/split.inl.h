@@ -29,10 +29,11 @@ static inline std::int64_t split_depth(std::int64_t k) {
 // Lanes [first, first + count) over steps [p, p + depth), panel after panel.
 template <bool is_a, int parts> static void pack_panels(const Lanes& x, std::int64_t first, std::int64_t count,
                                                         std::int64_t p, std::int64_t depth, std::uint32_t* to,
-                                                        const Ranges& ranges) {
+                                                        bool* rest, const Ranges& ranges) {
   const std::int64_t panel = pieces(depth, tile_steps) * tile_stride<parts>;
   for (std::int64_t i = 0; i < count; i += panel_lanes, to += panel)
-    pack_panel<is_a, parts>(x.from(first + i, p, at_most(count - i, panel_lanes)), depth, to, ranges.from(first + i));
+    *rest++ = pack_panel<is_a, parts>(x.from(first + i, p, at_most(count - i, panel_lanes)), depth, to,
+                                      ranges.from(first + i));
 }
 
 // A finished rectangle of C, of one block of k: the first replaces what C holds, later ones are added.
@@ -41,9 +42,11 @@ static void put(const float* from, float* c, std::int64_t ldc, std::int64_t m, s
     for (std::int64_t j = 0; j < n; ++j) c[j] = add ? c[j] + from[j] : from[j];
 }
 
+// Packed panels, and whether their small products are anything but zero.
 struct Buffers {
   std::uint32_t *a, *b;
   Ranges rows, columns;
+  bool rest_of_a[rows_per_block / panel_lanes], rest_of_b[columns_per_block / panel_lanes];
 };
 
 // Rows [i, i + mi) of A, packed, against columns [j, j + nj) of B, packed.
@@ -54,22 +57,23 @@ template <class Engine, int parts> static void sweep(const Whole& x, const Buffe
   const std::int64_t panel = tiles * tile_stride<parts>;
   for (std::int64_t s = 0; s < nj; s += panel_lanes)
     for (std::int64_t r = 0; r < mi; r += panel_lanes) {
-      Engine::template panels<parts>(c, buffers.a + r / panel_lanes * panel, buffers.b + s / panel_lanes * panel,
-                                     tiles);
+      const std::int64_t pa = r / panel_lanes, pb = s / panel_lanes;
+      const bool small = parts == 3 && (buffers.rest_of_a[pa] || buffers.rest_of_b[pb]);
+      Engine::template panels<parts>(c, buffers.a + pa * panel, buffers.b + pb * panel, tiles, small);
       put(c, x.c + (i + r) * x.ldc + j + s, x.ldc, at_most(mi - r, panel_lanes), at_most(nj - s, panel_lanes), add);
     }
 }
 
-template <class Engine, int parts> static void multiply(const Whole& x, const Buffers& buffers) {
+template <class Engine, int parts> static void multiply(const Whole& x, Buffers& buffers) {
   [[maybe_unused]] const Engine engine{};
   const std::int64_t depth = split_depth(x.k);
   for (std::int64_t j = 0; j < x.n; j += columns_per_block)
     for (std::int64_t p = 0; p < x.k; p += depth) {
       const std::int64_t nj = at_most(x.n - j, columns_per_block), steps = at_most(x.k - p, depth);
-      pack_panels<false, parts>(x.b, j, nj, p, steps, buffers.b, buffers.columns);
+      pack_panels<false, parts>(x.b, j, nj, p, steps, buffers.b, buffers.rest_of_b, buffers.columns);
       for (std::int64_t i = 0; i < x.m; i += rows_per_block) {
         const std::int64_t mi = at_most(x.m - i, rows_per_block);
-        pack_panels<true, parts>(x.a, i, mi, p, steps, buffers.a, buffers.rows);
+        pack_panels<true, parts>(x.a, i, mi, p, steps, buffers.a, buffers.rest_of_a, buffers.rows);
         sweep<Engine, parts>(x, buffers, i, mi, j, nj, pieces(steps, tile_steps), p > 0);
       }
     }
@@ -86,13 +90,15 @@ template <class Engine, int parts> static void product(const Whole& x) {
   const std::int64_t m = pieces(x.m, panel_lanes) * panel_lanes, n = pieces(x.n, panel_lanes) * panel_lanes;
   auto* at = room<std::int32_t>(slot_ranges, 2 * (m + n));
   for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = 0x7fffffff;
-  const Buffers buffers{panels_room<parts>(gemm_parts::slot_a, at_most(m, rows_per_block), x.k),
-                        panels_room<parts>(gemm_parts::slot_b, at_most(n, columns_per_block), x.k),
-                        {at, at + m + n},
-                        {at + m, at + m + n + m}};
-  float* rest = room<float>(slot_room, (2 + repaired_at_once) * x.n);
+  Buffers buffers{panels_room<parts>(gemm_parts::slot_a, at_most(m, rows_per_block), x.k),
+                  panels_room<parts>(gemm_parts::slot_b, at_most(n, columns_per_block), x.k),
+                  {at, at + m + n},
+                  {at + m, at + m + n + m},
+                  {},
+                  {}};
+  float* spare = room<float>(slot_room, (2 + repaired_at_once) * x.n);
   multiply<Engine, parts>(x, buffers);
-  repair(x, buffers.rows, buffers.columns, rest);
+  repair(x, buffers.rows, buffers.columns, spare);
 }
 
 }  // namespace split_parts

@@ -50,10 +50,12 @@ template <int parts> struct Parts {
   }
 };
 
+// What has passed through: the largest and smallest magnitudes, and whether anything had more than its first part.
 struct Extremes {
-  Bits high, low;
+  Bits high, low, rest{0};
 
   STEEP_INLINE void add(Floats x) {
+    rest = rest | (bits(x) & 0xffff);
     const Bits size = bits(x) & 0x7fffffff;
     const Bits some = select(size == 0, Bits(0x7fffffff), size);
     high = select(size > high, size, high);
@@ -88,7 +90,8 @@ template <int parts> STEEP_INLINE void split_row(const float* from, std::uint32_
   }
 }
 template <int parts>
-static void split_a(const Stage& s, std::int64_t tiles, std::uint32_t* to, std::int64_t stride, Ranges r) {
+static bool split_a(const Stage& s, std::int64_t tiles, std::uint32_t* to, std::int64_t stride, Ranges r) {
+  Bits rest(0);
   for (int i = 0; i < tile_lanes; ++i) {
     Extremes seen{Bits(r.high[i]), Bits(r.low[i])};
     for (std::int64_t t = 0; t < tiles; ++t)
@@ -97,7 +100,9 @@ static void split_a(const Stage& s, std::int64_t tiles, std::uint32_t* to, std::
       if (seen.high.v[l] > r.high[i]) r.high[i] = seen.high.v[l];
       if (seen.low.v[l] < r.low[i]) r.low[i] = seen.low.v[l];
     }
+    rest = rest | seen.rest;
   }
+  return any_lane(rest);
 }
 
 // One row of B's tiles: the pair at k and k + 1 of every column.
@@ -109,30 +114,36 @@ template <int parts> STEEP_INLINE void split_pair(const float* from, std::uint32
   for (int i = 0; i < parts; ++i) store(to + i * 2 * tile_words, (even.of[i] >> 16) | odd.of[i]);
 }
 template <int parts>
-static void split_b(const Stage& s, std::int64_t tiles, std::uint32_t* to, std::int64_t stride, Ranges r) {
+static bool split_b(const Stage& s, std::int64_t tiles, std::uint32_t* to, std::int64_t stride, Ranges r) {
+  Bits rest(0);
   for (std::int64_t j = 0; j < tile_lanes; j += Floats::n) {
     Extremes seen{load(r.high + j), load(r.low + j)};
     for (std::int64_t p = 0; p < tiles * 16; ++p)
       split_pair<parts>(s.at + p * 2 * tile_lanes + j, to + p / 16 * stride + p % 16 * 16 + j, seen);
     store(r.high + j, seen.high);
     store(r.low + j, seen.low);
+    rest = rest | seen.rest;
   }
+  return any_lane(rest);
 }
 
 // A panel is its tiles of k in order, each as `parts` pairs of tiles: lanes 0 to 15, then 16 to 31.
 template <int parts> constexpr std::int64_t tile_stride = parts * 2 * tile_words;
 
+// Returns whether any value has more than its first part: bfloat16s that were widened have not.
 template <bool is_a, int parts>
-static void pack_panel(const Lanes& x, std::int64_t depth, std::uint32_t* to, Ranges ranges) {
+static bool pack_panel(const Lanes& x, std::int64_t depth, std::uint32_t* to, Ranges ranges) {
   constexpr std::int64_t stride = tile_stride<parts>;
   Stage s;
+  bool rest = false;
   for (std::int64_t half = 0; half < 2; ++half)
     for (std::int64_t p = 0; p < depth; p += chunk) {
       const std::int64_t steps = at_most(depth - p, chunk), tiles = pieces(steps, tile_steps);
       const std::int64_t first = half * tile_lanes;
       stage<is_a>(x.from(first, p, at_most(x.count - first, tile_lanes)), steps, s);
       std::uint32_t* at = to + p / tile_steps * stride + half * tile_words;
-      is_a ? split_a<parts>(s, tiles, at, stride, ranges.from(first))
-           : split_b<parts>(s, tiles, at, stride, ranges.from(first));
+      rest |= is_a ? split_a<parts>(s, tiles, at, stride, ranges.from(first))
+                   : split_b<parts>(s, tiles, at, stride, ranges.from(first));
     }
+  return rest;
 }

@@ -64,20 +64,19 @@ struct Plain {
                    b + h % 2 * tile_words);
   }
 
-  template <int parts>
-  [[gnu::noinline]] static void add_up(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
+  template <int parts> [[gnu::noinline]] static void add_up(float* c, const std::uint32_t* a, const std::uint32_t* b,
+                                                            std::int64_t tiles, bool small) {
     constexpr std::int64_t stride = tile_stride<parts>, part = 2 * tile_words;
-    if (parts == 3)
-      for (std::int64_t t = 0; t < tiles; ++t)
-        for (const auto& p : small_products) multiply(c, a + t * stride + p[0] * part, b + t * stride + p[1] * part);
+    for (std::int64_t t = 0; small && t < tiles; ++t)
+      for (const auto& p : small_products) multiply(c, a + t * stride + p[0] * part, b + t * stride + p[1] * part);
     for (std::int64_t t = 0; t < tiles; ++t) multiply(c, a + t * stride, b + t * stride);
   }
 
-  // C[32, 32] = the product of two panels of `tiles` tiles.
+  // C[32, 32] = the product of two panels of `tiles` tiles; without small products where the caller knows them zero.
   template <int parts>
-  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
+  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
     __builtin_memset(c, 0, panel_lanes * panel_lanes * sizeof *c);
     const FlushDenormals flush;
-    add_up<parts>(c, a, b, tiles);
+    add_up<parts>(c, a, b, tiles, small);
   }
 };
