@@ -54,6 +54,10 @@ bool same_bits(Gemm tiles, Gemm plain, const float* a, const float* b) {
   return std::memcmp(x, y, sizeof x) == 0;
 }
 
+}  // namespace
+
+// For split_test, which emulates the tiles, as well as for amx().
+bool tiles_keep_the_promise();
 bool tiles_keep_the_promise() {
   float a[17 * 70], b[70 * 33];
   fill(a, 17 * 70, 1);
@@ -61,8 +65,6 @@ bool tiles_keep_the_promise() {
   const SplitGemm& plain = table().split;
   return same_bits(split_amx.six, plain.six, a, b) && same_bits(split_amx.one, plain.one, a, b);
 }
-
-}  // namespace
 
 const SplitGemm* amx() {
   static const bool usable =

@@ -37,9 +37,22 @@ template <bool is_a, int parts> static void pack_panels(const Lanes& x, std::int
 }
 
 // A finished rectangle of C, of one block of k: the first replaces what C holds, later ones are added.
-static void put(const float* from, float* c, std::int64_t ldc, std::int64_t m, std::int64_t n, bool add) {
+template <bool add> static void put(const float* from, float* c, std::int64_t ldc, std::int64_t m, std::int64_t n) {
   for (std::int64_t i = 0; i < m; ++i, from += panel_lanes, c += ldc)
-    for (std::int64_t j = 0; j < n; ++j) c[j] = add ? c[j] + from[j] : from[j];
+    for (std::int64_t j = 0; j < n; j += Floats::n) {
+      const std::int64_t some = n - j;
+      const Floats x = load(from + j);
+      if (some >= Floats::n) store(c + j, add ? load(c + j) + x : x);
+      else store_part(c + j, add ? load_part(c + j, some) + x : x, some);
+    }
+}
+
+// Starts C on its way to the second-level cache, while the product that will be added to it is computed.
+static void fetch(const float* c, std::int64_t ldc, std::int64_t m) {
+  for (std::int64_t i = 0; i < m; ++i, c += ldc) {
+    __builtin_prefetch(c, 0, 2);
+    __builtin_prefetch(c + tile_lanes, 0, 2);
+  }
 }
 
 // Packed panels, and whether their small products are anything but zero.
@@ -59,8 +72,11 @@ template <class Engine, int parts> static void sweep(const Whole& x, const Buffe
     for (std::int64_t r = 0; r < mi; r += panel_lanes) {
       const std::int64_t pa = r / panel_lanes, pb = s / panel_lanes;
       const bool small = parts == 3 && (buffers.rest_of_a[pa] || buffers.rest_of_b[pb]);
+      const std::int64_t rows = at_most(mi - r, panel_lanes);
+      float* to = x.c + (i + r) * x.ldc + j + s;
+      fetch(to, x.ldc, rows);
       Engine::template panels<parts>(c, buffers.a + pa * panel, buffers.b + pb * panel, tiles, small);
-      put(c, x.c + (i + r) * x.ldc + j + s, x.ldc, at_most(mi - r, panel_lanes), at_most(nj - s, panel_lanes), add);
+      (add ? put<true> : put<false>)(c, to, x.ldc, rows, at_most(nj - s, panel_lanes));
     }
 }
 
