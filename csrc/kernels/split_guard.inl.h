@@ -65,6 +65,19 @@ STEEP_INLINE bool is_felt(float c, float column, float row) {
   return column > 0 && (size < column || size < row);
 }
 
+// Whether any of a row is: as a rule none, so that this is what dusty rows cost.
+static bool any_felt(const float* c, const float* columns, float row, std::int64_t n) {
+  const Floats zero(0.0f), whole_row(row);
+  Bits found(0);
+  for (std::int64_t j = 0; j < n; j += Floats::n) {
+    const bool whole = n - j >= Floats::n;
+    const Floats size = absv(whole ? load(c + j) : load_part(c + j, n - j));
+    const Floats column = whole ? load(columns + j) : load_part(columns + j, n - j);
+    found = found | ((column > zero) & ((size < column) | (size < whole_row)));
+  }
+  return any_lane(found);
+}
+
 // A row's elements that feel lost products lie in columns [first, end).
 struct Felt {
   std::int64_t first, end;
@@ -77,7 +90,7 @@ struct RowLimit {
       : row(feels_below(r, i)), columns(is_dusty(r, i) ? l.dusty : l.clean) {}
   Felt find(const float* c, std::int64_t n) const {
     Felt f{n, 0};
-    if (row < 0) return f;
+    if (row < 0 || !any_felt(c, columns, row, n)) return f;
     for (std::int64_t j = 0; j < n; ++j)
       if (is_felt(c[j], columns[j], row)) {
         f.first = at_most(j, f.first);
