@@ -33,8 +33,8 @@ docs: $(VENV)/.dev
 # The kernels alone, swept against long double and across instruction sets; some minutes.
 native:
 	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/native --parallel 2
-	build/native/gemm_test && build/native/kernels_test
+	cmake --build build/native --parallel 2 --target native_tests
+	set -e; for t in build/native/*_test; do $$t; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

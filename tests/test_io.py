@@ -203,7 +203,9 @@ def test_damaged_files_raise_value_errors_only(tmp_path):
 )
 def test_narrow_types_are_widened_without_loss(tmp_path, dtype, raw, expected):
     (tmp_path / "a.safetensors").write_bytes(encoded("{" + one(dtype, offsets=f"[0,{len(raw)}]") + "}", raw))
-    assert same(arr(io.load(tmp_path / "a.safetensors")["a"]), expected)
+    loaded = io.load(tmp_path / "a.safetensors")["a"]
+    assert same(arr(loaded), expected)
+    assert loaded.dtype == ("bfloat16" if dtype == "BF16" else expected.dtype.name)
 
 
 def test_a_type_that_steep_cannot_hold_is_named(tmp_path):

@@ -51,7 +51,8 @@ py::object node_of(const Tensor& t) { return t->node ? py::cast(NodeHandle(t->no
 
 // Puts a node above t's own, and hands it out; unwatch() takes it off again.
 NodeHandle watch(const Tensor& t) {
-  if (!is_float(t.dtype())) fail<TypeError>("watch: only float32 and float64 tensors have gradients, and this is ", t);
+  if (!is_float(t.dtype()))
+    fail<TypeError>("watch: only bfloat16, float32 and float64 tensors have gradients, and this is ", t);
   return NodeHandle(make_watch(t));
 }
 void unwatch(const Tensor& t, const NodeHandle& watched) { end_watch(t, watched.get()); }

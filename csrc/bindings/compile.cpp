@@ -10,6 +10,7 @@
 #include "graph/recorder.h"
 #include "graph/replay.h"
 #include "graph/verify.h"
+#include "ops/precision.h"
 
 namespace steep {
 namespace {
@@ -58,11 +59,14 @@ class Recording {
         requires_grad_(std::move(requires_grad)),
         guards_(std::move(guards)),
         hosts_(std::move(hosts)),
-        grad_(mode().grad) {}
+        grad_(mode().grad),
+        precision_(matmul_precision()) {}
 
   bool accepts(PyObject* const* given, std::size_t count) {
     const Mode& m = mode();
-    if (count != arguments_.size() || m.grad != grad_ || m.anomaly || m.recorder || !m.overrides.empty()) return false;
+    if (count != arguments_.size() || m.grad != grad_ || matmul_precision() != precision_ || m.anomaly || m.recorder ||
+        !m.overrides.empty())
+      return false;
     tensors_.clear();
     for (std::size_t i = 0; i < count; ++i) {
       PyObject* wanted = arguments_[i].ptr();
@@ -108,6 +112,7 @@ class Recording {
   std::vector<Guard> guards_;
   std::vector<py::object> hosts_;  // called before every run: they set tensors that the program reads
   bool grad_;
+  Precision precision_;
   std::vector<Tensor> tensors_, results_;
 };
 

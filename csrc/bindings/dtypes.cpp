@@ -30,9 +30,10 @@ std::string numpy_name(py::handle o) {
 // Anything NumPy takes for a dtype, by its name.
 DType through_numpy(py::handle o) {
   DType t;
+  if (py::isinstance<py::str>(o) && o.cast<std::string>() == dtype_info[BFloat16].name) return BFloat16;
   if (!find_name(numpy_name(o).c_str(), t))
     fail<TypeError>("dtype: ", py::repr(o).cast<std::string>(),
-                    " is not one of steep's (bool, uint8, int32, int64, float32, float64); convert the "
+                    " is not one of steep's (bool, uint8, int32, int64, bfloat16, float32, float64); convert the "
                     "data with NumPy's astype() first");
   return t;
 }
@@ -59,7 +60,7 @@ DType parse_dtype(PyObject* o) {
 }
 
 void bind_dtypes(py::module_& m) {
-  py::class_<DTypeObject>(m, "dtype", "An element type: steep.float32, float64, int32, int64, uint8 or bool.")
+  py::class_<DTypeObject>(m, "dtype", "An element type: steep.float32, float64, bfloat16, int32, int64, uint8 or bool.")
       .def_property_readonly("name", [](const DTypeObject& d) { return name(d.type); })
       .def_property_readonly("itemsize", [](const DTypeObject& d) { return size_of(d.type); })
       .def_property_readonly("kind", [](const DTypeObject& d) { return std::string(1, dtype_info[d.type].kind); })

@@ -53,7 +53,7 @@ DType format_type(const char* format, Py_ssize_t item) {
     if (dtype_info[t].kind == kind && dtype_info[t].size == item) return static_cast<DType>(t);
   fail<TypeError>("array: elements of format \"", format, "\" (", item,
                   " bytes) are none of steep's dtypes (bool, uint8, "
-                  "int32, int64, float32, float64); use NumPy's astype() first");
+                  "int32, int64, float32, float64; bfloat16 has no format); use NumPy's astype() first");
 }
 
 void give_back(void* owner) {
@@ -106,7 +106,7 @@ void delete_exported(DLManagedTensor* m) {
 }
 
 DLDataType dl_type(DType t) {
-  const std::uint8_t code = t == Bool ? 6 : t == UInt8 ? 1 : is_float(t) ? 2 : 0;
+  const std::uint8_t code = t == Bool ? 6 : t == UInt8 ? 1 : t == BFloat16 ? 4 : is_float(t) ? 2 : 0;
   return {code, static_cast<std::uint8_t>(8 * size_of(t)), 1};
 }
 DType from_dl_type(DLDataType t) {
@@ -149,6 +149,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   }
   if (!fits_request(t, flags)) {
     PyErr_SetString(PyExc_BufferError, "this tensor is not contiguous; ask for strides, or copy it");
+    return -1;
+  }
+  if (t.dtype() == BFloat16) {
+    PyErr_SetString(PyExc_BufferError, "bfloat16 has no buffer format; use x.numpy(), which is a float32 copy");
     return -1;
   }
   auto* layout = new (std::nothrow) BufferLayout;

@@ -83,7 +83,9 @@ PyObject* detach(const Tensor& t) {
 }
 PyObject* copy_method(const Tensor& t) { return wrap(copy(t)); }
 PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : copy(t)); }
+// NumPy has no bfloat16 of its own: its values come as float32, a copy.
 PyObject* numpy(const Tensor& t) {
+  if (t.dtype() == BFloat16) return numpy(astype(alias(t), Float32));
   host_read(t, "numpy");
   return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
 }

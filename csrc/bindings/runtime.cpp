@@ -2,6 +2,7 @@
 #include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
+#include "ops/precision.h"
 
 namespace steep {
 namespace {
@@ -15,6 +16,26 @@ py::dict memory() {
   d["allocations"] = r.allocations;
   d["system_allocations"] = r.system_allocations;
   return d;
+}
+
+// Sets the calling thread's precision, None for none of its own, and returns what it was.
+py::object scope_precision(const py::object& word) {
+  std::optional<Precision> wanted;
+  if (!word.is_none()) wanted = parse_precision(py::cast<std::string>(py::str(word)));
+  const auto before = std::exchange(mode().precision, wanted);
+  return before ? py::object(py::str(name(*before))) : py::none();
+}
+
+void bind_precision(py::module_& m) {
+  m.def(
+      "set_matmul_precision", [](const std::string& mode) { set_matmul_precision(parse_precision(mode)); },
+      "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
+      py::arg("mode"));
+  m.def(
+      "get_matmul_precision", [] { return name(matmul_precision()); },
+      "How float32 products are computed here and now.");
+  m.def("_scope_matmul_precision", scope_precision);
+  m.def("_amx", [] { return k::amx() != nullptr; });
 }
 
 }  // namespace
@@ -38,6 +59,7 @@ void bind_runtime(py::module_& m) {
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });
+  bind_precision(m);
   install_host_hooks();
 }
 

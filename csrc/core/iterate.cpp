@@ -92,6 +92,8 @@ template <class T> void copy_walk(const Walk& w, T* dst, const T* src) {
 using U8 = std::uint8_t;
 void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
   if (item == 1) return copy_walk(w, reinterpret_cast<U8*>(dst), reinterpret_cast<const U8*>(src));
+  if (item == 2)
+    return copy_walk(w, reinterpret_cast<std::uint16_t*>(dst), reinterpret_cast<const std::uint16_t*>(src));
   if (item == 4)
     return copy_walk(w, reinterpret_cast<std::uint32_t*>(dst), reinterpret_cast<const std::uint32_t*>(src));
   copy_walk(w, reinterpret_cast<std::uint64_t*>(dst), reinterpret_cast<const std::uint64_t*>(src));
@@ -101,6 +103,7 @@ template <class T> void copy_as(char* to, const char* from, std::int64_t n, std:
   copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
 }
 void copy_out(char* to, const char* from, std::int64_t item, std::int64_t n, std::int64_t stride) {
+  if (item == 2) return copy_as<std::uint16_t>(to, from, n, stride);
   if (item == 4) return copy_as<std::uint32_t>(to, from, n, stride);
   if (item == 8) return copy_as<std::uint64_t>(to, from, n, stride);
   copy_as<U8>(to, from, n, stride);

@@ -1,6 +1,8 @@
 // apply(): promote, infer, compute, record. Start reading there.
 #include "graph/apply.h"
 
+#include <algorithm>
+
 #include "graph/mode.h"
 #include "graph/node.h"
 #include "graph/recorder.h"
@@ -94,6 +96,19 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
   if (mode().anomaly) n->more().where = where_am_i();
 }
 
+// bfloat16 is stored, moved and cast. What is computed from it is computed in float32 and rounded once, gradients
+// alike.
+bool needs_float32(const Op& op, const Tensor* in, int count) {
+  if (!op.compute || op.moves) return false;
+  return std::any_of(in, in + count, [](const Tensor& t) { return t.dtype() == BFloat16; });
+}
+Tensor in_float32(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
+  std::vector<Tensor> wide;
+  for (int i = 0; i < count; ++i) wide.push_back(in[i].dtype() == BFloat16 ? astype(in[i], Float32) : in[i]);
+  const Tensor y = apply(op, wide.data(), count, attrs);
+  return y.dtype() == Float32 ? astype(y, BFloat16) : y;
+}
+
 bool all_finite(const Tensor& t) {
   const Tensor flags = all(isfinite(t));
   return *flags.data<bool>();
@@ -114,6 +129,7 @@ bool all_finite(const Tensor& t) {
 Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   std::vector<Tensor> room;
   if (op.promotes != Promote::none) in = promoted(op, in, count, room);
+  if (needs_float32(op, in, count)) return in_float32(op, in, count, attrs);
   Call call{op, in, count, attrs, {}};
   op.infer(call);
   const Mode& m = mode();

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,17 @@ struct Override {
 
 class Recorder;
 
+// How float32 products are computed: docs/precision.md, ops/precision.h.
+enum class Precision : std::uint8_t { automatic, fma, split, bf16 };
+
 struct Mode {
   bool grad = true;
-  std::vector<bool> grad_before;    // of the no_grad() and enable_grad() blocks around
-  bool anomaly = false;             // stop at the first NaN or infinity and name its producer
-  std::vector<Override> overrides;  // the last one for an op holds
-  Recorder* recorder = nullptr;     // writes down what runs, for compile()
-  std::uint64_t rules_run = 0;      // vector-Jacobian products so far on this thread, for tests of cost
+  std::vector<bool> grad_before;       // of the no_grad() and enable_grad() blocks around
+  bool anomaly = false;                // stop at the first NaN or infinity and name its producer
+  std::vector<Override> overrides;     // the last one for an op holds
+  std::optional<Precision> precision;  // of the matmul_precision() block around; else the process's holds
+  Recorder* recorder = nullptr;        // writes down what runs, for compile()
+  std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
 };
 
 extern thread_local Mode mode_storage;

@@ -138,7 +138,8 @@ std::size_t live_nodes() { return live; }
 
 Node* make_leaf(const Tensor& t) {
   if (!is_float(t.dtype()))
-    fail<GradientError>("requires_grad: only float32 and float64 tensors can have gradients, and this is ", t);
+    fail<GradientError>("requires_grad: only bfloat16, float32 and float64 tensors can have gradients, and this is ",
+                        t);
   if (!t->node) t->node = new_node(t);
   t->node->target = t.get();
   return t->node;

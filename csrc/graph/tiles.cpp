@@ -10,7 +10,7 @@
 
 namespace steep {
 namespace {
-constexpr std::size_t slot = 5;  // of the threads' working memory
+constexpr std::size_t slot = 6;  // of the threads' working memory
 }
 
 void TileGroup::bind(const std::vector<char*>& base, char* room) {

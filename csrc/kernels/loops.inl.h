@@ -135,11 +135,48 @@ template <class To, class From> STEEP_INLINE To float_to_int(From x) {
   const To r = static_cast<To>(fits ? x : From(0));
   return fits ? r : lowest;  // -limit itself is the lowest as well
 }
-template <class To, class From> STEEP_INLINE To cast_one(From x) {
+template <class To, class From> STEEP_INLINE To cast_number(From x) {
   if constexpr (sizeof(To) == 1 && To(2) == To(1)) return x != 0;  // to bool
   else if constexpr (!is_real<From> || is_real<To>) return static_cast<To>(x);
   else if constexpr (sizeof(To) == 1) return static_cast<To>(float_to_int<std::int32_t>(x));
   else return float_to_int<To>(x);
+}
+
+// The upper half of a float32's bits. Arithmetic is done in float32.
+struct bfloat16 {
+  std::uint16_t bits;
+};
+template <class T> constexpr bool is_bfloat16 = false;
+template <> inline constexpr bool is_bfloat16<bfloat16> = true;
+
+STEEP_INLINE float widened(bfloat16 x) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(x.bits) << 16); }
+// To nearest, ties to even. NaN stays NaN, with its sign and the upper bits of its payload, made quiet.
+STEEP_INLINE bfloat16 narrowed(float x) {
+  const auto b = __builtin_bit_cast(std::uint32_t, x);
+  const std::uint32_t nearest = b + 0x7fff + (b >> 16 & 1), quiet = b | 0x400000;
+  return {static_cast<std::uint16_t>((x != x ? quiet : nearest) >> 16)};
+}
+// Rounded to odd first, so that the second rounding goes where one would have gone.
+STEEP_INLINE bfloat16 narrowed(double x) {
+  const float f = static_cast<float>(x);
+  auto b = __builtin_bit_cast(std::uint32_t, f);
+  const double error = __builtin_fabs(x) - __builtin_fabs(static_cast<double>(f));
+  if (!(b & 1)) b += error > 0 ? 1u : error < 0 ? ~0u : 0u;
+  return narrowed(__builtin_bit_cast(float, b));
+}
+// The same by way of double: what an int64 has beyond 53 bits goes into the last of them.
+STEEP_INLINE bfloat16 narrowed(std::int64_t x) {
+  const bool fits = x < (1ll << 53) && x > -(1ll << 53);
+  return narrowed(static_cast<double>(fits ? x : (x & ~0x7ffll) | ((x & 0x7ff) != 0) << 11));
+}
+
+template <class To, class From> STEEP_INLINE To cast_one(From x) {
+  if constexpr (is_bfloat16<From> && is_bfloat16<To>) return x;
+  else if constexpr (is_bfloat16<From>) return cast_one<To>(widened(x));
+  else if constexpr (is_bfloat16<To> && sizeof(From) == 1) return narrowed(static_cast<float>(x));
+  else if constexpr (is_bfloat16<To> && !is_real<From>) return narrowed(static_cast<std::int64_t>(x));
+  else if constexpr (is_bfloat16<To>) return narrowed(x);
+  else return cast_number<To>(x);
 }
 template <class From, class To>
 void cast_loop(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {

@@ -9,7 +9,7 @@
 namespace steep::k {
 
 // Element types, in promotion order. core/dtype.h uses the same values.
-enum Type : std::uint8_t { b8, u8, i32, i64, f32, f64, type_count };
+enum Type : std::uint8_t { b8, u8, i32, i64, bf16, f32, f64, type_count };  // bf16 is moved and cast only
 
 // An elementwise loop over n contiguous elements. Bit i of `scalars` says that operand i is one value, read again
 // and again. `out` may be the same pointer as an operand, never a shifted overlap. `params` are the op's constants.
@@ -68,6 +68,12 @@ using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void
                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
                       std::int64_t ldc, const Epilogue* done);
 
+// float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; split.inl.h says how.
+struct SplitGemm {
+  Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
+  Gemm one;  // of float32 rounded to bfloat16
+};
+
 // Philox 4x32-10. Element i of a stream is a function of (key, start + i) alone.
 // uniform: [0, 1), 24 random bits in float32 and 53 in float64. normal: Box-Muller. bits: 64 random bits (out is
 // int64).
@@ -88,6 +94,7 @@ struct Table {
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
   LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
+  SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;
 };
 
@@ -98,5 +105,9 @@ const Table& table();
 // Every instruction set built in, and whether this processor has it, separated by spaces: "baseline avx2 avx512".
 const char* isas_built();
 const char* isas_usable();
+
+// The same by AMX's tiles, or null: where the processor lacks them, the system refuses them, STEEP_ISA asks for less
+// than AVX-512, or their bits are not those of the table's products. Found out once, when first asked (amx.cpp).
+const SplitGemm* amx();
 
 }  // namespace steep::k

@@ -13,6 +13,7 @@
 #include "kernels/random.inl.h"
 #undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
+#include "kernels/split.inl.h"
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -86,6 +87,7 @@ template <class From> constexpr void fill_cast(Loop* t) {
   t[u8] = &cast_loop<From, std::uint8_t>;
   t[i32] = &cast_loop<From, std::int32_t>;
   t[i64] = &cast_loop<From, std::int64_t>;
+  t[bf16] = &cast_loop<From, bfloat16>;
   t[f32] = &cast_loop<From, float>;
   t[f64] = &cast_loop<From, double>;
 }
@@ -127,6 +129,7 @@ constexpr void fill_gemm(Table& t) {
   t.gemm[u8] = &gemm_plain<std::uint8_t>;
   t.gemm[i32] = &gemm_plain<std::int32_t>;
   t.gemm[i64] = &gemm_plain<std::int64_t>;
+  t.split = {&split_product<split_parts::Plain, 3>, &split_product<split_parts::Plain, 1>};
 }
 
 constexpr Table make_table(const char* isa) {
@@ -137,6 +140,8 @@ constexpr Table make_table(const char* isa) {
   fill_type<std::uint8_t>(t, u8);
   fill_type<std::int32_t>(t, i32);
   fill_type<std::int64_t>(t, i64);
+  t.where[bf16] = &where_loop<bfloat16>;
+  fill_cast<bfloat16>(t.cast[bf16]);
   fill_type<float>(t, f32);
   fill_type<double>(t, f64);
   fill_fold<Or, std::uint8_t>(t, Reduction::any, b8);

@@ -18,6 +18,10 @@ template <> struct Int_<1> {
   using type = std::int8_t;
   using utype = std::uint8_t;
 };
+template <> struct Int_<2> {
+  using type = std::int16_t;
+  using utype = std::uint16_t;
+};
 template <> struct Int_<4> {
   using type = std::int32_t;
   using utype = std::uint32_t;

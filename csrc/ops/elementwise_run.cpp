@@ -101,6 +101,7 @@ Tensor fused_gradient(K kernel, const Tensor& g, const Tensor& saved, const Attr
 }
 
 void add_into(const Tensor& target, const Tensor& value) {
+  if (target.dtype() == BFloat16) return copy_strided(target, add(alias(target), alias(value)));
   const Tensor in[] = {target, value};
   run_loop(find_loop("add", K::add, target.dtype()), in, 2, target, nullptr, 0.3);
 }
@@ -129,6 +130,7 @@ void update_in_place(const char* op, K kernel, const Tensor& target, const Tenso
   Scope<bool> off(mode().grad, false);
   const Op& row = *kernel_index()[static_cast<std::size_t>(kernel)];
   const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
+  if (target.dtype() == BFloat16) return apply_into(find_op("copy"), {binary(kernel, in[0], in[1])}, target);
   const bool direct = target.contiguous() && !may_overlap(target, in[1]);
   if (direct) return apply_into(row, {in[0], in[1]}, target);
   const Tensor made = empty(target.shape(), target.dtype());

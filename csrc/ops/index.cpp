@@ -106,6 +106,7 @@ void compute_write_elements(const Call& c) {
   switch (size_of(c.out.dtype())) {
     case 8: return write_at<std::uint64_t>(c.out, positions, values);
     case 4: return write_at<std::uint32_t>(c.out, positions, values);
+    case 2: return write_at<std::uint16_t>(c.out, positions, values);
     default: return write_at<std::uint8_t>(c.out, positions, values);
   }
 }
@@ -233,6 +234,7 @@ Rows index_rows() {
        .vjp = {{[](R r, T g) { return add_rows(g, r.in(1), r.shape(0)[0]); }, in1}},
        .jvp = Jvp::custom,
        .jvp_rule = [](R r, const Tensor* t) { return take_rows(t[0], r.in(1)); },
+       .moves = true,
        .hidden = true},
       {.name = "add_rows",
        .infer = infer_add_rows,

@@ -8,6 +8,7 @@
 #include "ops/einsum.h"
 #include "ops/functions.h"
 #include "ops/linalg.h"
+#include "ops/precision.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -212,7 +213,8 @@ Tensor trace(const Op& op, Args& a) {
 
 void multiply(const Call& c, const k::Epilogue* done) {
   Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const k::Gemm gemm = k::table().gemm[a.dtype()];
+  const auto precision = static_cast<Precision>(c.attrs.size() ? c.attrs[0] : 0);
+  const k::Gemm gemm = find_gemm(a.dtype(), precision, b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
   if (out.size() == 0) return;
   if (is_tall(a, b)) {
@@ -239,7 +241,10 @@ Tensor matmul(T a, T b) {
   if (a.dim(-1) != b.dim(column ? -1 : -2))
     fail<ValueError>("matmul: ", a, " @ ", b, ": the inner sizes ", a.dim(-1), " and ", b.dim(column ? -1 : -2),
                      " differ; transpose one with .mT or check the order");
-  Tensor y = apply(op, {row ? expand_dims(a, 0) : a, column ? expand_dims(b, 1) : b});
+  const Precision precision = matmul_precision();  // an attribute, so that a compiled step keeps it
+  const AttrsRef attrs =
+      precision == Precision::automatic ? AttrsRef() : AttrsRef{static_cast<std::int64_t>(precision)};
+  Tensor y = apply(op, {row ? expand_dims(a, 0) : a, column ? expand_dims(b, 1) : b}, attrs);
   if (column) y = squeeze_axes(y, 1u << (y.ndim() - 1));
   return row ? squeeze_axes(y, 1u << (y.ndim() - (column ? 1 : 2))) : y;
 }

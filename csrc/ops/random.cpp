@@ -30,9 +30,10 @@ Tensor state_of(std::int64_t key, std::int64_t start) {
 }
 
 Tensor drawn(const Op& op, T state, const Arg& shape, const Arg& dtype) {
-  std::vector<std::int64_t> attrs{dtype.dtype(std::string(op.name) == "random_bits" ? Int64 : Float32)};
+  const DType wanted = dtype.dtype(std::string(op.name) == "random_bits" ? Int64 : Float32);
+  std::vector<std::int64_t> attrs{wanted == BFloat16 ? Float32 : wanted};  // bfloat16 is rounded afterwards
   attrs.insert(attrs.end(), shape.ints.begin(), shape.ints.end());
-  return apply(op, {state}, AttrsRef(attrs.data(), attrs.size()));
+  return astype(apply(op, {state}, AttrsRef(attrs.data(), attrs.size())), wanted);
 }
 Tensor call_random(const Op& op, Args& a) { return drawn(op, state_of(a[0].integer, a[1].integer), a[2], a[3]); }
 

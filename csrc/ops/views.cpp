@@ -198,6 +198,7 @@ Rows primitive_rows() {
        .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); },
        .vjp = {{[](R, T g) { return g; }}},
        .loop = loop_of_cast,
+       .moves = true,
        .hidden = true},
       {.name = "slice",
        .infer = infer_slice,
@@ -213,6 +214,7 @@ Rows primitive_rows() {
          const int n = g.ndim();
          return slice(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
        }}},
+       .moves = true,
        .hidden = true},
   };
   for (Op& op : rows) op.jvp = Jvp::linear;

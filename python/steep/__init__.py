@@ -23,7 +23,12 @@ from steep._core import (
 )
 from steep.compiling import compile as compile
 from steep.custom import checkpoint as checkpoint, custom_vjp as custom_vjp
-from steep.modes import detect_anomaly as detect_anomaly, gradient_rule as gradient_rule, threads as threads
+from steep.modes import (
+    detect_anomaly as detect_anomaly,
+    gradient_rule as gradient_rule,
+    matmul_precision as matmul_precision,
+    threads as threads,
+)
 from steep.namespace import *
 from steep.tape import GradientTape as GradientTape
 from steep.testing import check_grads as check_grads
@@ -57,7 +62,16 @@ def _default_threads() -> int:
     return int(given)
 
 
+def _set_precision() -> None:
+    given = _os.environ.get("STEEP_MATMUL", "") or "auto"
+    try:
+        _core.set_matmul_precision(given)
+    except ValueError:
+        raise ImportError(f"STEEP_MATMUL is {given[:40]!r}; it must be auto, fma, split or bf16") from None
+
+
 _core.set_num_threads(_default_threads())
+_set_precision()
 
 
 def __getattr__(name: str) -> _Any:

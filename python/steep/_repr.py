@@ -27,8 +27,11 @@ def rebuild(dtype: str, shape: tuple[int, ...], data: bytes, requires_grad: bool
     """The tensor that ``Tensor.__reduce__`` wrote down."""
     from steep import _core
 
-    values = np.frombuffer(data, dtype=dtype).reshape(shape)
-    return _core.tensor(values, requires_grad=requires_grad)
+    if dtype == "bfloat16":  # the upper halves of float32's bits
+        values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    else:
+        values = np.frombuffer(data, dtype=dtype)
+    return _core.tensor(values.reshape(shape), dtype=dtype, requires_grad=requires_grad)
 
 
 def user_line(frame: FrameType | None) -> str:

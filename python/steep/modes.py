@@ -1,4 +1,4 @@
-"""Settings of the calling thread as context managers: threads, anomaly detection, gradient-rule overrides.
+"""Settings of the calling thread as context managers: threads, products, anomaly detection, gradient rules.
 
 ``no_grad`` and ``enable_grad`` live in the core. Each mode here is restored on leaving, by return or by exception.
 """
@@ -80,3 +80,19 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         _core.set_num_threads(before)
+
+
+@contextmanager
+def matmul_precision(mode: str) -> Iterator[None]:
+    """float32 products of the calling thread inside are computed as ``mode`` says (docs/precision.md).
+
+    ``"fma"`` has the bits that every instruction set shares; ``"split"`` is six products of bfloat16 parts, with a
+    smaller error than that; ``"bf16"`` is one, with an error of about 2^-8; ``"auto"`` is split where the processor has
+    AMX and the product is large enough to gain. A backward pass follows the mode it runs in, not that of its forward
+    pass. Raises ValueError for another word. ``set_matmul_precision`` and STEEP_MATMUL set what holds outside.
+    """
+    before = _core._scope_matmul_precision(str(mode))
+    try:
+        yield
+    finally:
+        _core._scope_matmul_precision(before)

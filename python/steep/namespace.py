@@ -35,9 +35,9 @@ _KINDS = {
     "signed integer": ("int32", "int64"),
     "unsigned integer": ("uint8",),
     "integral": ("uint8", "int32", "int64"),
-    "real floating": ("float32", "float64"),
+    "real floating": ("bfloat16", "float32", "float64"),
     "complex floating": (),
-    "numeric": ("uint8", "int32", "int64", "float32", "float64"),
+    "numeric": ("uint8", "int32", "int64", "bfloat16", "float32", "float64"),
 }
 
 
@@ -67,6 +67,8 @@ def _dtype_of(x: Any) -> Any:
 
 def finfo(type: Any) -> finfo_object:
     """Limits of a float dtype, or of a tensor's."""
+    if _dtype_of(type) == _core.bfloat16:
+        return finfo_object(16, 2.0**-7, 2.0**128 - 2.0**120, 2.0**120 - 2.0**128, 2.0**-126, _core.bfloat16)
     info = np.finfo(_dtype_of(type).name)
     return finfo_object(
         info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), _dtype_of(type)

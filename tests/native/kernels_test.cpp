@@ -53,8 +53,8 @@ std::vector<const Table*> usable() {
   return all;
 }
 
-const std::size_t kSize[type_count] = {1, 1, 4, 8, 4, 8};
-const char* kTypeName[type_count] = {"bool", "uint8", "int32", "int64", "float32", "float64"};
+const std::size_t kSize[type_count] = {1, 1, 4, 8, 2, 4, 8};
+const char* kTypeName[type_count] = {"bool", "uint8", "int32", "int64", "bfloat16", "float32", "float64"};
 
 const char* kKernelName[] = {
 #define STEEP_ONE(name) #name,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from steep import _core
 from steep._core import Tensor
 from steep.io import npz, safetensors
+from steep.io.arrays import to_array, to_tensor
 from steep.io.atomic import atomic_write
 from steep.io.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -37,7 +38,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
     dtype or name that cannot be saved, OSError from the disk; the old file then stays as it was.
     """
     kind = _kind(path)
-    arrays = {name: _array(value) for name, value in tensors.items()}
+    arrays = {name: to_array(value) for name, value in tensors.items()}
     if metadata is None:
         WRITERS[kind](path, arrays)
     elif kind == ".safetensors":
@@ -48,7 +49,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .npz file by name. Raises ValueError naming file, tensor and fault."""
-    return {name: _core.asarray(array) for name, array in READERS[_kind(path)](path).items()}
+    return {name: to_tensor(array) for name, array in READERS[_kind(path)](path).items()}
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -61,7 +62,3 @@ def _kind(path: str | os.PathLike[str]) -> str:
     if kind not in READERS:
         raise ValueError(f"{os.fspath(path)}: the extension must be one of {list(READERS)}, got {kind!r}")
     return kind
-
-
-def _array(value: Any) -> Any:
-    return np.asarray(value.detach() if isinstance(value, Tensor) else value)

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core
 from steep._core import Tensor
 from steep.io import safetensors
+from steep.io.arrays import to_array, to_tensor
 from steep.random import Generator
 
 KEY = "steep.checkpoint"
@@ -136,7 +136,7 @@ def _pack(node: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
     """``node`` as JSON; tensors and arrays go to ``arrays`` and leave their names behind."""
     if isinstance(node, Tensor | np.ndarray):
         name = path[1:]
-        arrays[name] = np.asarray(node.detach() if isinstance(node, Tensor) else node)
+        arrays[name] = to_array(node)
         return TENSOR + name
     if isinstance(node, dict):
         return {_key(key, path): _pack(value, f"{path}/{key}", arrays) for key, value in node.items()}
@@ -162,7 +162,7 @@ def _plain(node: Any, path: str) -> Any:
 
 def _unpack(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if isinstance(node, str) and node.startswith(TENSOR):
-        return _core.asarray(arrays[node.removeprefix(TENSOR)])
+        return to_tensor(arrays[node.removeprefix(TENSOR)])
     if isinstance(node, dict):
         return {key: _unpack(value, arrays) for key, value in node.items()}
     return [_unpack(value, arrays) for value in node] if isinstance(node, list) else node

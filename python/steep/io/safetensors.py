@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from steep.io.arrays import BFloat16
 from steep.io.atomic import atomic_write
 
 MOST_HEADER = 100_000_000
@@ -35,7 +36,10 @@ READS = {
     "I8": ("i1", "i4"), "I16": ("<i2", "i4"), "U16": ("<u2", "i4"), "U32": ("<u4", "i8"), "F16": ("<f2", "f4"),
 }  # fmt: skip
 # What steep writes, in the order in which the reference lays tensors out.
-WRITES = {"int64": "I64", "float64": "F64", "float32": "F32", "int32": "I32", "uint8": "U8", "bool": "BOOL"}
+WRITES = {
+    "int64": "I64", "float64": "F64", "float32": "F32", "int32": "I32", "bfloat16": "BF16",
+    "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -176,8 +180,8 @@ def _check_layout(entries: dict[str, Entry], available: int) -> None:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The tensors of the file as arrays of steep's dtypes, and its metadata.
 
-    int8, int16, uint16, uint32, float16 and bfloat16 are widened without loss. Raises ValueError naming the file and
-    what is wrong, and for a dtype that steep cannot hold.
+    int8, int16, uint16, uint32 and float16 are widened without loss; bfloat16 comes as ``BFloat16``. Raises ValueError
+    naming the file and what is wrong, and for a dtype that steep cannot hold.
     """
     with open(path, "rb") as file:
         data = memoryview(file.read())
@@ -193,7 +197,7 @@ def _array(name: str, entry: Entry, data: memoryview) -> NDArray[Any]:
     raw = data[entry.begin : entry.end]
     if entry.dtype == "BF16":
         wide = np.frombuffer(raw, "<u2").astype(np.uint32) << 16
-        return wide.view(np.float32).reshape(entry.shape)
+        return wide.view(np.float32).reshape(entry.shape).view(BFloat16)
     if entry.dtype not in READS:
         raise ValueError(f"tensor {name!r} is {entry.dtype}, which steep cannot hold; convert it first")
     stored, wanted = READS[entry.dtype]
@@ -213,23 +217,34 @@ def write(
     with atomic_write(path) as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for _, array in ordered:
-            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+            file.write(_bytes(array))
+
+
+def _dtype_name(array: NDArray[Any]) -> str:
+    return "bfloat16" if isinstance(array, BFloat16) else array.dtype.name
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    if isinstance(array, BFloat16):
+        array = (np.ascontiguousarray(array, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
 
 
 def _rank(name: Any, array: NDArray[Any]) -> tuple[int, str]:
     if not isinstance(name, str) or name == METADATA:
         raise TypeError(f"a tensor's name must be a string other than {METADATA!r}, got {name!r}")
-    if array.dtype.name not in WRITES:
+    if _dtype_name(array) not in WRITES:
         raise TypeError(f"tensor {name!r} is {array.dtype}; steep saves {list(WRITES)}")
-    return list(WRITES).index(array.dtype.name), name
+    return list(WRITES).index(_dtype_name(array)), name
 
 
 def _header_bytes(ordered: list[tuple[str, NDArray[Any]]], metadata: Mapping[str, str] | None) -> bytes:
     header: dict[str, Any] = {METADATA: _checked_metadata(metadata)} if metadata else {}
     at = 0
     for name, array in ordered:
-        offsets = [at, at := at + array.nbytes]
-        header[name] = {"dtype": WRITES[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
+        dtype = WRITES[_dtype_name(array)]
+        offsets = [at, at := at + array.size * BITS[dtype] // 8]
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": offsets}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     padded = text + b" " * (-len(text) % 8)
     if len(padded) > MOST_HEADER:

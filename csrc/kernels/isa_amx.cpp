@@ -1,0 +1,95 @@
+// Products of bfloat16 parts by AMX's tiles. The packing, blocking and guard are those of split.inl.h; here are the
+// inner loops, which hold 32 x 32 of C in four tiles and leave four for A and B. Tiles are configured by every call of
+// the kernel for its own thread, and released at its end. Start reading at Amx::panels.
+#include "kernels/isa_headers.h"
+#include "kernels/table.h"
+
+namespace steep::k {
+namespace isa_amx {
+namespace {
+
+#include "kernels/vec.h"
+#undef STEEP_INLINE  // gemm has its own
+#include "kernels/gemm.inl.h"
+#include "kernels/split.inl.h"
+
+// What LDTILECFG reads: all eight tiles are 16 rows of 64 bytes.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+constexpr std::int64_t part_words = 2 * split_parts::tile_words;
+
+// The two tiles of one part of A in tiles 4 and 5, of B in 6 and 7. Macros, since tile numbers are part of the opcode.
+#define STEEP_LOAD_A(p)                   \
+  _tile_loadd(4, a + (p)*part_words, 64); \
+  _tile_loadd(5, a + (p)*part_words + split_parts::tile_words, 64)
+#define STEEP_LOAD_B(p)                   \
+  _tile_loadd(6, b + (p)*part_words, 64); \
+  _tile_loadd(7, b + (p)*part_words + split_parts::tile_words, 64)
+#define STEEP_MULTIPLY()   \
+  _tile_dpbf16ps(0, 4, 6); \
+  _tile_dpbf16ps(1, 4, 7); \
+  _tile_dpbf16ps(2, 5, 6); \
+  _tile_dpbf16ps(3, 5, 7)
+
+struct Amx {
+  Amx() {
+    const TileConfig config;
+    _tile_loadconfig(&config);
+  }
+  ~Amx() { _tile_release(); }
+  Amx(const Amx&) = delete;
+  Amx& operator=(const Amx&) = delete;
+
+  // In the order of small_products, which changes one of the two at a time.
+  static void add_small(const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
+    for (std::int64_t t = 0; t < tiles; ++t, a += 3 * part_words, b += 3 * part_words) {
+      STEEP_LOAD_A(2);
+      STEEP_LOAD_B(0);
+      STEEP_MULTIPLY();
+      STEEP_LOAD_A(1);
+      STEEP_MULTIPLY();
+      STEEP_LOAD_B(1);
+      STEEP_MULTIPLY();
+      STEEP_LOAD_A(0);
+      STEEP_MULTIPLY();
+      STEEP_LOAD_B(2);
+      STEEP_MULTIPLY();
+    }
+  }
+  template <int parts> static void add_large(const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
+    for (std::int64_t t = 0; t < tiles; ++t, a += parts * part_words, b += parts * part_words) {
+      STEEP_LOAD_A(0);
+      STEEP_LOAD_B(0);
+      STEEP_MULTIPLY();
+    }
+  }
+  // As Plain::panels.
+  template <int parts>
+  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
+    constexpr int row_bytes = split_parts::panel_lanes * sizeof(float);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    if constexpr (parts == 3)
+      if (small) add_small(a, b, tiles);
+    add_large<parts>(a, b, tiles);
+    _tile_stored(0, c, row_bytes);
+    _tile_stored(1, c + 16, row_bytes);
+    _tile_stored(2, c + 16 * split_parts::panel_lanes, row_bytes);
+    _tile_stored(3, c + 16 * split_parts::panel_lanes + 16, row_bytes);
+  }
+};
+
+}  // namespace
+}  // namespace isa_amx
+
+extern const SplitGemm split_amx;
+constinit const SplitGemm split_amx = {&isa_amx::split_product<isa_amx::Amx, 3>,
+                                       &isa_amx::split_product<isa_amx::Amx, 1>};
+
+}  // namespace steep::k

@@ -1,0 +1,82 @@
+// What AMX's TDPBF16PS computes, in plain vector code with the same bits: in every tile the even and the odd members of
+// the pairs are a chain of fused multiply-adds each, from zero; the two are added, and their sum is added to C.
+// Denormal operands count as zero and denormal results become zero. Start reading at Plain, then tile_product.
+
+// Denormals are zero, in and out, while a FlushDenormals lives. The arithmetic has to be in a function of its own.
+#if defined(__x86_64__)
+STEEP_INLINE std::uint64_t float_control() { return _mm_getcsr(); }
+STEEP_INLINE void set_float_control(std::uint64_t x) { _mm_setcsr(static_cast<unsigned>(x)); }
+constexpr std::uint64_t flush_bits = 0x8040;
+#elif defined(__aarch64__)
+STEEP_INLINE std::uint64_t float_control() {
+  std::uint64_t x;
+  asm volatile("mrs %0, fpcr" : "=r"(x));
+  return x;
+}
+STEEP_INLINE void set_float_control(std::uint64_t x) { asm volatile("msr fpcr, %0" : : "r"(x)); }
+constexpr std::uint64_t flush_bits = 1 << 24;
+#else
+STEEP_INLINE std::uint64_t float_control() { return 0; }
+STEEP_INLINE void set_float_control(std::uint64_t) {}
+constexpr std::uint64_t flush_bits = 0;
+#endif
+struct FlushDenormals {
+  const std::uint64_t before = float_control();
+
+  STEEP_INLINE FlushDenormals() { set_float_control(before | flush_bits); }
+  STEEP_INLINE ~FlushDenormals() { set_float_control(before); }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+};
+
+// The two members of pairs of bfloat16, as float32.
+STEEP_INLINE Floats even(Words pairs) { return floats(pairs << 16); }
+STEEP_INLINE Floats odd(Words pairs) { return floats(pairs & upper_half); }
+
+constexpr int rows_at_once = kVecBytes == 64 ? 8 : 4;  // two chains a row have to fit in the registers
+
+// C += A B of one tile each; C's rows are 32 floats apart.
+static void tile_product(float* c, const std::uint32_t* a, const std::uint32_t* b) {
+  for (int i = 0; i < tile_lanes; i += rows_at_once)
+    for (int j = 0; j < tile_lanes; j += Floats::n) {
+      Floats x[rows_at_once], y[rows_at_once];
+      for (int r = 0; r < rows_at_once; ++r) x[r] = y[r] = Floats(0.0f);
+      for (int p = 0; p < 16; ++p) {
+        const Words pairs = load(b + p * 16 + j);
+        for (int r = 0; r < rows_at_once; ++r) {
+          const Words pair(a[(i + r) * 16 + p]);
+          x[r] = fma(even(pair), even(pairs), x[r]);
+          y[r] = fma(odd(pair), odd(pairs), y[r]);
+        }
+      }
+      for (int r = 0; r < rows_at_once; ++r) {
+        float* at = c + (i + r) * panel_lanes + j;
+        store(at, load(at) + (x[r] + y[r]));
+      }
+    }
+}
+
+struct Plain {
+  // C += one part of A times one part of B, over all four pairs of their tiles.
+  STEEP_INLINE static void multiply(float* c, const std::uint32_t* a, const std::uint32_t* b) {
+    for (int h = 0; h < 4; ++h)
+      tile_product(c + h / 2 * tile_lanes * panel_lanes + h % 2 * tile_lanes, a + h / 2 * tile_words,
+                   b + h % 2 * tile_words);
+  }
+
+  template <int parts> [[gnu::noinline]] static void add_up(float* c, const std::uint32_t* a, const std::uint32_t* b,
+                                                            std::int64_t tiles, bool small) {
+    constexpr std::int64_t stride = tile_stride<parts>, part = 2 * tile_words;
+    for (std::int64_t t = 0; small && t < tiles; ++t)
+      for (const auto& p : small_products) multiply(c, a + t * stride + p[0] * part, b + t * stride + p[1] * part);
+    for (std::int64_t t = 0; t < tiles; ++t) multiply(c, a + t * stride, b + t * stride);
+  }
+
+  // C[32, 32] = the product of two panels of `tiles` tiles; without small products where the caller knows them zero.
+  template <int parts>
+  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
+    __builtin_memset(c, 0, panel_lanes * panel_lanes * sizeof *c);
+    const FlushDenormals flush;
+    add_up<parts>(c, a, b, tiles, small);
+  }
+};

@@ -1,0 +1,44 @@
+// The choice among the kernels of a product. Start reading at find_gemm.
+#include "ops/precision.h"
+
+#include "core/errors.h"
+
+namespace steep {
+namespace {
+
+constexpr const char* words[] = {"auto", "fma", "split", "bf16"};
+Precision of_process = Precision::automatic;
+
+// Where AMX's six products, packing included, take less time than one product's fused multiply-adds, given enough rows.
+bool gains(std::int64_t n, std::int64_t k) { return n >= 192 && k >= 128; }
+
+// A sum of fewer terms has few roundings to save, and what six products leave out would weigh more.
+constexpr std::int64_t fewest_terms = 32;
+
+// AMX where it is there; or else the same bits by plain code, which is what a mode asked for by name promises.
+const k::SplitGemm& products() {
+  const k::SplitGemm* tiles = k::amx();
+  return tiles ? *tiles : k::table().split;
+}
+
+}  // namespace
+
+Precision matmul_precision() { return mode().precision.value_or(of_process); }
+void set_matmul_precision(Precision p) { of_process = p; }
+
+const char* name(Precision p) { return words[static_cast<int>(p)]; }
+Precision parse_precision(const std::string& word) {
+  for (int i = 0; i < 4; ++i)
+    if (word == words[i]) return static_cast<Precision>(i);
+  fail<ValueError>("matmul_precision: \"", word, "\" is none of \"auto\", \"fma\", \"split\" and \"bf16\"");
+}
+
+k::Gemm find_gemm(DType type, Precision p, std::int64_t n, std::int64_t k) {
+  const k::Gemm fma = k::table().gemm[type];
+  if (type != Float32 || p == Precision::fma) return fma;
+  if (p == Precision::automatic && !(gains(n, k) && k::amx())) return fma;
+  if (p == Precision::bf16) return products().one;
+  return k < fewest_terms ? fma : products().six;
+}
+
+}  // namespace steep
