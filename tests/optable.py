@@ -496,10 +496,12 @@ INDEXING_ROWS = (
     write("x[0] -= v", C(M, A((4,)))),
 )  # fmt: skip
 
+from optable_nn import NN_ROWS  # noqa: E402  they are written in the words above
+
 OPS: tuple[Row, ...] = (
     *FLOAT_ROWS, *NUMBER_ROWS, *PAIR_ROWS, *BIT_ROWS, *BOOL_ROWS, *OTHER_ROWS, *REDUCE_ROWS, *MAP_ROWS,
         *VIEW_ROWS, *JOIN_ROWS,
-    *INDEX_ROWS, *LINALG_ROWS, *SORT_ROWS, *RANDOM_ROWS,
+    *INDEX_ROWS, *LINALG_ROWS, *SORT_ROWS, *RANDOM_ROWS, *NN_ROWS,
 )  # fmt: skip
 ROWS: tuple[Row, ...] = OPS + OPERATOR_ROWS + INDEXING_ROWS
 

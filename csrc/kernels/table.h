@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/conv.h"
+
 namespace steep::k {
 
 // Element types, in promotion order. core/dtype.h uses the same values.
@@ -75,6 +77,8 @@ struct Table {
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   Random uniform[type_count], normal[type_count], bits;
+  Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the next
+  CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
 };
 
 // The table of the best instruction set this processor has, or of STEEP_ISA. Throws std::runtime_error with a message

@@ -11,6 +11,7 @@ Rows view_rows();
 Rows join_rows();
 Rows index_rows();
 Rows linalg_rows();
+Rows conv_rows();
 Rows sort_rows();
 Rows random_rows();
 

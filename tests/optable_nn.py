@@ -1,0 +1,60 @@
+"""Rows of the op table for neural networks: convolution, pooling, normalisation and resampling.
+
+References are in references_nn.py. tests/optable.py joins these rows to its own. Start at NN_ROWS, the last line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import references_nn as ref
+from optable import FLOATS, A, C, Row, hidden
+
+summed = {"atol": (1e-5, 4e-14), "rtol": (4e-6, 2e-14)}
+
+
+def conv(name: str, reference: Any, *cases: Any, **more: Any) -> Row:
+    return Row(name, reference, cases, FLOATS, **{**summed, **more})
+
+
+def conv_attributes(*args: Any) -> list[int]:
+    return ref.conv_attrs(*(a for a in args if not hasattr(a, "shape")))
+
+
+IMAGE, KERNEL = A((2, 3, 5, 6)), A((4, 3, 3, 2))
+CONV_ROWS = (
+    conv("conv1d", ref.conv, C(A((2, 3, 9)), A((4, 3, 3))), C(A((2, 3, 9)), A((4, 3, 3)), A((4,)), 2, 1),
+         C(A((1, 4, 11)), A((6, 2, 3)), None, 3, (2, 1), 2, 2), C(A((3, 20)), A((2, 3, 5))),
+         C(A((0, 2, 5)), A((3, 2, 3))), C(A((2, 3, 7)), A((3, 1, 3)), groups=3, padding=1),
+         big=(C(A((3, 19, 301)), A((23, 19, 5)), A((23,))),)),
+    conv("conv2d", ref.conv, C(IMAGE, KERNEL), C(IMAGE, KERNEL, A((4,))), C(IMAGE, KERNEL, stride=2, padding=1),
+         C(IMAGE, KERNEL, A((4,)), (2, 1), (1, 2), (2, 1)), C(IMAGE, KERNEL, padding=((0, 2), (1, 0))),
+         C(IMAGE, A((5, 3, 1, 1)), A((5,))), C(IMAGE, A((2, 3, 1, 1)), stride=2), C(A((3, 4, 4)), A((2, 3, 3, 3))),
+         C(A((1, 6, 5, 5)), A((4, 3, 3, 3)), groups=2, padding=1), C(A((2, 4, 5, 3)), A((4, 1, 3, 3)), groups=4),
+         C(A((1, 3, 7, 6)), A((6, 1, 3, 3)), A((6,)), 2, 1, groups=3), C(A((0, 3, 5, 5)), A((2, 3, 3, 3))),
+         C(A((1, 2, 3, 3)), A((3, 2, 3, 3))), C(A((1, 1, 8, 7)), A((1, 1, 5, 4)), stride=3, padding=2),
+         C(A((1, 1, 4, 4)), A((2, 1, 1, 3)), stride=(3, 4)), C(A((1, 2, 9, 9)), A((1, 2, 2, 2)), dilation=4),
+         C(A((1, 1, 2, 19)), A((17, 1, 2, 2)), A((17,))),
+         big=(C(A((3, 20, 17, 19)), A((24, 20, 3, 3)), A((24,)), padding=1), C(A((2, 40, 33, 33)), A((30, 20, 3, 3)),
+              stride=2, groups=2), C(A((2, 64, 31, 40)), A((16, 64, 1, 1)), A((16,))), C(A((2, 32, 41, 40)), A((32, 1,
+              3, 3)), A((32,)), padding=1, groups=32), C(A((4, 70, 9, 9)), A((130, 70, 3, 3)), padding=1))),
+    conv("conv3d", ref.conv, C(A((1, 2, 3, 4, 3)), A((2, 2, 2, 2, 2)), A((2,))),
+         C(A((2, 2, 4, 3, 5)), A((2, 1, 2, 3, 3)), stride=(2, 1, 2), padding=(0, 1, 1), groups=2),
+         C(A((1, 1, 3, 3, 3)), A((2, 1, 2, 2, 1)), dilation=(1, 2, 1)),
+         big=(C(A((2, 8, 9, 12, 13)), A((12, 8, 3, 3, 3)), padding=1),)),
+    conv("conv_transpose1d", ref.conv_transpose, C(A((2, 3, 5)), A((3, 2, 3))),
+         C(A((1, 4, 5)), A((4, 3, 4)), A((6,)), 3, 1, 2, 2, 2)),
+    conv("conv_transpose2d", ref.conv_transpose, C(A((2, 3, 3, 4)), A((3, 2, 2, 3))),
+         C(A((2, 3, 3, 4)), A((3, 2, 3, 3)), A((2,)), 2, 1, 1), C(A((1, 4, 3, 3)), A((4, 3, 2, 2)), None, (3, 1), 0,
+         (1, 0), 2, (2, 2)), C(A((3, 3, 3)), A((3, 2, 3, 3))), C(A((0, 3, 3, 3)), A((3, 2, 3, 3))),
+         C(A((1, 3, 4, 4)), A((3, 1, 3, 3)), groups=3, stride=2), C(A((1, 2, 3, 3)), A((2, 2, 1, 1)), stride=2,
+         output_padding=1), big=(C(A((2, 20, 20, 21)), A((20, 30, 4, 4)), stride=2, padding=1),)),
+    conv("conv_transpose3d", ref.conv_transpose, C(A((1, 2, 2, 3, 2)), A((2, 2, 2, 2, 2)), A((2,)), stride=2)),
+    conv("conv", ref.conv_row, C(IMAGE, KERNEL, 2, 1, 1, (1, 0), (0, 2), 1), call=hidden("conv", conv_attributes)),
+    conv("conv_input", ref.conv_input_row, C(A((2, 4, 3, 5)), KERNEL, 2, 1, 1, 0, 0, 1, (5, 6)),
+         C(A((1, 4, 3)), A((4, 1, 2)), 1, 2, 2, 1, 0, 1, (6,)), call=hidden("conv_input", conv_attributes)),
+    conv("conv_weight", ref.conv_weight_row, C(IMAGE, A((2, 4, 3, 5)), 2, 1, 1, 0, 0, 1, (3, 2)),
+         C(A((3, 2, 6)), A((3, 4, 3)), 1, 2, 2, 1, 0, 1, (2,)), call=hidden("conv_weight", conv_attributes)),
+)  # fmt: skip
+
+NN_ROWS: tuple[Row, ...] = CONV_ROWS

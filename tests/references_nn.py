@@ -1,0 +1,123 @@
+"""What NumPy answers for the ops of neural networks: references for tests/optable_nn.py.
+
+Plain loops over taps and windows, written from the definitions; they never call steep. Start at conv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def each(v: int | Sequence[int], n: int) -> tuple[int, ...]:
+    """One number for every dimension, or one each."""
+    v = np.atleast_1d(np.array(v)).ravel()
+    return tuple(int(i) for i in (np.repeat(v, n) if len(v) == 1 else v))
+
+
+def borders(padding: Any, n: int) -> list[tuple[int, int]]:
+    """(before, after) for each of n dimensions."""
+    flat = each(padding, n)
+    if len(flat) == 2 * n:
+        return [(flat[2 * d], flat[2 * d + 1]) for d in range(n)]
+    return [(p, p) for p in flat]
+
+
+def strided(tap: Sequence[int], dilation: Any, stride: Any, out: Sequence[int]) -> tuple[Any, ...]:
+    """What one tap of a kernel reads: an index of the spatial dimensions."""
+    return tuple(
+        slice(t * d, t * d + s * (o - 1) + 1, s) for t, d, s, o in zip(tap, dilation, stride, out, strict=True)
+    )
+
+
+def conv(
+    x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> np.ndarray:
+    n = w.ndim - 2
+    if x.ndim == n + 1:
+        return conv(x[None], w, bias, stride, padding, dilation, groups)[0]
+    stride, dilation = each(stride, n), each(dilation, n)
+    x = np.pad(x, [(0, 0), (0, 0), *borders(padding, n)])
+    out = [(x.shape[2 + d] - dilation[d] * (w.shape[2 + d] - 1) - 1) // stride[d] + 1 for d in range(n)]
+    y = np.zeros((x.shape[0], w.shape[0], *out), x.dtype)
+    rows, channels = w.shape[0] // groups, w.shape[1]
+    for tap in np.ndindex(*w.shape[2:]):
+        seen = x[(slice(None), slice(None), *strided(tap, dilation, stride, out))]
+        for g in range(groups):
+            part, kernel = slice(g * rows, (g + 1) * rows), w[(slice(None), slice(None), *tap)]
+            y[:, part] += np.einsum("nc...,oc->no...", seen[:, g * channels : (g + 1) * channels], kernel[part])
+    return y if bias is None else y + np.reshape(bias, (-1,) + (1,) * n)
+
+
+def conv_transpose(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> np.ndarray:
+    n = w.ndim - 2
+    if x.ndim == n + 1:
+        return conv_transpose(x[None], w, bias, stride, padding, output_padding, groups, dilation)[0]
+    stride, dilation = each(stride, n), each(dilation, n)
+    padding, extra, here = each(padding, n), each(output_padding, n), x.shape[2:]
+    full = [(here[d] - 1) * stride[d] + dilation[d] * (w.shape[2 + d] - 1) + 1 + extra[d] for d in range(n)]
+    y = np.zeros((x.shape[0], w.shape[1] * groups, *full), x.dtype)
+    rows, channels = w.shape[1], w.shape[0] // groups
+    for tap in np.ndindex(*w.shape[2:]):
+        at = strided(tap, dilation, stride, here)
+        for g in range(groups):
+            part, kernel = slice(g * channels, (g + 1) * channels), w[(slice(None), slice(None), *tap)]
+            y[(slice(None), slice(g * rows, (g + 1) * rows), *at)] += np.einsum(
+                "nc...,co->no...", x[:, part], kernel[part]
+            )
+    y = y[(slice(None), slice(None), *(slice(p, size - p) for p, size in zip(padding, full, strict=True)))]
+    return y if bias is None else y + np.reshape(bias, (-1,) + (1,) * n)
+
+
+def conv_attrs(n: int, groups: int, stride: Any, begin: Any, end: Any, dilation: Any, sizes: Any = ()) -> list[int]:
+    """The attributes of the hidden rows, in order."""
+    parts = [each(v, n) for v in (stride, begin, end, dilation)] + [tuple(sizes)]
+    return [n, groups, *(int(v) for part in parts for v in part)]
+
+
+def conv_row(x: Any, w: Any, *how: Any) -> np.ndarray:
+    n, groups, stride, begin, end, dilation = how[:6]
+    padding = [(a, b) for a, b in zip(each(begin, n), each(end, n), strict=True)]
+    return conv(x, w, None, stride, padding, dilation, groups)
+
+
+def conv_input_row(g: Any, w: Any, *how: Any) -> np.ndarray:
+    """The adjoint by its definition: every output's gradient goes back to all it read."""
+    n, groups, stride, begin, end, dilation, sizes = how
+    stride, dilation, begin, end = each(stride, n), each(dilation, n), each(begin, n), each(end, n)
+    x = np.zeros((g.shape[0], w.shape[1] * groups, *(s + a + b for s, a, b in zip(sizes, begin, end, strict=True))))
+    rows, channels = w.shape[0] // groups, w.shape[1]
+    for tap in np.ndindex(*w.shape[2:]):
+        at = strided(tap, dilation, stride, g.shape[2:])
+        for i in range(groups):
+            part, kernel = slice(i * rows, (i + 1) * rows), w[(slice(None), slice(None), *tap)]
+            to = (slice(None), slice(i * channels, (i + 1) * channels), *at)
+            x[to] += np.einsum("no...,oc->nc...", g[:, part], kernel[part])
+    return x[(slice(None), slice(None), *(slice(b, b + s) for b, s in zip(begin, sizes, strict=True)))].astype(g.dtype)
+
+
+def conv_weight_row(x: Any, g: Any, *how: Any) -> np.ndarray:
+    n, groups, stride, begin, end, dilation, sizes = how
+    stride, dilation = each(stride, n), each(dilation, n)
+    x = np.pad(x, [(0, 0), (0, 0), *zip(each(begin, n), each(end, n), strict=True)])
+    rows, channels = g.shape[1] // groups, x.shape[1] // groups
+    w = np.zeros((g.shape[1], channels, *sizes), x.dtype)
+    for tap in np.ndindex(*sizes):
+        seen = x[(slice(None), slice(None), *strided(tap, dilation, stride, g.shape[2:]))]
+        for i in range(groups):
+            part = slice(i * rows, (i + 1) * rows)
+            over = (0, *range(2, x.ndim))
+            mine = seen[:, i * channels : (i + 1) * channels]
+            w[(part, slice(None), *tap)] = np.tensordot(g[:, part], mine, (over, over))
+    return w
