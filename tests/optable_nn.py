@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import references_nn as ref
 from optable import FLOATS, A, C, Row, hidden
 
@@ -57,4 +58,48 @@ CONV_ROWS = (
          C(A((3, 2, 6)), A((3, 4, 3)), 1, 2, 2, 1, 0, 1, (2,)), call=hidden("conv_weight", conv_attributes)),
 )  # fmt: skip
 
-NN_ROWS: tuple[Row, ...] = CONV_ROWS
+
+def pool(name: str, reference: Any, *cases: Any, **more: Any) -> Row:
+    return Row(name, reference, cases, FLOATS, **{"values": "distinct", **more})
+
+
+PLANES = A((2, 2, 5, 7))
+MAX_CASES = (C(PLANES, 2), C(PLANES, (3, 2), (2, 1)), C(PLANES, 3, 2, 1), C(PLANES, 2, 2, 0, 1, True),
+             C(PLANES, 2, padding=1, dilation=(2, 3)), C(PLANES, 3, 3, 1, ceil_mode=True),
+             C(A((1, 1, 3, 35)), (2, 3), 1),
+             C(A((0, 2, 4, 4)), 2), C(A((1, 1, 4, 40)), 2), C(A((1, 3, 6, 6), "ties"), 3, 2, grad=False))  # fmt: skip
+AVG_CASES = (C(PLANES, 2), C(PLANES, (3, 2), (2, 1)), C(PLANES, 3, 2, 1), C(PLANES, 3, 2, 1, False, False),
+             C(PLANES, 2, ceil_mode=True), C(PLANES, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+             C(A((0, 2, 4, 4)), 2), C(A((1, 1, 5, 40)), 3, 2))  # fmt: skip
+POOL_ROWS = (
+    pool("max_pool1d", ref.max_pool, C(A((2, 3, 9)), 2), C(A((2, 3, 9)), 3, 2, 1), C(A((1, 1, 40)), 3, 1, 1, 2, True),
+         exact=True),
+    pool("max_pool2d", ref.max_pool, *MAX_CASES, exact=True, big=(C(A((6, 20, 41, 43)), 3, 2, 1), C(A((6, 20, 40, 44)),
+         2), C(A((5, 20, 31, 33)), 2, 3))),
+    pool("max_pool3d", ref.max_pool, C(A((1, 2, 3, 4, 5)), 2), C(A((1, 2, 3, 4, 5)), 2, 1, (0, 1, 1)), exact=True),
+    pool("max_pool_indices", ref.max_pool_indices, *MAX_CASES, C(A((1, 2, 9)), 3, 2), exact=True, out="int64",
+         differentiable=False, big=(C(A((6, 20, 41, 43), "ties"), 3, 2, 1),)),
+    pool("max_unpool2d", ref.max_unpool2d, C(A((1, 2, 2, 2)), np.array([[[[0, 3], [9, 15]], [[5, 2], [8, 11]]]]), 2),
+         C(A((1, 1, 1, 2)), np.array([[[[4, 4]]]]), 2, 1, output_size=(2, 3)),
+         C(A((1, 1, 1, 2)), np.array([[[[8, 1]]]]), (3, 2), (2, 3), (0, 1)), exact=True),
+    pool("avg_pool1d", ref.avg_pool, C(A((2, 3, 9)), 2), C(A((2, 3, 9)), 3, 2, 1, True)),
+    pool("avg_pool2d", ref.avg_pool, *AVG_CASES, big=(C(A((6, 20, 41, 43)), 3, 2, 1),), **summed),
+    pool("avg_pool3d", ref.avg_pool, C(A((1, 2, 3, 4, 5)), 2), C(A((1, 2, 3, 4, 5)), 2, 1, (0, 1, 1)), **summed),
+    pool("adaptive_avg_pool1d", ref.adaptive_avg_pool, C(A((2, 3, 9)), 2), C(A((2, 3, 4)), 6), **summed),
+    pool("adaptive_avg_pool2d", ref.adaptive_avg_pool, C(PLANES, 1), C(PLANES, (2, 3)), C(PLANES, (5, 7)),
+         C(A((2, 3, 4, 6)), 2), **summed),
+    pool("adaptive_avg_pool3d", ref.adaptive_avg_pool, C(A((1, 2, 3, 4, 5)), (1, 2, 3)), **summed),
+    pool("global_avg_pool", lambda x: x.mean(axis=tuple(range(2, x.ndim)), keepdims=True), C(PLANES), C(A((2, 3, 4))),
+         **summed),
+    pool("global_max_pool", lambda x: x.max(axis=tuple(range(2, x.ndim)), keepdims=True), C(PLANES), C(A((2, 3, 4))),
+         exact=True),
+    pool("largest_positions", lambda x, n, *how: ref.max_pool_indices(x, how[-1], how[1], how[2], how[4]),
+         C(PLANES, 2, 1, 2, 1, 1, 1, (3, 2)), exact=True, out="int64", differentiable=False,
+         call=hidden("largest_positions", conv_attributes)),
+    pool("take_planes", ref.take_planes, C(A((1, 2, 6)), np.array([[[0, 5, 2], [3, 3, 1]]])), exact=True,
+         call=hidden("take_planes")),
+    pool("put_planes", ref.put_planes, C(A((1, 2, 3)), np.array([[[0, 5, 2], [3, 3, 1]]]), 6), **summed,
+         call=hidden("put_planes", lambda x, at, *sizes: sizes)),
+)  # fmt: skip
+
+NN_ROWS: tuple[Row, ...] = CONV_ROWS + POOL_ROWS

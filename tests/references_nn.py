@@ -121,3 +121,97 @@ def conv_weight_row(x: Any, g: Any, *how: Any) -> np.ndarray:
             mine = seen[:, i * channels : (i + 1) * channels]
             w[(part, slice(None), *tap)] = np.tensordot(g[:, part], mine, (over, over))
     return w
+
+
+def windows(shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, ...]:
+    """(outputs, window, stride, padding, dilation) of a pool, each a tuple."""
+    n = len(shape)
+    kernel, padding, dilation = each(kernel, n), each(padding, n), each(dilation, n)
+    stride = kernel if stride is None else each(stride, n)
+    out = []
+    for d in range(n):
+        room = shape[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1
+        o = (-(-room // stride[d]) if ceil_mode else room // stride[d]) + 1
+        out.append(o - 1 if ceil_mode and (o - 1) * stride[d] >= shape[d] + padding[d] else o)
+    return tuple(out), kernel, stride, padding, dilation
+
+
+def seen(at: Sequence[int], how: tuple[Any, ...], shape: Any) -> list[tuple[int, ...]]:
+    """The inputs inside the window of one output, in order."""
+    _, kernel, stride, padding, dilation = how
+    places = []
+    for tap in np.ndindex(*kernel):
+        place = tuple(o * s - p + t * d for o, s, p, t, d in zip(at, stride, padding, tap, dilation, strict=True))
+        if all(0 <= i < n for i, n in zip(place, shape, strict=True)):
+            places.append(place)
+    return places
+
+
+def max_pool_indices(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> np.ndarray:
+    shape = x.shape[2:]
+    how = windows(shape, kernel_size, stride, padding, dilation, ceil_mode)
+    found = np.zeros((*x.shape[:2], *how[0]), np.int64)
+    for at in np.ndindex(*found.shape):
+        flat = [int(np.ravel_multi_index(p, shape)) for p in seen(at[2:], how, shape)]
+        values = x[at[:2]].ravel()[flat]
+        found[at] = flat[int(np.argmax(values))]
+    return found
+
+
+def max_pool(x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
+    return take_planes(x, max_pool_indices(x, *args, **kwargs))
+
+
+def take_planes(x: Any, at: Any) -> np.ndarray:
+    y = np.zeros(at.shape, x.dtype)
+    for i in np.ndindex(*at.shape):
+        y[i] = x[i[:2]].ravel()[at[i]]
+    return y
+
+
+def put_planes(x: Any, at: Any, *sizes: int) -> np.ndarray:
+    y = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    for i in np.ndindex(*x.shape):
+        y[i[:2]].ravel()[at[i]] += x[i]
+    return y
+
+
+def max_unpool2d(
+    x: Any, at: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> np.ndarray:
+    kernel, padding = each(kernel_size, 2), each(padding, 2)
+    stride = kernel if stride is None else each(stride, 2)
+    sizes = [(x.shape[2 + d] - 1) * stride[d] - 2 * padding[d] + kernel[d] for d in range(2)]
+    return put_planes(x, at, *(sizes if output_size is None else output_size))
+
+
+def avg_pool(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
+    shape = x.shape[2:]
+    how = windows(shape, kernel_size, stride, padding, 1, ceil_mode)
+    y = np.zeros((*x.shape[:2], *how[0]), x.dtype)
+    for at in np.ndindex(*how[0]):
+        places = seen(at, how, shape)
+        count = 1
+        for o, k, s, p, n in zip(at, *how[1:4], shape, strict=True):
+            count *= min(o * s - p + k, n + p) - (o * s - p)
+        total = sum(x[(slice(None), slice(None), *p)] for p in places)
+        y[(slice(None), slice(None), *at)] = total / (count if count_include_pad else len(places))
+    return y
+
+
+def adaptive_avg_pool(x: Any, output_size: Any) -> np.ndarray:
+    for d, out in enumerate(each(output_size, x.ndim - 2)):
+        n = x.shape[2 + d]
+        cuts = [slice(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
+        parts = [x[(slice(None),) * (2 + d) + (cut,)].mean(axis=2 + d, keepdims=True) for cut in cuts]
+        x = np.concatenate(parts, axis=2 + d)
+    return x

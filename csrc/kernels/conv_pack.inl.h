@@ -36,7 +36,10 @@ template <class T> STEEP_INLINE V<T> load_between(const T* p, Between<T> b) {
 
 static inline std::int64_t within(std::int64_t x, std::int64_t most) { return x < 0 ? 0 : x > most ? most : x; }
 // x / y rounded up, for any x and y > 0.
-static inline std::int64_t ceiling(std::int64_t x, std::int64_t y) { return x > 0 ? (x + y - 1) / y : -(-x / y); }
+static inline std::int64_t ceiling(std::int64_t x, std::int64_t y) {
+  if (y == 1) return x;
+  return x > 0 ? (x + y - 1) / y : -(-x / y);
+}
 
 // A place in the flattened positions of a batch: image, and position in it.
 struct Place {
@@ -72,6 +75,21 @@ template <class T> struct Source {
   Between<T> low, high;                  // masks of the first vector read, and of the second where the step is 2
 };
 
+// What the tap at `offset` reads for `count` positions of one row from x on.
+template <class T>
+static Source<T> source_of(const Window& w, std::int64_t x, std::int64_t count, std::int64_t offset) {
+  const std::int64_t ix = x * w.step + offset;
+  const std::int64_t lo = within(ceiling(-ix, w.step), count), hi = within(ceiling(w.in - ix, w.step), count);
+  Source<T> s{ix, 0, count, lo, hi, {}, {}};
+  if (lo >= hi) s.from = s.lo = s.hi = 0;
+  else if (w.step == 1) s.low = {lo, hi};
+  else if (w.step == 2) {
+    s.low = {within(2 * lo, lanes<T>), within(2 * hi - 1, lanes<T>)};
+    s.high = {within(2 * lo - lanes<T>, lanes<T>), within(2 * hi - 1 - lanes<T>, lanes<T>)};
+  }
+  return s;
+}
+
 constexpr int most_pieces = 544;  // of the longest panel, where every position is a row of its own
 
 template <class T> struct Pieces {
@@ -93,22 +111,14 @@ template <class T> struct Pieces {
   }
   // Shifts every piece by a tap.
   void shift(std::int64_t tz, std::int64_t ty, std::int64_t tx) {
-    const Window &z = window[0], &y = window[1], &x = window[2];
+    const Window &z = window[0], &y = window[1];
     for (int i = 0; i < count; ++i) {
       const Piece& p = piece[i];
       const std::int64_t iz = p.at.z * z.step + z.at[tz], iy = p.at.y * y.step + y.at[ty];
-      const std::int64_t ix = p.at.x * x.step + x.at[tx];
-      const bool inside = iz >= 0 && iz < z.in && iy >= 0 && iy < y.in;
-      const std::int64_t lo = inside ? within(ceiling(-ix, x.step), p.count) : 0;
-      const std::int64_t hi = inside ? within(ceiling(x.in - ix, x.step), p.count) : 0;
-      Source<T>& s = source[i];
-      s = {p.at.image * image_step + (iz * y.in + iy) * x.in + ix, p.to, p.count, lo, hi, {}, {}};
-      if (lo >= hi) s.from = s.lo = s.hi = 0;
-      else if (x.step == 1) s.low = {lo, hi};
-      else if (x.step == 2) {
-        s.low = {within(2 * lo, lanes<T>), within(2 * hi - 1, lanes<T>)};
-        s.high = {within(2 * lo - lanes<T>, lanes<T>), within(2 * hi - 1 - lanes<T>, lanes<T>)};
-      }
+      source[i] = source_of<T>(window[2], p.at.x, p.count, window[2].at[tx]);
+      source[i].to = p.to;
+      if (iz < 0 || iz >= z.in || iy < 0 || iy >= y.in) source[i] = {0, p.to, p.count, 0, 0, {}, {}};
+      else if (source[i].hi) source[i].from += p.at.image * image_step + (iz * y.in + iy) * window[2].in;
     }
   }
 };

@@ -79,6 +79,7 @@ struct Table {
   Random uniform[type_count], normal[type_count], bits;
   Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the next
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
+  PoolMax pool_max[type_count];
 };
 
 // The table of the best instruction set this processor has, or of STEEP_ISA. Throws std::runtime_error with a message

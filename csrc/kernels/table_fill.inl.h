@@ -14,6 +14,7 @@
 #include "kernels/gemm.inl.h"
 #include "kernels/conv.inl.h"
 #include "kernels/depthwise.inl.h"
+#include "kernels/pool.inl.h"
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -133,6 +134,7 @@ template <class T> constexpr void fill_conv(Table& t, Type type) {
   t.correlate_weight[type] = &correlate_weight<T>;
   t.depthwise[type] = &depthwise<T>;
   t.depthwise_weight[type] = &depthwise_weight<T>;
+  t.pool_max[type] = &pool_max<T>;
 }
 
 constexpr Table make_table(const char* isa) {

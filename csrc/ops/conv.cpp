@@ -159,25 +159,11 @@ Rows primitive_rows() {
   };
 }
 
-// One number for every dimension, or one each.
-Dims each(const Op& op, const char* name, const Arg& a, int n, std::int64_t least) {
-  const Dims given = a.dims();
-  if (given.size() != 1 && given.size() != n)
-    fail<ValueError>(op.name, ": ", name, " needs one number or ", n, ", and got ", given);
-  Dims all;
-  for (int d = 0; d < n; ++d) {
-    all.push(given[given.size() == 1 ? 0 : d]);
-    if (all.back() < least || all.back() > INT32_MAX)
-      fail<ValueError>(op.name, ": ", name, " must be at least ", least, " and below 2**31, and is ", given);
-  }
-  return all;
-}
-// What stands at `at`: stride, dilation, groups.
 Geometry geometry(const Op& op, int n, const Arg& stride, const Arg& dilation, const Arg& groups) {
   Geometry g;
   g.n = n;
-  g.stride = each(op, "stride", stride, n, 1);
-  g.dilation = each(op, "dilation", dilation, n, 1);
+  g.stride = each_dimension(op.name, "stride", stride.dims(), n, 1);
+  g.dilation = each_dimension(op.name, "dilation", dilation.dims(), n, 1);
   g.groups = groups.integer;
   if (g.groups < 1 || g.groups > INT32_MAX) fail<ValueError>(op.name, ": groups must be at least 1, and is ", g.groups);
   return g;
@@ -191,7 +177,7 @@ void pad(const Op& op, Geometry& g, const Arg& padding) {
     g.begin = {given[0]};
     g.end = {given[1]};
   } else {
-    g.begin = g.end = each(op, "padding", padding, g.n, 0);
+    g.begin = g.end = each_dimension(op.name, "padding", padding.dims(), g.n, 0);
   }
   for (int d = 0; d < g.n; ++d)
     if (g.begin[d] < 0 || g.end[d] < 0 || g.begin[d] > INT32_MAX || g.end[d] > INT32_MAX)
@@ -213,7 +199,8 @@ template <int n> Tensor call_conv(const Op& op, Args& a) {
 template <int n> Tensor call_transpose(const Op& op, Args& a) {
   Geometry g = geometry(op, n, a[3], a[7], a[6]);
   T x = a[0].tensor, weight = a[1].tensor;
-  const Dims padding = each(op, "padding", a[4], n, 0), extra = each(op, "output_padding", a[5], n, 0);
+  const Dims padding = each_dimension(op.name, "padding", a[4].dims(), n, 0),
+             extra = each_dimension(op.name, "output_padding", a[5].dims(), n, 0);
   const Tensor in = batched(x, n);
   if (in.ndim() != n + 2 || weight.ndim() != n + 2)
     fail<ValueError>(op.name, ": needs (N, C, ...) and a weight (C, O / groups, ...) with ", n,
@@ -298,6 +285,18 @@ Dims spatial(const Dims& shape) {
   Dims s;
   for (int d = 2; d < shape.size(); ++d) s.push(shape[d]);
   return s;
+}
+
+Dims each_dimension(const char* op, const char* name, const Dims& given, int n, std::int64_t least) {
+  if (given.size() != 1 && given.size() != n)
+    fail<ValueError>(op, ": ", name, " needs one number or ", n, ", and got ", given);
+  Dims all;
+  for (int d = 0; d < n; ++d) {
+    all.push(given[given.size() == 1 ? 0 : d]);
+    if (all.back() < least || all.back() > INT32_MAX)
+      fail<ValueError>(op, ": ", name, " must be at least ", least, " and below 2**31, and is ", given);
+  }
+  return all;
 }
 
 Tensor conv(T x, T weight, T bias, const Geometry& g) {

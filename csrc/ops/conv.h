@@ -25,7 +25,9 @@ void compute_conv(const Call& c);         // (image, weight[, bias]) -> output
 void compute_conv_input(const Call& c);   // (output's gradient, weight) -> the image's
 void compute_conv_weight(const Call& c);  // (image, output's gradient) -> the weight's
 
-// conv.cpp
+// One number for every dimension, or one each, none below `least`.
+Dims each_dimension(const char* op, const char* name, const Dims& given, int n, std::int64_t least);
+
 Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g);  // bias may be null
 
 }  // namespace steep

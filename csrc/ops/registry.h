@@ -12,6 +12,7 @@ Rows join_rows();
 Rows index_rows();
 Rows linalg_rows();
 Rows conv_rows();
+Rows pool_rows();
 Rows sort_rows();
 Rows random_rows();
 
