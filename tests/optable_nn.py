@@ -102,4 +102,44 @@ POOL_ROWS = (
          call=hidden("put_planes", lambda x, at, *sizes: sizes)),
 )  # fmt: skip
 
-NN_ROWS: tuple[Row, ...] = CONV_ROWS + POOL_ROWS
+
+def norm(name: str, reference: Any, *cases: Any, **more: Any) -> Row:
+    return Row(name, reference, cases, FLOATS, **{"rtol": (1e-5, 4e-14), "atol": (4e-6, 2e-14), **more})
+
+
+MAPS, WEIGHTS = A((2, 4, 3, 5)), A((4,))
+BIG_MAPS = A((6, 20, 31, 33))
+NORM_ROWS = (
+    norm("layer_norm", ref.layer_norm, C(A((3, 5)), 5), C(A((2, 3, 4)), (3, 4), A((3, 4)), A((3, 4))),
+         C(A((2, 3, 4)), 4, A((4,)), eps=1e-3), C(A((0, 4)), 4), big=(C(A((300, 401)), 401, A((401,)), A((401,))),)),
+    norm("group_norm", ref.group_norm, C(MAPS, 2), C(MAPS, 4, WEIGHTS, WEIGHTS), C(A((3, 6)), 3, A((6,))),
+         C(MAPS, 1, eps=0.1), big=(C(BIG_MAPS, 5, A((20,)), A((20,))),)),
+    norm("instance_norm", ref.instance_norm, C(MAPS), C(MAPS, WEIGHTS, WEIGHTS), C(A((2, 3, 6)), eps=1e-3)),
+    norm("channel_moments", ref.channel_moments, C(MAPS), C(A((5, 3))), C(A((2, 3, 6))), big=(C(BIG_MAPS),)),
+    norm("batch_norm", ref.batch_norm, C(MAPS, WEIGHTS, A((4,), "positive")), C(MAPS, WEIGHTS, A((4,), "positive"),
+         WEIGHTS, WEIGHTS), C(A((5, 3)), A((3,)), A((3,), "positive"), None, A((3,)), 0.1),
+         C(A((0, 4, 2)), WEIGHTS, A((4,), "positive")),
+         big=(C(BIG_MAPS, A((20,)), A((20,), "positive"), A((20,)), A((20,))),)),
+    norm("local_response_norm", ref.local_response_norm, C(MAPS, 3), C(MAPS, 2, 0.3, 0.5, 2.0), C(A((2, 6)), 5, 1.0),
+         C(A((1, 2, 3)), 7)),
+    Row("prelu", ref.prelu, (C(A((3, 4)), A((4,))), C(A((2, 3, 5)), A((3,))), C(A((2, 3)), A(())), C(A((7,)), 0.25)),
+        FLOATS, "nonzero"),
+    norm("attention", ref.attention, C(A((3, 4)), A((5, 4)), A((5, 2))), C(A((2, 3, 4)), A((2, 3, 4)), A((2, 3, 4)),
+         causal=True), C(A((2, 2, 3, 4)), A((2, 2, 5, 4)), A((2, 2, 5, 6)), A((3, 5))),
+         C(A((3, 4)), A((3, 4)), A((3, 4)), np.tri(3, dtype=bool), scale=0.3),
+         big=(C(A((4, 60, 33)), A((4, 70, 33)), A((4, 70, 40))),)),
+)  # fmt: skip
+
+GRID = A((2, 3, 2, 2), "grid")
+RESAMPLE_ROWS = (
+    norm("interpolate", ref.interpolate, C(A((2, 2, 4)), 7), C(A((1, 2, 3, 4)), (6, 5), "linear"),
+         C(A((1, 2, 3, 4)), (6, 7), "bilinear", True), C(A((1, 2, 5, 4)), 3, "cubic"),
+         C(A((1, 1, 3, 4)), (7, 2), "cubic", True), C(A((1, 2, 3, 4)), mode="nearest", scale_factor=2.0),
+         C(A((1, 2, 3, 4)), mode="linear", scale_factor=1.5), C(A((1, 1, 2, 3, 2)), (3, 2, 4), "linear"),
+         big=(C(A((2, 3, 70, 80)), (111, 90), "cubic"),)),
+    norm("grid_sample", ref.grid_sample, *(C(A((2, 3, 4, 5)), GRID, mode, border, corners, grad=mode == "bilinear")
+         for mode in ("bilinear", "nearest") for border in ("zeros", "border", "reflection")
+         for corners in (False, True))),
+)  # fmt: skip
+
+NN_ROWS: tuple[Row, ...] = CONV_ROWS + POOL_ROWS + NORM_ROWS + RESAMPLE_ROWS

@@ -215,3 +215,125 @@ def adaptive_avg_pool(x: Any, output_size: Any) -> np.ndarray:
         parts = [x[(slice(None),) * (2 + d) + (cut,)].mean(axis=2 + d, keepdims=True) for cut in cuts]
         x = np.concatenate(parts, axis=2 + d)
     return x
+
+
+def standardized(x: Any, axes: Any, eps: float) -> np.ndarray:
+    return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+
+
+def affine(y: Any, weight: Any, bias: Any) -> np.ndarray:
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def column(values: Any, x: Any) -> Any:
+    """One value a channel, along axis 1."""
+    return None if values is None else np.reshape(values, (-1,) + (1,) * (x.ndim - 2))
+
+
+def layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
+    n = len(np.atleast_1d(np.array(shape)))
+    return affine(standardized(x, tuple(range(x.ndim - n, x.ndim)), eps), weight, bias) if x.size else x
+
+
+def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
+    y = standardized(x.reshape(x.shape[0], num_groups, x.shape[1] // num_groups, -1), (2, 3), eps).reshape(x.shape)
+    return affine(y, column(weight, x), column(bias, x))
+
+
+def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
+    return group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def channel_moments(x: Any) -> list[np.ndarray]:
+    axes = (0, *range(2, x.ndim))
+    return [x.mean(axis=axes), x.var(axis=axes)]
+
+
+def batch_norm(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
+    y = (x - column(mean, x)) / np.sqrt(column(var, x) + eps)
+    return affine(y, column(weight, x), column(bias, x))
+
+
+def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> np.ndarray:
+    y = np.empty_like(x)
+    for c in range(x.shape[1]):
+        low, high = max(0, c - size // 2), min(x.shape[1], c - size // 2 + size)
+        y[:, c] = x[:, c] / (k + alpha * np.sum(x[:, low:high] ** 2, axis=1) / size) ** beta
+    return y
+
+
+def prelu(x: Any, weight: Any) -> np.ndarray:
+    w = np.asarray(weight)
+    return np.where(x > 0, x, x * (w.reshape(()) if w.size == 1 else column(w, x)))
+
+
+def attention(q: Any, k: Any, v: Any, mask: Any = None, causal: bool = False, scale: float = 0.0) -> np.ndarray:
+    scores = q @ np.swapaxes(k, -1, -2) * (scale or 1 / np.sqrt(q.shape[-1]))
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if causal:
+        scores = np.where(np.tri(q.shape[-2], k.shape[-2], dtype=bool), scores, -np.inf)
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True) @ v
+
+
+def cubic(t: float) -> float:
+    t = abs(t)
+    if t <= 1:
+        return 1.25 * t**3 - 2.25 * t**2 + 1
+    return -0.75 * (t**3 - 5 * t**2 + 8 * t - 4) if t < 2 else 0.0
+
+
+def interpolate(
+    x: Any, size: Any = None, mode: str = "nearest", align_corners: bool = False, scale_factor: float = 0.0
+) -> np.ndarray:
+    """Every output as the sum over all inputs of a kernel at their distance, one axis after the other."""
+    n = x.ndim - 2
+    sizes = each(size, n) if size is not None else tuple(int(s * scale_factor) for s in x.shape[2:])
+    for d, out in enumerate(sizes):
+        here = x.shape[2 + d]
+        step = here / out if size is not None else 1 / scale_factor
+        matrix = np.zeros((out, here))
+        for i in range(out):
+            at = i * (here - 1) / max(1, out - 1) if align_corners else (i + 0.5) * step - 0.5
+            if mode == "nearest":
+                matrix[i, min(here - 1, int(i * step + 1e-9))] = 1
+            elif mode == "cubic":
+                for j in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
+                    matrix[i, min(max(j, 0), here - 1)] += cubic(at - j)
+            else:
+                at = min(max(at, 0), here - 1)
+                for j in range(here):
+                    matrix[i, j] = max(0.0, 1 - abs(at - j))
+        x = np.moveaxis(np.moveaxis(x, 2 + d, -1) @ matrix.T, -1, 2 + d)
+    return x
+
+
+def reflect(v: float, low: float, high: float) -> float:
+    while high > low and not low <= v <= high:
+        v = 2 * low - v if v < low else 2 * high - v
+    return v if high > low else 0.0
+
+
+def grid_sample(
+    x: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool = False
+) -> np.ndarray:
+    def place(v: float, n: int) -> float:
+        at = (v + 1) * (n - 1) / 2 if align_corners else (v + 1) * n / 2 - 0.5
+        if padding_mode == "reflection":
+            at = reflect(at, 0, n - 1) if align_corners else reflect(at, -0.5, n - 0.5)
+        return at if padding_mode == "zeros" else min(max(at, 0), n - 1)
+
+    y = np.zeros((*x.shape[:2], *grid.shape[1:3]), np.float64)
+    for n, i, j in np.ndindex(*grid.shape[:3]):
+        u, v = place(grid[n, i, j, 1], x.shape[2]), place(grid[n, i, j, 0], x.shape[3])
+        if mode == "nearest":
+            corners = [(np.round(u), np.round(v), 1.0)]
+        else:
+            near = [(np.floor(u) + a, np.floor(v) + b) for a in (0, 1) for b in (0, 1)]
+            corners = [(r, c, (1 - abs(u - r)) * (1 - abs(v - c))) for r, c in near]
+        for r, c, w in corners:
+            if 0 <= r < x.shape[2] and 0 <= c < x.shape[3]:
+                y[n, :, i, j] += w * x[n, :, int(r), int(c)]
+    return y

@@ -30,4 +30,7 @@ Dims each_dimension(const char* op, const char* name, const Dims& given, int n, 
 
 Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g);  // bias may be null
 
+// pool.cpp
+Tensor take_planes(const Tensor& x, const Tensor& at);  // each plane of (N, C, ...) at its flat positions
+
 }  // namespace steep

@@ -126,10 +126,6 @@ void compute_put_planes(const Call& c) {
   else put_as<double>(c, x, at);
 }
 
-Tensor take_planes(T x, T at) {
-  static const Op& op = find_op("take_planes");
-  return apply(op, {x, at});
-}
 Tensor put_planes(T x, T at, const Dims& sizes) {
   static const Op& op = find_op("put_planes");
   return apply(op, {x, at}, AttrsRef(sizes));
@@ -381,6 +377,11 @@ Rows composite_rows() {
 }
 
 }  // namespace
+
+Tensor take_planes(T x, T at) {
+  static const Op& op = find_op("take_planes");
+  return apply(op, {x, at});
+}
 
 Rows pool_rows() {
   Rows all = primitive_rows();

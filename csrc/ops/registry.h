@@ -13,6 +13,8 @@ Rows index_rows();
 Rows linalg_rows();
 Rows conv_rows();
 Rows pool_rows();
+Rows norm_rows();
+Rows resample_rows();
 Rows sort_rows();
 Rows random_rows();
 
