@@ -52,7 +52,7 @@ MISUSE = [
     ("sp.tril(i)", ValueError, ["tril", "two dimensions"]),
     ("a.pad((1, 2, 3))", ValueError, ["pad", "before, after", M23]),
     ("a.pad(-1)", ValueError, ["pad", "negative", "slice"]),
-    ("a.pad(1, mode='spiral')", ValueError, ["pad", "wrap", "reflect"]),
+    ("a.pad(1, mode='spiral')", ValueError, ["pad", "spiral", "reflect"]),
     ("sp.zeros((0, 2)).pad(1, mode='edge')", ValueError, ["pad", r"float32\(0, 2\)", "empty"]),
     ("a.tile(-1)", ValueError, ["tile", "negative"]),
     ("a.repeat(-1)", ValueError, ["repeat", "negative"]),
