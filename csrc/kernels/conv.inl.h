@@ -13,7 +13,8 @@ static inline std::int64_t volume(const Window* w, std::int64_t Window::*side) {
   return w[0].*side * (w[1].*side) * (w[2].*side);
 }
 
-constexpr std::int64_t tiles_in_cache = 8;  // of packed weights, which stay in the second cache
+constexpr std::size_t slot_reads = 3, slot_offsets = 4;  // of scratch
+constexpr std::int64_t tiles_in_cache = 8;               // of packed weights, which stay in the second cache
 
 // One block of channels of a correlation's part, and the panels of B its first rows packed.
 template <class T> struct Sweep {
@@ -84,12 +85,15 @@ static inline std::int64_t block_channels(std::int64_t channels, std::int64_t ta
   return parts(channels, least(channels, parts(channels * taps, most)));
 }
 
-template <class T> static void start(const Sweep<T>& s) {
+// Every row of C begins with its bias.
+template <class T> static void start(const Sweep<T>& s, std::int64_t columns) {
   for (std::int64_t i = 0; i < s.rows; ++i) {
     const T value = s.x.bias ? static_cast<const T*>(s.x.bias)[s.row + i] : T(0);
-    for (std::int64_t j = 0; j < s.count; ++j) s.c[i * s.ldc + j] = value;
+    for (std::int64_t j = 0; j < columns; ++j) s.c[i * s.ldc + j] = value;
   }
 }
+
+#include "kernels/conv_flat.inl.h"
 
 // From rows of positions to where they lie in an output with gaps.
 template <class T> static void spread_out(const Sweep<T>& s) {
@@ -134,7 +138,7 @@ template <class T> static void correlate_plain(const Sweep<T>& s) {
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {
   if (!flat) s.c = room<T>(slot_c, s.rows * s.count), s.ldc = s.count;
   const std::int64_t most = s.taps ? block_channels(s.x.channels, s.taps) : 0;
-  if (s.x.bias || s.taps * s.x.channels == 0) start(s);
+  if (s.x.bias || s.taps * s.x.channels == 0) start(s, s.count);
   for (std::int64_t c = 0; s.taps && c < s.x.channels; c += most)
     sweep_channels(s, Channels<T>{c, least(most, s.x.channels - c)});
   if (!flat) spread_out(s);
@@ -210,6 +214,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   T* c = static_cast<T*>(x.out) + row * x.out_row + from;
   const Sweep<T> s{x, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
   if (is_plain(x)) return correlate_plain(s);
+  if (is_flat_road(s)) return correlate_flat(s);
   correlate_part(s, is_flat(x));
 }
 

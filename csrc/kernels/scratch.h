@@ -6,7 +6,7 @@
 
 namespace steep::k {
 
-constexpr std::size_t scratch_slots = 4;
+constexpr std::size_t scratch_slots = 5;
 
 // At least `bytes` bytes aligned to 64, the same memory until the same thread asks the same slot for more; the
 // contents do not survive growth. Throws std::bad_alloc. Freed when the thread ends.
