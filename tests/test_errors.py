@@ -54,6 +54,7 @@ MISUSE = [
     ("a.pad(-1)", ValueError, ["pad", "negative", "slice"]),
     ("a.pad(1, mode='spiral')", ValueError, ["pad", "spiral", "reflect"]),
     ("sp.zeros((0, 2)).pad(1, mode='edge')", ValueError, ["pad", r"float32\(0, 2\)", "empty"]),
+    ("sp.random_bits(0, 0, (4,), 'int32')", TypeError, ["random_bits", "int32", "int64"]),
     ("a.tile(-1)", ValueError, ["tile", "negative"]),
     ("a.repeat(-1)", ValueError, ["repeat", "negative"]),
     ("a.repeat([1, 2, 3], axis=0)", ValueError, ["repeat", "3 repeats", "size 2"]),
