@@ -36,7 +36,10 @@ template <class T> struct Bordered {
         __builtin_memcpy(to + border, plane, static_cast<std::size_t>(x.in) * sizeof(T));
         continue;
       }
-      for (std::int64_t i = 0; i < x.in; ++i) to[(i + border) % x.step * lane + (i + border) / x.step] = plane[i];
+      for (std::int64_t p = 0; p < x.step; ++p) {  // element i of this phase is p + i * step - border of the plane
+        const std::int64_t first = ceiling(border - p, x.step), end = least(lane, ceiling(x.in + border - p, x.step));
+        for (std::int64_t i = within(first, end); i < end; ++i) to[p * lane + i] = plane[p + i * x.step - border];
+      }
     }
   }
   // Where tap (tz, ty, tx) finds what output row (z, y) reads, one element a position.
@@ -65,9 +68,12 @@ template <class T, int vecs> STEEP_INLINE void sum_taps(const T* const* from, co
 
 template <class T>
 static void depthwise_row(const T* const* from, const T* weight, std::int64_t taps, T bias, T* to, std::int64_t n) {
-  std::int64_t x = 0;
-  for (; x + 4 * lanes<T> <= n; x += 4 * lanes<T>) sum_taps<T, 4>(from, weight, taps, bias, x, to + x, lanes<T>);
-  for (; x < n; x += lanes<T>) sum_taps<T, 1>(from, weight, taps, bias, x, to + x, least(lanes<T>, n - x));
+  using Sum = void (*)(const T* const*, const T*, std::int64_t, T, std::int64_t, T*, std::int64_t);
+  static constexpr Sum sums[] = {sum_taps<T, 1>, sum_taps<T, 2>, sum_taps<T, 3>, sum_taps<T, 4>};
+  for (std::int64_t x = 0; x < n; x += 4 * lanes<T>) {
+    const std::int64_t vecs = least(4, parts(n - x, lanes<T>));
+    sums[vecs - 1](from, weight, taps, bias, x, to + x, least(lanes<T>, n - x - (vecs - 1) * lanes<T>));
+  }
 }
 
 template <class T> static void find_taps(const Bordered<T>& b, std::int64_t z, std::int64_t y, const T** from) {
