@@ -136,6 +136,13 @@ static void sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image
   }
 }
 
+// A row is too short to call the library for.
+template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n) {
+  std::int64_t j = 0;
+  for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
+  if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
+}
+
 // The valid positions of a canvas, to where they belong.
 template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start) {
   const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step;
@@ -144,7 +151,7 @@ template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& c
       const std::int64_t x = p % wide, some = least(wide - x, s.from + s.count - p);
       T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row + p / wide * step[1] + x * step[2];
       const T* from = s.c + i * s.ldc + canvas.place(p) - start;
-      if (step[2] == 1) __builtin_memcpy(to, from, static_cast<std::size_t>(some) * sizeof(T));
+      if (step[2] == 1) copy_row(from, to, some);
       else
         for (std::int64_t j = 0; j < some; ++j) to[j * step[2]] = from[j];
       p += some;
