@@ -34,6 +34,7 @@ VALUES: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] 
     "small": lambda r, s: r.integers(0, 4, s).astype(float),
     "factors": lambda r, s: r.integers(1, 3, s).astype(float),
     "ties": lambda r, s: r.integers(0, 2, s).astype(float),
+    "grid": lambda r, s: r.uniform(-1.4, 1.4, s),
     "tied_nan": lambda r, s: np.where(r.random(s) < 0.3, np.nan, r.integers(0, 3, s)),
 }
 
@@ -198,6 +199,8 @@ FLOAT_ROWS = (
     f("tanh", np.tanh), f("sigmoid", ref.logistic), f("erf", ref.each(ref.erf)), f("softplus",
         lambda x: np.logaddexp(x, 0)),
     f("gelu", ref.gelu), f("silu", ref.silu), f("relu", lambda x: np.maximum(x, 0), "nonzero"),
+    f("hardsigmoid", lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    f("hardswish", lambda x: np.where(x <= -3, 0, x * np.clip(x / 6 + 0.5, 0, 1))),
     f("leaky_relu", lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope), "nonzero",
       cases=(*UNARY, C(M, 0.3), C(M, negative_slope=-0.5))),
     f("elu", lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))), "nonzero",
@@ -340,7 +343,8 @@ JOIN_ROWS = (
     view("roll", np.roll, C(CUBE, 5), C(CUBE, -1, 1), C(CUBE, (1, 2), (0, 2)), C(A((0,)), 3), C(CUBE, 1, axis=(0, 1))),
     view("pad", ref.pad, C(M, 2), C(M, (1, 0)), C(M, ((1, 2), (0, 3))), C(M, ((1, 2), (0, 3)), "edge"), C(M,
         ((2, 1), (0, 3)), mode="reflect"),
-         C(M, 1, constant_values=3), C(A((2,)), (5, 4), "reflect"), C(A((1,)), (2, 2), "reflect"), dtypes=NUMBERS),
+         C(M, 1, constant_values=3), C(A((2,)), (5, 4), "reflect"), C(A((1,)), (2, 2), "reflect"),
+         C(M, ((1, 5), (0, 3)), "wrap"), dtypes=NUMBERS),
     view("tile", np.tile, C(M, 2), C(M, (2, 1)), C(M, (2, 1, 3)), C(A(()), 3), C(M, (0, 1)), C(CUBE, (2,))),
     view("repeat", np.repeat, C(M, 2), C(M, 2, 0), C(M, [1, 0, 2], axis=0), C(A(()), 3), C(M, 0, axis=1)),
     view("tril", np.tril, C(M), C(CUBE, 1), C(A((4, 3)), k=-1)),
@@ -518,10 +522,12 @@ INDEXING_ROWS = (
     write("x[0] -= v", C(M, A((4,)))),
 )  # fmt: skip
 
+from optable_nn import NN_ROWS  # noqa: E402  they are written in the words above
+
 OPS: tuple[Row, ...] = (
     *FLOAT_ROWS, *NUMBER_ROWS, *PAIR_ROWS, *BIT_ROWS, *BOOL_ROWS, *OTHER_ROWS, *REDUCE_ROWS, *MAP_ROWS,
         *VIEW_ROWS, *JOIN_ROWS,
-    *INDEX_ROWS, *LINALG_ROWS, *LOSS_ROWS, *SORT_ROWS, *RANDOM_ROWS,
+    *INDEX_ROWS, *LINALG_ROWS, *LOSS_ROWS, *SORT_ROWS, *RANDOM_ROWS, *NN_ROWS,
 )  # fmt: skip
 ROWS: tuple[Row, ...] = OPS + OPERATOR_ROWS + INDEXING_ROWS
 

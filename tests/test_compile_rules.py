@@ -402,9 +402,7 @@ def test_verify_accepts_what_is_right_and_leaves_one_step_behind():
 def test_verify_names_the_first_difference():
     fast = sp.compile(lambda x: sp.tanh(x) * sp.tensor(rng.standard_normal(3).astype("f4")), verify=True)
     fast(normal(3))
-    with pytest.raises(
-        sp.CompileError, match=r"instruction 1, \w+ at .*:\d+: it reads another tensor"
-    ):
+    with pytest.raises(sp.CompileError, match=r"instruction 1, \w+ at .*:\d+: it reads another tensor"):
         fast(normal(3))
 
 

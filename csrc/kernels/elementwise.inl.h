@@ -119,6 +119,14 @@ struct silu {  // x sigmoid(x)
     return s * (1 + x * (1 - s));
   }
 };
+struct hardsigmoid {  // a straight line from 0 at -3 to 1 at 3
+  template <class V> static V f(V x) { return minv(maxv(x / 6 + V(0.5f), V(0)), V(1)); }
+  template <class V> static V df(V x) { return select((x > -3) & (x < 3), V(1) / 6, V(0)); }
+};
+struct hardswish {  // x hardsigmoid(x)
+  template <class V> static V f(V x) { return select(x <= -3, V(0), x * hardsigmoid::f(x)); }
+  template <class V> static V df(V x) { return select(x <= -3, V(0), select(x < 3, x / 3 + V(0.5f), V(1))); }
+};
 struct softplus {  // log(1 + e^x)
   template <class V> static V f(V x) { return maxv(x, V(0)) + log1pv(expv(-absv(x))); }
   template <class V> static V df(V x) { return sigmoidv(x); }

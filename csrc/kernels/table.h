@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/conv.h"
+
 namespace steep::k {
 
 // Element types, in promotion order. core/dtype.h uses the same values.
@@ -96,6 +98,9 @@ struct Table {
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;
+  Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the next
+  CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
+  PoolMax pool_max[type_count];
 };
 
 // The table of the best instruction set this processor has, or of STEEP_ISA. Throws std::runtime_error with a message

@@ -14,6 +14,9 @@
 #undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
 #include "kernels/split.inl.h"
+#include "kernels/conv.inl.h"
+#include "kernels/depthwise.inl.h"
+#include "kernels/pool.inl.h"
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -132,6 +135,14 @@ constexpr void fill_gemm(Table& t) {
   t.split = {&split_product<split_parts::Plain, 3>, &split_product<split_parts::Plain, 1>};
 }
 
+template <class T> constexpr void fill_conv(Table& t, Type type) {
+  t.correlate[type] = &correlate<T>;
+  t.correlate_weight[type] = &correlate_weight<T>;
+  t.depthwise[type] = &depthwise<T>;
+  t.depthwise_weight[type] = &depthwise_weight<T>;
+  t.pool_max[type] = &pool_max<T>;
+}
+
 constexpr Table make_table(const char* isa) {
   Table t{};
   t.isa = isa;
@@ -155,5 +166,7 @@ constexpr Table make_table(const char* isa) {
   fill_float<double>(t, f64);
   t.bits = &random_fill<Bits>;
   fill_gemm(t);
+  fill_conv<float>(t, f32);
+  fill_conv<double>(t, f64);
   return t;
 }

@@ -122,6 +122,12 @@ Tensor silu_slope(T a) {
   return multiply(s, add(multiply(a, one_minus(s)), 1));
 }
 
+Tensor hardswish_slope(T a) {
+  const Tensor zero = scalar_like(0, a), one = scalar_like(1, a);
+  const Tensor line = add(divide(a, scalar_like(3, a)), 0.5);
+  return where(greater(a, scalar_like(-3, a)), where(less(a, scalar_like(3, a)), line, one), zero);
+}
+
 Rows float_rows() {
   constexpr double ln2 = std::numbers::ln2, ln10 = std::numbers::ln10;
   return {
@@ -177,6 +183,17 @@ Rows float_rows() {
              K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 0.6f),
       smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
              {[](R r, T g) { return chain(g, silu_slope(r.in(0))); }, in0, K::silu_df}),
+      subgradient(smooth("hardsigmoid", "x / 6 + 1/2 between 0 and 1 (Howard et al. 2019).", K::hardsigmoid,
+                         {[](R r, T g) {
+                            const Tensor v = r.in(0), near = less(unary(K::abs, v), scalar_like(3, v));
+                            return chain(g, divide(astype(near, v.dtype()), scalar_like(6, v)));
+                          },
+                          in0, K::hardsigmoid_df},
+                         0.3f),
+                  "0 at -3 and 3"),
+      subgradient(smooth("hardswish", "x * hardsigmoid(x) (Howard et al. 2019).", K::hardswish,
+                         {[](R r, T g) { return chain(g, hardswish_slope(r.in(0))); }, in0, K::hardswish_df}, 0.3f),
+                  "0 at -3, 1 at 3"),
       subgradient(smooth("relu", "max(x, 0).", K::relu,
                          {[](R r, T g) { return chain(g, astype(greater(r.out(), scalar_like(0, g)), g.dtype())); },
                           save_out, K::relu_df},

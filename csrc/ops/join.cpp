@@ -131,13 +131,14 @@ Tensor call_roll(const Op& op, Args& a) {
   return t;
 }
 
-// Where each padded position reads from: clamped to the edge, or mirrored without repeating it.
-Tensor border_index(std::int64_t before, std::int64_t after, std::int64_t n, bool reflect) {
+// Where each padded position reads from: clamped to the edge, mirrored without repeating it, or round and round.
+Tensor border_index(std::int64_t before, std::int64_t after, std::int64_t n, const std::string& mode) {
   const Tensor index = empty({before + n + after}, Int64);
   const std::int64_t period = std::max<std::int64_t>(1, 2 * (n - 1));
   for (std::int64_t i = 0; i < index.size(); ++i) {
     std::int64_t at = i - before;
-    if (reflect) {
+    if (mode == "wrap") at = ((at % n) + n) % n;
+    if (mode == "reflect") {
       at = ((at % period) + period) % period;
       at = std::min(at, period - at);
     }
@@ -173,12 +174,12 @@ Tensor call_pad(const Op& op, Args& a) {
     full.push(checked_add(t.dim(d), checked_add(first, last)));
   }
   if (a[2].text == "constant") return pad_constant(t, before, full, a[3].real);
-  if (a[2].text != "edge" && a[2].text != "reflect")
-    fail<ValueError>(op.name, ": mode \"", a[2].text, "\" is none of \"constant\", \"reflect\", \"edge\"");
+  if (a[2].text != "edge" && a[2].text != "reflect" && a[2].text != "wrap")
+    fail<ValueError>(op.name, ": mode \"", a[2].text, "\" is none of \"constant\", \"reflect\", \"edge\", \"wrap\"");
   for (int d = 0; d < t.ndim(); ++d) {
     if (full[d] == t.dim(d)) continue;
     if (t.dim(d) == 0) fail<ValueError>(op.name, ": axis ", d, " of ", t, " is empty and has no edge");
-    t = take(t, border_index(before[d], full[d] - before[d] - t.dim(d), t.dim(d), a[2].text == "reflect"), d);
+    t = take(t, border_index(before[d], full[d] - before[d] - t.dim(d), t.dim(d), a[2].text), d);
   }
   return t;
 }
@@ -270,7 +271,7 @@ Rows join_rows() {
        .params = {x, {"shift", Kind::ints}, {"axis", Kind::axes, "None"}},
        .call = call_roll},
       {.name = "pad",
-       .doc = "With a border: mode \"constant\", \"reflect\" or \"edge\"; pad_width as NumPy has it.",
+       .doc = "With a border: mode \"constant\", \"reflect\", \"edge\" or \"wrap\"; pad_width as NumPy has it.",
        .params =
            {x, {"pad_width", Kind::ints}, {"mode", Kind::text, "\"constant\""}, {"constant_values", Kind::real, "0.0"}},
        .call = call_pad},

@@ -72,7 +72,11 @@ Rows random_rows() {
        .params = {{"kind", Kind::text}, {"state", Kind::tensor}, {"shape", Kind::ints}, {"dtype", Kind::dtype, "None"}},
        .call = call_draw},
       draw("random_bits", "64 random bits as int64: elements start, start + 1, ... of stream `key`.",
-           [](const Call& c) { fill(c, k::table().bits); }),
+           [](const Call& c) {
+             if (c.out.dtype() != Int64)
+               fail<TypeError>(c.op.name, ": not defined for ", c.out.dtype(), "; its 64 bits need int64");
+             fill(c, k::table().bits);
+           }),
   };
 }
 

@@ -12,6 +12,10 @@ Rows join_rows();
 Rows index_rows();
 Rows linalg_rows();
 Rows loss_rows();
+Rows conv_rows();
+Rows pool_rows();
+Rows norm_rows();
+Rows resample_rows();
 Rows sort_rows();
 Rows random_rows();
 

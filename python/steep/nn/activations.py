@@ -58,6 +58,38 @@ class SiLU(Module):
         return _core.silu(x)
 
 
+class Hardsigmoid(Module):
+    """``x / 6 + 1/2`` between 0 and 1. Source: Howard et al. 2019, arXiv:1905.02244."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.hardsigmoid(x)
+
+
+class Hardswish(Module):
+    """``x * hardsigmoid(x)``. Source: Howard et al. 2019, arXiv:1905.02244."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.hardswish(x)
+
+
+class PReLU(Module):
+    """``x`` where positive, else ``weight * x``: one learned weight, or one a channel. Source: He et al. 2015."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = None) -> None:
+        start = _core.full((num_parameters,), init, dtype=dtype or _core.float32)
+        self.weight = _core.tensor(start, requires_grad=True)
+
+    def forward(self, x: Any) -> Tensor:
+        """(N, C, ...) to the same."""
+        return _core.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        """How many weights."""
+        return f"num_parameters={self.weight.size}"
+
+
 class Softplus(Module):
     """``log(1 + exp(x))``, without overflow."""
 

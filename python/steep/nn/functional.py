@@ -11,11 +11,37 @@ from typing import Any
 from steep import _core
 from steep._core import (
     Tensor,
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    attention,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
     elu,
     gelu,
+    global_avg_pool,
+    global_max_pool,
+    grid_sample,
+    group_norm,
+    hardsigmoid,
+    hardswish,
+    instance_norm,
+    interpolate,
     leaky_relu,
+    local_response_norm,
     log_softmax,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_pool_indices,
+    max_unpool2d,
     one_hot,
+    pad,
+    prelu,
     relu,
     sigmoid,
     silu,
@@ -27,9 +53,13 @@ from steep.nn.losses import bce_with_logits, cross_entropy, info_nce, l1_loss, m
 from steep.random import Generator
 
 __all__ = [
-    "bce_with_logits", "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "info_nce", "l1_loss",
-    "layer_norm", "leaky_relu", "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "relu", "sigmoid", "silu",
-    "softmax", "softplus", "tanh",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "attention", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "batch_norm", "bce_with_logits", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu",
+    "global_avg_pool", "global_max_pool", "grid_sample", "group_norm", "hardsigmoid", "hardswish", "info_nce",
+    "instance_norm", "interpolate", "l1_loss", "layer_norm", "leaky_relu", "linear", "local_response_norm",
+    "log_softmax", "max_pool1d", "max_pool2d", "max_pool3d", "max_pool_indices", "max_unpool2d", "mse_loss",
+    "nll_loss", "one_hot", "pad", "prelu", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
 
@@ -54,14 +84,37 @@ def layer_norm(
     The variance is the biased one. Raises ValueError unless x ends in ``shape``. Source: Ba et al. 2016,
     arXiv:1607.06450.
     """
+    return _core.layer_norm(x, shape, weight, bias, eps)
+
+
+def batch_norm(
+    x: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of (N, C, ...) normalised by the batch's statistics in training, else by the running ones.
+
+    In training the running statistics, if given, move by ``momentum`` in place: the variance in its unbiased form.
+    Raises ValueError if shapes do not fit. Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    """
     values: Tensor = _core.asarray(x)
-    if tuple(values.shape[values.ndim - len(shape) :]) != shape:
-        raise ValueError(f"layer_norm over {shape} needs an input that ends in these dimensions, got {values.shape}")
-    axes = tuple(range(-len(shape), 0))
-    centred = values - _core.mean(values, axis=axes, keepdims=True)
-    scaled = centred / _core.sqrt(_core.mean(centred * centred, axis=axes, keepdims=True) + eps)
-    scaled = scaled if weight is None else scaled * weight
-    return scaled if bias is None else scaled + bias
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: outside training it needs running_mean and running_var")
+        return _core.batch_norm(values, running_mean, running_var, weight, bias, eps)
+    mean, var = _core.channel_moments(values)
+    count = values.size // values.shape[1]
+    with _core.no_grad():
+        if running_mean is not None:
+            running_mean += (mean.detach() - running_mean) * momentum
+        if running_var is not None:
+            running_var += (var.detach() * (count / max(1, count - 1)) - running_var) * momentum
+    return _core.batch_norm(values, mean, var, weight, bias, eps)
 
 
 def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Tensor:
@@ -100,3 +153,79 @@ def flatten(x: Any, start: int = 1) -> Tensor:
     x = _core.asarray(x)
     head = tuple(x.shape[:start])
     return _core.reshape(x, (*head, math.prod(x.shape[start:])))
+
+
+# Names of borders, as layers call them, and as ``pad`` does.
+PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def _borders(weight: Tensor, stride: Any, padding: Any, dilation: Any) -> list[tuple[int, int]]:
+    """(before, after) for every spatial dimension; "same" puts an odd element behind, as PyTorch does."""
+    n = weight.ndim - 2
+
+    def each(v: Any) -> list[int]:
+        return [int(v)] * n if isinstance(v, int) else [int(i) for i in v]
+
+    if padding == "valid":
+        return [(0, 0)] * n
+    if padding == "same":
+        if any(s != 1 for s in each(stride)):
+            raise ValueError(f'conv: padding="same" needs stride 1, got {stride}; give the padding as numbers')
+        totals = [d * (k - 1) for d, k in zip(each(dilation), weight.shape[2:], strict=True)]
+        return [(total // 2, total - total // 2) for total in totals]
+    if isinstance(padding, str):
+        raise ValueError(f'conv: padding is a number, numbers, "same" or "valid", got {padding!r}')
+    return [(p, p) for p in each(padding)]
+
+
+def pad_for_conv(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any, mode: str) -> Tensor:
+    """``x`` with the border that a convolution would have had, in one of ``PADDING_MODES``."""
+    borders = _borders(weight, stride, padding, dilation)
+    x = _core.asarray(x)
+    return _core.pad(x, ((0, 0),) * (x.ndim - len(borders)) + tuple(borders), PADDING_MODES[mode])
+
+
+def _padding(weight: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
+    """What the core takes: numbers, or (before, after) for each dimension."""
+    if not isinstance(padding, str):
+        return padding
+    return [side for both in _borders(_core.asarray(weight), stride, padding, dilation) for side in both]
+
+
+def conv1d(
+    x: Any,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """``steep.conv1d``, with padding "same" and "valid" as well."""
+    return _core.conv1d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)
+
+
+def conv2d(
+    x: Any,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """``steep.conv2d``, with padding "same" and "valid" as well."""
+    return _core.conv2d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)
+
+
+def conv3d(
+    x: Any,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """``steep.conv3d``, with padding "same" and "valid" as well."""
+    return _core.conv3d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)

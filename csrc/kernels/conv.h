@@ -1,0 +1,50 @@
+// What the convolution kernels are told: sliding windows over contiguous memory, in three dimensions (a signal of one
+// or two has leading dimensions of size 1). The forward pass and the gradient by the input are both correlations with
+// a list of taps; csrc/ops/conv_run.cpp says which. Start reading at Window.
+#pragma once
+
+#include <cstdint>
+
+namespace steep::k {
+
+// One dimension: output t reads, by tap i, the input at t * step + at[i], or zero where that lies outside [0, in).
+struct Window {
+  std::int64_t in = 1, out = 1, step = 1, taps = 1;
+  const std::int64_t* at = nullptr;
+};
+
+// out[r, t] = bias[r] + sum over channels c and taps i of weight[r, c, i] * image[c, t * step + at[i]].
+struct Correlation {
+  Window window[3];
+  std::int64_t rows, channels;
+  const void* weight;  // [rows, channels, taps] contiguous
+  const void* image;   // [channels, in, in, in] contiguous
+  const void* bias;    // one a row, or null for none
+  void* out;
+  std::int64_t out_row, out_step[3];  // strides of out, in elements
+};
+// The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
+using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
+                           std::int64_t to);
+
+// out[r, c, i] = sum over images n and positions t of grad[n, r, t] * image[n, c, t * step + at[i]].
+struct WeightGradient {
+  Window window[3];
+  std::int64_t batch, rows, channels;
+  const void *image, *grad;            // an image's channels and a gradient's rows are contiguous
+  std::int64_t image_step, grad_step;  // from one of the batch to the next, in elements
+  void* out;                           // [rows, channels, taps] contiguous
+};
+// The part of channels [from, to). The order of the sum depends on the shapes alone.
+using CorrelateWeight = void (*)(const WeightGradient&, std::int64_t from, std::int64_t to);
+
+// Planes [from, to) of an image, each in * in * in, to the flat positions of the largest elements of their windows: the
+// first among equals, a NaN above all, -1 where a window holds nothing. All of one plane must fit in 31 bits.
+struct Pooling {
+  Window window[3];
+  const void* image;
+  std::int64_t* out;
+};
+using PoolMax = void (*)(const Pooling&, std::int64_t from, std::int64_t to);
+
+}  // namespace steep::k

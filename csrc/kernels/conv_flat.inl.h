@@ -1,0 +1,178 @@
+// Correlation without panels of columns: the image, with its border, is copied once so that every tap reads it a fixed
+// distance away, and the inner kernel reads vectors there. A window that moves by more than one is split into phases,
+// each of which moves by one. Positions run on over the rows' borders; what falls into these is left out in the end.
+// Start reading at Canvas, then correlate_flat. The chains of sums are those of the general road, bit for bit.
+
+// One tile with B at offsets, one a step of k; C is a whole tile in memory of ours.
+template <class T> struct FarTile {
+  std::int64_t depth;
+  const T *a, *b;
+  const std::int64_t* offset;
+  T* c;
+  std::int64_t ldc;
+  bool add;
+};
+
+template <class T, int rows, int vecs> static void tile_far(const FarTile<T>& t) {
+  V<T> sum[rows][vecs] = {};
+  const T* a = t.a;
+  for (std::int64_t k = 0; k < t.depth; ++k, a += rows) {
+    const T* b = t.b + t.offset[k];
+    V<T> x[vecs];
+    repeat<vecs>(STEEP_EACH(j) { x[j] = load(b + j * lanes<T>); });
+    repeat<rows>(STEEP_EACH(i) {
+      const V<T> y = spread(a[i]);
+      repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
+    });
+  }
+  const Part<T> whole(lanes<T>);
+  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], whole, t.add); });
+}
+// As wide as their height allows, and as the next height allows: tiles of one sweep differ in height by one at most.
+template <class T> struct FarTiles {
+  using Fn = void (*)(const FarTile<T>&);
+  Fn wide[tile_rows] = {}, next[tile_rows] = {};
+
+  constexpr FarTiles() : FarTiles(std::make_integer_sequence<int, tile_rows>{}) {}
+  template <int... i> constexpr explicit FarTiles(std::integer_sequence<int, i...>)
+      : wide{tile_far<T, i + 1, widest(i + 1)>...}, next{tile_far<T, i + 1, widest(i + 2)>...} {}
+};
+template <class T> static constexpr FarTiles<T> far_tiles{};
+
+// How one dimension of a window lies in its phases: tap i reads phase reach(i) % step, reach(i) / step further on.
+struct Phases {
+  const Window& w;
+  std::int64_t lowest, longest;
+
+  explicit Phases(const Window& window) : w(window), lowest(window.at[0]), longest(0) {
+    for (std::int64_t i = 0; i < w.taps; ++i) lowest = least(lowest, w.at[i]);
+    for (std::int64_t i = 0; i < w.taps; ++i) longest = longest < reach(i) / w.step ? reach(i) / w.step : longest;
+  }
+  std::int64_t reach(std::int64_t i) const { return w.at[i] - lowest; }
+  std::int64_t phase(std::int64_t i) const { return reach(i) % w.step; }
+  std::int64_t shift(std::int64_t i) const { return reach(i) / w.step; }
+};
+
+// The rows of the image that output rows [first, first + rows) read, phase by phase, `pitch` elements a row.
+template <class T> struct Canvas {
+  const Window* window;
+  Phases y, x;
+  std::int64_t first, rows, pitch, plane, channel;
+
+  Canvas(const Window* w, std::int64_t from, std::int64_t to)
+      : window(w),
+        y(w[1]),
+        x(w[2]),
+        first(from / w[2].out),
+        rows((to - 1) / w[2].out - first + 1 + y.longest),
+        pitch(w[2].out + x.longest),
+        plane(rows * pitch + lanes<T>),
+        channel(plane * w[1].step * w[2].step) {}
+
+  // Where position p lies.
+  std::int64_t place(std::int64_t p) const { return (p / window[2].out - first) * pitch + p % window[2].out; }
+
+  void list_offsets(std::int64_t channels, std::int64_t* to) const {
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t ty = 0; ty < y.w.taps; ++ty)
+        for (std::int64_t tx = 0; tx < x.w.taps; ++tx)
+          *to++ = c * channel + (y.phase(ty) * x.w.step + x.phase(tx)) * plane + y.shift(ty) * pitch + x.shift(tx);
+  }
+  bool used(std::int64_t py, std::int64_t px) const {
+    bool by_y = false, by_x = false;
+    for (std::int64_t i = 0; i < y.w.taps; ++i) by_y = by_y || y.phase(i) == py;
+    for (std::int64_t i = 0; i < x.w.taps; ++i) by_x = by_x || x.phase(i) == px;
+    return by_y && by_x;
+  }
+  // Row (py, r) of phase px of one channel, a vector at a time.
+  template <int step> void read_row(const T* image, std::int64_t iy, const Source<T>* reads, T* to) const {
+    const bool inside = iy >= 0 && iy < y.w.in;
+    for (std::int64_t v = 0; v * lanes<T> < pitch; ++v) {
+      const Source<T>& s = reads[v];
+      const V<T> row = inside && s.lo < s.hi ? read_piece<T, step>(image + iy * x.w.in + s.from, s, x.w.step) : V<T>{};
+      store(to + v * lanes<T>, row);
+    }
+  }
+  void read(const T* image, std::int64_t channels, T* to) const {
+    const std::int64_t vecs = parts(pitch, lanes<T>);
+    auto* reads = static_cast<Source<T>*>(scratch(slot_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
+    const auto copy = x.w.step == 1   ? &Canvas::read_row<1>
+                      : x.w.step == 2 ? &Canvas::read_row<2>
+                                      : &Canvas::read_row<0>;
+    for (std::int64_t px = 0; px < x.w.step; ++px) {
+      for (std::int64_t v = 0; v < vecs; ++v)
+        reads[v] = source_of<T>(x.w, v * lanes<T>, least(lanes<T>, pitch - v * lanes<T>), x.lowest + px);
+      for (std::int64_t c = 0; c < channels; ++c)
+        for (std::int64_t py = 0; py < y.w.step; ++py)
+          for (std::int64_t r = 0; r < rows && used(py, px); ++r)
+            (this->*copy)(image + c * y.w.in * x.w.in, (first + r) * y.w.step + y.lowest + py, reads,
+                          to + c * channel + (py * x.w.step + px) * plane + r * pitch);
+    }
+  }
+};
+
+// Worth it where the borders waste little, and there are columns enough to pack the weights for.
+template <class T> static bool is_flat_road(const Sweep<T>& s) {
+  const Window* w = s.x.window;
+  if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at[0] != 0 || s.taps < 2) return false;
+  const Phases x(w[2]), y(w[1]);
+  return s.count > 4 * s.width && x.longest * 4 <= w[2].out && w[1].step * w[2].step <= 16 && y.longest <= 64;
+}
+
+// One block of channels: out of the canvas at `image`, whose first position is `start`, into rows s.ldc apart.
+template <class T>
+static void sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image, const std::int64_t* offset) {
+  const std::int64_t depth = k.count * s.taps;
+  for (std::int64_t t = 0; t < s.tiles; t += tiles_in_cache) {
+    const std::int64_t end = least(t + tiles_in_cache, s.tiles);
+    const T* a = weights_of(s, k, t, end, true).at;
+    for (std::int64_t j = 0; j < s.ldc; j += s.width)
+      for (std::int64_t i = t; i < end; ++i) {
+        const std::int64_t row = s.top(i), rows = s.top(i + 1) - row;
+        const auto& at = widest(static_cast<int>(rows)) * lanes<T> == s.width ? far_tiles<T>.wide : far_tiles<T>.next;
+        at[rows - 1]({depth, a + (row - s.top(t)) * depth, image + j, offset, s.c + row * s.ldc + j, s.ldc,
+                      k.first > 0 || s.x.bias});
+      }
+  }
+}
+
+// A row is too short to call the library for.
+template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n) {
+  std::int64_t j = 0;
+  for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
+  if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
+}
+
+// The valid positions of a canvas, to where they belong.
+template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start) {
+  const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step;
+  for (std::int64_t i = 0; i < s.rows; ++i)
+    for (std::int64_t p = s.from; p < s.from + s.count;) {
+      const std::int64_t x = p % wide, some = least(wide - x, s.from + s.count - p);
+      T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row + p / wide * step[1] + x * step[2];
+      const T* from = s.c + i * s.ldc + canvas.place(p) - start;
+      if (step[2] == 1) copy_row(from, to, some);
+      else
+        for (std::int64_t j = 0; j < some; ++j) to[j * step[2]] = from[j];
+      p += some;
+    }
+}
+
+template <class T> static void correlate_flat(Sweep<T> s) {
+  const Canvas<T> canvas(s.x.window, s.from, s.from + s.count);
+  const std::int64_t zero = canvas.place(s.from), span = canvas.place(s.from + s.count - 1) + 1 - zero;
+  s.ldc = parts(span, s.width) * s.width;
+  s.c = room<T>(slot_c, s.rows * s.ldc);
+  if (s.x.bias) start(s, s.ldc);
+  const std::int64_t most = block_channels(s.x.channels, s.taps), in = volume(s.x.window, &Window::in);
+  T* image = room<T>(slot_b, canvas.channel * most + s.width);
+  auto* offset =
+      static_cast<std::int64_t*>(scratch(slot_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
+  canvas.list_offsets(most, offset);
+  for (std::int64_t c = 0; c < s.x.channels; c += most) {
+    const Channels<T> block{c, least(most, s.x.channels - c)};
+    canvas.read(static_cast<const T*>(s.x.image) + c * in, block.count, image);
+    sweep_canvas(s, block, image + zero, offset);
+  }
+  gather_rows(s, canvas, zero);
+}

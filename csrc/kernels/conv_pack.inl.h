@@ -1,0 +1,167 @@
+// Reads images through sliding windows: the columns (or rows) of the matrix that a convolution multiplies by, written
+// a panel at a time straight from the image. Positions are cut into pieces of at most one vector that lie in one row
+// of the image; a tap only shifts them and says which lanes fall into the border. Start reading at Pieces.
+
+// Lanes [lo, hi) of a vector exist: the others load as zero and are never touched in memory.
+#if defined(__AVX512F__)
+template <class T> struct Between {
+  decltype(Part<T>::mask) mask = 0;
+  Between() = default;
+  Between(std::int64_t lo, std::int64_t hi)
+      : mask(static_cast<decltype(mask)>(hi <= lo ? 0 : Part<T>(hi).mask & ~Part<T>(lo).mask)) {}
+};
+STEEP_INLINE V<float> load_between(const float* p, Between<float> b) { return _mm512_maskz_loadu_ps(b.mask, p); }
+STEEP_INLINE V<double> load_between(const double* p, Between<double> b) { return _mm512_maskz_loadu_pd(b.mask, p); }
+#elif defined(__AVX2__) && defined(__FMA__)
+template <class T> struct Between {
+  __m256i mask = _mm256_setzero_si256();
+  Between() = default;
+  Between(std::int64_t lo, std::int64_t hi)
+      : mask(_mm256_andnot_si256(Part<T>(lo).mask, Part<T>(hi < lo ? lo : hi).mask)) {}
+};
+STEEP_INLINE V<float> load_between(const float* p, Between<float> b) { return _mm256_maskload_ps(p, b.mask); }
+STEEP_INLINE V<double> load_between(const double* p, Between<double> b) { return _mm256_maskload_pd(p, b.mask); }
+#else
+template <class T> struct Between {
+  std::int64_t lo = 0, hi = 0;
+  Between() = default;
+  Between(std::int64_t from, std::int64_t to) : lo(from), hi(to) {}
+};
+template <class T> STEEP_INLINE V<T> load_between(const T* p, Between<T> b) {
+  V<T> x = {};
+  for (std::int64_t i = b.lo; i < b.hi; ++i) x[i] = p[i];
+  return x;
+}
+#endif
+
+static inline std::int64_t within(std::int64_t x, std::int64_t most) { return x < 0 ? 0 : x > most ? most : x; }
+// x / y rounded up, for any x and y > 0.
+static inline std::int64_t ceiling(std::int64_t x, std::int64_t y) {
+  if (y == 1) return x;
+  return x > 0 ? (x + y - 1) / y : -(-x / y);
+}
+
+// A place in the flattened positions of a batch: image, and position in it.
+struct Place {
+  std::int64_t image, z, y, x;
+};
+static inline Place place_of(const Window* w, std::int64_t position) {
+  Place p;
+  p.x = position % w[2].out;
+  position /= w[2].out;
+  p.y = position % w[1].out;
+  position /= w[1].out;
+  p.z = position % w[0].out;
+  p.image = position / w[0].out;
+  return p;
+}
+static inline void next_row(const Window* w, Place& p) {
+  p.x = 0;
+  if (++p.y < w[1].out) return;
+  p.y = 0;
+  if (++p.z < w[0].out) return;
+  p.z = 0;
+  ++p.image;
+}
+
+// Positions that lie in one row of the output, fewer than a vector: where they go in a panel's row, and where they are.
+struct Piece {
+  std::int64_t to, count;
+  Place at;
+};
+// The same as one tap sees it.
+template <class T> struct Source {
+  std::int64_t from, to, count, lo, hi;  // offset into the image; lanes [lo, hi) lie inside it
+  Between<T> low, high;                  // masks of the first vector read, and of the second where the step is 2
+};
+
+// What the tap at `offset` reads for `count` positions of one row from x on.
+template <class T>
+static Source<T> source_of(const Window& w, std::int64_t x, std::int64_t count, std::int64_t offset) {
+  const std::int64_t ix = x * w.step + offset;
+  const std::int64_t lo = within(ceiling(-ix, w.step), count), hi = within(ceiling(w.in - ix, w.step), count);
+  Source<T> s{ix, 0, count, lo, hi, {}, {}};
+  if (lo >= hi) s.from = s.lo = s.hi = 0;
+  else if (w.step == 1) s.low = {lo, hi};
+  else if (w.step == 2) {
+    s.low = {within(2 * lo, lanes<T>), within(2 * hi - 1, lanes<T>)};
+    s.high = {within(2 * lo - lanes<T>, lanes<T>), within(2 * hi - 1 - lanes<T>, lanes<T>)};
+  }
+  return s;
+}
+
+constexpr int most_pieces = 544;  // of the longest panel, where every position is a row of its own
+
+template <class T> struct Pieces {
+  const Window* window;
+  std::int64_t image_step;
+  int count = 0;
+  Piece piece[most_pieces];
+  Source<T> source[most_pieces];
+
+  Pieces(const Window* w, std::int64_t step, std::int64_t position, std::int64_t total) : window(w), image_step(step) {
+    Place p = place_of(w, position);
+    for (std::int64_t to = 0; to < total;) {
+      const std::int64_t some = least(least(w[2].out - p.x, total - to), lanes<T>);
+      piece[count++] = {to, some, p};
+      to += some;
+      p.x += some;
+      if (p.x == w[2].out) next_row(w, p);
+    }
+  }
+  // Shifts every piece by a tap.
+  void shift(std::int64_t tz, std::int64_t ty, std::int64_t tx) {
+    const Window &z = window[0], &y = window[1];
+    for (int i = 0; i < count; ++i) {
+      const Piece& p = piece[i];
+      const std::int64_t iz = p.at.z * z.step + z.at[tz], iy = p.at.y * y.step + y.at[ty];
+      source[i] = source_of<T>(window[2], p.at.x, p.count, window[2].at[tx]);
+      source[i].to = p.to;
+      if (iz < 0 || iz >= z.in || iy < 0 || iy >= y.in) source[i] = {0, p.to, p.count, 0, 0, {}, {}};
+      else if (source[i].hi) source[i].from += p.at.image * image_step + (iz * y.in + iy) * window[2].in;
+    }
+  }
+};
+
+template <class T, int... l> STEEP_INLINE V<T> evens(V<T> x, V<T> y, std::integer_sequence<int, l...>) {
+  return __builtin_shufflevector(x, y, 2 * l...);
+}
+
+// What one piece holds of one channel.
+template <class T, int step> STEEP_INLINE V<T> read_piece(const T* from, const Source<T>& s, std::int64_t stride) {
+  if constexpr (step == 1) return load_between(from, s.low);
+  if constexpr (step == 2)
+    return evens<T>(load_between(from, s.low), load_between(from + lanes<T>, s.high),
+                    std::make_integer_sequence<int, lanes<T>>{});
+  T row[lanes<T>] = {};
+  for (std::int64_t i = s.lo; i < s.hi; ++i) row[i] = from[i * stride];
+  return load(row);
+}
+
+// The pieces, as the last tap left them, of channels [0, count) `plane` apart, into rows `ld` apart. A row has room
+// for `room` elements; a vector that would pass them is cut.
+template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T* image, std::int64_t plane,
+                                                     std::int64_t count, T* to, std::int64_t ld, std::int64_t room) {
+  const std::int64_t stride = p.window[2].step;
+  for (std::int64_t c = 0; c < count; ++c)
+    for (int i = 0; i < p.count; ++i) {
+      const Source<T>& s = p.source[i];
+      const V<T> x = read_piece<T, step>(image + c * plane + s.from, s, stride);
+      T* at = to + c * ld + s.to;
+      s.to + lanes<T> <= room ? store(at, x) : store_part(at, x, Part<T>(s.count));
+    }
+}
+
+// Rows (channel, tap) of the matrix of a convolution at the positions of p: row r at to + r * ld.
+template <class T>
+static void pack_taps(Pieces<T>& p, const T* image, std::int64_t channels, T* to, std::int64_t ld, std::int64_t room) {
+  const Window* w = p.window;
+  const std::int64_t plane = w[0].in * w[1].in * w[2].in, taps = w[0].taps * w[1].taps * w[2].taps;
+  const auto copy = w[2].step == 1 ? copy_pieces<T, 1> : w[2].step == 2 ? copy_pieces<T, 2> : copy_pieces<T, 0>;
+  for (std::int64_t z = 0; z < w[0].taps; ++z)
+    for (std::int64_t y = 0; y < w[1].taps; ++y)
+      for (std::int64_t x = 0; x < w[2].taps; ++x, to += ld) {
+        p.shift(z, y, x);
+        copy(p, image, plane, channels, to, taps * ld, room);
+      }
+}

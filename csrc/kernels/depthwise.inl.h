@@ -1,0 +1,158 @@
+// Convolution of one channel by itself: too little arithmetic for a matrix product. The plane is copied once with its
+// border, split by the window's step along x so that every tap reads neighbours; then taps run over vectors of a row.
+// Start reading at depthwise and depthwise_weight. Sums run over taps, or over positions in a fixed number of lanes.
+
+namespace gemm_parts {
+
+#define STEEP_INLINE [[gnu::always_inline]] static inline
+#define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
+
+// A plane with its border along x: element e = x + border lies at row[e % step * lane + e / step].
+template <class T> struct Bordered {
+  const Window* w;
+  std::int64_t border, lane, row;
+  T* at;
+  const T* zeros;  // a row outside the plane
+
+  explicit Bordered(const Window* windows) : w(windows), border(0) {
+    const Window& x = w[2];
+    std::int64_t last = x.in;
+    for (std::int64_t i = 0; i < x.taps; ++i) {
+      border = border < -x.at[i] ? -x.at[i] : border;
+      const std::int64_t end = (x.out - 1) * x.step + x.at[i] + 1;
+      last = last < end ? end : last;
+    }
+    lane = parts(border + last, x.step) + lanes<T>;
+    row = lane * x.step;
+    at = room<T>(slot_b, (w[0].in * w[1].in + 1) * row);
+    for (std::int64_t i = 0; i < (w[0].in * w[1].in + 1) * row; ++i) at[i] = 0;
+    zeros = at + w[0].in * w[1].in * row;
+  }
+  void read(const T* plane) const {
+    const Window& x = w[2];
+    for (std::int64_t y = 0; y < w[0].in * w[1].in; ++y, plane += x.in) {
+      T* to = at + y * row;
+      if (x.step == 1) {
+        __builtin_memcpy(to + border, plane, static_cast<std::size_t>(x.in) * sizeof(T));
+        continue;
+      }
+      for (std::int64_t p = 0; p < x.step; ++p) {  // element i of this phase is p + i * step - border of the plane
+        const std::int64_t first = ceiling(border - p, x.step), end = least(lane, ceiling(x.in + border - p, x.step));
+        for (std::int64_t i = within(first, end); i < end; ++i) to[p * lane + i] = plane[p + i * x.step - border];
+      }
+    }
+  }
+  // Where tap (tz, ty, tx) finds what output row (z, y) reads, one element a position.
+  const T* find(std::int64_t z, std::int64_t y, std::int64_t tz, std::int64_t ty, std::int64_t tx) const {
+    const std::int64_t iz = z * w[0].step + w[0].at[tz], iy = y * w[1].step + w[1].at[ty];
+    const std::int64_t e = w[2].at[tx] + border;
+    const bool inside = iz >= 0 && iz < w[0].in && iy >= 0 && iy < w[1].in;
+    return (inside ? at + (iz * w[1].in + iy) * row : zeros) + e % w[2].step * lane + e / w[2].step;
+  }
+};
+
+constexpr std::int64_t most_taps = 128;  // beyond these the general road is as good
+
+// `vecs` vectors of a row of the output.
+template <class T, int vecs> STEEP_INLINE void sum_taps(const T* const* from, const T* weight, std::int64_t taps,
+                                                        T bias, std::int64_t x, T* to, std::int64_t last) {
+  V<T> sum[vecs];
+  repeat<vecs>(STEEP_EACH(j) { sum[j] = spread(bias); });
+  for (std::int64_t i = 0; i < taps; ++i) {
+    const V<T> y = spread(weight[i]);
+    repeat<vecs>(STEEP_EACH(j) { sum[j] = fma(y, load(from[i] + x + j * lanes<T>), sum[j]); });
+  }
+  repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[j]); });
+  store_part(to + (vecs - 1) * lanes<T>, sum[vecs - 1], Part<T>(last));
+}
+
+template <class T>
+static void depthwise_row(const T* const* from, const T* weight, std::int64_t taps, T bias, T* to, std::int64_t n) {
+  using Sum = void (*)(const T* const*, const T*, std::int64_t, T, std::int64_t, T*, std::int64_t);
+  static constexpr Sum sums[] = {sum_taps<T, 1>, sum_taps<T, 2>, sum_taps<T, 3>, sum_taps<T, 4>};
+  for (std::int64_t x = 0; x < n; x += 4 * lanes<T>) {
+    const std::int64_t vecs = least(4, parts(n - x, lanes<T>));
+    sums[vecs - 1](from, weight, taps, bias, x, to + x, least(lanes<T>, n - x - (vecs - 1) * lanes<T>));
+  }
+}
+
+template <class T> static void find_taps(const Bordered<T>& b, std::int64_t z, std::int64_t y, const T** from) {
+  for (std::int64_t tz = 0; tz < b.w[0].taps; ++tz)
+    for (std::int64_t ty = 0; ty < b.w[1].taps; ++ty)
+      for (std::int64_t tx = 0; tx < b.w[2].taps; ++tx) *from++ = b.find(z, y, tz, ty, tx);
+}
+
+// The lanes of 64 bytes that a sum over positions runs in, whatever the instruction set.
+template <class T> constexpr int fixed_lanes = 64 / static_cast<int>(sizeof(T));
+template <class T> constexpr int fixed_vecs = 64 / vector_bytes;
+
+template <class T> STEEP_INLINE void sum_products(const T* x, const T* g, std::int64_t n, T* sums) {
+  V<T> sum[fixed_vecs<T>];
+  repeat<fixed_vecs<T>>(STEEP_EACH(j) { sum[j] = load(sums + j * lanes<T>); });
+  for (std::int64_t i = 0; i < n; i += fixed_lanes<T>)
+    repeat<fixed_vecs<T>>(STEEP_EACH(j) {
+      const std::int64_t at = i + j * lanes<T>;
+      if (at >= n) return;
+      const Part<T> some(least(lanes<T>, n - at));
+      sum[j] = fma(load_part(g + at, some), load_part(x + at, some), sum[j]);
+    });
+  repeat<fixed_vecs<T>>(STEEP_EACH(j) { store(sums + j * lanes<T>, sum[j]); });
+}
+
+template <class T> static T fold_lanes(T* sums) {
+  for (int half = fixed_lanes<T> / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
+  return sums[0];
+}
+
+}  // namespace gemm_parts
+
+// The one channel of x to its rows [row, row_end); positions are not split.
+template <class T>
+static void depthwise(const Correlation& x, std::int64_t row, std::int64_t row_end, std::int64_t, std::int64_t) {
+  using namespace gemm_parts;
+  const Window* w = x.window;
+  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps;
+  const Bordered<T> b(w);
+  b.read(static_cast<const T*>(x.image));
+  const T* from[most_taps];
+  T* line = room<T>(slot_c, w[2].out);
+  for (std::int64_t z = 0; z < w[0].out; ++z)
+    for (std::int64_t y = 0; y < w[1].out; ++y) {
+      find_taps(b, z, y, from);
+      for (std::int64_t r = row; r < row_end; ++r) {
+        T* to = static_cast<T*>(x.out) + r * x.out_row + z * x.out_step[0] + y * x.out_step[1];
+        const T bias = x.bias ? static_cast<const T*>(x.bias)[r] : T(0);
+        T* at = x.out_step[2] == 1 ? to : line;
+        depthwise_row(from, static_cast<const T*>(x.weight) + r * taps, taps, bias, at, w[2].out);
+        for (std::int64_t i = 0; at == line && i < w[2].out; ++i) to[i * x.out_step[2]] = line[i];
+      }
+    }
+}
+
+// All rows of the one channel of x.
+template <class T> static void depthwise_weight(const WeightGradient& x, std::int64_t, std::int64_t) {
+  using namespace gemm_parts;
+  const Window* w = x.window;
+  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, n = w[2].out, positions = w[0].out * w[1].out * n;
+  const Bordered<T> b(w);
+  T* sums = room<T>(slot_a, x.rows * taps * fixed_lanes<T>);
+  for (std::int64_t i = 0; i < x.rows * taps * fixed_lanes<T>; ++i) sums[i] = 0;
+  const T* from[most_taps];
+  for (std::int64_t image = 0; image < x.batch; ++image) {
+    b.read(static_cast<const T*>(x.image) + image * x.image_step);
+    const T* grad = static_cast<const T*>(x.grad) + image * x.grad_step;
+    for (std::int64_t z = 0; z < w[0].out; ++z)
+      for (std::int64_t y = 0; y < w[1].out; ++y) {
+        find_taps(b, z, y, from);
+        for (std::int64_t r = 0; r < x.rows; ++r)
+          for (std::int64_t i = 0; i < taps; ++i)
+            sum_products(from[i], grad + r * positions + (z * w[1].out + y) * n, n,
+                         sums + (r * taps + i) * fixed_lanes<T>);
+      }
+  }
+  for (std::int64_t i = 0; i < x.rows * taps; ++i) static_cast<T*>(x.out)[i] = fold_lanes(sums + i * fixed_lanes<T>);
+}
+
+#undef STEEP_INLINE
+#undef STEEP_EACH

@@ -1,0 +1,84 @@
+// Max pooling: where the largest element of every window lies, a vector of windows at a time. The windows of one row of
+// the output read alike in every row, so what each vector reads by each tap is worked out once. Start at pool_max.
+
+namespace gemm_parts {
+
+#define STEEP_INLINE [[gnu::always_inline]] static inline
+#define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
+
+template <class T> using LaneInt = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+// What tap x of every vector of a row reads, by vector, then tap.
+template <class T> static const Source<T>* row_reads(const Window* w) {
+  const std::int64_t vecs = parts(w[2].out, lanes<T>), taps = w[2].taps;
+  auto* reads = static_cast<Source<T>*>(scratch(slot_a, static_cast<std::size_t>(vecs * taps) * sizeof(Source<T>)));
+  for (std::int64_t v = 0; v < vecs; ++v)
+    for (std::int64_t t = 0; t < taps; ++t)
+      reads[v * taps + t] = source_of<T>(w[2], v * lanes<T>, least(lanes<T>, w[2].out - v * lanes<T>), w[2].at[t]);
+  return reads;
+}
+
+// The windows of one vector, as far as they have been searched.
+template <class T> struct Largest {
+  using I = LaneInt<T>;
+  V<T> value;
+  V<I> at, lane;
+
+  static V<I> numbers() {
+    V<I> n;
+    for (int i = 0; i < lanes<T>; ++i) n[i] = static_cast<I>(i);
+    return n;
+  }
+  [[gnu::always_inline]] static inline V<I> all(I x) { return V<I>{} + x; }
+
+  [[gnu::always_inline]] inline void see(V<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
+    const V<I> inside = (lane >= all(static_cast<I>(s.lo))) & (lane < all(static_cast<I>(s.hi)));
+    const V<I> wins = inside & ((at < 0) | (x > value) | ((x != x) & (value == value)));
+    value = wins ? x : value;
+    at = wins ? all(static_cast<I>(position)) + lane * static_cast<I>(step) : at;
+  }
+};
+
+template <class T, int step>
+static void pool_vector(const Window* w, const T* plane, const Source<T>* reads, Place p, std::int64_t* out) {
+  Largest<T> best{V<T>{}, Largest<T>::all(-1), Largest<T>::numbers()};
+  for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
+    for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
+      const std::int64_t z = p.z * w[0].step + w[0].at[tz], y = p.y * w[1].step + w[1].at[ty];
+      if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
+      for (std::int64_t tx = 0; tx < w[2].taps; ++tx) {
+        const Source<T>& s = reads[tx];
+        if (s.lo >= s.hi) continue;
+        const std::int64_t position = (z * w[1].in + y) * w[2].in + s.from;
+        best.see(read_piece<T, step>(plane + position, s, w[2].step), s, position, w[2].step);
+      }
+    }
+  for (std::int64_t i = 0; i < reads->count; ++i) out[i] = best.at[i];
+}
+
+template <class T, int step> static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to) {
+  const Window* w = x.window;
+  const std::int64_t in = volume(w, &Window::in), out = volume(w, &Window::out);
+  const Source<T>* reads = row_reads<T>(w);
+  for (std::int64_t i = from; i < to; ++i) {
+    const T* plane = static_cast<const T*>(x.image) + i * in;
+    std::int64_t* row = x.out + i * out;
+    for (Place p{}; out && !p.image; next_row(w, p)) {
+      for (std::int64_t v = 0; v * lanes<T> < w[2].out; ++v)
+        pool_vector<T, step>(w, plane, reads + v * w[2].taps, p, row + v * lanes<T>);
+      row += w[2].out;
+    }
+  }
+}
+
+#undef STEEP_INLINE
+#undef STEEP_EACH
+
+}  // namespace gemm_parts
+
+template <class T> static void pool_max(const Pooling& x, std::int64_t from, std::int64_t to) {
+  const std::int64_t step = x.window[2].step;
+  (step == 1   ? gemm_parts::pool_planes<T, 1>
+   : step == 2 ? gemm_parts::pool_planes<T, 2>
+               : gemm_parts::pool_planes<T, 0>)(x, from, to);
+}

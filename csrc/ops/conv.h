@@ -1,0 +1,36 @@
+// A convolution's geometry, read from attributes, and the three ways of running it. The rows are in conv.cpp.
+#pragma once
+
+#include "graph/op.h"
+
+namespace steep {
+
+// What windows there are over `n` spatial dimensions. Output t reads the input at t * stride - begin + i * dilation.
+struct Geometry {
+  int n = 0;
+  std::int64_t groups = 1;
+  Dims stride, begin, end, dilation;
+
+  AttrsRef attrs(const Dims& sizes = {}) const;  // `sizes`: of the operand that a result's shape does not tell
+  static Geometry from(const AttrsRef& a);
+  static Dims sizes(const AttrsRef& a);
+  // How many outputs a dimension of size `in` has under a kernel of size `taps`; below 1 where the kernel is too long.
+  std::int64_t outputs(int d, std::int64_t in, std::int64_t taps) const;
+};
+
+// The spatial part of a shape: what follows its first two dimensions.
+Dims spatial(const Dims& shape);
+
+void compute_conv(const Call& c);         // (image, weight[, bias]) -> output
+void compute_conv_input(const Call& c);   // (output's gradient, weight) -> the image's
+void compute_conv_weight(const Call& c);  // (image, output's gradient) -> the weight's
+
+// One number for every dimension, or one each, none below `least`.
+Dims each_dimension(const char* op, const char* name, const Dims& given, int n, std::int64_t least);
+
+Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g);  // bias may be null
+
+// pool.cpp
+Tensor take_planes(const Tensor& x, const Tensor& at);  // each plane of (N, C, ...) at its flat positions
+
+}  // namespace steep

@@ -1,0 +1,255 @@
+// Runs convolutions: how each of the three becomes correlations over three dimensions, and how these are shared among
+// threads. The gradient by the input is one correlation for each phase of the stride: the inputs that are `stride`
+// apart read the same taps. Start reading at compute_conv.
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "ops/conv.h"
+
+namespace steep {
+namespace {
+
+using T = const Tensor&;
+
+constexpr double nanoseconds = 0.0125;                  // a multiplication and addition, on one core
+constexpr std::int64_t most_taps = 128, most_rows = 2;  // of what the depthwise kernels take
+
+std::int64_t volume(const Dims& d) {
+  std::int64_t n = 1;
+  for (auto v : d) n *= v;
+  return n;
+}
+std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
+// The windows of one dimension: what is read where, and which taps of the kernel these are.
+struct Line {
+  k::Window window;
+  std::vector<std::int64_t> at, index;
+  std::int64_t first = 0, gap = 1;  // where output 0 lies in the result, and how far apart outputs are
+
+  void add(std::int64_t offset, std::int64_t tap) {
+    at.push_back(offset);
+    index.push_back(tap);
+    ++window.taps;
+  }
+};
+struct Windows {
+  Line line[3];
+
+  void fill(k::Window (&to)[3]) const {
+    for (int d = 0; d < 3; ++d) {
+      to[d] = line[d].window;
+      to[d].at = line[d].at.data();  // now that no vector moves any more
+    }
+  }
+  std::int64_t total(std::int64_t k::Window::*side) const {
+    return line[0].window.*side * (line[1].window.*side) * (line[2].window.*side);
+  }
+};
+
+Line one() {
+  Line l;
+  l.window = {1, 1, 1, 0, nullptr};
+  l.add(0, 0);
+  return l;
+}
+
+// Forward: output t reads tap i at t * stride - begin + i * dilation.
+Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
+  Windows w{{one(), one(), one()}};
+  for (int d = 0; d < g.n; ++d) {
+    Line l;
+    l.window = {in[d], out[d], g.stride[d], 0, nullptr};
+    for (std::int64_t i = 0; i < taps[d]; ++i) l.add(i * g.dilation[d] - g.begin[d], i);
+    w.line[3 - g.n + d] = std::move(l);
+  }
+  return w;
+}
+
+// Backward, the inputs phase, phase + stride, ...: input s hears of output p by tap i if s = p * stride - begin + i *
+// dilation. These p are whole for the same taps all along the phase.
+Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, std::int64_t taps, std::int64_t phase) {
+  Line l;
+  const std::int64_t stride = g.stride[d];
+  l.window = {out, parts(in - phase, stride), 1, 0, nullptr};
+  l.first = phase;
+  l.gap = stride;
+  for (std::int64_t i = taps - 1; i >= 0; --i) {
+    const std::int64_t shifted = phase + g.begin[d] - i * g.dilation[d];
+    if (shifted % stride == 0) l.add(shifted / stride, i);
+  }
+  return l;
+}
+
+// Every phase of every dimension, those without inputs left out.
+std::vector<Windows> backward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
+  std::vector<Windows> all(1, Windows{{one(), one(), one()}});
+  for (int d = 0; d < g.n; ++d) {
+    std::vector<Windows> next;
+    for (std::int64_t phase = 0; phase < std::min(g.stride[d], in[d]); ++phase)
+      for (const Windows& w : all) {
+        next.push_back(w);
+        next.back().line[3 - g.n + d] = backward_line(g, d, in[d], out[d], taps[d], phase);
+      }
+    all = std::move(next);
+  }
+  return all;
+}
+
+// Rows and columns exchanged within each group, of the taps that the windows name: [groups, channels, rows, taps].
+template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::int64_t rows, std::int64_t channels,
+                                const std::vector<std::int64_t>& taps, std::int64_t all_taps) {
+  const auto count = static_cast<std::int64_t>(taps.size());
+  constexpr std::int64_t block = 16;  // rows, so that the lines written stay in the first cache
+  for (std::int64_t g = 0; g < groups; ++g, from += rows * channels * all_taps, to += rows * channels * count)
+    for (std::int64_t r0 = 0; r0 < rows; r0 += block)
+      for (std::int64_t c = 0; c < channels; ++c)
+        for (std::int64_t r = r0; r < std::min(rows, r0 + block); ++r) {
+          const E* w = from + (r * channels + c) * all_taps;
+          E* t = to + (c * rows + r) * count;
+          for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[static_cast<std::size_t>(i)]];
+        }
+}
+Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
+  const Dims shape = spatial(weight.shape());
+  std::int64_t sides[3] = {1, 1, 1};
+  for (int d = 0; d < shape.size(); ++d) sides[3 - shape.size() + d] = shape[d];
+  std::vector<std::int64_t> taps;
+  for (auto z : w.line[0].index)
+    for (auto y : w.line[1].index)
+      for (auto x : w.line[2].index) taps.push_back((z * sides[1] + y) * sides[2] + x);
+  const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = volume(shape);
+  const Tensor t = empty({groups * channels * rows * static_cast<std::int64_t>(taps.size())}, weight.dtype());
+  if (weight.dtype() == Float32) turn_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
+  else turn_as(weight.data<double>(), t.data<double>(), groups, rows, channels, taps, all);
+  return t;
+}
+
+// Whether the depthwise kernels serve: one channel, few rows, and a border that is worth a copy.
+bool is_depthwise(std::int64_t channels, std::int64_t rows, const k::Window* windows) {
+  constexpr std::int64_t longest = 4096;
+  std::int64_t taps = 1;
+  for (int d = 0; d < 3; ++d) taps *= windows[d].taps;
+  for (std::int64_t i = 0; i < windows[2].taps; ++i)
+    if (std::abs(windows[2].at[i]) > longest) return false;
+  return channels == 1 && rows <= most_rows && taps > 0 && taps <= most_taps;
+}
+
+// One correlation for each image and group, from `in` to `out`.
+struct Job {
+  T in, weight, bias, out;
+  std::int64_t groups, rows, channels, taps;  // of a group
+  std::int64_t out_offset;
+};
+
+// The work is split into images, then positions, then rows; never into what is summed.
+void run(const Job& j, const k::Correlation& shape) {
+  const DType type = j.in.dtype();
+  const std::int64_t item = size_of(type), batch = j.in.dim(0);
+  const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
+  const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
+  const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
+  const bool alone = is_depthwise(j.channels, j.rows, shape.window);
+  const k::Correlate f = (alone ? k::table().depthwise : k::table().correlate)[type];
+  const std::int64_t lead = batch * j.groups, want = 4 * static_cast<std::int64_t>(threads());
+  // Columns as wide as the second cache likes, narrower where there is too little else to share.
+  std::int64_t columns = alone ? positions : std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
+  columns = parts(parts(positions, parts(positions, columns)), 64) * 64;
+  const std::int64_t across = parts(positions, columns);
+  std::int64_t tall = j.rows;
+  if (!alone && lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
+  const std::int64_t down = parts(j.rows, tall);
+  const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
+                      static_cast<double>(std::min(tall, j.rows));
+  parallel_for(lead * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
+      const std::int64_t n = which / j.groups, g = which % j.groups;
+      k::Correlation x = shape;
+      x.weight = j.weight.bytes() + g * j.rows * j.channels * j.taps * item;
+      x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
+      x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
+      x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
+      f(x, row, std::min(j.rows, row + tall), from, std::min(positions, from + columns));
+    }
+  });
+}
+
+k::Correlation correlation(const Windows& w, const Job& j) {
+  k::Correlation x{};
+  w.fill(x.window);
+  x.rows = j.rows;
+  x.channels = j.channels;
+  const Dims shape = spatial(j.out.shape());
+  x.out_row = volume(shape);
+  std::int64_t step = 1;
+  for (int d = 2; d >= 0; --d) {
+    x.out_step[d] = step * w.line[d].gap;
+    const int at = d - (3 - shape.size());
+    if (at >= 0) step *= shape[at];
+  }
+  return x;
+}
+
+}  // namespace
+
+void compute_conv(const Call& c) {
+  const Geometry g = Geometry::from(c.attrs);
+  const Tensor x = contiguous(c.in[0]), weight = contiguous(c.in[1]);
+  const Tensor bias = c.count > 2 ? contiguous(c.in[2]) : Tensor();
+  const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
+  const Job job{x, weight, bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps),
+                0};
+  if (c.out.size()) run(job, correlation(w, job));
+}
+
+void compute_conv_input(const Call& c) {
+  const Geometry g = Geometry::from(c.attrs);
+  const Tensor grad = contiguous(c.in[0]), weight = contiguous(c.in[1]);
+  if (c.out.size() == 0) return;
+  for (const Windows& w : backward(g, spatial(c.out.shape()), spatial(grad.shape()), spatial(weight.shape()))) {
+    const Tensor turned = turned_weight(weight, w, g.groups);
+    Job job{grad, turned, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
+            0};
+    const k::Correlation x = correlation(w, job);
+    for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].gap);
+    run(job, x);
+  }
+}
+
+void compute_conv_weight(const Call& c) {
+  const Geometry g = Geometry::from(c.attrs);
+  const Tensor x = contiguous(c.in[0]), grad = contiguous(c.in[1]);
+  if (c.out.size() == 0) return;
+  const Windows w = forward(g, spatial(x.shape()), spatial(grad.shape()), spatial(c.out.shape()));
+  const std::int64_t item = size_of(x.dtype()), rows = c.out.dim(0) / g.groups, channels = c.out.dim(1);
+  const std::int64_t taps = w.total(&k::Window::taps), in = volume(spatial(x.shape()));
+  const std::int64_t out = volume(spatial(grad.shape()));
+  k::WeightGradient shape{};
+  w.fill(shape.window);
+  shape.batch = x.dim(0);
+  shape.rows = rows;
+  shape.channels = channels;
+  shape.image_step = x.dim(1) * in;
+  shape.grad_step = grad.dim(1) * out;
+  const bool alone = is_depthwise(channels, rows, shape.window);
+  const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
+  const std::int64_t some = parts(channels, std::max<std::int64_t>(1, parts(threads(), g.groups)));
+  const std::int64_t across = parts(channels, some);
+  const double cost = nanoseconds * static_cast<double>(shape.batch) * static_cast<double>(out) *
+                      static_cast<double>(rows) * static_cast<double>(some * taps);
+  parallel_for(g.groups * across, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t group = i / across, from = i % across * some;
+      k::WeightGradient y = shape;
+      y.image = x.bytes() + group * channels * in * item;
+      y.grad = grad.bytes() + group * rows * out * item;
+      y.out = c.out.bytes() + group * rows * channels * taps * item;
+      f(y, from, std::min(channels, from + some));
+    }
+  });
+}
+
+}  // namespace steep
