@@ -2,6 +2,7 @@
 // positions around a fast inner loop. Operands that are not contiguous are gathered 512 elements at a time.
 #include "core/iterate.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -100,7 +101,8 @@ void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
 }
 
 template <class T> void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
-  copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
+  if (stride == 0) std::fill_n(reinterpret_cast<T*>(to), n, *reinterpret_cast<const T*>(from));
+  else copy_line(reinterpret_cast<T*>(to), 1, reinterpret_cast<const T*>(from), stride, n);
 }
 void copy_out(char* to, const char* from, std::int64_t item, std::int64_t n, std::int64_t stride) {
   if (item == 2) return copy_as<std::uint16_t>(to, from, n, stride);

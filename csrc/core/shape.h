@@ -15,7 +15,7 @@ inline constexpr int max_dims = 8;
 
 class Dims {
  public:
-  Dims() = default;
+  Dims() {}  // the entries stay as they are: a tensor is made for every op
   Dims(std::initializer_list<std::int64_t> list) {
     for (auto v : list) push(v);
   }

@@ -43,6 +43,7 @@ char* TileGroup::address(const Operand& o, std::int64_t i, std::int64_t chunk, c
   switch (o.kind) {
     case Kind::memory: return o.at + i * o.item;
     case Kind::single: return o.at;
+    case Kind::row: return o.at + i / row_ * o.row_step + i % row_ * o.column_step;
     case Kind::stretch: return work + o.offset + (i - chunk) * o.item;
     default: return work + o.offset;
   }
@@ -82,7 +83,11 @@ struct TileGroup::Worker {
     }
   }
   void span(std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i += group.tile_) tile(i, std::min(group.tile_, end - i), begin);
+    for (std::int64_t i = begin, n; i < end; i += n) {
+      n = std::min(group.tile_, end - i);
+      if (group.row_) n = std::min(n, group.row_ - i % group.row_);
+      tile(i, n, begin);
+    }
   }
   // Whole rows, or the part of a row that is one leaf.
   void fold(std::int64_t begin, std::int64_t end, std::int64_t chunk_number) const {

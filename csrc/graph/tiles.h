@@ -25,15 +25,16 @@ class TileGroup {
   std::int64_t tile() const { return tile_; }
 
  private:
-  enum class Kind : std::uint8_t { memory, single, tile, stretch, gathered };
-  // Where a step finds or leaves its elements. tile: in the thread's working memory; stretch: there too, as long as a
-  // fold's leaf.
+  enum class Kind : std::uint8_t { memory, single, row, tile, stretch, gathered };
+  // Where a step finds or leaves its elements. row: memory that is read again and again, or one value a row, by groups
+  // whose tiles end where rows do. tile: in the thread's working memory; stretch: there too, as long as a fold's leaf.
   struct Operand {
     Kind kind = Kind::memory;
     int buffer = -1;
     std::int64_t offset = 0;  // bytes, in the buffer or in the working memory
     std::int64_t item = 0;
-    char* at = nullptr;  // memory and single, once bound
+    char* at = nullptr;                          // in memory, once bound
+    std::int64_t row_step = 0, column_step = 0;  // bytes, of Kind::row
   };
   struct Step {
     k::Loop loop;
@@ -72,7 +73,8 @@ class TileGroup {
   void finish_folds() const;
   char* address(const Operand& o, std::int64_t i, std::int64_t chunk, char* work) const;
 
-  std::int64_t elements_ = 0, tile_ = 0, chunk_ = 0, length_ = 0, pieces_ = 1, work_bytes_ = 0, partial_bytes_ = 0;
+  std::int64_t elements_ = 0, tile_ = 0, chunk_ = 0, length_ = 0, pieces_ = 1, row_ = 0, work_bytes_ = 0,
+               partial_bytes_ = 0;
   bool long_folds_ = false;
   double cost_ = 0;
   std::vector<Step> steps_;

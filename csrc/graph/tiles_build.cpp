@@ -51,6 +51,7 @@ class TileGroup::Builder {
     g_.long_folds_ = g_.length_ > leaf;
     g_.tile_ = usual_tile;
     if (g_.elements_ <= one_tile_limit && !g_.long_folds_) g_.tile_ = g_.elements_;
+    else if ((g_.row_ = row_length()) > 0) g_.tile_ = std::min(g_.row_, 2 * usual_tile);
     else if (period > 0 && period <= usual_tile) g_.tile_ = usual_tile / period * period;
     g_.chunk_ = chunk_tiles * g_.tile_;
     if (g_.long_folds_) {
@@ -59,6 +60,36 @@ class TileGroup::Builder {
     } else if (g_.length_ > 0) {
       g_.chunk_ = std::max<std::int64_t>(1, leaf / g_.length_) * g_.length_;
     }
+  }
+
+  // An operand over rows of the result's elements: one value a row, or one row again and again.
+  struct Rows {
+    std::int64_t length, row_step, column_step;  // elements
+  };
+  static Rows rows_of(const View& v, const View& out) {
+    Dims shape = out.shape, strides = broadcast_strides(v.shape, v.strides, out.shape);
+    merge_dims(shape, strides);
+    if (shape.size() != 2 || strides[1] > 1 || strides[1] < 0) return {0, 0, 0};
+    return {shape[1], strides[0], strides[1]};
+  }
+  bool in_step(const View& v) const { return v.single() || (v.contiguous() && v.count() == g_.elements_); }
+  // The length of rows, where every operand that is not in step with the result has rows of it that are worth a tile,
+  // and copying these into tiles would cost: one value a row, or rows longer than a tile.
+  std::int64_t row_length() const {
+    std::int64_t length = 0;
+    bool gains = false;
+    for (int m : unit_.members) {
+      const Instruction& c = instruction(m);
+      if (is_fold(c)) continue;
+      for (const View& v : c.in) {
+        if (in_step(v)) continue;
+        const Rows r = rows_of(v, c.out);
+        if (r.length < 64 || (length && r.length != length)) return 0;
+        length = r.length;
+        gains = gains || r.column_step == 0 || r.length > usual_tile;
+      }
+    }
+    return gains ? length : 0;
   }
 
   // The length of a row that is read again and again, 0 where there is none.
@@ -100,7 +131,14 @@ class TileGroup::Builder {
     if (local != local_.end()) return local->second;
     if (g_.elements_ > 1 && v.single()) return memory(v, Kind::single);
     if (v.contiguous() && v.count() == g_.elements_) return memory(v, Kind::memory);
-    return gathered(v, out);
+    return g_.row_ ? by_rows(v, out) : gathered(v, out);
+  }
+  Operand by_rows(const View& v, const View& out) const {
+    const Rows r = rows_of(v, out);
+    Operand o = memory(v, Kind::row);
+    o.row_step = r.row_step * o.item;
+    o.column_step = r.column_step * o.item;
+    return o;
   }
   Operand gathered(const View& v, const View& out) {
     Gather g{memory(v, Kind::memory), out.shape, broadcast_strides(v.shape, v.strides, out.shape), 0, false};
@@ -130,7 +168,8 @@ class TileGroup::Builder {
     for (int i = 0; i < s.count; ++i) {
       const View& v = c.in[static_cast<std::size_t>(i)];
       s.in[i] = input(v, c.out);
-      s.scalars |= unsigned{s.in[i].kind == Kind::single} << i;
+      const bool one_a_row = s.in[i].kind == Kind::row && s.in[i].column_step == 0;
+      s.scalars |= unsigned{s.in[i].kind == Kind::single || one_a_row} << i;
     }
     for (const View& v : c.in) release(v.buffer, at);
     s.out = output(c.out);

@@ -152,6 +152,7 @@ class Adam(Optimizer):
     Source: Kingma and Ba 2015, arXiv:1412.6980, in PyTorch's form.
     """
 
+    counts_updates = True
     exact_rate = True  # lr / (1 - first^t) is rounded once
 
     def __init__(

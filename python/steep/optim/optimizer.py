@@ -30,6 +30,7 @@ class Optimizer:
     """
 
     couples_decay = True
+    counts_updates = False  # update() wants to know how many there were of each parameter
     exact_rate = False  # update() takes the rate in double precision, not in the parameter's
 
     def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
@@ -110,7 +111,8 @@ class Optimizer:
         lr = self._rate()
         with _core.no_grad():
             for i, param, grad in checked:
-                self._counts[i] += 1
+                if self.counts_updates:
+                    self._counts[i] += 1
                 mine = lr if self.exact_rate or not isinstance(lr, Tensor) else lr.astype(param.dtype)
                 self.update(param, self._effective(param, grad), self._slots[i], mine, self._counts[i])
             self._steps += 1
