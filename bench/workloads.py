@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 LR, MOMENTUM = 0.01, 0.9
+ASCENT_LR = 0.1
 CHAIN_A = 1.5
 CHAIN_OPS = 100
 
@@ -74,6 +75,20 @@ def _softmax(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
     return {"x": _f32(3 * rng.normal(size=w.sizes)), "target": rng.integers(0, w.sizes[1], w.sizes[0])}
 
 
+def _cnn(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
+    """Two convolutions, each with ReLU and a pool of 2, and a linear layer; sizes are channels, side and classes."""
+    *channels, side, classes = w.sizes
+    kernels = [(o, i, 3, 3) for i, o in itertools.pairwise(channels)]
+    shapes = [*kernels, (channels[-1] * (side >> len(kernels)) ** 2, classes)]
+    weights = [
+        (_array(w, rng.normal(size=s) * np.sqrt(2 / (np.prod(s[1:]) if len(s) == 4 else s[0]))),
+         _array(w, 0.1 * rng.normal(size=s[0] if len(s) == 4 else s[1])))
+        for s in shapes
+    ]
+    x = _array(w, rng.normal(size=(w.batch, channels[0], side, side)))
+    return {"weights": weights, "x": x, "target": rng.integers(0, classes, w.batch), "optimizer": w.optimizer}
+
+
 MAKERS = {
     "overhead": _overhead,
     "mlp": _mlp,
@@ -92,6 +107,8 @@ def _product(m: int, k: int, n: int) -> Workload:
     return Workload(f"matmul {m}x{k}x{n} alone", "product", (m, k, n), flop=2.0 * m * k * n)
 
 
+CNN = (3, 32, 64, 32, 10)
+
 WORKLOADS = [
     Workload("overhead an op, 4 elements, eager", "overhead", (4,), unit=CHAIN_OPS, goal=0.20),
     Workload("MLP 2-2-1 tanh, batch 1, step", "mlp", (2, 2, 1), 1, "tanh", goal=10),
@@ -103,6 +120,8 @@ WORKLOADS = [
     Workload("elementwise chain, n=1e6", "chain", (1_000_000,), goal=1100),
     Workload("elementwise chain, n=1e7", "chain", (10_000_000,), goal=22000),
     Workload("softmax + cross-entropy 1024x1000", "softmax", (1024, 1000)),
+    Workload("CNN 3-32-64 on 32x32, batch 32, step", "cnn", CNN, 32, flop=1.02e9, goal=11000),
+    Workload("same CNN, batch 1, ascent on the input", "ascent", CNN, 1, flop=22e6, goal=320),
     _square(64, 12),
     _square(256, 570),
     _square(1024, 35000),

@@ -350,6 +350,20 @@ def test_bias_and_activation_run_with_their_product():
         assert bits(transposed(x)) == bits(sp.tanh((w.T @ x.mT).mT + b) * (x @ w))
 
 
+@pytest.mark.parametrize("groups, stride", [(1, 1), (1, 2), (4, 1), (8, 1)])
+def test_activations_run_with_their_convolution(groups, stride):
+    w, b = normal(16, 8 // groups, 3, 3), normal(16)
+
+    def f(x):
+        return sp.relu(sp.conv2d(x, w, b, stride=stride, padding=1, groups=groups)) * 2
+
+    fast = sp.compile(f)
+    for n in (3, 3, 1):
+        x = normal(n, 8, 37, 41)
+        assert bits(fast(x)) == bits(f(x))
+    assert all("part by part" in str(p) for p in fast.programs)
+
+
 @pytest.mark.parametrize("shape", [(7,), (5000,), (3, 4096), (9, 5000), (70, 33), (2, 3, 70000), (1, 1), (2049, 1)])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_folds_end_groups(shape, dtype):

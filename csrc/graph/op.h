@@ -109,8 +109,10 @@ struct Op {
   // Primitives.
   void (*infer)(Call&) = nullptr;
   void (*compute)(const Call&) = nullptr;  // null: the result is a view
-  // Of products: compute(), telling `done` of every part of the result as it becomes final.
+  // Of products: compute(), telling `done` of every part of the result as it becomes final. Its rows count through the
+  // leading dimensions, the first `part_rows` of them, or all but the last -part_rows.
   void (*compute_parts)(const Call&, const k::Epilogue* done) = nullptr;
+  int part_rows = -1;
   Promote promotes = Promote::none;  // what operands are cast to first
   std::vector<Vjp> vjp = {};         // one per input; the last serves all later inputs
   Jvp jvp = Jvp::by_vjp;

@@ -24,6 +24,13 @@ bool same_layout(const View& v, const Tensor& t) {
   return v.dtype == t.dtype() && v.shape == t.shape() && v.strides == t.strides();
 }
 
+// Elements of one row, as the op's parts count them.
+std::int64_t columns_of(const Op& op, const Dims& shape) {
+  std::int64_t n = 1;
+  for (int d = op.part_rows < 0 ? shape.size() + op.part_rows : op.part_rows; d < shape.size(); ++d) n *= shape[d];
+  return n;
+}
+
 struct ReserveScope {
   explicit ReserveScope(Reserve& r) {
     r.used = 0;
@@ -301,7 +308,7 @@ void Replay::run_call(const Step& s) {
   struct Finish {
     const TileGroup& group;
     std::int64_t columns;
-  } finish{group(s), c.out.dim(-1)};
+  } finish{group(s), columns_of(*c.op, c.out.shape())};
   const k::Epilogue done{[](void* to, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
                            const auto& f = *static_cast<const Finish*>(to);
                            f.group.run_part(i, mi, j, nj, f.columns);

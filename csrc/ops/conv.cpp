@@ -131,6 +131,8 @@ Rows primitive_rows() {
       {.name = "conv",
        .infer = infer_conv,
        .compute = compute_conv,
+       .compute_parts = compute_conv_parts,
+       .part_rows = 2,
        .promotes = Promote::floating,
        .vjp = {{[](R r, T g) { return conv_input(g, r.in(1), of(r), spatial(r.shape(0))); }, in1},
                {[](R r, T g) { return conv_weight(r.in(0), g, of(r), spatial(r.shape(1))); }, in0},

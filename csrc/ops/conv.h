@@ -21,7 +21,8 @@ struct Geometry {
 // The spatial part of a shape: what follows its first two dimensions.
 Dims spatial(const Dims& shape);
 
-void compute_conv(const Call& c);         // (image, weight[, bias]) -> output
+void compute_conv(const Call& c);  // (image, weight[, bias]) -> output
+void compute_conv_parts(const Call& c, const k::Epilogue* done);
 void compute_conv_input(const Call& c);   // (output's gradient, weight) -> the image's
 void compute_conv_weight(const Call& c);  // (image, output's gradient) -> the weight's
 

@@ -145,7 +145,7 @@ struct Job {
 };
 
 // The work is split into images, then positions, then rows; never into what is summed.
-void run(const Job& j, const k::Correlation& shape) {
+void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const DType type = j.in.dtype();
   const std::int64_t item = size_of(type), batch = j.in.dim(0);
   const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
@@ -172,7 +172,9 @@ void run(const Job& j, const k::Correlation& shape) {
       x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
       x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
       x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
-      f(x, row, std::min(j.rows, row + tall), from, std::min(positions, from + columns));
+      const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
+      f(x, row, row_end, from, to);
+      if (done) done->f(done->context, which * j.rows + row, row_end - row, from, to - from);
     }
   });
 }
@@ -195,14 +197,16 @@ k::Correlation correlation(const Windows& w, const Job& j) {
 
 }  // namespace
 
-void compute_conv(const Call& c) {
+void compute_conv(const Call& c) { compute_conv_parts(c, nullptr); }
+
+void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]), weight = contiguous(c.in[1]);
   const Tensor bias = c.count > 2 ? contiguous(c.in[2]) : Tensor();
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
   const Job job{x, weight, bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps),
                 0};
-  if (c.out.size()) run(job, correlation(w, job));
+  if (c.out.size()) run(job, correlation(w, job), done);
 }
 
 void compute_conv_input(const Call& c) {
@@ -215,7 +219,7 @@ void compute_conv_input(const Call& c) {
             0};
     const k::Correlation x = correlation(w, job);
     for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].gap);
-    run(job, x);
+    run(job, x, nullptr);
   }
 }
 
