@@ -129,42 +129,6 @@ void push_override(const std::string& name, py::object rule) {
   mode().overrides.push_back(std::move(o));
 }
 
-// with no_grad(): ... , with enable_grad(): ... , or either as a decorator. May be entered again while entered, on
-// any thread: what was before is remembered by the thread.
-class GradMode {
- public:
-  explicit GradMode(bool on) : on_(on) {}
-  void enter() {
-    mode().grad_before.push_back(mode().grad);
-    mode().grad = on_;
-  }
-  void exit() {
-    auto& before = mode().grad_before;
-    if (before.empty()) fail<ValueError>(on_ ? "enable_grad" : "no_grad", ": left without having been entered");
-    mode().grad = before.back();
-    before.pop_back();
-  }
-
- private:
-  bool on_;
-};
-struct NoGrad : GradMode {
-  NoGrad() : GradMode(false) {}
-};
-struct EnableGrad : GradMode {
-  EnableGrad() : GradMode(true) {}
-};
-template <class T> void bind_mode(py::module_& m, const char* name, const char* doc) {
-  py::class_<T>(m, name, doc)
-      .def(py::init<>())
-      .def("__enter__", [](py::object self) { return self.cast<T&>().enter(), self; })
-      .def("__exit__", [](T& self, const py::args&) { self.exit(); })
-      .def(
-          "__call__",
-          [](py::object self, py::object f) { return py::module_::import("steep._repr").attr("decorated")(self, f); },
-          "As a decorator: f, run in this mode.");
-}
-
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
   if (!frame) return "";
@@ -221,8 +185,7 @@ void bind_autograd(py::module_& m) {
                              })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
-  bind_mode<NoGrad>(m, "no_grad", "Operations inside are not recorded. A context manager and a decorator.");
-  bind_mode<EnableGrad>(m, "enable_grad", "Operations inside are recorded, even within no_grad().");
+  bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);
   m.def("_walk_forward", walk_forward);
   m.def("_node_of", node_of);
