@@ -37,6 +37,7 @@ struct Needs {
       if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], v)});
       readers_[b].push_back({i, &v});
     }
+    refuse_first(p, i);
     const auto b = static_cast<std::size_t>(c.out.buffer);
     if (c.in_place) {
       if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], c.out)});
@@ -45,6 +46,17 @@ struct Needs {
       readers_[b].clear();
     }
     writer_[b] = i;
+  }
+  // What may refuse its operands, an index out of range, does so in the order of the function, and before anything that
+  // outlives the call is written: an error leaves parameters as they were.
+  void refuse_first(const Program& p, int i) {
+    const Instruction& c = p.code[static_cast<std::size_t>(i)];
+    const bool refuses = may_refuse(c), lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
+    if (last_refusal_ >= 0 && (refuses || lasting)) of[static_cast<std::size_t>(i)].push_back({last_refusal_, false});
+    if (refuses) last_refusal_ = i;
+  }
+  static bool may_refuse(const Instruction& c) {
+    return !c.loop && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
   }
   // A fold reads whole tiles, after every step: what it reads must not be written by one.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
@@ -56,6 +68,7 @@ struct Needs {
   }
   std::vector<int> writer_;
   std::vector<std::vector<Read>> readers_;
+  int last_refusal_ = -1;
 };
 
 class Grouping {
