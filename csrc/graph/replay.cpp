@@ -59,8 +59,8 @@ Replay::Replay(Program p, bool keep)
   if (keep) keep_all(lives, escapes);
   plan_ = plan_memory(lives);
   arena_ = new_memory(plan_.bytes);
-  for (const Result& r : program_.results) owned_results_.push_back({r.view, {}});
-  for (const Slot& s : program_.slots) owned_grads_.push_back({s.value, {}});
+  for (const Result& r : program_.results) owned_results_.push_back({r.view, {}, {}});
+  for (const Slot& s : program_.slots) owned_grads_.push_back({s.value, {}, {}});
   place_buffers();
   make_steps(escapes);
 }
@@ -261,12 +261,16 @@ void Replay::bind_arguments(const Tensor* arguments) {
   }
 }
 
-// The last tensor serves again if nobody but the program and `holders` others holds it.
+// A tensor serves again if nobody but the program and `holders` others holds it.
 void Replay::renew(Own& own, std::uint32_t holders) {
-  const Tensor& t = own.tensor;
-  const bool free = t && t->refs == 1 + holders && t->storage->refs == 1 && t->storage->exports == 0 &&
-                    t->storage->saves == 0 && !t->node && !t->grad;
-  if (!free) own.tensor = empty(own.view.shape, own.view.dtype);
+  const auto is_free = [](const Tensor& t, std::uint32_t others) {
+    return t && t->refs == 1 + others && t->storage->refs == 1 && t->storage->exports == 0 && t->storage->saves == 0 &&
+           !t->node && !t->grad;
+  };
+  if (!is_free(own.tensor, holders)) {
+    std::swap(own.tensor, own.spare);
+    if (!is_free(own.tensor, 0)) own.tensor = empty(own.view.shape, own.view.dtype);
+  }
   move_to(own.view.buffer, own.tensor.bytes());
 }
 

@@ -33,10 +33,11 @@ class Replay {
 
  private:
   struct Call;
-  // A tensor of the program's own that is given away; made anew when somebody else holds the last one.
+  // A tensor of the program's own that is given away. Two take turns, so that a loop that hands the last one back as
+  // an argument needs no more; a new one is made when others hold both.
   struct Own {
     View view;
-    Tensor tensor;
+    Tensor tensor, spare;
   };
   // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {
