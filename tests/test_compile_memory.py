@@ -81,6 +81,15 @@ def test_a_traceback_that_dies_while_another_call_is_recorded():
     assert same_as_plain(f, *[(normal(3),) for _ in range(3)])
 
 
+def test_groups_that_would_wait_for_each_other():
+    def f(x, y):
+        a, b = x * 2, y + 1
+        c, d = sp.cumulative_sum(a), sp.cumulative_sum(b)
+        return a * d, b + c
+
+    assert same_as_plain(f, *[(normal(6), normal(6)) for _ in range(3)])
+
+
 # ---- steady loops ----
 
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <string_view>
 
 namespace steep {
 namespace {
@@ -56,7 +57,8 @@ struct Needs {
     if (refuses) last_refusal_ = i;
   }
   static bool may_refuse(const Instruction& c) {
-    return !c.loop && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
+    const bool draws = std::string_view(c.op->name).starts_with("random_");
+    return !c.loop && !draws && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
   }
   // A fold reads whole tiles, after every step: what it reads must not be written by one.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
@@ -73,8 +75,9 @@ struct Needs {
 
 class Grouping {
  public:
-  explicit Grouping(const Program& p)
-      : p_(p), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
+  // `exact`: no path between units is overlooked.
+  Grouping(const Program& p, bool exact)
+      : p_(p), exact_(exact), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
     for (std::size_t i = 0; i < p.code.size(); ++i) {
       unit_of_[i] = static_cast<int>(i);
       units_.push_back({{static_cast<int>(i)}, is_elementwise(p.code[i])});
@@ -85,6 +88,7 @@ class Grouping {
       if (is_elementwise(p_.code[i]) || is_fold(p_.code[i])) join(static_cast<int>(i));
     return ordered();
   }
+  bool complete() const { return placed_ == p_.code.size(); }
 
  private:
   const Instruction& at(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
@@ -130,7 +134,8 @@ class Grouping {
       }
     return true;
   }
-  // Whether `to` runs before unit u, by way of units other than `from`.
+  // Whether `to` runs before unit u, by way of units other than `from`. Units that end before `to` begins are taken
+  // not to need it: rarely one does, through a group that spans them, and then exact_ helps.
   bool reaches(int u, int from, int to, int stop) {
     std::vector<int> open{u};
     while (!open.empty()) {
@@ -138,7 +143,7 @@ class Grouping {
       open.pop_back();
       if (next == to || --budget_ < 0) return true;
       auto& mark = seen_[static_cast<std::size_t>(next)];
-      if (next == from || mark == stamp_ || unit(next).members.back() < stop) continue;
+      if (next == from || mark == stamp_ || (!exact_ && unit(next).members.back() < stop)) continue;
       mark = stamp_;
       for (int m : unit(next).members)
         for (const Need& n : needs(m))
@@ -180,8 +185,10 @@ class Grouping {
       for (int next : frees[static_cast<std::size_t>(u)])
         if (--waits[static_cast<std::size_t>(next)] == 0) offer(next);
       place_[static_cast<std::size_t>(u)] = static_cast<int>(order.size());
+      placed_ += unit(u).members.size();
       order.push_back(std::move(unit(u)));
     }
+    if (!complete()) return order;
     for (Unit& u : order) u.finishes = product_of(order, u);
     return order;
   }
@@ -219,6 +226,8 @@ class Grouping {
   }
 
   const Program& p_;
+  bool exact_;
+  std::size_t placed_ = 0;  // instructions of ordered units; those of a cycle never are
   Needs needs_;
   std::vector<int> unit_of_;
   std::vector<int> place_;  // of a unit in the final order
@@ -244,6 +253,13 @@ bool is_fold(const Instruction& c) {
 
 std::int64_t fold_length(const Instruction& c) { return c.in[0].count() / c.out.count(); }
 
-std::vector<Unit> fuse(const Program& p) { return Grouping(p).run(); }
+std::vector<Unit> fuse(const Program& p) {
+  for (const bool exact : {false, true}) {
+    Grouping grouping(p, exact);
+    std::vector<Unit> units = grouping.run();
+    if (grouping.complete()) return units;
+  }
+  fail<CompileError>("compile: no order of the instructions respects what they need of each other; please report this");
+}
 
 }  // namespace steep
