@@ -327,6 +327,8 @@ std::shared_ptr<Recording> recorded(std::shared_ptr<Replay> replay, const py::li
 }  // namespace
 
 void bind_compile(py::module_& m) {
+  static constexpr const char* why_cut =
+      "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
   if (PyType_Ready(&CompiledType) < 0) throw_python_error();
   m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
   py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.")
@@ -337,6 +339,12 @@ void bind_compile(py::module_& m) {
       .def_property_readonly(
           "recorded", [](const Replay& r) { return r.program().recorded; }, "Instructions before it.")
       .def_property_readonly("groups", &Replay::groups, "Fused groups.")
+      .def_property_readonly("_writes", [](const Replay& r) { return r.program().has_effects(); })
+      .def("_versions", &Replay::versions)
+      .def("_cut",
+           [](Replay& r, const std::vector<int>& results) {
+             for (const int i : results) r.cut(i, why_cut);
+           })
       .def("_run",
            [](Replay& r, const std::vector<Tensor>& arguments) {
              std::vector<Tensor> results;
@@ -395,6 +403,16 @@ void bind_compile(py::module_& m) {
   m.def(
       "_same_memory", [](const Tensor& a, const Tensor& b) { return a->storage.get() == b->storage.get(); },
       "Whether two tensors are parts of one block of memory.");
+  m.def(
+      "_cut_off",
+      [](const Tensor& t) {
+        Tensor a = alias(t);
+        a->cut = why_cut;
+        return a;
+      },
+      "The tensor without its graph, for the reason that a compiled function gives.");
+  m.def(
+      "_is_freed", [](const Tensor& t) { return t->node && t->node->freed; }, "Whether backward() freed its graph.");
   m.def(
       "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
       "Whether anomalies are looked for, or gradient rules replaced, on this thread.");

@@ -32,12 +32,6 @@ struct ReserveScope {
   ~ReserveScope() { allocation_scope().reserve = nullptr; }
 };
 
-struct Flag {
-  bool& on;
-  explicit Flag(bool& f) : on(f) { on = true; }
-  ~Flag() { on = false; }
-};
-
 }  // namespace
 
 struct Replay::Call {
@@ -59,8 +53,8 @@ Replay::Replay(Program p, bool keep)
   if (keep) keep_all(lives, escapes);
   plan_ = plan_memory(lives);
   arena_ = new_memory(plan_.bytes);
-  for (const Result& r : program_.results) owned_results_.push_back({r.view, {}, {}});
-  for (const Slot& s : program_.slots) owned_grads_.push_back({s.value, {}, {}});
+  for (const Result& r : program_.results) owned_results_.push_back({.view = r.view});
+  for (const Slot& s : program_.slots) owned_grads_.push_back({.view = s.value});
   place_buffers();
   make_steps(escapes);
 }
@@ -270,6 +264,7 @@ void Replay::renew(Own& own, std::uint32_t holders) {
   if (!is_free(own.tensor, holders)) {
     std::swap(own.tensor, own.spare);
     if (!is_free(own.tensor, 0)) own.tensor = empty(own.view.shape, own.view.dtype);
+    own.tensor->cut = own.cut;
   }
   move_to(own.view.buffer, own.tensor.bytes());
 }
@@ -315,7 +310,6 @@ void Replay::run_call(const Step& s) {
 }
 
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
-  const Flag flag(busy_);
   if (host_hooks().poll) host_hooks().poll();
   check_writable(arguments);
   bind_arguments(arguments);
@@ -358,6 +352,13 @@ void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
                             : view(a, r.view.shape, r.view.strides, a->offset + r.view.offset));
     }
   }
+}
+
+std::uint64_t Replay::versions() const {
+  std::uint64_t sum = 0;
+  for (const Buffer& b : program_.buffers)
+    if (b.place == Place::captured) sum += b.storage->version;
+  return sum;
 }
 
 std::size_t Replay::temporary_bytes() const {

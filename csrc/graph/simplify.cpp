@@ -10,8 +10,6 @@
 namespace steep {
 namespace {
 
-bool outlives(const Buffer& b) { return b.place != Place::temporary && b.place != Place::constant; }
-
 void remove_dead(Program& p) {
   std::vector<bool> used(p.buffers.size(), false);
   const auto use = [&](const View& v) { used[static_cast<std::size_t>(v.buffer)] = true; };
@@ -21,7 +19,7 @@ void remove_dead(Program& p) {
   std::vector<Instruction> kept;
   for (std::size_t i = p.code.size(); i-- > 0;) {
     Instruction& c = p.code[i];
-    if (!used[static_cast<std::size_t>(c.out.buffer)] && !outlives(p.buffer(c.out))) continue;
+    if (!used[static_cast<std::size_t>(c.out.buffer)] && !p.outlives(p.buffer(c.out))) continue;
     for (const View& v : c.in) use(v);
     kept.push_back(std::move(c));
   }

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.pullback import Graph
 from steep.surroundings import ATTRIBUTE, PLAIN, Guard, Surroundings
 
 NONE, ONE, TUPLE, TREE = range(4)
@@ -82,7 +83,7 @@ class Compiled(_core.CompiledBase):
         self._verify = verify
         self._entries: list[_Entry] = []
         if hasattr(function, "__name__"):
-            update_wrapper(self, function)
+            update_wrapper(self, function, updated=())  # a wrapper of a compiled function has that one's attributes
         self.__wrapped__ = function
 
     @property
@@ -124,12 +125,20 @@ class Compiled(_core.CompiledBase):
         self._check_number()
         around = Surroundings(self._function)
         free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
+        graph = Graph(self._function, structure, leaves, compile) if _core.is_grad_enabled() else None
         run = self._captured(leaves, structure, free)
         program = run.capture.program(False)
         wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
         watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
         recording = _core._Recording(program, wanted, watched, run.guards + around.guards(), run.hosts)
         shape, build = _shape_of(run.outputs, run.shape), _builder(run.outputs, run.shape)
+        results = [x for x in run.outputs if isinstance(x, Tensor)]
+        if graph is not None and graph.end(results, program) and graph.wanted:
+            shape, build = TREE, _builder(run.outputs, run.shape, graph)
+        elif graph is not None and graph.wanted:
+            program._cut(graph.wanted)
+            cut = [_core._cut_off(y) if i in graph.wanted else y for i, y in enumerate(results)]
+            run = run._replace(result=build(tuple(cut), ()))
         capture = run.capture if self._verify else None
         self._entries.append(_Entry(structure, recording, program, shape, build, free, capture))
         self._use_next(self._entries[-1])
@@ -212,12 +221,14 @@ def _shape_of(outputs: list[Any], shape: tree.Structure) -> int:
     return TUPLE if shape == tree.structure(tuple(outputs)) else TREE
 
 
-def _builder(outputs: list[Any], shape: tree.Structure) -> Callable[[tuple[Tensor, ...], Sequence[Any]], Any]:
+def _builder(
+    outputs: list[Any], shape: tree.Structure, graph: Graph | None = None
+) -> Callable[[tuple[Tensor, ...], Sequence[Any]], Any]:
     """From the tensors of a replay to what the function returned; other leaves stay what they were."""
     fixed = [None if isinstance(x, Tensor) else (x,) for x in outputs]
 
-    def build(tensors: tuple[Tensor, ...], _: Sequence[Any]) -> Any:
-        rest = iter(tensors)
+    def build(tensors: tuple[Tensor, ...], leaves: Sequence[Any]) -> Any:
+        rest = iter(graph.attached(tensors, leaves) if graph else tensors)
         return tree.unflatten(shape, [next(rest) if kept is None else kept[0] for kept in fixed])
 
     return build
