@@ -3,6 +3,7 @@
 // call().
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <memory>
 
 #include "bindings/host.h"
@@ -15,41 +16,64 @@
 namespace steep {
 namespace {
 
-// What a recording relied on beside its arguments: a variable that a function closes over, an item of a dict (a global)
-// or an attribute, and the number or text it held.
+// Whether a number or text is what it was, to the last bit; all other values are known by being the same object.
+bool same_value(PyObject* wanted, PyObject* given) {
+  if (wanted == given) return true;
+  if (Py_TYPE(wanted) != Py_TYPE(given)) return false;
+  if (PyFloat_CheckExact(given)) {
+    const double a = PyFloat_AS_DOUBLE(wanted), b = PyFloat_AS_DOUBLE(given);
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  }
+  if (PyTuple_CheckExact(given)) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(wanted);
+    bool same = n == PyTuple_GET_SIZE(given);
+    for (Py_ssize_t i = 0; same && i < n; ++i)
+      same = same_value(PyTuple_GET_ITEM(wanted, i), PyTuple_GET_ITEM(given, i));
+    return same;
+  }
+  if (!PyLong_CheckExact(given) && !PyUnicode_CheckExact(given)) return false;
+  return PyObject_RichCompareBool(wanted, given, Py_EQ) == 1;
+}
+
+// What a recording relied on beside its arguments: a variable that a function closes over, an item of a container (a
+// global, an entry of a list) or an attribute, and what it held; how long a container was; whether a tensor had a
+// graph.
 struct Guard {
-  enum class Kind : std::uint8_t { cell, item, attribute } kind;
+  enum class Kind : std::uint8_t { cell, item, attribute, length, graph } kind;
   py::object holder, name, value;
 
   py::object now() const {
     PyObject* found = nullptr;
     if (kind == Kind::cell) found = Py_XNewRef(PyCell_GET(holder.ptr()));
-    else if (kind == Kind::item) found = Py_XNewRef(PyDict_GetItem(holder.ptr(), name.ptr()));
+    else if (kind == Kind::item) found = PyObject_GetItem(holder.ptr(), name.ptr());
+    else if (kind == Kind::length) found = PyLong_FromSsize_t(PyObject_Size(holder.ptr()));
+    else if (kind == Kind::graph) found = PyBool_FromLong(borrow(holder.ptr())->node != nullptr);
     else found = PyObject_GetAttr(holder.ptr(), name.ptr());
     if (!found) PyErr_Clear();
     return py::reinterpret_steal<py::object>(found);
   }
   bool holds() const {
+    if (kind == Kind::length) return PyObject_Size(holder.ptr()) == PyLong_AsSsize_t(value.ptr());
+    if (kind == Kind::graph) return (borrow(holder.ptr())->node != nullptr) == value.is(py::handle(Py_True));
     const py::object found = now();
-    if (found.is(value)) return true;
-    if (!found || Py_TYPE(found.ptr()) != Py_TYPE(value.ptr())) return false;
-    const int equal = PyObject_RichCompareBool(found.ptr(), value.ptr(), Py_EQ);
-    if (equal < 0) PyErr_Clear();
-    return equal == 1;
+    return found && same_value(value.ptr(), found.ptr());
   }
 };
 
-// An argument: a tensor (null), one particular tensor, or a value that must be equal.
-bool same_value(PyObject* wanted, PyObject* given) {
-  if (wanted == given) return true;
-  if (is_tensor(wanted) || Py_TYPE(wanted) != Py_TYPE(given)) return false;
-  if (!PyFloat_CheckExact(given) && !PyLong_CheckExact(given) && !PyUnicode_CheckExact(given)) return false;
-  const int equal = PyObject_RichCompareBool(wanted, given, Py_EQ);
-  if (equal < 0) PyErr_Clear();
-  return equal == 1;
+// How results become what the function returned.
+enum class Shape : std::uint8_t { none, one, tuple, tree };
+
+PyObject* pack(Shape shape, const std::vector<Tensor>& results) {
+  if (shape == Shape::none) return Py_NewRef(Py_None);
+  if (shape == Shape::one) return wrap(results[0]);
+  py::tuple all(results.size());
+  for (std::size_t i = 0; i < results.size(); ++i)
+    PyTuple_SET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i), wrap(results[i]));
+  return all.release().ptr();
 }
 
-// One recorded call, and when it may be replayed.
+// One recorded call, and when it may be replayed. One thread uses it at a time: what a call asks Python for, and long
+// ops, let others run, and those record a program of their own.
 class Recording {
  public:
   Recording(std::shared_ptr<Replay> replay, std::vector<py::object> arguments, std::vector<bool> requires_grad,
@@ -62,32 +86,19 @@ class Recording {
         grad_(mode().grad),
         precision_(matmul_precision()) {}
 
-  bool accepts(PyObject* const* given, std::size_t count) {
-    const Mode& m = mode();
-    if (count != arguments_.size() || m.grad != grad_ || matmul_precision() != precision_ || m.anomaly || m.recorder ||
-        !m.overrides.empty())
-      return false;
-    tensors_.clear();
-    for (std::size_t i = 0; i < count; ++i) {
-      PyObject* wanted = arguments_[i].ptr();
-      if (wanted) {
-        if (!same_value(wanted, given[i])) return false;
-      } else {
-        if (!is_tensor(given[i])) return false;
-        tensors_.push_back(borrow(given[i]));
-        if ((tensors_.back()->node != nullptr) != requires_grad_[i]) return false;
-      }
-    }
-    return guards_hold() && !replay_->busy() && replay_->accepts(tensors_.data(), static_cast<int>(tensors_.size()));
-  }
-  // After accepts().
-  std::vector<Tensor>& run() {
-    const std::vector<Tensor> tensors = std::move(tensors_);
-    tensors_.clear();
-    results_.clear();
+  // The replay's results, or null where the call is none that this recording stands for.
+  PyObject* run(PyObject* const* given, std::size_t count, Shape shape) {
+    if (in_use_) return nullptr;
+    const Use use(*this);
+    if (!accepts(given, count)) return nullptr;
     for (const py::object& ask : hosts_) ask();
-    replay_->run(tensors.data(), results_);
-    return results_;
+    replay_->run(tensors_.data(), results_);
+    return pack(shape, results_);
+  }
+  bool is_for(PyObject* const* given, std::size_t count) {
+    if (in_use_) return false;
+    const Use use(*this);
+    return accepts(given, count);
   }
   // What changed since, in words; "" if nothing that guards see did.
   std::string broken_guard() const {
@@ -100,7 +111,47 @@ class Recording {
     return "";
   }
 
+  int traverse(visitproc visit, void* arg) const {
+    for (const auto* all : {&arguments_, &hosts_})
+      for (const py::object& o : *all) Py_VISIT(o.ptr());
+    for (const Guard& g : guards_) {
+      Py_VISIT(g.holder.ptr());
+      Py_VISIT(g.value.ptr());
+    }
+    return 0;
+  }
+  void clear() {
+    const Recording moved(std::move(*this));
+    in_use_ = true;  // for good
+  }
+
  private:
+  struct Use {
+    Recording& r;
+    explicit Use(Recording& recording) : r(recording) { r.in_use_ = true; }
+    ~Use() {
+      r.tensors_.clear();
+      r.results_.clear();
+      r.in_use_ = false;
+    }
+  };
+  bool accepts(PyObject* const* given, std::size_t count) {
+    const Mode& m = mode();
+    if (count != arguments_.size() || m.grad != grad_ || matmul_precision() != precision_ || m.anomaly || m.recorder ||
+        !m.overrides.empty())
+      return false;
+    for (std::size_t i = 0; i < count; ++i) {
+      PyObject* wanted = arguments_[i].ptr();
+      if (wanted) {
+        if (!same_value(wanted, given[i])) return false;
+      } else {
+        if (!is_tensor(given[i])) return false;
+        tensors_.push_back(borrow(given[i]));
+        if ((tensors_.back()->node != nullptr) != requires_grad_[i]) return false;
+      }
+    }
+    return guards_hold() && replay_->accepts(tensors_.data(), static_cast<int>(tensors_.size()));
+  }
   bool guards_hold() const {
     for (const Guard& g : guards_)
       if (!g.holds()) return false;
@@ -111,9 +162,9 @@ class Recording {
   std::vector<bool> requires_grad_;
   std::vector<Guard> guards_;
   std::vector<py::object> hosts_;  // called before every run: they set tensors that the program reads
-  bool grad_;
+  bool grad_, in_use_ = false;
   Precision precision_;
-  std::vector<Tensor> tensors_, results_;
+  std::vector<Tensor> tensors_, results_;  // of the call in progress, kept for their room
 };
 
 // The recorder in force on this thread, from Python's `with`.
@@ -125,6 +176,7 @@ class Capture {
   ~Capture() { stop(); }
   void stop() {
     if (mode().recorder == &recorder_) mode().recorder = before_;
+    recorder_.stop();
   }
   void finish(const std::vector<Tensor>& outputs) {
     program_ = recorder_.finish(outputs);
@@ -156,25 +208,12 @@ class Unrecorded {
 
 // ---- the type ----
 
-// How results become what the function returned.
-enum class Shape : std::uint8_t { none, one, tuple, tree };
-
 struct PyCompiled {
   PyObject_HEAD PyObject* recording;  // the last one used, if its arguments were positional leaves
   PyObject* build;                    // of Shape::tree
   PyObject *dict, *weak_references;
   Shape shape;
 };
-
-PyObject* build_results(const PyCompiled& self, const std::vector<Tensor>& results) {
-  if (self.shape == Shape::none) return Py_NewRef(Py_None);
-  if (self.shape == Shape::one) return wrap(results[0]);
-  py::tuple all(results.size());
-  for (std::size_t i = 0; i < results.size(); ++i)
-    PyTuple_SET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i), wrap(results[i]));
-  if (self.shape == Shape::tuple) return all.release().ptr();
-  return py::reinterpret_borrow<py::object>(self.build)(all).release().ptr();
-}
 
 PyObject* call(PyObject* object, PyObject* args, PyObject* named) {
   auto& self = *reinterpret_cast<PyCompiled*>(object);
@@ -183,8 +222,12 @@ PyObject* call(PyObject* object, PyObject* args, PyObject* named) {
       const py::object held = py::reinterpret_borrow<py::object>(self.recording);
       auto& recording = held.cast<Recording&>();
       auto* items = reinterpret_cast<PyTupleObject*>(args)->ob_item;
-      if (recording.accepts(items, static_cast<std::size_t>(PyTuple_GET_SIZE(args))))
-        return build_results(self, recording.run());
+      const py::object build = py::reinterpret_borrow<py::object>(self.build);
+      const Shape shape = self.shape;
+      auto results = py::reinterpret_steal<py::object>(
+          recording.run(items, static_cast<std::size_t>(PyTuple_GET_SIZE(args)), shape));
+      if (results && shape == Shape::tree) results = build(results, py::handle(args));
+      if (results) return results.release().ptr();
     }
     const py::object slow = py::handle(object).attr("_call");
     return slow(py::handle(args), named ? py::reinterpret_borrow<py::object>(named) : py::dict()).release().ptr();
@@ -248,6 +291,21 @@ PyTypeObject CompiledType = {
     .tp_new = PyType_GenericNew,
 };
 
+// A layer may hold a compiled function whose guards hold the layer.
+void collectable(PyHeapTypeObject* heap_type) {
+  PyTypeObject& type = heap_type->ht_type;
+  type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    const auto* instance = reinterpret_cast<py::detail::instance*>(self);
+    return instance->simple_holder_constructed ? py::handle(self).cast<Recording&>().traverse(visit, arg) : 0;
+  };
+  type.tp_clear = [](PyObject* self) {
+    py::handle(self).cast<Recording&>().clear();
+    return 0;
+  };
+}
+
 std::vector<Guard> read_guards(const py::list& list) {
   std::vector<Guard> guards;
   for (const py::handle item : list) {
@@ -269,6 +327,8 @@ std::shared_ptr<Recording> recorded(std::shared_ptr<Replay> replay, const py::li
 }  // namespace
 
 void bind_compile(py::module_& m) {
+  static constexpr const char* why_cut =
+      "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
   if (PyType_Ready(&CompiledType) < 0) throw_python_error();
   m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
   py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.")
@@ -279,6 +339,12 @@ void bind_compile(py::module_& m) {
       .def_property_readonly(
           "recorded", [](const Replay& r) { return r.program().recorded; }, "Instructions before it.")
       .def_property_readonly("groups", &Replay::groups, "Fused groups.")
+      .def_property_readonly("_writes", [](const Replay& r) { return r.program().has_effects(); })
+      .def("_versions", &Replay::versions)
+      .def("_cut",
+           [](Replay& r, const std::vector<int>& results) {
+             for (const int i : results) r.cut(i, why_cut);
+           })
       .def("_run",
            [](Replay& r, const std::vector<Tensor>& arguments) {
              std::vector<Tensor> results;
@@ -306,13 +372,19 @@ void bind_compile(py::module_& m) {
         for (const auto& [name, bytes] : s.now()) all.append(py::make_tuple(name, py::bytes(bytes)));
         return all;
       });
-  py::class_<Recording, std::shared_ptr<Recording>>(m, "_Recording")
+  py::class_<Recording, std::shared_ptr<Recording>>(m, "_Recording", py::custom_type_setup(collectable))
       .def(py::init(&recorded))
+      .def(
+          "run",
+          [](Recording& r, const py::list& leaves) -> py::object {
+            PyObject* all = r.run(reinterpret_cast<PyListObject*>(leaves.ptr())->ob_item, leaves.size(), Shape::tuple);
+            return all ? py::reinterpret_steal<py::object>(all) : py::none();
+          },
+          "The results as a tuple; None where the call is none that the recording stands for.")
       .def("accepts",
            [](Recording& r, const py::list& leaves) {
-             return r.accepts(reinterpret_cast<PyListObject*>(leaves.ptr())->ob_item, leaves.size());
+             return r.is_for(reinterpret_cast<PyListObject*>(leaves.ptr())->ob_item, leaves.size());
            })
-      .def("run", [](Recording& r) { return r.run(); })
       .def("broken_guard", &Recording::broken_guard);
   py::class_<Unrecorded>(m, "_unrecorded", "Operations inside are not part of the recording around.")
       .def(py::init<>())
@@ -331,6 +403,16 @@ void bind_compile(py::module_& m) {
   m.def(
       "_same_memory", [](const Tensor& a, const Tensor& b) { return a->storage.get() == b->storage.get(); },
       "Whether two tensors are parts of one block of memory.");
+  m.def(
+      "_cut_off",
+      [](const Tensor& t) {
+        Tensor a = alias(t);
+        a->cut = why_cut;
+        return a;
+      },
+      "The tensor without its graph, for the reason that a compiled function gives.");
+  m.def(
+      "_is_freed", [](const Tensor& t) { return t->node && t->node->freed; }, "Whether backward() freed its graph.");
   m.def(
       "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
       "Whether anomalies are looked for, or gradient rules replaced, on this thread.");

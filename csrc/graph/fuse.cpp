@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <string_view>
 
 namespace steep {
 namespace {
@@ -37,6 +38,7 @@ struct Needs {
       if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], v)});
       readers_[b].push_back({i, &v});
     }
+    refuse_first(p, i);
     const auto b = static_cast<std::size_t>(c.out.buffer);
     if (c.in_place) {
       if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], c.out)});
@@ -45,6 +47,18 @@ struct Needs {
       readers_[b].clear();
     }
     writer_[b] = i;
+  }
+  // What may refuse its operands, an index out of range, does so in the order of the function, and before anything that
+  // outlives the call is written: an error leaves parameters as they were.
+  void refuse_first(const Program& p, int i) {
+    const Instruction& c = p.code[static_cast<std::size_t>(i)];
+    const bool refuses = may_refuse(c), lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
+    if (last_refusal_ >= 0 && (refuses || lasting)) of[static_cast<std::size_t>(i)].push_back({last_refusal_, false});
+    if (refuses) last_refusal_ = i;
+  }
+  static bool may_refuse(const Instruction& c) {
+    const bool draws = std::string_view(c.op->name).starts_with("random_");
+    return !c.loop && !draws && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
   }
   // A fold reads whole tiles, after every step: what it reads must not be written by one.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
@@ -56,12 +70,14 @@ struct Needs {
   }
   std::vector<int> writer_;
   std::vector<std::vector<Read>> readers_;
+  int last_refusal_ = -1;
 };
 
 class Grouping {
  public:
-  explicit Grouping(const Program& p)
-      : p_(p), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
+  // `exact`: no path between units is overlooked.
+  Grouping(const Program& p, bool exact)
+      : p_(p), exact_(exact), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
     for (std::size_t i = 0; i < p.code.size(); ++i) {
       unit_of_[i] = static_cast<int>(i);
       units_.push_back({{static_cast<int>(i)}, is_elementwise(p.code[i])});
@@ -72,6 +88,7 @@ class Grouping {
       if (is_elementwise(p_.code[i]) || is_fold(p_.code[i])) join(static_cast<int>(i));
     return ordered();
   }
+  bool complete() const { return placed_ == p_.code.size(); }
 
  private:
   const Instruction& at(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
@@ -117,7 +134,8 @@ class Grouping {
       }
     return true;
   }
-  // Whether `to` runs before unit u, by way of units other than `from`.
+  // Whether `to` runs before unit u, by way of units other than `from`. Units that end before `to` begins are taken
+  // not to need it: rarely one does, through a group that spans them, and then exact_ helps.
   bool reaches(int u, int from, int to, int stop) {
     std::vector<int> open{u};
     while (!open.empty()) {
@@ -125,7 +143,7 @@ class Grouping {
       open.pop_back();
       if (next == to || --budget_ < 0) return true;
       auto& mark = seen_[static_cast<std::size_t>(next)];
-      if (next == from || mark == stamp_ || unit(next).members.back() < stop) continue;
+      if (next == from || mark == stamp_ || (!exact_ && unit(next).members.back() < stop)) continue;
       mark = stamp_;
       for (int m : unit(next).members)
         for (const Need& n : needs(m))
@@ -167,8 +185,10 @@ class Grouping {
       for (int next : frees[static_cast<std::size_t>(u)])
         if (--waits[static_cast<std::size_t>(next)] == 0) offer(next);
       place_[static_cast<std::size_t>(u)] = static_cast<int>(order.size());
+      placed_ += unit(u).members.size();
       order.push_back(std::move(unit(u)));
     }
+    if (!complete()) return order;
     for (Unit& u : order) u.finishes = product_of(order, u);
     return order;
   }
@@ -206,6 +226,8 @@ class Grouping {
   }
 
   const Program& p_;
+  bool exact_;
+  std::size_t placed_ = 0;  // instructions of ordered units; those of a cycle never are
   Needs needs_;
   std::vector<int> unit_of_;
   std::vector<int> place_;  // of a unit in the final order
@@ -231,6 +253,13 @@ bool is_fold(const Instruction& c) {
 
 std::int64_t fold_length(const Instruction& c) { return c.in[0].count() / c.out.count(); }
 
-std::vector<Unit> fuse(const Program& p) { return Grouping(p).run(); }
+std::vector<Unit> fuse(const Program& p) {
+  for (const bool exact : {false, true}) {
+    Grouping grouping(p, exact);
+    std::vector<Unit> units = grouping.run();
+    if (grouping.complete()) return units;
+  }
+  fail<CompileError>("compile: no order of the instructions respects what they need of each other; please report this");
+}
 
 }  // namespace steep

@@ -87,6 +87,15 @@ struct Program {
     for (Buffer& b : buffers)
       if (b.place != Place::constant && b.place != Place::captured) b.storage = {};
   }
+  bool outlives(const Buffer& b) const { return b.place != Place::temporary && b.place != Place::constant; }
+  // Whether anything but the results is different after a call.
+  bool has_effects() const {
+    for (const Slot& s : slots)
+      if (s.set) return true;
+    for (const Buffer& b : buffers)
+      if (b.written && outlives(b)) return true;
+    return false;
+  }
   // Calls f on every view that reads a buffer, or writes one in place.
   template <class F> void each_use(F&& f) {
     for (Instruction& i : code) {

@@ -41,7 +41,12 @@ Recorder::Recorder(const std::vector<Tensor>& arguments)
     program_.arguments.push_back(view_of(arguments[i]));
   }
 }
-Recorder::~Recorder() { allocation_scope().epoch = epoch_before_; }
+Recorder::~Recorder() { stop(); }
+
+// At once, not when the recorder dies: a traceback may keep it until another recording is on its way.
+void Recorder::stop() {
+  if (allocation_scope().epoch == epoch_) allocation_scope().epoch = epoch_before_;
+}
 
 int Recorder::new_buffer(const Tensor& t, Place place) {
   const int b = program_.add_buffer(place, t->storage->bytes);
@@ -130,8 +135,8 @@ void Recorder::computed(const Call& c) {
 void Recorder::will_write(const Call& c) {
   if (!is_constant(c.out)) return;
   const int before = known_buffer(c.out);
-  const bool whole =
-      c.out.contiguous() && static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())) == c.out->storage->bytes;
+  const bool whole = c.op.loop && c.out.contiguous() &&  // ops without a loop may write some elements only
+                     static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())) == c.out->storage->bytes;
   bool fresh = before < 0 && whole;
   for (int i = 0; i < c.count; ++i) fresh = fresh && c.in[i]->storage.get() != c.out->storage.get();
   if (fresh) return;
@@ -141,6 +146,7 @@ void Recorder::will_write(const Call& c) {
   const Tensor value = flat_bytes(kept), target = flat_bytes(c.out->storage);
   program_.buffers[static_cast<std::size_t>(constant)].storage = kept;
   at_[kept.get()] = constant;
+  uniform_[static_cast<std::size_t>(constant)] = false;  // its elements are equal, its bytes need not be
   new_buffer(target, Place::temporary);
   push({copy_op(), &value, 1, {}, target}, false);
 }

@@ -15,6 +15,7 @@ class Recorder {
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
+  void stop();  // what is allocated from now on is no part of the recording
 
   void computed(const Call& c);    // a result of apply()
   void will_write(const Call& c);  // before memory is written in place: c.out is the target

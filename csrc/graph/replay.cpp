@@ -39,12 +39,6 @@ struct ReserveScope {
   ~ReserveScope() { allocation_scope().reserve = nullptr; }
 };
 
-struct Flag {
-  bool& on;
-  explicit Flag(bool& f) : on(f) { on = true; }
-  ~Flag() { on = false; }
-};
-
 }  // namespace
 
 struct Replay::Call {
@@ -66,8 +60,8 @@ Replay::Replay(Program p, bool keep)
   if (keep) keep_all(lives, escapes);
   plan_ = plan_memory(lives);
   arena_ = new_memory(plan_.bytes);
-  for (const Result& r : program_.results) owned_results_.push_back({r.view, {}});
-  for (const Slot& s : program_.slots) owned_grads_.push_back({s.value, {}});
+  for (const Result& r : program_.results) owned_results_.push_back({.view = r.view});
+  for (const Slot& s : program_.slots) owned_grads_.push_back({.view = s.value});
   place_buffers();
   make_steps(escapes);
 }
@@ -268,12 +262,17 @@ void Replay::bind_arguments(const Tensor* arguments) {
   }
 }
 
-// The last tensor serves again if nobody but the program and `holders` others holds it.
+// A tensor serves again if nobody but the program and `holders` others holds it.
 void Replay::renew(Own& own, std::uint32_t holders) {
-  const Tensor& t = own.tensor;
-  const bool free = t && t->refs == 1 + holders && t->storage->refs == 1 && t->storage->exports == 0 &&
-                    t->storage->saves == 0 && !t->node && !t->grad;
-  if (!free) own.tensor = empty(own.view.shape, own.view.dtype);
+  const auto is_free = [](const Tensor& t, std::uint32_t others) {
+    return t && t->refs == 1 + others && t->storage->refs == 1 && t->storage->exports == 0 && t->storage->saves == 0 &&
+           !t->node && !t->grad;
+  };
+  if (!is_free(own.tensor, holders)) {
+    std::swap(own.tensor, own.spare);
+    if (!is_free(own.tensor, 0)) own.tensor = empty(own.view.shape, own.view.dtype);
+    own.tensor->cut = own.cut;
+  }
   move_to(own.view.buffer, own.tensor.bytes());
 }
 
@@ -318,7 +317,6 @@ void Replay::run_call(const Step& s) {
 }
 
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
-  const Flag flag(busy_);
   if (host_hooks().poll) host_hooks().poll();
   check_writable(arguments);
   bind_arguments(arguments);
@@ -361,6 +359,13 @@ void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
                             : view(a, r.view.shape, r.view.strides, a->offset + r.view.offset));
     }
   }
+}
+
+std::uint64_t Replay::versions() const {
+  std::uint64_t sum = 0;
+  for (const Buffer& b : program_.buffers)
+    if (b.place == Place::captured) sum += b.storage->version;
+  return sum;
 }
 
 std::size_t Replay::temporary_bytes() const {

@@ -22,7 +22,9 @@ class Replay {
   bool accepts(const Tensor* arguments, int count) const;
   // Raises what an instruction raises. `results`: the tensors the recorded run returned, in order.
   void run(const Tensor* arguments, std::vector<Tensor>& results);
-  bool busy() const { return busy_; }
+  // The result has a graph in the plain function, and none here, for this reason.
+  void cut(int result, const char* why) { owned_results_[static_cast<std::size_t>(result)].cut = why; }
+  std::uint64_t versions() const;  // of captured memory, together: it grows with every write
 
   const Program& program() const { return program_; }
   std::size_t arena_bytes() const { return plan_.bytes; }
@@ -33,10 +35,12 @@ class Replay {
 
  private:
   struct Call;
-  // A tensor of the program's own that is given away; made anew when somebody else holds the last one.
+  // A tensor of the program's own that is given away. Two take turns, so that a loop that hands the last one back as
+  // an argument needs no more; a new one is made when others hold both.
   struct Own {
     View view;
-    Tensor tensor;
+    Tensor tensor, spare;
+    const char* cut = nullptr;  // why it has no graph
   };
   // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {
@@ -73,7 +77,7 @@ class Replay {
   std::vector<Call> calls_;                // after headers_, which they refer to until the end
   std::vector<char*> base_;
   std::vector<bool> moved_;
-  bool any_moved_ = true, first_ = true, busy_ = false;
+  bool any_moved_ = true, first_ = true;
   std::vector<Own> owned_results_, owned_grads_;  // by result and slot
   char *arena_ = nullptr, *room_ = nullptr;
   Reserve reserve_;

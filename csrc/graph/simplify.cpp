@@ -10,8 +10,6 @@
 namespace steep {
 namespace {
 
-bool outlives(const Buffer& b) { return b.place != Place::temporary && b.place != Place::constant; }
-
 void remove_dead(Program& p) {
   std::vector<bool> used(p.buffers.size(), false);
   const auto use = [&](const View& v) { used[static_cast<std::size_t>(v.buffer)] = true; };
@@ -21,7 +19,7 @@ void remove_dead(Program& p) {
   std::vector<Instruction> kept;
   for (std::size_t i = p.code.size(); i-- > 0;) {
     Instruction& c = p.code[i];
-    if (!used[static_cast<std::size_t>(c.out.buffer)] && !outlives(p.buffer(c.out))) continue;
+    if (!used[static_cast<std::size_t>(c.out.buffer)] && !p.outlives(p.buffer(c.out))) continue;
     for (const View& v : c.in) use(v);
     kept.push_back(std::move(c));
   }
@@ -92,6 +90,16 @@ void stand_in(View& v, const std::vector<Stand>& stands) {
   if (s.single) v.strides = Dims::filled(v.shape.size(), 0);
 }
 
+// What an op that is no loop reads keeps the layout it was recorded with: a sum of leading axes has other bits over
+// columns than over rows.
+std::vector<bool> rigid_buffers(const Program& p) {
+  std::vector<bool> rigid(p.buffers.size(), false);
+  for (const Instruction& c : p.code)
+    for (const View& v : c.in)
+      if (!c.loop) rigid[static_cast<std::size_t>(v.buffer)] = true;
+  return rigid;
+}
+
 // An elementwise result of operands that are one value each is one value: computed once, read everywhere.
 bool shrink(Instruction& c, Program& p) {
   if (!c.loop || c.in_place || p.buffer(c.out).written || c.out.count() < 2) return false;
@@ -112,8 +120,10 @@ bool is_plain_copy(const Instruction& c, const Program& p) {
 
 void substitute(Program& p) {
   std::vector<Stand> stands(p.buffers.size());
+  const std::vector<bool> rigid = rigid_buffers(p);
   for (Instruction& c : p.code) {
     for (View& v : c.in) stand_in(v, stands);
+    if (rigid[static_cast<std::size_t>(c.out.buffer)] && !(is_plain_copy(c, p) && c.in[0].contiguous())) continue;
     Stand& mine = stands[static_cast<std::size_t>(c.out.buffer)];
     if (shrink(c, p)) mine = {c.out.buffer, 0, true};
     else if (is_plain_copy(c, p)) mine = {c.in[0].buffer, c.in[0].offset, c.in[0].single() && c.out.count() > 1};

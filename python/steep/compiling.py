@@ -1,34 +1,30 @@
 """``compile``: record a whole step once, then replay it in C++ without Python.
 
 The first call runs the function and writes down every operation; later calls with tensors of the same layouts replay
-that program. What it relied on besides is guarded: Python numbers among the arguments, in the variables a function
-closes over, in globals, and in the attributes that layers and optimisers report by ``guard``. Start reading at
-``Compiled._call``.
+that program. What it relied on besides is guarded: Python values among the arguments, what the function sees around it
+(surroundings.py), and the attributes that optimisers report by ``guard``. Start reading at ``Compiled._call``.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
-from types import CellType, FunctionType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.pullback import Graph
+from steep.surroundings import ATTRIBUTE, PLAIN, Guard, Surroundings
 
-Variable: TypeAlias = tuple[int, Any, str]
-
-CELL, ITEM, ATTRIBUTE = range(3)
 NONE, ONE, TUPLE, TREE = range(4)
 MOST_RECORDINGS = 32
-_PLAIN = (bool, int, float, str, type(None))
 
 
 class _Active(threading.local):
     """What the recording in progress on this thread relies on: guards, and values to ask for before every replay."""
 
-    guards: list[tuple[int, Any, str, Any]] | None = None
+    guards: list[Guard] | None = None
     hosts: list[Callable[[], None]]
 
 
@@ -44,7 +40,7 @@ def guard(holder: Any, *names: str) -> None:
 def guard_options(holder: Any) -> None:
     """``guard`` for every attribute of ``holder`` that is a number, text, or a tuple of these."""
     if _active.guards is not None:
-        guard(holder, *(name for name, value in vars(holder).items() if isinstance(value, (*_PLAIN, tuple))))
+        guard(holder, *(name for name, value in vars(holder).items() if isinstance(value, (*PLAIN, tuple))))
 
 
 def host_value(ask: Callable[[], float]) -> float | Tensor:
@@ -62,72 +58,6 @@ def host_value(ask: Callable[[], float]) -> float | Tensor:
     return cell
 
 
-def _functions(function: Any) -> Iterator[FunctionType]:
-    """The user's functions that a call may run: ``function`` and those it closes over or names."""
-    seen: set[int] = set()
-    waiting = [getattr(function, "__func__", function)]
-    while waiting:
-        f = waiting.pop()
-        if not isinstance(f, FunctionType) or id(f) in seen or str(f.__module__).split(".")[0] == "steep":
-            continue
-        seen.add(id(f))
-        yield f
-        waiting += [value for _, value in _named(f)]
-
-
-def _named(f: FunctionType) -> Iterator[tuple[Variable, Any]]:
-    """The variables outside ``f`` that it names, with their values."""
-    for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-        try:
-            yield (CELL, cell, name), cell.cell_contents
-        except ValueError:
-            continue
-    for name in f.__code__.co_names:
-        if name in f.__globals__:
-            yield (ITEM, f.__globals__, name), f.__globals__[name]
-
-
-class _Surroundings:
-    """What a function can see besides its arguments, as it was when the recording began."""
-
-    def __init__(self, function: Any) -> None:
-        self.variables = [pair for f in _functions(function) for pair in _named(f)]
-
-    def guards(self) -> list[tuple[int, Any, str, Any]]:
-        """The plain values among them. Raises CompileError if the run has changed a variable: a replay would not."""
-        for (kind, holder, name), before in self.variables:
-            now = _value(kind, holder, name)
-            if now is not before and isinstance(before, (*_PLAIN, Tensor)) and not _equal(now, before):
-                raise _core.CompileError(
-                    f"compile: the function sets {name!r}, a variable outside of it, which a replay would not do; "
-                    f"return the new value, or keep it in a tensor and update that in place"
-                )
-        return [(*where, value) for where, value in self.variables if isinstance(value, _PLAIN)]
-
-    def holds(self, x: Tensor) -> bool:
-        """Whether the function can reach this tensor's memory without being given it."""
-        leaves = (leaf for _, value in self.variables for leaf in _reachable(value))
-        return any(isinstance(leaf, Tensor) and _core._same_memory(x, leaf) for leaf in leaves)
-
-
-def _value(kind: int, holder: Any, name: str) -> Any:
-    if kind == CELL:
-        assert isinstance(holder, CellType)
-        return holder.cell_contents
-    return holder.get(name)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and isinstance(a, _PLAIN) and a == b
-
-
-def _reachable(value: Any) -> list[Any]:
-    parameters = getattr(value, "parameters", None)
-    if callable(parameters):
-        return list(tree.leaves(parameters()))
-    return list(tree.leaves(getattr(value, "params", value)))
-
-
 class _Entry(NamedTuple):
     """A recorded call: the structure of its arguments, and how its results are put together."""
 
@@ -135,13 +65,14 @@ class _Entry(NamedTuple):
     recording: Any
     program: Any
     shape: int
-    build: Callable[[tuple[Tensor, ...]], Any]
+    build: Callable[[tuple[Tensor, ...], Sequence[Any]], Any]
     free: list[bool]  # which leaves are tensors that a call may exchange for others
     capture: Any  # of functions that are verified
 
-    def result(self, tensors: list[Tensor]) -> Any:
-        """What the function returned, made of these tensors."""
-        return self.build(tuple(tensors))
+    def replayed(self, leaves: list[Any]) -> tuple[Any] | None:
+        """What the function returns; None if these arguments or guarded values need another program."""
+        tensors = self.recording.run(leaves)
+        return None if tensors is None else (self.build(tensors, leaves),)
 
 
 class Compiled(_core.CompiledBase):
@@ -152,7 +83,7 @@ class Compiled(_core.CompiledBase):
         self._verify = verify
         self._entries: list[_Entry] = []
         if hasattr(function, "__name__"):
-            update_wrapper(self, function)
+            update_wrapper(self, function, updated=())  # a wrapper of a compiled function has that one's attributes
         self.__wrapped__ = function
 
     @property
@@ -177,11 +108,12 @@ class Compiled(_core.CompiledBase):
         leaves, structure = tree.flatten((args, kwargs))
         leaves = [_core.asarray(leaf) if hasattr(leaf, "__array_interface__") else leaf for leaf in leaves]
         for entry in reversed(self._entries):
-            if entry.structure == structure and entry.recording.accepts(leaves):
-                if self._verify:
-                    return self._verified(entry, leaves)
+            if entry.structure != structure:
+                continue
+            tried = self._verified(entry, leaves) if self._verify else entry.replayed(leaves)
+            if tried is not None:
                 self._use_next(entry)
-                return entry.result(entry.recording.run())
+                return tried[0]
         return self._record(leaves, structure)
 
     def _use_next(self, entry: _Entry) -> None:
@@ -191,14 +123,22 @@ class Compiled(_core.CompiledBase):
 
     def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
         self._check_number()
-        around = _Surroundings(self._function)
+        around = Surroundings(self._function)
         free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
+        graph = Graph(self._function, structure, leaves, compile) if _core.is_grad_enabled() else None
         run = self._captured(leaves, structure, free)
         program = run.capture.program(False)
         wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
         watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
         recording = _core._Recording(program, wanted, watched, run.guards + around.guards(), run.hosts)
         shape, build = _shape_of(run.outputs, run.shape), _builder(run.outputs, run.shape)
+        results = [x for x in run.outputs if isinstance(x, Tensor)]
+        if graph is not None and graph.end(results, program) and graph.wanted:
+            shape, build = TREE, _builder(run.outputs, run.shape, graph)
+        elif graph is not None and graph.wanted:
+            program._cut(graph.wanted)
+            cut = [_core._cut_off(y) if i in graph.wanted else y for i, y in enumerate(results)]
+            run = run._replace(result=build(tuple(cut), ()))
         capture = run.capture if self._verify else None
         self._entries.append(_Entry(structure, recording, program, shape, build, free, capture))
         self._use_next(self._entries[-1])
@@ -216,13 +156,15 @@ class Compiled(_core.CompiledBase):
             return _Run(capture, result, outputs, shape, _active.guards, _active.hosts)
         finally:
             capture.stop()
-            _active.guards = None
+            _active.guards, _active.hosts = None, []
 
-    def _verified(self, entry: _Entry, leaves: list[Any]) -> Any:
+    def _verified(self, entry: _Entry, leaves: list[Any]) -> tuple[Any] | None:
         """The replay, what it changed put back, then the function itself; CompileError names what differs."""
         tensors = [x for x, is_free in zip(leaves, entry.free, strict=True) if is_free]
+        if not entry.recording.accepts(leaves):
+            return None
         before = _core._Snapshot(entry.program, tensors)
-        replayed = [_bytes(x) for x in entry.recording.run()]
+        replayed = [_bytes(x) for x in entry.recording.run(leaves) or ()]
         changed = before.now()
         before.restore()
         kept = entry.capture.program(True)
@@ -236,7 +178,7 @@ class Compiled(_core.CompiledBase):
         wrong += [name for (name, a), (_, b) in zip(changed, before.now(), strict=True) if a != b]
         if wrong:
             raise _core.CompileError(f"compile: the replay differs from the function in its results {wrong}")
-        return run.result
+        return (run.result,)
 
     def _check_number(self) -> None:
         if len(self._entries) < MOST_RECORDINGS:
@@ -256,7 +198,7 @@ class _Run(NamedTuple):
     result: Any
     outputs: list[Any]
     shape: tree.Structure
-    guards: list[tuple[int, Any, str, Any]]
+    guards: list[Guard]
     hosts: list[Callable[[], None]]
 
 
@@ -279,12 +221,14 @@ def _shape_of(outputs: list[Any], shape: tree.Structure) -> int:
     return TUPLE if shape == tree.structure(tuple(outputs)) else TREE
 
 
-def _builder(outputs: list[Any], shape: tree.Structure) -> Callable[[tuple[Tensor, ...]], Any]:
+def _builder(
+    outputs: list[Any], shape: tree.Structure, graph: Graph | None = None
+) -> Callable[[tuple[Tensor, ...], Sequence[Any]], Any]:
     """From the tensors of a replay to what the function returned; other leaves stay what they were."""
     fixed = [None if isinstance(x, Tensor) else (x,) for x in outputs]
 
-    def build(tensors: tuple[Tensor, ...]) -> Any:
-        rest = iter(tensors)
+    def build(tensors: tuple[Tensor, ...], leaves: Sequence[Any]) -> Any:
+        rest = iter(graph.attached(tensors, leaves) if graph else tensors)
         return tree.unflatten(shape, [next(rest) if kept is None else kept[0] for kept in fixed])
 
     return build

@@ -1,0 +1,191 @@
+"""Compiled functions and memory: constants written in part, tensors that take turns, threads, cycles, errors half way.
+
+Each test is a program that once gave other bits than the plain function, or grew. Start at ``same_as_plain``.
+"""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import steep as sp
+from test_compile import bits
+
+rng = np.random.default_rng(11)
+
+
+def normal(*shape):
+    return sp.tensor(rng.standard_normal(shape).astype("f4"))
+
+
+def same_as_plain(f, *calls):
+    """Whether replays give what the function gives, on each tuple of arguments."""
+    fast = sp.compile(f)
+    return all(bits(fast(*args)) == bits(f(*args)) for args in calls)
+
+
+# ---- constants of the function that it writes to ----
+
+
+def test_a_part_of_a_constant_of_equal_elements_is_written():
+    def f(x):
+        ones, halves = sp.ones(4), sp.full((3,), 1.5)
+        ones[1] = x.sum()
+        halves[0] += x[0]
+        return ones, halves
+
+    assert same_as_plain(f, *[(normal(3),) for _ in range(3)])
+
+
+def test_a_constant_is_written_at_positions():
+    def f(x, at):
+        zeros, twos, sums = sp.zeros(5), sp.ones(5) * 2, sp.zeros(5)
+        zeros[at] = x
+        twos[at] = x
+        sums[at] += x
+        return zeros, twos, sums
+
+    assert same_as_plain(f, *[(normal(3), sp.tensor(at)) for at in ([0, 2, 4], [1, 2, 3], [4, 0, 1])])
+
+
+@pytest.mark.parametrize("op", [sp.sum, sp.prod, sp.max])
+def test_leading_axes_of_what_is_one_value_everywhere(op):
+    def f(x):
+        whole = sp.zeros((3, 33, 5))
+        whole[...] = x[0]
+        return op(whole * 1.5, axis=(0, 1)), op(whole.copy(), axis=(0, 1))
+
+    assert same_as_plain(f, *[(normal(2) * 0.7,) for _ in range(3)])
+
+
+def test_a_traceback_that_dies_while_another_call_is_recorded():
+    def refuses(x):
+        raise ValueError("no")
+
+    kept = []
+    with pytest.raises(ValueError, match="no") as caught:
+        sp.compile(refuses)(normal(2))
+    kept.append(caught)
+    drop = kept.clear
+    del caught
+
+    def f(x):
+        drop()
+        gc.collect()
+        sums = sp.zeros(3)
+        sums += x
+        sums[0] = 1
+        return sums
+
+    assert same_as_plain(f, *[(normal(3),) for _ in range(3)])
+
+
+def test_groups_that_would_wait_for_each_other():
+    def f(x, y):
+        a, b = x * 2, y + 1
+        c, d = sp.cumulative_sum(a), sp.cumulative_sum(b)
+        return a * d, b + c
+
+    assert same_as_plain(f, *[(normal(6), normal(6)) for _ in range(3)])
+
+
+# ---- steady loops ----
+
+
+def allocations(call, times=20):
+    for _ in range(5):
+        call()
+    before = sp.memory_report()["allocations"]
+    for _ in range(times):
+        call()
+    return sp.memory_report()["allocations"] - before
+
+
+def test_a_gradient_that_accumulates_takes_turns():
+    w, x = normal(50), normal(50)
+    w.requires_grad = True
+    assert allocations(sp.compile(lambda: (w * x).sum().backward())) == 0
+
+
+def test_a_result_that_is_the_next_argument_takes_turns():
+    step, x = sp.compile(lambda x: x * 0.5), normal(50)
+
+    def call():
+        nonlocal x
+        x = step(x)
+
+    assert allocations(call) == 0
+
+
+def test_a_layer_that_holds_its_compiled_step_is_let_go():
+    class Model(sp.nn.Module):
+        def __init__(self):
+            self.weight = normal(3)
+            self.weight.requires_grad = True
+            self.optimizer = sp.optim.SGD([self.weight], lambda t: 0.1)
+            self.optimizer.fast = self.fast = sp.compile(self.step)
+
+        def step(self):
+            self.optimizer.zero_grad()
+            (self.weight * self.weight).sum().backward()
+            self.optimizer.step()
+
+    model = Model()
+    for _ in range(3):
+        model.fast()
+    seen = weakref.ref(model.optimizer), weakref.ref(model)
+    del model
+    gc.collect()
+    assert [ref() for ref in seen] == [None, None]
+
+
+# ---- errors and threads ----
+
+
+def test_an_index_out_of_range_leaves_what_comes_after_as_it_was():
+    w = normal(100, 8)
+
+    def f(x, at):
+        y = sp.take(x * 2, at, axis=0)
+        w.__iadd__(x * 2)
+        return y
+
+    fast = sp.compile(f)
+    x = normal(100, 8)
+    fast(x, sp.tensor([1]))
+    before = bits(w)
+    with pytest.raises(IndexError):
+        fast(x, sp.tensor([1000]))
+    assert bits(w) == before
+
+
+def test_numbers_are_told_apart_by_their_bits():
+    fast, x = sp.compile(lambda x, s: (x * s, sp.copysign(x, s))), sp.tensor([1.0])
+    for s in (0.0, -0.0, float("nan"), float("nan"), float("inf")):
+        assert bits(fast(x, s)) == bits((x * s, sp.copysign(x, s)))
+    assert len(fast.programs) == 4
+
+
+def test_threads_that_share_a_compiled_function():
+    rates = sp.optim.SGD([sp.tensor([0.0], requires_grad=True)], lambda t: 0.1)
+
+    def f(x, scale):
+        return {"y": sp.tanh(x @ x) * scale, "rate": rates._rate() * 1.0}
+
+    fast, wrong = sp.compile(f), []
+    scale = sp.tensor(3.0)
+
+    def work(seed):
+        x = sp.tensor(np.random.default_rng(seed).standard_normal((150, 150)).astype("f4"))
+        wanted = bits(sp.tanh(x @ x) * scale)
+        for _ in range(60):
+            if bits(fast(x, scale)["y"]) != wanted:
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
