@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
-from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "torch"
 
@@ -15,6 +15,12 @@ def set_threads(n):
 
 def leaf(a):
     return torch.tensor(a, requires_grad=True)
+
+
+def optimiser(name, params):
+    if name == "adam":
+        return torch.optim.Adam(params, ADAM_LR, BETAS, EPS)
+    return torch.optim.SGD(params, lr=LR, momentum=MOMENTUM)
 
 
 def overhead(inputs):
@@ -35,7 +41,7 @@ def mlp(inputs):
     params = [p for pair in weights for p in pair]
     x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
     act = torch.tanh if inputs["activation"] == "tanh" else torch.relu
-    optimizer = torch.optim.SGD(params, lr=LR, momentum=MOMENTUM)
+    optimizer = optimiser(inputs["optimizer"], params)
 
     def loss():
         h = x
@@ -90,6 +96,17 @@ def softmax(inputs):
     return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
 
 
+def layernorm(inputs):
+    x, weight, bias = (leaf(inputs[k]) for k in ("x", "weight", "bias"))
+    g = torch.tensor(inputs["g"])
+
+    def step():
+        x.grad = weight.grad = bias.grad = None
+        F.layer_norm(x, x.shape[-1:], weight, bias).backward(g)
+
+    return Job(step, lambda: [step(), *(p.grad.numpy().copy() for p in (x, weight, bias))][1:])
+
+
 KINDS = {
     "overhead": overhead,
     "mlp": mlp,
@@ -97,4 +114,5 @@ KINDS = {
     "matmul": matmul,
     "product": product,
     "softmax": softmax,
+    "layernorm": layernorm,
 }
