@@ -1,7 +1,8 @@
 """Results as text: the whole page (versus.md), and the part of README.md between two markers.
 
-A ratio is how many times faster steep is: the median, over the rounds, of the peer's time by steep's in the same
-round. Start reading at ``page`` and ``readme_part``.
+A ratio is how many times faster steep is: the peer's time by steep's within a round, the median over rounds, or the
+ratio of their minima where that is smaller, so that a peer's unlucky rounds do not flatter steep. Start reading at
+``page`` and ``readme_part``.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import statistics
 from measure import PEERS, STEEP
 
 BEGIN, END = "<!-- measured: begin (python bench/versus.py --readme) -->", "<!-- measured: end -->"
+BUSY = 0.3  # processes that ran before the first row
 OTHERS = tuple(name for name in PEERS if name not in STEEP)
 
 
 def duration(us):
     """Three digits and a unit."""
-    for limit, factor, unit in ((0.1, 1e3, "ns"), (1e3, 1, "us"), (1e6, 1e-3, "ms")):
+    for limit, factor, unit in ((1, 1e3, "ns"), (1e3, 1, "us"), (1e6, 1e-3, "ms")):
         if us < limit:
             value = us * factor
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
@@ -29,7 +31,8 @@ def ratio(row, mine, peer):
     if mine not in times or peer not in times:
         return "-"
     pairs = zip(times[peer]["rounds"], times[mine]["rounds"], strict=True)
-    return f"{statistics.median(theirs / ours for theirs, ours in pairs):.2f}"
+    usual = statistics.median(theirs / ours for theirs, ours in pairs)
+    return f"{min(usual, times[peer]['min'] / times[mine]['min']):.2f}"
 
 
 def spread(row, name):
@@ -52,7 +55,7 @@ def present(rows, names):
 
 
 def title(threads):
-    return f"### {threads} thread{'s' if threads > 1 else ''}"
+    return f"### {threads} thread{'' if threads == '1' else 's'}"
 
 
 def full_table(threads, rows):
@@ -109,14 +112,15 @@ def figure_lines(figures):
 
 
 def heading(facts):
-    """Machine, date, versions."""
+    """Machine, date, versions; a warning if the machine had other work, which no ratio survives."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    return f"{facts['processor']}, {facts['date']}, {versions}."
+    busy = " **Measured on a busy machine: not to be quoted.**" if facts["load"] > BUSY else ""
+    return f"{facts['processor']}, {facts['date']}, {versions}.{busy}"
 
 
 def page(results, facts, figures):
     """The whole of versus.md."""
-    parts = [heading(facts), "", "'x peer': how many times faster steep is, the median over rounds.", ""]
+    parts = [heading(facts), "", "'x peer': how many times faster steep is.", ""]
     parts += [full_table(threads, rows) for threads, rows in results.items()]
     return "\n".join(parts + (figure_lines(figures) if figures else [])) + "\n"
 
@@ -125,7 +129,7 @@ def readme_part(results, facts, figures):
     """What stands between README's markers."""
     parts = [heading(facts), ""]
     parts += [short_table(threads, rows) for threads, rows in results.items()]
-    return "\n".join(parts + figure_lines(figures))
+    return "\n".join(parts + (figure_lines(figures) if figures else []))
 
 
 def replace_part(text, part):

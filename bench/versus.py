@@ -52,20 +52,38 @@ def processor():
 
 
 def facts():
+    """About the run; ``load`` is how many processes were running before it began."""
     cores = len(os.sched_getaffinity(0))
-    return {"processor": f"{processor()}, {cores} cores", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
+    return {
+        "processor": f"{processor()}, {cores} cores",
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions(),
+        "load": os.getloadavg()[0],
+    }
 
 
-def save(folder, text, found):
+def measured(chosen):
+    """Everything, saved as soon as it is known: the workloads take the longest."""
+    about = facts()
+    rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
+    cores = min(2, len(os.sched_getaffinity(0)))
+    results = {str(threads): child(threads, chosen.only, rounds) for threads in range(1, cores + 1)}
+    found = {"facts": about, "results": results, "figures": None}
+    save(chosen.output, found)
+    if not chosen.only:
+        found["figures"] = figures.all_figures(chosen.quick)
+        save(chosen.output, found)
+    return found
+
+
+def save(folder, found):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "versus.md").write_text(text)
     (folder / "versus.json").write_text(json.dumps(found, indent=1))
 
 
 def rewrite_readme(found):
     path = HERE.parent / "README.md"
-    part = report.readme_part(found["results"], found["facts"], found["figures"])
-    path.write_text(report.replace_part(path.read_text(), part))
+    path.write_text(report.replace_part(path.read_text(), report.readme_part(**found)))
 
 
 def wrong_gradients(results):
@@ -78,6 +96,7 @@ def options():
     parser.add_argument("--only", default="", help="only workloads with this in their name, and no other figures")
     parser.add_argument("--quick", action="store_true", help="few rounds and short chains, to try things out")
     parser.add_argument("--readme", action="store_true", help="rewrite the measured part of README.md")
+    parser.add_argument("--again", action="store_true", help="measure nothing: write anew what was measured last")
     chosen = parser.parse_args()
     if chosen.only and chosen.readme:
         parser.error("README shows all workloads: --readme does not go with --only")
@@ -86,17 +105,13 @@ def options():
 
 def main():
     chosen = options()
-    rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
-    cores = min(2, len(os.sched_getaffinity(0)))
-    results = {threads: child(threads, chosen.only, rounds) for threads in range(1, cores + 1)}
-    others = None if chosen.only else figures.all_figures(chosen.quick)
-    found = {"facts": facts(), "results": results, "figures": others}
-    text = report.page(results, found["facts"], others)
-    save(chosen.output, text, found)
+    found = json.loads((chosen.output / "versus.json").read_text()) if chosen.again else measured(chosen)
+    text = report.page(**found)
+    (chosen.output / "versus.md").write_text(text)
     if chosen.readme:
         rewrite_readme(found)
     print(text)
-    wrong = wrong_gradients(results)
+    wrong = wrong_gradients(found["results"])
     for line in wrong:
         print(f"versus: gradients differ from steep's: {line}", file=sys.stderr)
     return int(bool(wrong))
