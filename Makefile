@@ -24,6 +24,7 @@ bench-scaling: .venv-bench/.ready
 
 # Every op at three sizes, forward and backward, on one thread.
 bench-ops: $(VENV)/.dev
+	mkdir -p bench/results
 	STEEP_NUM_THREADS=1 $(BIN)/python -m pytest bench/ops.py --benchmark-max-time=0.02 --benchmark-min-rounds=5 \
 	  --benchmark-warmup=on --benchmark-warmup-iterations=2 --benchmark-columns=min,median,rounds --benchmark-sort=name \
 	  --benchmark-json=bench/results/ops.json

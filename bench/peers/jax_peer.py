@@ -68,12 +68,14 @@ def mlp(inputs):
 
     @jax.jit
     def update(weights, state):
-        return rule(weights, state, jax.grad(loss)(weights))
+        value, gradients = jax.value_and_grad(loss)(weights)
+        return *rule(weights, state, gradients), value
 
     state = [weights, (zeros, zeros, jnp.float32(0)) if is_adam else zeros]
 
     def step():
-        state[:] = jax.block_until_ready(update(*state))
+        *state[:], value = jax.block_until_ready(update(*state))
+        return value
 
     return Job(step, lambda: [np.asarray(g) for pair in gradient(weights) for g in pair])
 

@@ -70,22 +70,24 @@ def mlp(inputs):
         picked = mx.take_along_axis(y, target[:, None], axis=1)[:, 0]
         return mx.mean(mx.logsumexp(y, axis=1) - picked)
 
-    gradient = mx.grad(loss)
+    gradient = mx.value_and_grad(loss)
 
     is_adam = inputs["optimizer"] == "adam"
     rule, zeros = adam if is_adam else momentum, [mx.zeros_like(p) for p in params]
 
     def update(params, state):
-        return rule(params, state, gradient(params))
+        value, gradients = gradient(params)
+        return *rule(params, state, gradients), value
 
     fast = mx.compile(update)
     state = [params, [*zeros, *zeros, mx.array(0.0)] if is_adam else zeros]
 
     def step():
-        state[:] = fast(*state)
-        mx.eval(state)
+        *state[:], value = fast(*state)
+        mx.eval(state, value)
+        return value
 
-    return Job(step, lambda: [np.array(g) for g in gradient(params)])
+    return Job(step, lambda: [np.array(g) for g in gradient(params)[1]])
 
 
 def chain(inputs):

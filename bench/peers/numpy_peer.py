@@ -63,29 +63,39 @@ def mlp(inputs):
     x, target, tanh = inputs["x"], inputs["target"], inputs["activation"] == "tanh"
     rows = np.arange(len(x))
 
-    def delta(y):
+    def loss_and_slope(y):
         if target.dtype == np.float32:
-            return (2 / y.size) * (y - target)
-        e = np.exp(y - y.max(axis=1, keepdims=True))
-        p = e / e.sum(axis=1, keepdims=True)
+            error = y - target
+            return (error * error).mean(), (2 / y.size) * error
+        y = y - y.max(axis=1, keepdims=True)
+        e = np.exp(y)
+        s = e.sum(axis=1, keepdims=True)
+        loss = (np.log(s[:, 0]) - y[rows, target]).mean()
+        p = e / s
         p[rows, target] -= 1
-        return p / len(x)
+        return loss, p / len(x)
 
-    def gradients():
+    def backward():
         hs = [x]
         for w, b in weights[:-1]:
             z = hs[-1] @ w + b
             hs.append(np.tanh(z) if tanh else np.maximum(z, 0))
-        g = delta(hs[-1] @ weights[-1][0] + weights[-1][1]).astype(np.float32)
+        loss, g = loss_and_slope(hs[-1] @ weights[-1][0] + weights[-1][1])
+        g = g.astype(np.float32)
         found = []
         for i in range(len(weights) - 1, -1, -1):
             found[:0] = [hs[i].T @ g, g.sum(axis=0)]
             if i:
                 g = g @ weights[i][0].T
                 g *= 1 - hs[i] ** 2 if tanh else hs[i] > 0
-        return found
+        return loss, found
 
-    return Job(lambda: update(gradients()), gradients)
+    def step():
+        loss, gradients = backward()
+        update(gradients)
+        return loss
+
+    return Job(step, lambda: backward()[1])
 
 
 def chain(inputs):
