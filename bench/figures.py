@@ -140,9 +140,9 @@ def import_times(repeats):
     return {module: statistics.median(times) for module, times in found.items() if times}
 
 
-def newest_wheel():
-    """The wheel in dist/, built there if there is none."""
-    if not any((ROOT / "dist").glob("steep-*.whl")):
+def newest_wheel(build):
+    """The wheel in dist/; where there is none, it is built if asked for."""
+    if build and not any((ROOT / "dist").glob("steep-*.whl")):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(ROOT / "dist"), str(ROOT)]
         subprocess.run(command, check=False, stdout=sys.stderr)
     wheels = sorted((ROOT / "dist").glob("steep-*.whl"), key=lambda p: p.stat().st_mtime)
@@ -159,9 +159,9 @@ def installed_size(package):
     return sum(p.stat().st_size for p in paths if p.exists())
 
 
-def sizes():
+def sizes(build):
     """Megabytes: steep's wheel, and what peers take once installed."""
-    wheel = newest_wheel()
+    wheel = newest_wheel(build)
     found = {"steep wheel": wheel.stat().st_size / 1e6} if wheel else {}
     for package in INSTALLED:
         size = installed_size(package)
@@ -171,12 +171,12 @@ def sizes():
 
 
 def all_figures(quick):
-    """Everything above. ``quick``: shorter chains and fewer repeats."""
+    """Everything above. ``quick``: shorter chains, fewer repeats, and no wheel is built."""
     return {
         "nodes": node_costs(CHAINS[2] if quick else CHAINS[-1]),
         "memory_mb": {name: fresh("memory", name) for name in MEMORY_PEERS},
         "import_ms": import_times(3 if quick else 7),
-        "size_mb": sizes(),
+        "size_mb": sizes(build=not quick),
     }
 
 

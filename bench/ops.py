@@ -16,13 +16,38 @@ import numpy as np
 import pytest
 import steep as sp
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # the table's home
 
 import optable
 from optable import A, C, ints
 
 SIZES = (100, 10_000, 1_000_000)  # elements
 MOST_ELEMENTS = 2_000_000  # of an array that a gradient may need
+
+
+def root(n):
+    return math.isqrt(n)
+
+
+def images(n, channels=8, dimensions=2):
+    """One image of about n elements."""
+    return (1, channels, *(round((n / channels) ** (1 / dimensions)),) * dimensions)
+
+
+def convolution(n, dimensions):
+    return C(A(images(n, 8, dimensions)), A((8, 8, *(3,) * dimensions)), padding=1)
+
+
+def convolution_row(n, *shapes_and_sizes):
+    """A hidden row of two dimensions: groups 1, stride 1, padding 1 on both sides, dilation 1."""
+    first, second, *sizes = shapes_and_sizes
+    return C(A(first), A(second), 2, 1, 1, 1, 1, 1, *sizes)
+
+
+def in_planes(shape, positions):
+    """The same positions in every plane."""
+    return np.broadcast_to(positions.reshape(shape[2:]), shape).copy()
+
 
 # Cases for a number of elements: where the table's arguments are shapes, or its smallest case is not typical.
 CASES = {
@@ -50,11 +75,22 @@ CASES = {
     "random_uniform": lambda n: C(3, 5, (n,), dtype="float32"),
     "random_normal": lambda n: C(3, 5, (n,), dtype="float32"),
     "random_draw": lambda n: C("random_bits", np.array([3, 5]), (n,)),
+    "conv1d": lambda n: convolution(n, 1),
+    "conv2d": lambda n: convolution(n, 2),
+    "conv3d": lambda n: convolution(n, 3),
+    "conv_transpose1d": lambda n: convolution(n, 1),
+    "conv_transpose2d": lambda n: convolution(n, 2),
+    "conv_transpose3d": lambda n: convolution(n, 3),
+    "conv": lambda n: convolution_row(n, images(n), (8, 8, 3, 3)),
+    "conv_input": lambda n: convolution_row(n, images(n), (8, 8, 3, 3), images(n)[2:]),
+    "conv_weight": lambda n: convolution_row(n, images(n), images(n), (3, 3)),
+    "max_unpool2d": lambda n: C(A(images(n)), in_planes(images(n), 4 * np.arange(images(n)[-1] ** 2)), 2),
+    "take_planes": lambda n: C(A((1, 8, n // 8)), in_planes((1, 8, n // 8), np.arange(n // 8)[::-1])),
+    "put_planes": lambda n: C(A((1, 8, n // 8)), in_planes((1, 8, n // 8), np.arange(n // 8)[::-1]), n // 8),
+    "layer_norm": lambda n: C(A((n // 100, 100)), 100, A((100,)), A((100,))),
+    "interpolate": lambda n: C(A(images(n)), tuple(2 * d for d in images(n)[2:]), "linear"),
+    "grid_sample": lambda n: C(A(images(n)), A((1, *images(n)[2:], 2), "grid")),
 }
-
-
-def root(n):
-    return math.isqrt(n)
 
 
 def each(case, change):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 LR, MOMENTUM = 0.01, 0.9
+ASCENT_LR = 0.1
 ADAM_LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 CHAIN_A = 1.5
 CHAIN_OPS = 100
@@ -95,6 +96,22 @@ def _layernorm(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
     return {"x": x, "weight": weight, "bias": bias, "g": g}
 
 
+def _cnn(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
+    """Two convolutions, each with ReLU and a pool of 2, and a linear layer; sizes are channels, side and classes."""
+    *channels, side, classes = w.sizes
+    kernels = [(o, i, 3, 3) for i, o in itertools.pairwise(channels)]
+    shapes = [*kernels, (channels[-1] * (side >> len(kernels)) ** 2, classes)]
+    weights = [
+        (
+            _array(w, rng.normal(size=s) * np.sqrt(2 / (np.prod(s[1:]) if len(s) == 4 else s[0]))),
+            _array(w, 0.1 * rng.normal(size=s[0] if len(s) == 4 else s[1])),
+        )
+        for s in shapes
+    ]
+    x = _array(w, rng.normal(size=(w.batch, channels[0], side, side)))
+    return {"weights": weights, "x": x, "target": rng.integers(0, classes, w.batch), "optimizer": w.optimizer}
+
+
 MAKERS = {
     "overhead": _overhead,
     "mlp": _mlp,
@@ -103,6 +120,8 @@ MAKERS = {
     "product": _matmul,
     "softmax": _softmax,
     "layernorm": _layernorm,
+    "cnn": _cnn,
+    "ascent": _cnn,
 }
 
 
@@ -128,6 +147,8 @@ def _product(m: int, k: int, n: int, dtype: str) -> Workload:
 PRODUCTS = ((1024, 1024, 1024), (256, 256, 256), (128, 128, 128), (32, 784, 128), (784, 32, 128), (8, 512, 512))
 BATCHED = (64, 128, 64, 128)
 
+CNN = (3, 32, 64, 32, 10)
+
 WORKLOADS = [
     Workload("overhead an op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
     mlp(2, 2, 1, batch=1, activation="tanh", goal=2.5),
@@ -141,6 +162,8 @@ WORKLOADS = [
     Workload("elementwise chain, n=1e7", "chain", (10_000_000,), goal=22000),
     Workload("softmax + cross-entropy 1024x1000", "softmax", (1024, 1000)),
     Workload("layer norm 1024x1024, forward + gradients", "layernorm", (1024, 1024)),
+    Workload("CNN 3-32-64 on 32x32, batch 32, step", "cnn", CNN, 32, flop=1.02e9, goal=11000),
+    Workload("same CNN, batch 1, ascent on the input", "ascent", CNN, 1, flop=22e6, goal=320),
     _square(64, 12),
     _square(256, 570),
     _square(1024, 35000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "jax"
 jax.config.update("jax_enable_x64", True)  # for the rows in float64; float32 stays float32
@@ -60,8 +60,11 @@ def mlp(inputs):
         y = h @ weights[-1][0] + weights[-1][1]
         return ((y - target) ** 2).mean() if real else -jax.nn.log_softmax(y)[jnp.arange(len(target)), target].mean()
 
-    gradient = jax.jit(jax.grad(loss))
+    return training(inputs, weights, loss)
 
+
+def training(inputs, weights, loss):
+    gradient = jax.jit(jax.grad(loss))
     zeros = jax.tree.map(jnp.zeros_like, weights)
     is_adam = inputs["optimizer"] == "adam"
     rule = adam if is_adam else momentum
@@ -78,6 +81,42 @@ def mlp(inputs):
         return value
 
     return Job(step, lambda: [np.asarray(g) for pair in gradient(weights) for g in pair])
+
+
+def scores_of_cnn(weights, x):
+    for w, b in weights[:-1]:
+        x = jax.nn.relu(jax.lax.conv(x, w, (1, 1), "SAME") + b[:, None, None])
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+    w, b = weights[-1]
+    return x.reshape(len(x), -1) @ w + b
+
+
+def cnn(inputs):
+    x, target = jnp.asarray(inputs["x"]), labels(inputs)
+
+    def loss(weights):
+        return -jax.nn.log_softmax(scores_of_cnn(weights, x))[jnp.arange(len(target)), target].mean()
+
+    return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
+
+
+def ascent(inputs):
+    weights = [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]]
+    label, state = int(inputs["target"][0]), [jnp.asarray(inputs["x"])]
+
+    def score(x):
+        return scores_of_cnn(weights, x)[0, label]
+
+    @jax.jit
+    def climb(x):
+        value, slope = jax.value_and_grad(score)(x)
+        return x + ASCENT_LR * slope, value
+
+    def step():
+        state[0], value = jax.block_until_ready(climb(state[0]))
+        return value
+
+    return Job(step, lambda: [np.asarray(jax.grad(score)(state[0]))])
 
 
 def _job(f, *args):
@@ -143,4 +182,6 @@ KINDS = {
     "product": product,
     "softmax": softmax,
     "layernorm": layernorm,
+    "cnn": cnn,
+    "ascent": ascent,
 }

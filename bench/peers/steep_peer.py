@@ -10,7 +10,7 @@ import functools
 
 import steep as sp
 from steep.nn import functional as F
-from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "steep"
 
@@ -53,7 +53,6 @@ def mlp(inputs, wrap):
     params = [p for pair in weights for p in pair]
     x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
     act = sp.tanh if inputs["activation"] == "tanh" else sp.relu
-    optimizer = optimiser(inputs["optimizer"], params)
 
     def loss(x, target):
         h = x
@@ -62,6 +61,13 @@ def mlp(inputs, wrap):
         w, b = weights[-1]
         y = h @ w + b
         return F.mse_loss(y, target) if target.dtype == sp.float32 else F.cross_entropy(y, target)
+
+    return training(inputs, wrap, params, loss, x, target)
+
+
+def training(inputs, wrap, params, loss, x, target):
+    """The usual step; its gradients are those at the first parameters, which are put back before the second run."""
+    optimizer = optimiser(inputs["optimizer"], params)
 
     @wrap
     def train(x, target):
@@ -80,6 +86,43 @@ def mlp(inputs, wrap):
         return [p.grad.numpy().copy() for p in params]
 
     return Job(lambda: train(x, target), gradients)
+
+
+def scores_of_cnn(weights, x):
+    for w, b in weights[:-1]:
+        x = sp.max_pool2d(sp.relu(sp.conv2d(x, w, b, padding=1)), 2)
+    w, b = weights[-1]
+    return x.reshape((x.shape[0], -1)) @ w + b
+
+
+def cnn(inputs, wrap):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
+    return training(inputs, wrap, params, lambda x, t: F.cross_entropy(scores_of_cnn(weights, x), t), x, target)
+
+
+def ascent(inputs, wrap):
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+    x, label = leaf(inputs["x"]), int(inputs["target"][0])
+
+    @wrap
+    def climb():
+        x.grad = None
+        score = scores_of_cnn(weights, x)[0, label]
+        score.backward()
+        with sp.no_grad():
+            x[...] = x + x.grad * ASCENT_LR
+        return score.detach()
+
+    def gradients():
+        climb()
+        with sp.no_grad():
+            x[...] = inputs["x"]
+        climb()
+        return [x.grad.numpy().copy()]
+
+    return Job(climb, gradients)
 
 
 def chain(inputs, wrap):
@@ -143,5 +186,7 @@ STEPS = {
     "product": product,
     "softmax": softmax,
     "layernorm": layernorm,
+    "cnn": cnn,
+    "ascent": ascent,
 }
 KINDS = {kind: functools.partial(make, wrap=lambda f: f) for kind, make in STEPS.items()}
