@@ -55,7 +55,7 @@ def facts():
     """About the run; ``load`` is how many processes were running before it began."""
     cores = len(os.sched_getaffinity(0))
     return {
-        "processor": f"{processor()}, {cores} cores",
+        "processor": f"{processor()}, {steep._core.isa()}, {cores} cores",
         "date": time.strftime("%Y-%m-%d"),
         "versions": versions(),
         "load": os.getloadavg()[0],
