@@ -6,7 +6,7 @@ SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -no
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
-.PHONY: demo test bench lint docs native clean
+.PHONY: demo test bench bench-ops bench-scaling lint docs native clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -14,9 +14,20 @@ demo: $(VENV)/.viz
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests
 
-# Interleaved with the peers of docs/performance.md, which live in a venv of their own.
+# Against the peers, which live in a venv of their own; writes the table of README.md. On an idle machine.
 bench: .venv-bench/.ready
-	.venv-bench/bin/python bench/versus.py --output bench/results
+	.venv-bench/bin/python bench/versus.py --readme
+
+# Time against batch, width and depth, drawn into docs/pictures.
+bench-scaling: .venv-bench/.ready
+	.venv-bench/bin/python bench/scaling.py
+
+# Every op at three sizes, forward and backward, on one thread.
+bench-ops: $(VENV)/.dev
+	mkdir -p bench/results
+	STEEP_NUM_THREADS=1 $(BIN)/python -m pytest bench/ops.py --benchmark-max-time=0.02 --benchmark-min-rounds=5 \
+	  --benchmark-warmup=on --benchmark-warmup-iterations=2 --benchmark-columns=min,median,rounds --benchmark-sort=name \
+	  --benchmark-json=bench/results/ops.json
 
 lint: $(VENV)/.dev build/lint/compile_commands.json
 	$(BIN)/ruff check .

@@ -5,18 +5,51 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from workloads import CHAIN_A, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "jax"
+jax.config.update("jax_enable_x64", True)  # for the rows in float64; float32 stays float32
 
 
 def set_threads(n):
     """XLA takes its threads from the processors the process may run on."""
 
 
+def labels(inputs):
+    real = inputs["target"].dtype.kind == "f"
+    return jnp.asarray(inputs["target"]) if real else jnp.asarray(inputs["target"], jnp.int32)
+
+
+def overhead(inputs):
+    b = jnp.asarray(inputs["b"])
+
+    def f(x):
+        for _ in range(CHAIN_OPS):
+            x = x * b
+        return x.sum()
+
+    return _job(jax.grad(f), jnp.asarray(inputs["x"]))
+
+
+def momentum(params, state, gradients):
+    velocity = jax.tree.map(lambda v, d: MOMENTUM * v + d, state, gradients)
+    return jax.tree.map(lambda w, v: w - LR * v, params, velocity), velocity
+
+
+def adam(params, state, gradients):
+    mean, square, count = state
+    first, second = BETAS
+    count = count + 1
+    mean = jax.tree.map(lambda m, g: first * m + (1 - first) * g, mean, gradients)
+    square = jax.tree.map(lambda s, g: second * s + (1 - second) * g * g, square, gradients)
+    rate, root = ADAM_LR / (1 - first**count), jnp.sqrt(1 - second**count)
+    params = jax.tree.map(lambda p, m, s: p - rate * m / (jnp.sqrt(s) / root + EPS), params, mean, square)
+    return params, (mean, square, count)
+
+
 def mlp(inputs):
     weights = [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]]
-    x, target = jnp.asarray(inputs["x"]), jnp.asarray(inputs["target"])
+    x, target = jnp.asarray(inputs["x"]), labels(inputs)
     act = jnp.tanh if inputs["activation"] == "tanh" else jax.nn.relu
     real = inputs["target"].dtype == np.float32
 
@@ -27,20 +60,63 @@ def mlp(inputs):
         y = h @ weights[-1][0] + weights[-1][1]
         return ((y - target) ** 2).mean() if real else -jax.nn.log_softmax(y)[jnp.arange(len(target)), target].mean()
 
+    return training(inputs, weights, loss)
+
+
+def training(inputs, weights, loss):
     gradient = jax.jit(jax.grad(loss))
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    is_adam = inputs["optimizer"] == "adam"
+    rule = adam if is_adam else momentum
 
     @jax.jit
-    def update(weights, velocity):
-        g = jax.grad(loss)(weights)
-        velocity = jax.tree.map(lambda v, d: MOMENTUM * v + d, velocity, g)
-        return jax.tree.map(lambda w, v: w - LR * v, weights, velocity), velocity
+    def update(weights, state):
+        value, gradients = jax.value_and_grad(loss)(weights)
+        return *rule(weights, state, gradients), value
 
-    state = [weights, jax.tree.map(jnp.zeros_like, weights)]
+    state = [weights, (zeros, zeros, jnp.float32(0)) if is_adam else zeros]
 
     def step():
-        state[:] = jax.block_until_ready(update(*state))
+        *state[:], value = jax.block_until_ready(update(*state))
+        return value
 
     return Job(step, lambda: [np.asarray(g) for pair in gradient(weights) for g in pair])
+
+
+def scores_of_cnn(weights, x):
+    for w, b in weights[:-1]:
+        x = jax.nn.relu(jax.lax.conv(x, w, (1, 1), "SAME") + b[:, None, None])
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+    w, b = weights[-1]
+    return x.reshape(len(x), -1) @ w + b
+
+
+def cnn(inputs):
+    x, target = jnp.asarray(inputs["x"]), labels(inputs)
+
+    def loss(weights):
+        return -jax.nn.log_softmax(scores_of_cnn(weights, x))[jnp.arange(len(target)), target].mean()
+
+    return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
+
+
+def ascent(inputs):
+    weights = [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]]
+    label, state = int(inputs["target"][0]), [jnp.asarray(inputs["x"])]
+
+    def score(x):
+        return scores_of_cnn(weights, x)[0, label]
+
+    @jax.jit
+    def climb(x):
+        value, slope = jax.value_and_grad(score)(x)
+        return x + ASCENT_LR * slope, value
+
+    def step():
+        state[0], value = jax.block_until_ready(climb(state[0]))
+        return value
+
+    return Job(step, lambda: [np.asarray(jax.grad(score)(state[0]))])
 
 
 def _job(f, *args):
@@ -76,7 +152,7 @@ def product(inputs):
 
 
 def softmax(inputs):
-    target = jnp.asarray(inputs["target"])
+    target = labels(inputs)
 
     def f(x):
         return -jax.nn.log_softmax(x)[jnp.arange(len(target)), target].mean()
@@ -84,4 +160,28 @@ def softmax(inputs):
     return _job(jax.grad(f), jnp.asarray(inputs["x"]))
 
 
-KINDS = {"mlp": mlp, "chain": chain, "matmul": matmul, "product": product, "softmax": softmax}
+def layernorm(inputs):
+    g = jnp.asarray(inputs["g"])
+
+    def f(x, weight, bias):
+        centred = x - x.mean(axis=-1, keepdims=True)
+        y = centred * jax.lax.rsqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-5)
+        return y * weight + bias
+
+    def gradients(*args):
+        return jax.vjp(f, *args)[1](g)
+
+    return _job(gradients, *(jnp.asarray(inputs[k]) for k in ("x", "weight", "bias")))
+
+
+KINDS = {
+    "overhead": overhead,
+    "mlp": mlp,
+    "chain": chain,
+    "matmul": matmul,
+    "product": product,
+    "softmax": softmax,
+    "layernorm": layernorm,
+    "cnn": cnn,
+    "ascent": ascent,
+}

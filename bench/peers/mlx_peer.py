@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 import numpy as np
-from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "mlx"
 mx.set_default_device(mx.cpu)
@@ -39,6 +39,21 @@ def overhead(inputs):
     return _job(mx.grad(f), x)
 
 
+def momentum(params, velocity, gradients):
+    velocity = [MOMENTUM * v + d for v, d in zip(velocity, gradients, strict=True)]
+    return [p - LR * v for p, v in zip(params, velocity, strict=True)], velocity
+
+
+def adam(params, state, gradients):
+    n, (first, second) = len(params), BETAS
+    count = state[-1] + 1
+    mean = [first * m + (1 - first) * g for m, g in zip(state[:n], gradients, strict=True)]
+    square = [second * s + (1 - second) * g * g for s, g in zip(state[n:-1], gradients, strict=True)]
+    rate, root = ADAM_LR / (1 - first**count), mx.sqrt(1 - second**count)
+    moved = [p - rate * m / (mx.sqrt(s) / root + EPS) for p, m, s in zip(params, mean, square, strict=True)]
+    return moved, [*mean, *square, count]
+
+
 def mlp(inputs):
     params = [mx.array(p) for pair in inputs["weights"] for p in pair]
     x, target = mx.array(inputs["x"]), mx.array(inputs["target"])
@@ -55,21 +70,24 @@ def mlp(inputs):
         picked = mx.take_along_axis(y, target[:, None], axis=1)[:, 0]
         return mx.mean(mx.logsumexp(y, axis=1) - picked)
 
-    gradient = mx.grad(loss)
+    gradient = mx.value_and_grad(loss)
 
-    def update(params, velocity):
-        g = gradient(params)
-        velocity = [MOMENTUM * v + d for v, d in zip(velocity, g, strict=True)]
-        return [p - LR * v for p, v in zip(params, velocity, strict=True)], velocity
+    is_adam = inputs["optimizer"] == "adam"
+    rule, zeros = adam if is_adam else momentum, [mx.zeros_like(p) for p in params]
+
+    def update(params, state):
+        value, gradients = gradient(params)
+        return *rule(params, state, gradients), value
 
     fast = mx.compile(update)
-    state = [params, [mx.zeros_like(p) for p in params]]
+    state = [params, [*zeros, *zeros, mx.array(0.0)] if is_adam else zeros]
 
     def step():
-        state[:] = fast(*state)
-        mx.eval(state)
+        *state[:], value = fast(*state)
+        mx.eval(state, value)
+        return value
 
-    return Job(step, lambda: [np.array(g) for g in gradient(params)])
+    return Job(step, lambda: [np.array(g) for g in gradient(params)[1]])
 
 
 def chain(inputs):
@@ -90,7 +108,8 @@ def matmul(inputs):
 
 
 def product(inputs):
-    return _job(mx.matmul, mx.array(inputs["a"]), mx.array(inputs["b"]))
+    a, b = (mx.array(inputs[k], getattr(mx, inputs[k].dtype.name)) for k in "ab")
+    return _job(mx.matmul, a, b)
 
 
 def softmax(inputs):
@@ -102,6 +121,18 @@ def softmax(inputs):
     return _job(mx.compile(mx.grad(f)), mx.array(inputs["x"]))
 
 
+def layernorm(inputs):
+    g = mx.array(inputs["g"])
+
+    def f(x, weight, bias):
+        return mx.fast.layer_norm(x, weight, bias, 1e-5)
+
+    def gradients(*args):
+        return mx.vjp(f, args, (g,))[1]
+
+    return _job(gradients, *(mx.array(inputs[k]) for k in ("x", "weight", "bias")))
+
+
 KINDS = {
     "overhead": overhead,
     "mlp": mlp,
@@ -109,4 +140,5 @@ KINDS = {
     "matmul": matmul,
     "product": product,
     "softmax": softmax,
+    "layernorm": layernorm,
 }

@@ -1,10 +1,16 @@
-"""steep's side of the workloads, eager, written as a user would write it."""
+"""steep's side of the workloads, written as a user would write it; eager.
+
+Every step is made by a function of the inputs and of ``wrap``, which captured_peer.py sets to ``sp.compile``: the two
+columns of steep run the same lines. What a step leaves behind is read after its second run, which is the first replay.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import functools
+
 import steep as sp
-from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+from steep.nn import functional as F
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "steep"
 
@@ -13,9 +19,25 @@ def set_threads(n):
     sp.set_num_threads(n)
 
 
-def overhead(inputs):
-    x, b = sp.tensor(inputs["x"], requires_grad=True), sp.tensor(inputs["b"])
+def leaf(a):
+    return sp.tensor(a, requires_grad=True)
 
+
+def optimiser(name, params):
+    if name == "adam":
+        return sp.optim.Adam(params, ADAM_LR, BETAS, EPS)
+    return sp.optim.SGD(params, LR, momentum=MOMENTUM)
+
+
+def gradient_job(step, *leaves):
+    """A job whose step sets the .grad of these leaves and changes nothing else."""
+    return Job(step, lambda: [step(), step(), *(x.grad.numpy().copy() for x in leaves)][2:])
+
+
+def overhead(inputs, wrap):
+    x, b = leaf(inputs["x"]), sp.tensor(inputs["b"])
+
+    @wrap
     def step():
         y = x
         for _ in range(CHAIN_OPS):
@@ -23,85 +45,148 @@ def overhead(inputs):
         x.grad = None
         y.sum().backward()
 
-    return Job(step, lambda: [step(), x.grad.numpy()][1:])
+    return gradient_job(step, x)
 
 
-def mlp(inputs):
-    weights = [(sp.tensor(w, requires_grad=True), sp.tensor(b, requires_grad=True)) for w, b in inputs["weights"]]
+def mlp(inputs, wrap):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
     params = [p for pair in weights for p in pair]
-    velocity = [sp.zeros_like(p.detach()) for p in params]
     x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
     act = sp.tanh if inputs["activation"] == "tanh" else sp.relu
-    rows = sp.arange(x.shape[0])
 
-    def loss():
+    def loss(x, target):
         h = x
         for w, b in weights[:-1]:
             h = act(h @ w + b)
         w, b = weights[-1]
         y = h @ w + b
-        if target.dtype == sp.float32:
-            return sp.mean(sp.square(y - target))
-        return -sp.log_softmax(y)[rows, target].mean()
+        return F.mse_loss(y, target) if target.dtype == sp.float32 else F.cross_entropy(y, target)
 
-    def backward():
-        for p in params:
-            p.grad = None
-        loss().backward()
+    return training(inputs, wrap, params, loss, x, target)
 
-    def step():
-        backward()
+
+def training(inputs, wrap, params, loss, x, target):
+    """The usual step; its gradients are those at the first parameters, which are put back before the second run."""
+    optimizer = optimiser(inputs["optimizer"], params)
+
+    @wrap
+    def train(x, target):
+        optimizer.zero_grad()
+        value = loss(x, target)
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    def gradients():
+        train(x, target)
         with sp.no_grad():
-            for p, v in zip(params, velocity, strict=True):
-                v *= MOMENTUM
-                v += p.grad
-                p -= v * LR
+            for p, first in zip(params, [a for pair in inputs["weights"] for a in pair], strict=True):
+                p[...] = first
+        train(x, target)
+        return [p.grad.numpy().copy() for p in params]
 
-    return Job(step, lambda: [backward(), *(p.grad.numpy().copy() for p in params)][1:])
+    return Job(lambda: train(x, target), gradients)
 
 
-def chain(inputs):
-    x = sp.tensor(inputs["x"], requires_grad=True)
+def scores_of_cnn(weights, x):
+    for w, b in weights[:-1]:
+        x = sp.max_pool2d(sp.relu(sp.conv2d(x, w, b, padding=1)), 2)
+    w, b = weights[-1]
+    return x.reshape((x.shape[0], -1)) @ w + b
 
+
+def cnn(inputs, wrap):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
+    return training(inputs, wrap, params, lambda x, t: F.cross_entropy(scores_of_cnn(weights, x), t), x, target)
+
+
+def ascent(inputs, wrap):
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+    x, label = leaf(inputs["x"]), int(inputs["target"][0])
+
+    @wrap
+    def climb():
+        x.grad = None
+        score = scores_of_cnn(weights, x)[0, label]
+        score.backward()
+        with sp.no_grad():
+            x[...] = x + x.grad * ASCENT_LR
+        return score.detach()
+
+    def gradients():
+        climb()
+        with sp.no_grad():
+            x[...] = inputs["x"]
+        climb()
+        return [x.grad.numpy().copy()]
+
+    return Job(climb, gradients)
+
+
+def chain(inputs, wrap):
+    x = leaf(inputs["x"])
+
+    @wrap
     def step():
         x.grad = None
         (sp.relu(sp.tanh(x * CHAIN_A + 0.5) * 2 - x) * CHAIN_A).sum().backward()
 
-    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+    return gradient_job(step, x)
 
 
-def matmul(inputs):
-    a, b = (sp.tensor(inputs[k], requires_grad=True) for k in "ab")
-    g = sp.tensor(inputs["g"])
+def matmul(inputs, wrap):
+    a, b, g = leaf(inputs["a"]), leaf(inputs["b"]), sp.tensor(inputs["g"])
 
+    @wrap
     def step():
         a.grad = b.grad = None
-        (a @ b).backward(g)
+        y = a @ b
+        y.backward(g)
+        return y.detach()
 
-    return Job(step, lambda: [step(), a.grad.numpy(), b.grad.numpy()][1:])
+    return gradient_job(step, a, b)
 
 
-def product(inputs):
+def product(inputs, wrap):
     a, b = sp.tensor(inputs["a"]), sp.tensor(inputs["b"])
-    return Job(lambda: a @ b, lambda: [(a @ b).numpy()])
+    multiply = wrap(lambda a, b: a @ b)
+    return Job(lambda: multiply(a, b), lambda: [multiply(a, b), multiply(a, b).numpy().copy()][1:])
 
 
-def softmax(inputs):
-    x, target = sp.tensor(inputs["x"], requires_grad=True), sp.tensor(inputs["target"])
-    rows = sp.tensor(np.arange(len(inputs["target"])))
+def softmax(inputs, wrap):
+    x, target = leaf(inputs["x"]), sp.tensor(inputs["target"])
 
+    @wrap
     def step():
         x.grad = None
-        (-sp.log_softmax(x)[rows, target].mean()).backward()
+        F.cross_entropy(x, target).backward()
 
-    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+    return gradient_job(step, x)
 
 
-KINDS = {
+def layernorm(inputs, wrap):
+    x, weight, bias = (leaf(inputs[k]) for k in ("x", "weight", "bias"))
+    g = sp.tensor(inputs["g"])
+
+    @wrap
+    def step():
+        x.grad = weight.grad = bias.grad = None
+        F.layer_norm(x, x.shape[-1:], weight, bias).backward(g)
+
+    return gradient_job(step, x, weight, bias)
+
+
+STEPS = {
     "overhead": overhead,
     "mlp": mlp,
     "chain": chain,
     "matmul": matmul,
     "product": product,
     "softmax": softmax,
+    "layernorm": layernorm,
+    "cnn": cnn,
+    "ascent": ascent,
 }
+KINDS = {kind: functools.partial(make, wrap=lambda f: f) for kind, make in STEPS.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
-from workloads import CHAIN_A, CHAIN_OPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
 NAME = "torch"
 
@@ -15,6 +15,12 @@ def set_threads(n):
 
 def leaf(a):
     return torch.tensor(a, requires_grad=True)
+
+
+def optimiser(name, params):
+    if name == "adam":
+        return torch.optim.Adam(params, ADAM_LR, BETAS, EPS)
+    return torch.optim.SGD(params, lr=LR, momentum=MOMENTUM)
 
 
 def overhead(inputs):
@@ -35,7 +41,6 @@ def mlp(inputs):
     params = [p for pair in weights for p in pair]
     x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
     act = torch.tanh if inputs["activation"] == "tanh" else torch.relu
-    optimizer = torch.optim.SGD(params, lr=LR, momentum=MOMENTUM)
 
     def loss():
         h = x
@@ -44,15 +49,57 @@ def mlp(inputs):
         y = torch.addmm(weights[-1][1], h, weights[-1][0])
         return F.mse_loss(y, target) if target.dtype == torch.float32 else F.cross_entropy(y, target)
 
+    return training(inputs, params, loss)
+
+
+def training(inputs, params, loss):
+    optimizer = optimiser(inputs["optimizer"], params)
+
     def backward():
         optimizer.zero_grad(set_to_none=True)
-        loss().backward()
+        value = loss()
+        value.backward()
+        return value.detach()
 
     def step():
-        backward()
+        value = backward()
         optimizer.step()
+        return value
 
     return Job(step, lambda: [backward(), *(p.grad.numpy().copy() for p in params)][1:])
+
+
+def scores_of_cnn(weights, x):
+    for w, b in weights[:-1]:
+        x = F.max_pool2d(torch.relu(F.conv2d(x, w, b, padding=1)), 2)
+    w, b = weights[-1]
+    return torch.addmm(b, x.flatten(1), w)
+
+
+def cnn(inputs):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
+    return training(inputs, params, lambda: F.cross_entropy(scores_of_cnn(weights, x), target))
+
+
+def ascent(inputs):
+    weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
+    x, label = leaf(inputs["x"]), int(inputs["target"][0])
+
+    def backward():
+        x.grad = None
+        score = scores_of_cnn(weights, x)[0, label]
+        score.backward()
+        return score.detach()
+
+    def step():
+        score = backward()
+        with torch.no_grad():
+            x.add_(x.grad, alpha=ASCENT_LR)
+        return score
+
+    return Job(step, lambda: [backward(), x.grad.numpy().copy()][1:])
 
 
 def chain(inputs):
@@ -90,6 +137,17 @@ def softmax(inputs):
     return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
 
 
+def layernorm(inputs):
+    x, weight, bias = (leaf(inputs[k]) for k in ("x", "weight", "bias"))
+    g = torch.tensor(inputs["g"])
+
+    def step():
+        x.grad = weight.grad = bias.grad = None
+        F.layer_norm(x, x.shape[-1:], weight, bias).backward(g)
+
+    return Job(step, lambda: [step(), *(p.grad.numpy().copy() for p in (x, weight, bias))][1:])
+
+
 KINDS = {
     "overhead": overhead,
     "mlp": mlp,
@@ -97,4 +155,7 @@ KINDS = {
     "matmul": matmul,
     "product": product,
     "softmax": softmax,
+    "layernorm": layernorm,
+    "cnn": cnn,
+    "ascent": ascent,
 }

@@ -1,0 +1,144 @@
+"""One process of the comparison: pinned to its cores, it runs the workloads on every peer and prints rows as JSON.
+
+The peers take turns, round after round, so that whatever else the machine does falls on all of them alike; a round
+gives each peer one time, and ratios are taken within a round (report.py). Gradients are compared before anything is
+timed. Nothing here imports NumPy or a peer before ``pin`` has set the environment. Start reading at ``measure``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+STEEP = ("steep", "captured")  # the eager column and the compiled one
+PEERS = (*STEEP, "torch", "jax", "mlx", "numpy")
+ROUNDS, FEWEST = 9, 5  # times of every peer: usually, and where one of them is slow
+BLOCK, SLOW = 0.03, 0.3  # seconds of one time, and from how many a peer is slow
+PAUSE = 0.1  # seconds before each: idle workers of some peers spin for a while, on the core the next one needs
+
+
+def pin(threads):
+    """This process and all it starts, on the first ``threads`` cores it may use."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "STEEP_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(variable, None)
+    sys.path.insert(0, str(HERE))
+
+
+def load_peers(threads, names=PEERS):
+    """Those of the peers that are installed, told their number of threads."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.import_module(f"peers.{name}_peer")
+        except ImportError as error:
+            print(f"versus: {name} is left out ({error})", file=sys.stderr)
+            continue
+        found[name].set_threads(threads)
+    return found
+
+
+def jobs_of(workload, peers):
+    """Every peer's job and the gradients it finds. A peer that fails is left out; steep must not."""
+    jobs, gradients = {}, {}
+    for name, peer in peers.items():
+        if workload.kind not in peer.KINDS:
+            continue
+        try:
+            job = peer.KINDS[workload.kind](workload.inputs)
+            gradients[name] = job.gradients()
+        except Exception as error:
+            if name in STEEP:
+                raise
+            print(f"versus: {workload.name} fails on {name} ({type(error).__name__}: {error})", file=sys.stderr)
+            continue
+        jobs[name] = job
+    return jobs, gradients
+
+
+def differences(gradients, tolerance):
+    """Peers whose gradients are not eager steep's, with the largest relative difference."""
+    import numpy as np
+
+    wrong = {}
+    for name, arrays in gradients.items():
+        for mine, theirs in zip(gradients["steep"], arrays, strict=True):
+            worst = float(np.max(np.abs(mine - theirs)) / max(1e-30, np.max(np.abs(theirs))))
+            if not worst <= tolerance:
+                wrong[name] = max(worst, wrong.get(name, 0.0))
+    return wrong
+
+
+def time_block(step, count):
+    start = time.perf_counter()
+    for _ in range(count):
+        step()
+    return (time.perf_counter() - start) / count
+
+
+def estimate(step):
+    """Seconds of a step, by the faster of two runs after a first one, which may compile."""
+    step()
+    return max(1e-8, min(time_block(step, 1) for _ in range(2)))
+
+
+def timed(jobs, unit, rounds):
+    """Microseconds of every job in each round. Who goes first changes from round to round."""
+    seconds = {name: estimate(job.step) for name, job in jobs.items()}
+    counts = {name: max(1, int(BLOCK / s)) for name, s in seconds.items()}
+    rounds = min(rounds, FEWEST) if max(seconds.values()) > SLOW else rounds
+    times = {name: [] for name in jobs}
+    names = list(jobs)
+    for turn in range(rounds):
+        gc.collect()
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            time.sleep(PAUSE)
+            jobs[name].step()
+            times[name].append(time_block(jobs[name].step, counts[name]) * 1e6 / unit)
+    return times
+
+
+def measure(workload, peers, rounds=ROUNDS):
+    """A row: the times of every peer, and whose gradients differ."""
+    workload.make()
+    jobs, gradients = jobs_of(workload, peers)
+    wrong = differences(gradients, workload.tolerance)
+    gradients.clear()
+    times = {
+        name: {"min": min(t), "median": statistics.median(t), "rounds": t}
+        for name, t in timed(jobs, workload.unit, rounds).items()
+    }
+    workload.inputs = {}
+    return {"name": workload.name, "times": times, "wrong": wrong, "goal": workload.goal, "flop": workload.flop}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    pin(options.threads)
+    from workloads import WORKLOADS
+
+    peers = load_peers(options.threads)
+    rows = []
+    for workload in WORKLOADS:
+        if options.only in workload.name:
+            rows.append(measure(workload, peers, options.rounds))
+            print(f"versus: {options.threads} thread(s), {workload.name}", file=sys.stderr)
+    json.dump(rows, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
