@@ -160,7 +160,7 @@ def test_an_update_between_call_and_backward_is_refused():
         y.backward()
     y, keep = fast(x), x.copy()
     x += 1
-    with pytest.raises(sp.GradientError, match="written|in place"):
+    with pytest.raises(sp.GradientError, match="place"):
         y.backward()
     fast(keep).backward()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from steep import _core, tree
-from steep._core import Tensor
+from steep._core import Node, Tensor
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -21,7 +21,8 @@ class Graph:
     def __init__(self, function: Any, structure: tree.Structure, leaves: Sequence[Any], compile: Compile) -> None:
         self.function, self.structure = function, structure
         self.watched = tuple(isinstance(x, Tensor) and x.requires_grad and x.dtype.kind == "f" for x in leaves)
-        self.given = [_core._node_of(x) for x, wanted in zip(leaves, self.watched, strict=True) if wanted]
+        ends = [_node_of(x) for x, wanted in zip(leaves, self.watched, strict=True) if wanted]
+        self.given = [node for node in ends if node is not None]
         self.since = _core._sequence()
         self.pull = compile(self._pull_function())
         self.captured: tuple[Any, ...] = ()
@@ -52,9 +53,10 @@ class Graph:
             args, kwargs = tree.unflatten(structure, [x for x, _ in pairs])
             with _core.enable_grad():
                 results = [y for y in tree.leaves(function(*args, **kwargs)) if isinstance(y, Tensor)]
-            at = [_core._node_of(x) if isinstance(x, Tensor) else x for x in self.captured]
-            targets = [node for _, node in pairs if node is not None] + at
-            return _core._walk_backward([results[i]], [g], targets, _core.is_grad_enabled(), since)
+            ends = [*(node for _, node in pairs if node is not None), *map(_node_of, self.captured)]
+            targets = [node for node in ends if node is not None]
+            found = iter(_core._walk_backward([results[i]], [g], targets, _core.is_grad_enabled(), since))
+            return [None if node is None else next(found) for node in ends]  # None: no leaf any more
 
         return pull
 
@@ -80,3 +82,8 @@ class Graph:
             )
         leaves = [x.get("compile") if isinstance(x, _core._Kept) else x for x in kept]
         return self.pull(i, g, *leaves)
+
+
+def _node_of(thing: Any) -> Node | None:
+    """The place in the graph of a tensor, or of a node itself."""
+    return _core._node_of(thing) if isinstance(thing, Tensor) else thing
