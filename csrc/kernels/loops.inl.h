@@ -36,6 +36,7 @@ void loop1(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
     return each(y, n, [=](std::int64_t) { return value; });
   }
   std::int64_t i = 0;
+#pragma GCC unroll 4
   for (; i + V::n <= n; i += V::n) store(y + i, call1<F>(load(x + i), p));
   if (i < n) store_part(y + i, call1<F>(load_part(x + i, n - i), p), n - i);
 }
@@ -66,6 +67,7 @@ void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
   Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2);
   T* y = static_cast<T*>(out);
   const V p(params ? static_cast<T>(*params) : T(0));
+#pragma GCC unroll 4
   for (; n >= V::n; n -= V::n, y += V::n) {
     const V x = a.next();
     store(y, call2<F>(x, b.next(), p));
