@@ -51,7 +51,7 @@ class Key {
 
 std::string key_of(const Instruction& c, const std::vector<int>& version) {
   Key key;
-  key.add(c.op);
+  key.add(reinterpret_cast<std::uintptr_t>(c.op));
   key.add(c.attrs.size());
   for (int i = 0; i < c.attrs.size(); ++i) key.add(c.attrs[i]);
   for (const View& v : c.in) key.add(v, version[static_cast<std::size_t>(v.buffer)]);
