@@ -32,6 +32,9 @@ class Plain:
     def helper(self, x):
         return x * self.twice
 
+    def __call__(self, x):
+        return x * self.rate
+
     def step(self, x):
         return self.helper(x) * self.weight + self.options["shift"][0] * self.factor
 
@@ -65,6 +68,11 @@ def on_object(change):
     return make
 
 
+def callable_object():
+    plain = Plain()
+    return plain, lambda: setattr(plain, "rate", 5.0)
+
+
 def on_module(change, make_module=Scaled, closed_over=False):
     def make():
         module = make_module()
@@ -91,6 +99,7 @@ CHANGES = {
     "global": global_in_a_nested_function,
     "transform": transform_of_a_function,
     "attribute": on_object(lambda plain: setattr(plain, "rate", 5.0)),
+    "callable object": callable_object,
     "class attribute": on_object(lambda plain: setattr(plain, "factor", 5.0)),
     "nested list": on_object(lambda plain: plain.options["shift"].__setitem__(0, 7.0)),
     "nested dict": on_object(lambda plain: plain.options.__setitem__("shift", [8.0])),

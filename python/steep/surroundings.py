@@ -95,6 +95,7 @@ class Surroundings:
             yield from (value.func, list(value.args), dict(value.keywords))
         elif not isinstance(value, type | ModuleType | CellType) and _is_users(type(value)):
             self._objects.append(value)
+            yield from (getattr(type(value), name, None) for name in ("__call__", "__getitem__"))
         else:
             yield from tree.leaves(getattr(value, "params", None))  # of an optimiser
 
