@@ -3,6 +3,7 @@
 Each test is a program that once gave other bits than the plain function, or grew. Start at ``same_as_plain``.
 """
 
+import contextlib
 import gc
 import threading
 import weakref
@@ -138,6 +139,58 @@ def test_a_layer_that_holds_its_compiled_step_is_let_go():
     del model
     gc.collect()
     assert [ref() for ref in seen] == [None, None]
+
+
+def resident():
+    gc.collect()
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def bytes_a_call(call, times):
+    for _ in range(2000):
+        call()
+    before = resident(), sp.memory_report()["live_bytes"]
+    for _ in range(times):
+        call()
+    assert sp.memory_report()["live_bytes"] == before[1]
+    return (resident() - before[0]) / times
+
+
+def raises(error, call):
+    def run():
+        with contextlib.suppress(error):
+            call()
+            raise AssertionError("it did not raise")
+
+    return run
+
+
+def test_fifty_thousand_steps_grow_by_less_than_a_byte_each():
+    w = sp.tensor(rng.standard_normal((6, 3)).astype("f4"), requires_grad=True)
+    optimizer, noise = sp.optim.Adam([w], 0.01), sp.random.Generator(1)
+    x, labels = normal(16, 6), sp.tensor(rng.integers(0, 3, 16))
+
+    def step():
+        optimizer.zero_grad()
+        loss = sp.nn.functional.cross_entropy(sp.tanh((x + noise.normal((16, 6))) @ w), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    assert bytes_a_call(sp.compile(step), 50_000) < 1
+
+
+def test_errors_of_replays_and_recordings_leave_nothing_behind():
+    def refuses(x):
+        sp.zeros(100).__iadd__(x.sum())
+        raise KeyError("x")
+
+    take, x, far = sp.compile(lambda x, at: sp.take(x * 2, at)), normal(100), sp.tensor([100])
+    take(x, sp.tensor([1]))
+    assert bytes_a_call(raises(IndexError, lambda: take(x, far)), 50_000) < 1
+    assert bytes_a_call(raises(KeyError, lambda: sp.compile(refuses)(x)), 2000) < 200  # fragments, no tensors
+    assert not sp._core._is_recording()
 
 
 # ---- errors and threads ----

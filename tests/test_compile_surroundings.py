@@ -32,6 +32,9 @@ class Plain:
     def helper(self, x):
         return x * self.twice
 
+    def __call__(self, x):
+        return x * self.rate
+
     def step(self, x):
         return self.helper(x) * self.weight + self.options["shift"][0] * self.factor
 
@@ -65,6 +68,23 @@ def on_object(change):
     return make
 
 
+class Slotted:
+    __slots__ = ("rate", "unset")
+
+    def __init__(self):
+        self.rate = 2.0
+
+
+def slots():
+    slotted = Slotted()
+    return lambda x: x * slotted.rate, lambda: setattr(slotted, "rate", 3.0)
+
+
+def callable_object():
+    plain = Plain()
+    return plain, lambda: setattr(plain, "rate", 5.0)
+
+
 def on_module(change, make_module=Scaled, closed_over=False):
     def make():
         module = make_module()
@@ -91,6 +111,8 @@ CHANGES = {
     "global": global_in_a_nested_function,
     "transform": transform_of_a_function,
     "attribute": on_object(lambda plain: setattr(plain, "rate", 5.0)),
+    "slots": slots,
+    "callable object": callable_object,
     "class attribute": on_object(lambda plain: setattr(plain, "factor", 5.0)),
     "nested list": on_object(lambda plain: plain.options["shift"].__setitem__(0, 7.0)),
     "nested dict": on_object(lambda plain: plain.options.__setitem__("shift", [8.0])),
@@ -171,6 +193,19 @@ def test_a_list_that_counts_recordings_is_no_guard():
     for shape in (3, 4, 3, 4, 3):
         fast(normal(shape))
     assert len(runs) == len(fast.programs) == 2
+
+
+def test_a_variable_without_a_value_and_a_large_list():
+    data = [[float(i)] * 900 for i in range(900)]
+
+    def f(x, first):
+        return x * data[0][0] if first else x * later
+
+    fast = sp.compile(f)
+    for _ in range(40):
+        fast(normal(3), True)
+    later = 2.0
+    assert bits(fast(sp.ones(3), False)) == bits(sp.ones(3) * later)
 
 
 def test_what_is_not_named_may_change():

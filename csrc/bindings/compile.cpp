@@ -324,13 +324,10 @@ std::shared_ptr<Recording> recorded(std::shared_ptr<Replay> replay, const py::li
   return std::make_shared<Recording>(std::move(replay), std::move(wanted), requires_grad, read_guards(guards), hosts);
 }
 
-}  // namespace
+constexpr const char* why_cut =
+    "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
 
-void bind_compile(py::module_& m) {
-  static constexpr const char* why_cut =
-      "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
-  if (PyType_Ready(&CompiledType) < 0) throw_python_error();
-  m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
+void bind_programs(py::module_& m) {
   py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.")
       .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
       .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
@@ -355,6 +352,9 @@ void bind_compile(py::module_& m) {
       .def("__repr__", [](const Replay& r) {
         return str("<steep program: ", r.program().code.size(), " instructions, ", r.groups(), " fused groups>");
       });
+}
+
+void bind_recordings(py::module_& m) {
   py::class_<Capture>(m, "_Capture")
       .def(py::init<const std::vector<Tensor>&>())
       .def("stop", &Capture::stop)
@@ -386,6 +386,9 @@ void bind_compile(py::module_& m) {
              return r.is_for(reinterpret_cast<PyListObject*>(leaves.ptr())->ob_item, leaves.size());
            })
       .def("broken_guard", &Recording::broken_guard);
+}
+
+void bind_helpers(py::module_& m) {
   py::class_<Unrecorded>(m, "_unrecorded", "Operations inside are not part of the recording around.")
       .def(py::init<>())
       .def("__enter__", [](Unrecorded& u) { u.enter(); })
@@ -418,6 +421,16 @@ void bind_compile(py::module_& m) {
       "Whether anomalies are looked for, or gradient rules replaced, on this thread.");
   m.def(
       "_is_recording", [] { return mode().recorder != nullptr; }, "Whether a call is being recorded on this thread.");
+}
+
+}  // namespace
+
+void bind_compile(py::module_& m) {
+  if (PyType_Ready(&CompiledType) < 0) throw_python_error();
+  m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
+  bind_programs(m);
+  bind_recordings(m);
+  bind_helpers(m);
 }
 
 }  // namespace steep

@@ -33,14 +33,14 @@ std::int64_t reduced_count(const Dims& shape, unsigned axes) {
   return n;
 }
 
-// The operand as [rows, n] with the reduced axes last, copied only if it must be.
+// The operand as [rows, n] with the reduced axes last, copied only if it must be; no op, since a replay must not
+// allocate attributes.
 Tensor axes_last(T t, unsigned axes) {
-  Dims order;
-  for (int d = 0; d < t.ndim(); ++d)
-    if (!(axes >> d & 1)) order.push(d);
-  for (int d = 0; d < t.ndim(); ++d)
-    if (axes >> d & 1) order.push(d);
-  return contiguous(permute_dims(alias(t), order));
+  Dims shape, strides;
+  for (const bool reduced : {false, true})
+    for (int d = 0; d < t.ndim(); ++d)
+      if ((axes >> d & 1) == unsigned{reduced}) shape.push(t.dim(d)), strides.push(t.strides()[d]);
+  return contiguous(view(t, shape, strides, t->offset));
 }
 
 bool leading(unsigned axes) { return axes && (axes & (axes + 1)) == 0; }

@@ -68,6 +68,7 @@ class _Entry(NamedTuple):
     build: Callable[[tuple[Tensor, ...], Sequence[Any]], Any]
     free: list[bool]  # which leaves are tensors that a call may exchange for others
     capture: Any  # of functions that are verified
+    texts: list[str]  # the leaves, for messages
 
     def replayed(self, leaves: list[Any]) -> tuple[Any] | None:
         """What the function returns; None if these arguments or guarded values need another program."""
@@ -99,7 +100,9 @@ class Compiled(_core.CompiledBase):
         return [entry.program for entry in self._entries]
 
     def __repr__(self) -> str:
-        return f"<compiled {getattr(self._function, '__qualname__', self._function)!s}: {len(self._entries)} programs>"
+        count = len(self._entries)
+        name = getattr(self._function, "__qualname__", self._function)
+        return f"<compiled {name!s}: {count or 'no'} program{'' if count == 1 else 's'}>"
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call that the last program does not fit: another program, or a new one."""
@@ -122,7 +125,8 @@ class Compiled(_core.CompiledBase):
             self._use(entry.recording, entry.shape, entry.build)
 
     def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
-        self._check_number()
+        texts = [_text(x) for x in leaves]
+        self._check_number(texts)
         around = Surroundings(self._function)
         free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
         graph = Graph(self._function, structure, leaves, compile) if _core.is_grad_enabled() else None
@@ -140,7 +144,7 @@ class Compiled(_core.CompiledBase):
             cut = [_core._cut_off(y) if i in graph.wanted else y for i, y in enumerate(results)]
             run = run._replace(result=build(tuple(cut), ()))
         capture = run.capture if self._verify else None
-        self._entries.append(_Entry(structure, recording, program, shape, build, free, capture))
+        self._entries.append(_Entry(structure, recording, program, shape, build, free, capture, texts))
         self._use_next(self._entries[-1])
         return run.result
 
@@ -180,14 +184,23 @@ class Compiled(_core.CompiledBase):
             raise _core.CompileError(f"compile: the replay differs from the function in its results {wrong}")
         return (run.result,)
 
-    def _check_number(self) -> None:
+    def _check_number(self, texts: list[str]) -> None:
         if len(self._entries) < MOST_RECORDINGS:
             return
+        last = self._entries[-1]
+        changes = [
+            f"argument {i} was {a} and is {b}"
+            for i, (a, b) in enumerate(zip(last.texts, texts, strict=False))
+            if a != b
+        ]
         why = next(filter(None, (entry.recording.broken_guard() for entry in reversed(self._entries))), "")
+        why = "; ".join(filter(None, [*changes[:2], why]))
         raise _core.CompileError(
             f"compile: {len(self._entries)} calls needed a program of their own"
             + (f"; the last change: {why}" if why else "")
-            + ". Pass a value that changes from call to call as a tensor, and tensors of few different shapes"
+            + ". Pass a number that changes from call to call as a 0-d tensor, a tensor that the function closes over "
+            "as an argument, and tensors of few different shapes; a function among the arguments must be the same "
+            "object every time"
         )
 
 
@@ -200,6 +213,13 @@ class _Run(NamedTuple):
     shape: tree.Structure
     guards: list[Guard]
     hosts: list[Callable[[], None]]
+
+
+def _text(leaf: Any) -> str:
+    """An argument in a message, briefly."""
+    if isinstance(leaf, Tensor):
+        return f"{leaf.dtype.name}{leaf.shape}{', which requires a gradient,' if leaf.requires_grad else ''}"
+    return repr(leaf) if isinstance(leaf, PLAIN) else f"a {type(leaf).__name__} at {id(leaf):#x}"
 
 
 def _bytes(x: Tensor) -> bytes:
@@ -240,8 +260,15 @@ def compile(function: Callable[..., Any], verify: bool = False) -> Compiled:
     A step may be anything made of steep's operations: a forward pass, gradients by ``grad``, ``GradientTape`` or
     ``.backward()``, an optimiser's update, random draws from a ``Generator``, updates in place of tensors it closes
     over. Results equal those of the plain function bit for bit. Arguments are trees of tensors, arrays and plain
-    values; a call with other layouts or values than before records another program. Raises CompileError where the
-    function asks for the value of a tensor (``item``, ``bool``, ``numpy``), sets a variable outside of it, or needs
-    more than 32 programs. ``verify`` runs the plain function beside every replay and names the first difference.
+    values; a call with other layouts or values than before records another program, and so does a change of what the
+    function sees around it: numbers, containers, attributes, modules, tensors put in the place of others.
+
+    Results have gradients as those of the plain function do, by arguments and by captured leaves, unless the function
+    updates tensors in place, draws random numbers or goes backward itself. What else a call does in Python, printing
+    or a call of NumPy's random numbers, happens while recording only.
+
+    Raises CompileError where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``), sets a
+    variable or an attribute outside of it, adds tensors to a list, or needs more than 32 programs. ``verify`` runs the
+    plain function beside every replay and names the first difference. ``print(fast.program)`` shows the program.
     """
     return Compiled(function, verify)

@@ -8,7 +8,7 @@ by their bits, everything else by being the same object. Start reading at ``Surr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 from steep import _core, tree
@@ -18,7 +18,7 @@ Guard: TypeAlias = tuple[int, Any, Any, Any]
 
 CELL, ITEM, ATTRIBUTE, LENGTH, GRAPH = range(5)
 PLAIN = (bool, int, float, str, type(None))
-MOST_ITEMS = 1000
+MOST_ITEMS, MOST_GUARDS = 1000, 5000
 _CONTAINERS = (list, tuple, dict)
 
 
@@ -49,9 +49,11 @@ class Surroundings:
             now = value_of(kind, holder, name)
             if kind == LENGTH and now != before and _counts_calls(holder, before):
                 continue
-            if now is not before and not _equal(now, before) and kind != GRAPH and _matters(before):
+            changed = now is not before and not _equal(now, before) and kind != GRAPH
+            if changed and _matters(now if before is MISSING else before):
                 raise _core.CompileError(_refusal(kind, holder, name))
-            kept.append((kind, holder, name, before))
+            if before is not MISSING:
+                kept.append((kind, holder, name, before))
         for holder, name in self._absent:
             if _matters(vars(holder).get(name, MISSING)):
                 raise _core.CompileError(_refusal(ATTRIBUTE, holder, name))
@@ -95,6 +97,7 @@ class Surroundings:
             yield from (value.func, list(value.args), dict(value.keywords))
         elif not isinstance(value, type | ModuleType | CellType) and _is_users(type(value)):
             self._objects.append(value)
+            yield from (getattr(type(value), name, None) for name in ("__call__", "__getitem__"))
         else:
             yield from tree.leaves(getattr(value, "params", None))  # of an optimiser
 
@@ -116,8 +119,8 @@ class Surroundings:
     def _items(self, value: Any) -> Iterator[Any]:
         if not isinstance(value, tuple):
             self.found.append((LENGTH, value, "len", len(value)))
-        if len(value) > MOST_ITEMS:
-            return
+        if len(value) > MOST_ITEMS or len(self.found) > MOST_GUARDS:
+            return  # data rather than options: known by its length
         for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
             if not isinstance(value, tuple):
                 self.found.append((ITEM, value, key, item))
@@ -150,6 +153,8 @@ class Surroundings:
             self._see(inherited.fget)
         elif isinstance(inherited, FunctionType):
             self._see(inherited)
+        elif isinstance(inherited, MemberDescriptorType):  # of __slots__
+            self._note(ATTRIBUTE, holder, name, value_of(ATTRIBUTE, holder, name))
         elif inherited is not MISSING and isinstance(inherited, (*PLAIN, Tensor, *_CONTAINERS)):
             self._note(ATTRIBUTE, holder, name, inherited)
         elif inherited is MISSING and hasattr(holder, "__dict__"):
