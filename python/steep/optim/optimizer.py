@@ -103,14 +103,15 @@ class Optimizer:
         Raises ValueError if all are None, if a tensor is not one of ``params``, or if shapes differ; nothing has moved
         then. Source: notes table, row 2.
         """
-        moves = [(self._position(param), param, grad) for grad, param in pairs if grad is not None]
+        moves = [
+            (self._position(param), param, _checked_gradient(param, grad)) for grad, param in pairs if grad is not None
+        ]
         if not moves:
             raise ValueError(f"{type(self).__name__}: no parameter has a gradient; call backward() on a loss first")
-        checked = [(i, param, _checked_gradient(param, grad)) for i, param, grad in moves]
         guard_options(self)
         lr = self._rate()
         with _core.no_grad():
-            for i, param, grad in checked:
+            for i, param, grad in moves:
                 if self.counts_updates:
                     self._counts[i] += 1
                 mine = lr if self.exact_rate or not isinstance(lr, Tensor) else lr.astype(param.dtype)
@@ -147,9 +148,10 @@ class Optimizer:
         return grad + param * self.weight_decay if self.weight_decay and self.couples_decay else grad
 
     def _position(self, param: Tensor) -> int:
-        if id(param) not in self._index:
+        at = self._index.get(id(param))
+        if at is None:
             raise ValueError(f"{type(self).__name__}: a tensor of shape {param.shape} is not one of its parameters")
-        return self._index[id(param)]
+        return at
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         if state.get("kind") != type(self).__name__:
@@ -187,7 +189,7 @@ def non_negative(name: str, value: float) -> float:
 
 
 def _checked_gradient(param: Tensor, given: Any) -> Tensor:
-    grad: Tensor = _core.asarray(given)
+    grad: Tensor = given if isinstance(given, Tensor) else _core.asarray(given)
     if grad.shape != param.shape:
         raise ValueError(f"a gradient of shape {grad.shape} does not fit a parameter of shape {param.shape}")
     return grad if grad.dtype == param.dtype else grad.astype(param.dtype)
