@@ -52,7 +52,8 @@ struct Instruction {
 struct Result {
   View view;
   bool known = false;
-  Tensor tensor;  // a captured tensor that is returned as it is
+  Tensor tensor;     // a captured tensor that is returned as it is
+  int part_of = -1;  // the result whose memory it is a part of; or the slot, counted after all results
 };
 
 // A tensor whose .grad the step reads or sets.

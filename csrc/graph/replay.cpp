@@ -278,7 +278,7 @@ void Replay::renew(Own& own, std::uint32_t holders) {
 
 void Replay::bind_results(const Tensor* arguments) {
   for (std::size_t i = 0; i < program_.results.size(); ++i)
-    if (!program_.results[i].known) renew(owned_results_[i], 0);
+    if (!program_.results[i].known && program_.results[i].part_of < 0) renew(owned_results_[i], 0);
   for (std::size_t i = 0; i < program_.slots.size(); ++i) {
     const Slot& s = program_.slots[i];
     if (!s.set || s.none) continue;
@@ -348,7 +348,12 @@ void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
   }
   for (std::size_t i = 0; i < program_.results.size(); ++i) {
     const Result& r = program_.results[i];
-    if (!r.known) {
+    if (r.part_of >= 0) {
+      const auto whole = static_cast<std::size_t>(r.part_of), count = program_.results.size();
+      const Own& own = whole < count ? owned_results_[whole] : owned_grads_[whole - count];
+      results.push_back(r.view == own.view ? own.tensor
+                                           : view(own.tensor, r.view.shape, r.view.strides, r.view.offset));
+    } else if (!r.known) {
       results.push_back(owned_results_[i].tensor);
     } else if (r.tensor) {
       results.push_back(r.tensor);

@@ -147,6 +147,12 @@ bool can_take(const Program& p, const View& v, const std::vector<bool>& taken) {
 void own_results(Program& p) {
   static const Op& copy = find_op("copy");
   std::vector<bool> taken(p.buffers.size(), false);
+  std::vector<int> taker(p.buffers.size(), -1);
+  const auto take = [&](const View& v, std::size_t by) {
+    if (!can_take(p, v, taken)) return;
+    taken[static_cast<std::size_t>(v.buffer)] = true;
+    taker[static_cast<std::size_t>(v.buffer)] = static_cast<int>(by);
+  };
   const auto own = [&](View& v) {
     if (!can_take(p, v, taken)) {
       const View out = p.new_temporary(v.shape, v.dtype);
@@ -158,10 +164,22 @@ void own_results(Program& p) {
     }
     taken[static_cast<std::size_t>(v.buffer)] = true;
   };
-  for (Slot& s : p.slots)
-    if (s.set && !s.none) own(s.value);
-  for (Result& r : p.results)
-    if (!r.known) own(r.view);
+  for (std::size_t i = 0; i < p.slots.size(); ++i)
+    if (p.slots[i].set && !p.slots[i].none) take(p.slots[i].value, p.results.size() + i);
+  for (std::size_t i = 0; i < p.results.size(); ++i)
+    if (!p.results[i].known) take(p.results[i].view, i);
+  const auto taken_by = [&](const View& v) { return taker[static_cast<std::size_t>(v.buffer)]; };
+  const auto before = taker.size();  // copies come after
+  for (std::size_t i = 0; i < p.slots.size(); ++i)
+    if (p.slots[i].set && !p.slots[i].none && taken_by(p.slots[i].value) != static_cast<int>(p.results.size() + i))
+      own(p.slots[i].value);
+  for (std::size_t i = 0; i < p.results.size(); ++i) {
+    Result& r = p.results[i];
+    if (r.known || static_cast<std::size_t>(r.view.buffer) >= before || taken_by(r.view) == static_cast<int>(i))
+      continue;
+    r.part_of = taken_by(r.view);
+    if (r.part_of < 0) own(r.view);
+  }
 }
 
 }  // namespace
