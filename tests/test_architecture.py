@@ -29,6 +29,7 @@ FORBIDDEN = {
     "nn": {"ascent", "saliency", "attack", "cli", "optim"},
     "optim": {"ascent", "saliency", "attack", "cli", "nn"},
     "data": {"ascent", "saliency", "attack", "cli", "nn", "optim"},
+    "onnx": {"ascent", "saliency", "attack", "cli", "optim", "data"},
     "ascent": {"saliency", "attack", "cli"},
     "saliency": {"ascent", "attack", "cli"},
     "attack": {"ascent", "saliency", "cli"},
