@@ -6,6 +6,7 @@ the folder of the model, reached by no link.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -16,7 +17,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.onnx.table import DTYPES, dtype_of
+from steep.onnx.table import dtype_of
 
 EXTERNAL = 1
 _FIELDS = {
@@ -94,11 +95,11 @@ def _external(proto: Any, wanted: int, folder: Path | None, where: str) -> bytes
         if entry.key in entries:
             raise ValueError(f"{where}: external data gives {entry.key!r} twice")
         entries[entry.key] = entry.value
-    path = _confined(entries.get("location", ""), folder, where)
+    names = _confined(entries.get("location", ""), where)
     offset, length = (_natural(entries.get(key), key, where) for key in ("offset", "length"))
     if length is not None and length != wanted:
         raise ValueError(f"{where}: {wanted} bytes are needed, external data has {length}")
-    return _read(path, offset or 0, wanted, where)
+    return _read(names, folder, offset or 0, wanted, where)
 
 
 def _natural(text: str | None, key: str, where: str) -> int | None:
@@ -109,34 +110,43 @@ def _natural(text: str | None, key: str, where: str) -> int | None:
     return int(text)
 
 
-def _confined(location: str, folder: Path, where: str) -> Path:
-    """The file that ``location`` names below ``folder``, reached by plain names and no links."""
+def _confined(location: str, where: str) -> list[str]:
+    """The parts of a relative path that goes only downwards."""
     names = location.split("/")
     if not location or "\0" in location or "\\" in location or ":" in names[0]:
         raise ValueError(f"{where}: external data at {location[:100]!r}; it must be a relative path with /")
     if any(name in ("", ".", "..") for name in names):
         raise ValueError(f"{where}: external data at {location[:100]!r} may leave the folder of the model")
-    path = folder
-    for name in names:
-        path = path / name
-        if path.is_symlink():
-            raise ValueError(f"{where}: external data at {location[:100]!r} goes through a symbolic link")
-    return path
+    return names
 
 
-def _read(path: Path, offset: int, length: int, where: str) -> bytes:
+def _open(names: list[str], folder: Path) -> int:
+    """A file below a folder, each part of the way opened from the one before and none through a link."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for i, name in enumerate(names):
+        try:
+            inner = os.open(name, flags | (os.O_DIRECTORY if i < len(names) - 1 else 0), dir_fd=at)
+        finally:
+            os.close(at)
+        at = inner
+    return at
+
+
+def _read(names: list[str], folder: Path, offset: int, length: int, where: str) -> bytes:
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        handle = _open(names, folder)
     except OSError as error:
-        raise ValueError(f"{where}: its external data cannot be read: {error}") from None
-    with open(handle, "rb") as file:
-        info = os.fstat(file.fileno())
+        why = "it is a link, or below one" if error.errno in (errno.ELOOP, errno.ENOTDIR) else error.strerror
+        raise ValueError(f"{where}: external data at {'/'.join(names)[:100]!r} cannot be read: {why}") from None
+    try:
+        info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
-            raise ValueError(f"{where}: external data at {path.name!r} is not a file of its own (copy it)")
+            raise ValueError(f"{where}: external data at {names[-1]!r} is not a file of its own (copy it)")
         if offset + length > info.st_size:
             raise ValueError(f"{where}: external data ends at {info.st_size}, {offset} + {length} is asked for")
-        file.seek(offset)
-        return file.read(length)
-
-
-__all__ = ["DTYPES", "decode"]
+        with open(handle, "rb", closefd=False) as file:
+            file.seek(offset)
+            return file.read(length)
+    finally:
+        os.close(handle)
