@@ -86,7 +86,7 @@ def clip_attributes(node: Node, x: Tensor) -> Tensor:
     return _core.minimum(_core.maximum(x, node["min"]), node["max"])
 
 
-@op("Clip", since=11)
+@op("Clip", since=11, state=(1, 2))
 def clip(node: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """x between two bounds, either of which may be missing; the upper one wins where they cross."""
     y = x if low is None else _core.clip(x, low, None)

@@ -69,8 +69,12 @@ class Model(Module):
         return [node.name for node in self._graph.value.nodes if node.op != "Constant"]
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """The output, or a tuple of them. Inputs come in graph order or by name; None leaves an optional one out."""
-        values = self._run(_bind(self._graph.value.inputs, inputs, named), set())
+        """The output, or a tuple of them.
+
+        Inputs come in graph order, by name, or as one dict of names; None leaves an optional one out.
+        """
+        given, by_name = _split(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else (inputs, {})
+        values = self._run(_bind(self._graph.value.inputs, given, {**by_name, **named}), set())
         found = tuple(_tensor(values[name]) for name in self._graph.value.outputs)
         return found[0] if len(found) == 1 else found
 

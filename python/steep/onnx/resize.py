@@ -85,7 +85,10 @@ def _weights(node: Node, places: Array, size: int, scale: float) -> Array:
     if node["exclude_outside"]:
         weights = np.where((taps >= 0) & (taps < size), weights, 0.0)
     if node["exclude_outside"] or node["antialias"]:
-        weights = weights / weights.sum(1, keepdims=True)
+        total = weights.sum(1, keepdims=True)
+        if not total.all():
+            raise ValueError("a place of the output is made of nothing inside the input")
+        weights = weights / total
     matrix = np.zeros((len(places), size))
     np.add.at(matrix, (np.arange(len(places))[:, None], np.clip(taps, 0, size - 1)), weights)
     return matrix

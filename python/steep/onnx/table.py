@@ -30,7 +30,7 @@ class UnsupportedError(ValueError):
 class Row:
     """One operator over a range of opsets.
 
-    ``host``: inputs that must be known on the host (sizes, axes, bounds); ``state``: inputs that are statistics, so
+    ``host``: inputs that must be known on the host (sizes, axes); ``state``: inputs that are statistics or bounds, so
     that initializers there are buffers and not parameters; ``gradient``: what to say of gradients through it.
     """
 
