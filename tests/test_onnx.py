@@ -5,6 +5,7 @@ Models are built here with ``onnx.helper``; the nine graphs of the onnx wheel ar
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,21 @@ def test_control_flow_is_refused_by_name():
     source = model(nodes, {"x": ("float32", [1]), "c": ("int64", [1])}, ["y"])
     with pytest.raises(sp.onnx.UnsupportedError, match="If: not supported"):
         sp.onnx.load(source)
+
+
+def test_batch_norm_of_old_training_mode_is_refused():
+    source = model(
+        [("BatchNormalization", ["x", *["s"] * 4], ["y", "m", "v"], {})],
+        {"x": ("float32", [2, 3])}, ["y"], {"s": np.ones(3, np.float32)}, opset=9,
+    )  # fmt: skip
+    with pytest.raises(sp.onnx.UnsupportedError, match="training mode"):
+        sp.onnx.load(source)
+
+
+def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"steep\[onnx\]"):
+        sp.onnx.load(b"")
 
 
 # -- older opsets, which the node tests of the newest package no longer reach --------------------------------------

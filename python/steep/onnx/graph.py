@@ -152,7 +152,7 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
         attributes = _attributes(schema, proto, folder, where)
         if proto.op_type == "Constant":
             graph.constants[proto.output[0]] = _constant(attributes, where)
-        _check_forms(proto.op_type, row or _NO_ROW, attributes)
+        _check_forms(row or _NO_ROW, attributes, sum(map(bool, proto.output)))
     except UnsupportedError as error:
         graph.problems.append((proto.op_type, name, str(error)))
         attributes = {}
@@ -162,8 +162,10 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
     graph.nodes.append(node)
 
 
-def _check_forms(op: str, row: Row, attributes: dict[str, Any]) -> None:
-    """Refuse types that steep lacks, and values of attributes that the row does not list."""
+def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
+    """Refuse types that steep lacks, and outputs and values of attributes that the row does not list."""
+    if outputs > row.outputs:
+        raise UnsupportedError(f"{outputs} outputs (training mode) are not supported, only {row.outputs}")
     for key in ("to", "dtype", "softmax_precision"):
         if attributes.get(key):
             dtype_of(attributes[key], f"attribute {key!r}")

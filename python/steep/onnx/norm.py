@@ -5,20 +5,21 @@ Statistics of ``BatchNormalization`` are state and not parameters.
 
 from __future__ import annotations
 
-import math
-
 from steep import _core
 from steep._core import Tensor
 from steep.onnx.table import Node, Value, axis_of, op
 
 
-@op("BatchNormalization", state=(3, 4))
+@op("BatchNormalization", until=13, state=(3, 4), outputs=1)
+def batch_norm_of_inference(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+    """Each channel by the running statistics."""
+    return _normalized(x, mean, var, scale, bias, node["epsilon"])
+
+
+@op("BatchNormalization", since=14, state=(3, 4))
 def batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Value:
     """Each channel by the running statistics, or in training_mode by the batch's, with the statistics moved."""
-    training = bool(node["training_mode"])
-    if node.opset < 14 and any(node.wants(i) for i in range(1, 5)):
-        raise node.refuse(f"training mode of opset {node.opset} (more than one output)")
-    if not training:
+    if not node["training_mode"]:
         return _normalized(x, mean, var, scale, bias, node["epsilon"])
     axes = tuple(i for i in range(x.ndim) if i != 1)
     now, spread = _core.mean(x, axis=axes), _core.var(x, axis=axes)
@@ -113,8 +114,3 @@ def mean_variance_norm(node: Node, x: Tensor) -> Tensor:
     centred = x - _core.mean(x, axis=axes, keepdims=True)
     square = _core.mean(x * x, axis=axes, keepdims=True) - _core.square(_core.mean(x, axis=axes, keepdims=True))
     return centred / (_core.sqrt(square) + 1e-9)
-
-
-def scale_of(head: int) -> float:
-    """1 / sqrt(head)."""
-    return 1 / math.sqrt(head)

@@ -42,6 +42,7 @@ class Row:
     gradient: str = ""
     sized: bool = False
     forms: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    outputs: int = NEWEST
 
 
 @dataclass
@@ -82,16 +83,19 @@ def op(
     gradient: str = "",
     sized: bool = False,
     forms: Mapping[str, tuple[Any, ...]] | None = None,
+    outputs: int = NEWEST,
 ) -> Callable[[Function], Function]:
     """Put a function into the table under ONNX names, for opsets from ``since`` to ``until``.
 
     ``sized``: its result may be far larger than its inputs, so it is not folded while loading. ``forms``: the values
-    of attributes that are supported; others are refused before anything runs.
+    of attributes that are supported, ``outputs``: how many are; others are refused before anything runs.
     """
 
     def put(function: Function) -> Function:
         for name in names:
-            TABLE.setdefault(name, []).append(Row(function, since, until, host, state, gradient, sized, forms or {}))
+            TABLE.setdefault(name, []).append(
+                Row(function, since, until, host, state, gradient, sized, forms or {}, outputs)
+            )
         return function
 
     return put
