@@ -26,12 +26,13 @@ EXCEPTIONS = {("core/tensor.cpp", "graph/node.h")}
 
 # What a package of python/steep may not import.
 FORBIDDEN = {
-    "nn": {"ascent", "saliency", "attack", "cli", "optim"},
-    "optim": {"ascent", "saliency", "attack", "cli", "nn"},
-    "data": {"ascent", "saliency", "attack", "cli", "nn", "optim"},
-    "ascent": {"saliency", "attack", "cli"},
-    "saliency": {"ascent", "attack", "cli"},
-    "attack": {"ascent", "saliency", "cli"},
+    "nn": {"onnx", "ascent", "saliency", "attack", "cli", "optim"},
+    "optim": {"onnx", "ascent", "saliency", "attack", "cli", "nn"},
+    "data": {"onnx", "ascent", "saliency", "attack", "cli", "nn", "optim"},
+    "onnx": {"ascent", "saliency", "attack", "cli", "optim", "data"},
+    "ascent": {"onnx", "saliency", "attack", "cli"},
+    "saliency": {"onnx", "ascent", "attack", "cli"},
+    "attack": {"onnx", "ascent", "saliency", "cli"},
     "selftest": {"ascent", "saliency", "attack", "cli", "demo"},
     "demo": {"cli"},
 }

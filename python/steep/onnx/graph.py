@@ -1,0 +1,300 @@
+"""A model file read once into a ``Graph``: nodes in order, constants, initializers, inputs and outputs, all checked.
+
+Only ``onnx`` parses protobufs and knows the operators' schemas (which inputs and attributes exist, and their defaults);
+everything else is checked here, so that a malformed file is a ValueError that names the node or tensor.
+Start reading at ``read``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steep._core import Tensor
+from steep.onnx import operators as operators
+from steep.onnx.table import Node, Row, UnsupportedError, dtype_of, find
+from steep.onnx.tensors import decode
+
+Source = str | os.PathLike[str] | bytes
+OLDEST = 7
+FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS = 1, 2, 3, 4, 6, 7, 8
+_REFUSED_KINDS = {5: "a subgraph", 10: "subgraphs", 9: "tensors", 11: "a sparse tensor", 13: "a type", 14: "types"}
+_NO_ROW = Row(lambda node, *inputs: None)
+
+
+@dataclass
+class Input:
+    """An input of the graph: its name, dtype, and sizes, None where any will do."""
+
+    name: str
+    dtype: Any
+    shape: tuple[int | str | None, ...] | None
+
+
+@dataclass
+class Graph:
+    """A checked model."""
+
+    opset: int
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    initializers: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
+    constants: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
+    problems: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def package() -> Any:
+    """The package ``onnx``. Raises ImportError saying how to get it."""
+    try:
+        return importlib.import_module("onnx")
+    except ImportError:
+        raise ImportError("steep.onnx needs the package onnx: pip install 'steep[onnx]'") from None
+
+
+def parse(source: Source) -> tuple[Any, Path | None]:
+    """The ModelProto of a path or bytes, and the folder that external data may lie in."""
+    onnx = package()
+    folder = None
+    if not isinstance(source, bytes):
+        path = Path(source)
+        folder, source = path.resolve().parent, path.read_bytes()
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(source)
+    except Exception as error:
+        raise ValueError(f"not an ONNX model: {error}") from None
+    if not model.HasField("graph") or not model.graph.output:
+        raise ValueError("not an ONNX model: it has no graph with outputs")
+    return model, folder
+
+
+def read(source: Source, strict: bool = True) -> Graph:
+    """The graph of a model file. Raises ValueError, naming every operator that steep lacks unless ``strict`` is off."""
+    model, folder = parse(source)
+    graph = Graph(_opset(model))
+    proto = model.graph
+    if proto.sparse_initializer:
+        raise UnsupportedError(f"initializer {proto.sparse_initializer[0].values.name!r} is sparse")
+    for tensor in proto.initializer:
+        if not tensor.name or tensor.name in graph.initializers:
+            raise ValueError(f"initializer {tensor.name!r} is there twice, or has no name")
+        graph.initializers[tensor.name] = decode(tensor, folder, f"initializer {tensor.name!r}")
+    graph.inputs = [_input(i) for i in proto.input if i.name not in graph.initializers]
+    graph.outputs = [o.name for o in proto.output]
+    if model.functions:
+        names = ", ".join(f.name for f in model.functions[:5])
+        graph.problems.append((names, "", "functions of the model's own are not supported"))
+    for proto_node in proto.node:
+        _add_node(graph, proto_node, folder)
+    _check_names(graph)
+    if strict and graph.problems:
+        raise UnsupportedError("; ".join(sorted({_problem(*p) for p in graph.problems})))
+    return graph
+
+
+def _problem(op: str, node: str, why: str) -> str:
+    return f"{op}: {why}"
+
+
+def _opset(model: Any) -> int:
+    newest = package().defs.onnx_opset_version()
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    others = [o.domain for o in model.opset_import if o.domain not in ("", "ai.onnx")]
+    if not versions and others:
+        raise UnsupportedError(f"operators of {', '.join(others)} are not supported, only those of the standard domain")
+    if len(versions) != 1:
+        raise ValueError("not an ONNX model: it must import the standard operators at one version")
+    if not 1 <= versions[0] <= newest:
+        raise UnsupportedError(
+            f"opset {versions[0]}: steep reads {OLDEST} to {newest}, older ones where nothing changed"
+        )
+    return int(versions[0])
+
+
+def _input(info: Any) -> Input:
+    where = f"input {info.name!r}"
+    kind = info.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise UnsupportedError(f"{where} is a {(kind or 'value of no type').replace('_type', '')}, not a tensor")
+    tensor = info.type.tensor_type
+    shape: tuple[int | str | None, ...] | None = None
+    if tensor.HasField("shape"):
+        shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
+    return Input(info.name, dtype_of(tensor.elem_type, where), shape)
+
+
+# -- nodes ------------------------------------------------------------------------------------------------------------
+
+
+def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
+    first = next((o for o in proto.output if o), "")
+    name = proto.name or first or f"node {len(graph.nodes)}"
+    where = f"node {name!r} ({proto.op_type})"
+    if proto.domain not in ("", "ai.onnx"):
+        graph.problems.append((f"{proto.domain}.{proto.op_type}", name, "only the standard domain is supported"))
+        return _placeholder(graph, name, proto)
+    row = find(proto.op_type, graph.opset)
+    if row is None and proto.op_type != "Constant":
+        graph.problems.append((proto.op_type, name, f"not supported at opset {graph.opset}"))
+        return _placeholder(graph, name, proto)
+    schema = _schema(proto.op_type, graph.opset, where)
+    if graph.opset < OLDEST and _schema(proto.op_type, OLDEST, where).since_version != schema.since_version:
+        graph.problems.append((proto.op_type, name, f"not supported at opset {graph.opset}"))
+        return _placeholder(graph, name, proto)
+    _check_arity(schema, proto, where)
+    try:
+        attributes = _attributes(schema, proto, folder, where)
+        if proto.op_type == "Constant":
+            graph.constants[proto.output[0]] = _constant(attributes, where)
+        _check_forms(row or _NO_ROW, attributes, sum(map(bool, proto.output)))
+    except UnsupportedError as error:
+        graph.problems.append((proto.op_type, name, str(error)))
+        attributes = {}
+    required = sum(i.option == type(i.option).Single for i in schema.inputs)
+    node = Node(name, proto.op_type, graph.opset, tuple(proto.input), tuple(proto.output), attributes, row or _NO_ROW)
+    node.required = required
+    graph.nodes.append(node)
+
+
+def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
+    """Refuse types that steep lacks, and outputs and values of attributes that the row does not list."""
+    if outputs > row.outputs:
+        raise UnsupportedError(f"{outputs} outputs (training mode) are not supported, only {row.outputs}")
+    for key in ("to", "dtype", "softmax_precision"):
+        if attributes.get(key):
+            dtype_of(attributes[key], f"attribute {key!r}")
+    for key, allowed in row.forms.items():
+        if key in attributes and attributes[key] not in allowed:
+            raise UnsupportedError(f"{key} {attributes[key]!r} is not supported, only {', '.join(map(repr, allowed))}")
+
+
+def _placeholder(graph: Graph, name: str, proto: Any) -> None:
+    """A node that cannot run, so that the names it makes are known to later checks."""
+    graph.nodes.append(Node(name, proto.op_type, graph.opset, tuple(proto.input), tuple(proto.output), {}, _NO_ROW))
+
+
+def _schema(name: str, opset: int, where: str) -> Any:
+    defs = package().defs
+    try:
+        return defs.get_schema(name, max_inclusive_version=opset, domain="")
+    except Exception:
+        raise ValueError(f"{where}: opset {opset} has no such operator") from None
+
+
+def _check_arity(schema: Any, proto: Any, where: str) -> None:
+    n, m = len(proto.input), len(proto.output)
+    if not schema.min_input <= n <= schema.max_input:
+        raise ValueError(f"{where} has {n} inputs; it takes {schema.min_input} to {schema.max_input}")
+    if not max(1, schema.min_output) <= m <= schema.max_output:
+        raise ValueError(f"{where} has {m} outputs; it gives {schema.min_output} to {schema.max_output}")
+    single = type(schema.inputs[0].option).Single if schema.inputs else None
+    for given, formal in zip(proto.input, schema.inputs, strict=False):
+        if formal.option == single and not given:
+            raise ValueError(f"{where} lacks its input {formal.name!r}")
+
+
+def _attributes(schema: Any, proto: Any, folder: Path | None, where: str) -> dict[str, Any]:
+    """All attributes by name, with the schema's defaults."""
+    found: dict[str, Any] = {}
+    for name, formal in schema.attributes.items():
+        if formal.default_value.type:
+            found[name] = _attribute(formal.default_value, folder, where)
+    given = set()
+    for attribute in proto.attribute:
+        formal = schema.attributes.get(attribute.name)
+        if formal is None:
+            raise ValueError(f"{where} has no attribute {attribute.name!r} at opset {schema.since_version}")
+        if attribute.name in given or int(formal.type.value) != attribute.type or attribute.ref_attr_name:
+            raise ValueError(f"{where}: attribute {attribute.name!r} is given twice, or of the wrong type")
+        given.add(attribute.name)
+        found[attribute.name] = _attribute(attribute, folder, where)
+    missing = [n for n, formal in schema.attributes.items() if formal.required and n not in given]
+    if missing:
+        raise ValueError(f"{where} lacks its attribute {missing[0]!r}")
+    return found
+
+
+def _attribute(proto: Any, folder: Path | None, where: str) -> Any:
+    kind = proto.type
+    if kind in _REFUSED_KINDS:
+        raise UnsupportedError(f"attribute {proto.name!r} is {_REFUSED_KINDS[kind]}")
+    if kind == TENSOR:
+        return decode(proto.t, folder, f"attribute {proto.name!r} of {where}")
+    if kind == STRING:
+        return _text(proto.s, where)
+    if kind == STRINGS:
+        return [_text(s, where) for s in proto.strings]
+    plain = {FLOAT: "f", INT: "i", FLOATS: "floats", INTS: "ints"}
+    if kind not in plain:
+        raise ValueError(f"{where}: attribute {proto.name!r} has an unknown type {kind}")
+    value = getattr(proto, plain[kind])
+    return list(value) if kind in (FLOATS, INTS) else value
+
+
+def _text(value: bytes, where: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{where}: an attribute is no text") from None
+
+
+def _constant(attributes: dict[str, Any], where: str) -> np.ndarray | Tensor:
+    kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    if len(attributes) != 1:
+        raise ValueError(f"{where} must have one value, it has {sorted(attributes)}")
+    name, value = next(iter(attributes.items()))
+    if name == "value":
+        found: np.ndarray | Tensor = value
+        return found
+    if name not in kinds:
+        raise UnsupportedError(f"a value in {name!r} is not supported")
+    return np.asarray(value, dtype=kinds[name])
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+def _check_names(graph: Graph) -> None:
+    """Every name is made once, and before it is used."""
+    known = set(graph.initializers)
+    for given in graph.inputs:
+        if not given.name or given.name in known:
+            raise ValueError(f"input {given.name!r} is there twice, or has no name")
+        known.add(given.name)
+    for node in graph.nodes:
+        for name in filter(None, node.inputs):
+            if name not in known:
+                raise ValueError(_unknown(graph, node, name))
+        for name in filter(None, node.outputs):
+            if name in known:
+                raise ValueError(f"node {node.name!r} ({node.op}) makes {name!r}, which is there already")
+            known.add(name)
+    for name in graph.outputs:
+        if name not in known:
+            raise ValueError(f"output {name!r} is made by no node")
+    if len(set(graph.outputs)) != len(graph.outputs):
+        raise ValueError(f"outputs {graph.outputs} name a value twice")
+    _find_last_uses(graph)
+
+
+def _unknown(graph: Graph, node: Node, name: str) -> str:
+    maker = next((n for n in graph.nodes if name in n.outputs), None)
+    where = f"node {node.name!r} ({node.op}) uses {name!r}"
+    if maker is None:
+        return f"{where}, which nothing makes"
+    return f"{where}, which node {maker.name!r} makes only later: a cycle, or nodes out of order"
+
+
+def _find_last_uses(graph: Graph) -> None:
+    """Tell each node which values nobody needs once it has run."""
+    kept = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        ended = {name for name in (*node.inputs, *node.outputs) if name and name not in kept}
+        node.finished = tuple(sorted(ended))
+        kept |= ended

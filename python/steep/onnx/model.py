@@ -1,0 +1,252 @@
+"""``Model``: a graph as a module that runs, with its float initializers as parameters.
+
+Values known without looking at inputs (constants, shapes and what follows from them) stay on the host as NumPy arrays,
+worked out by the same functions outside of any recording; all else is tensors. Start reading at ``Model._run``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+from steep.nn.module import Module
+from steep.onnx.graph import Graph, Input, Source, read
+from steep.onnx.table import Node, Value
+
+_WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
+FOLD_LIMIT = 1 << 16
+
+
+def load(source: Source, requires_grad: bool = True) -> Model:
+    """The model of an ONNX file, given by path or as bytes.
+
+    ``requires_grad``: whether float initializers start as parameters. Raises ValueError for a file that is malformed,
+    and UnsupportedError, a ValueError, that names every operator steep lacks; nothing has been computed then.
+    """
+    return Model(read(source), requires_grad)
+
+
+class Model(Module):
+    """A model read from ONNX: callable, differentiable, a ``Module`` like any other.
+
+    ``initializers``: weights by their names in the file; float ones are parameters, except the running statistics of
+    batch normalisation and bounds and sizes that operators need on the host. ``inputs``, ``outputs``: names in graph
+    order. ``layers``: names of the nodes in graph order.
+    """
+
+    def __init__(self, graph: Graph, requires_grad: bool = True) -> None:
+        self._graph = _Hidden(graph)
+        host, state = _roles(graph)
+        self.initializers: dict[str, Tensor] = {}
+        self._known: _Hidden = _Hidden(dict(graph.constants))
+        for name, value in graph.initializers.items():
+            floats = isinstance(value, Tensor) or value.dtype.kind == "f"
+            if floats and name not in host:
+                trained = requires_grad and name not in state
+                self.initializers[name] = _core.tensor(value, requires_grad=trained)
+            else:
+                self._known.value[name] = value
+        graph.initializers = {}
+        self._fold()
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs in graph order."""
+        return [i.name for i in self._graph.value.inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs in graph order."""
+        return list(self._graph.value.outputs)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the nodes in graph order, without constants; a node without a name goes by its first output."""
+        return [node.name for node in self._graph.value.nodes if node.op != "Constant"]
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The output, or a tuple of them.
+
+        Inputs come in graph order, by name, or as one dict of names; None leaves an optional one out.
+        """
+        given, by_name = _split(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else (inputs, {})
+        values = self._run(_bind(self._graph.value.inputs, given, {**by_name, **named}), set())
+        found = tuple(_tensor(values[name]) for name in self._graph.value.outputs)
+        return found[0] if len(found) == 1 else found
+
+    def activations(self, x: Any, names: str | Iterable[str] | None = None) -> dict[str, Any]:
+        """Values inside the model by name, differentiable: of layers (their first output), or of any tensor's name.
+
+        ``x``: the input, a tuple of inputs in graph order, or a dict of them by name. ``names``: all layers if None.
+        Raises ValueError for a name that the graph does not have.
+        """
+        wanted = [names] if isinstance(names, str) else list(self.layers if names is None else names)
+        values = self._value_names()
+        unknown = [name for name in wanted if name not in values]
+        if unknown:
+            raise ValueError(
+                f"activations: no layer or value {unknown}; see model.layers, which has {self.layers[:5]}..."
+            )
+        given, named = _split(x)
+        found = self._run(_bind(self._graph.value.inputs, given, named), {values[name] for name in wanted})
+        return {name: _tensor(found[values[name]]) for name in wanted}
+
+    def _value_names(self) -> dict[str, str]:
+        """The tensor that each name of a layer or a tensor stands for; a tensor's own name comes first."""
+        graph = self._graph.value
+        names = {node.name: next(filter(None, node.outputs), "") for node in reversed(graph.nodes)}
+        for name in (*self.inputs, *self.initializers, *(o for node in graph.nodes for o in node.outputs if o)):
+            names[name] = name
+        return names
+
+    def _fold(self) -> None:
+        """Work out what follows from constants alone, unless it may be large."""
+        known = self._known.value
+        for node in self._graph.value.nodes:
+            names = [name for name in node.inputs if name]
+            ready = names and all(isinstance(known.get(name), np.ndarray) for name in names)
+            if node.op == "Constant" or not ready or node.row.sized:
+                continue
+            if sum(known[name].size for name in names) <= FOLD_LIMIT:
+                self._step(node, known)
+
+    def _run(self, values: dict[str, Value], keep: set[str]) -> dict[str, Value]:
+        values = {**self._known.value, **self.initializers, **values}
+        for node in self._graph.value.nodes:
+            if any(name and name not in values for name in node.outputs):
+                self._step(node, values)
+            for name in node.finished:
+                if name not in keep:
+                    values.pop(name, None)
+        return values
+
+    def _step(self, node: Node, values: dict[str, Value]) -> None:
+        given = [values[name] if name else None for name in node.inputs]
+        try:
+            found = _call(node, given)
+        except _WRAPPED as error:
+            raise _located(error, node, given) from error
+        for name, value in zip(node.outputs, found, strict=False):
+            if name:
+                values[name] = value
+
+    def extra_repr(self) -> str:
+        """Inputs, outputs, and how many nodes."""
+        graph = self._graph.value
+        return f"inputs={self.inputs}, outputs={self.outputs}, {len(graph.nodes)} nodes, opset {graph.opset}"
+
+
+class _Hidden:
+    """A holder that the search for parameters does not look into."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _roles(graph: Graph) -> tuple[set[str], set[str]]:
+    """Names that some node needs on the host, and names that are statistics."""
+    host, state = set(), set()
+    for node in graph.nodes:
+        for i, name in enumerate(node.inputs):
+            if i in node.row.host:
+                host.add(name)
+            if i in node.row.state:
+                state.add(name)
+    return host, state
+
+
+def _tensor(value: Value) -> Value:
+    return _core.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+# -- one node ---------------------------------------------------------------------------------------------------------
+
+
+def _call(node: Node, given: list[Value]) -> tuple[Value, ...]:
+    """The outputs of a node: on the host if all its inputs are there."""
+    if any(value is None for value in given[: node.required]):
+        raise ValueError("an input that it needs is None")
+    if any(isinstance(value, Tensor) for value in given):
+        return _outputs(node, _arguments(node, given))
+    with _core._unrecorded(), _core.no_grad():
+        return tuple(_host(value) for value in _outputs(node, _arguments(node, given)))
+
+
+def _arguments(node: Node, given: list[Value]) -> Iterator[Value]:
+    for i, value in enumerate(given):
+        yield _on_host(node, i, value) if i in node.row.host else _tensor(value)
+
+
+def _outputs(node: Node, arguments: Iterator[Value]) -> tuple[Value, ...]:
+    found = node.row.function(node, *arguments)
+    found = found if isinstance(found, tuple) else (found,)
+    if len(found) < len(node.outputs):
+        raise node.refuse(f"output {len(found)}")
+    return found
+
+
+def _host(value: Value) -> Value:
+    """A tensor's values as an array, where NumPy has the dtype."""
+    if not isinstance(value, Tensor) or value.dtype == _core.bfloat16:
+        return value
+    return value.numpy()
+
+
+def _on_host(node: Node, i: int, value: Value) -> Value:
+    if not isinstance(value, Tensor):
+        return value
+    if _core._is_recording():
+        raise _core.CompileError(
+            f"node {node.name!r} ({node.op}): its input {node.inputs[i]!r} depends on values, not only on shapes; a "
+            "compiled program cannot"
+        )
+    return value.detach() if value.dtype == _core.bfloat16 else value.detach().numpy()
+
+
+def _located(error: Exception, node: Node, given: list[Value]) -> Exception:
+    shapes = ", ".join("None" if v is None else f"{v.dtype.name}{tuple(v.shape)}" for v in given)
+    kind = type(error) if type(error) in (ValueError, TypeError, IndexError) else ValueError
+    kind = type(error) if isinstance(error, ValueError) and type(error).__module__.startswith("steep") else kind
+    return kind(f"node {node.name!r} ({node.op}) with inputs ({shapes}): {error}")
+
+
+# -- inputs -----------------------------------------------------------------------------------------------------------
+
+
+def _split(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(x, Mapping):
+        return (), dict(x)
+    return (tuple(x), {}) if isinstance(x, tuple) else ((x,), {})
+
+
+def _bind(inputs: list[Input], given: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Value]:
+    """Values by the names of the inputs. Raises TypeError as a Python function would."""
+    names = [i.name for i in inputs]
+    if len(given) > len(names):
+        raise TypeError(f"the model takes {len(names)} inputs {names}, got {len(given)}")
+    found = dict(zip(names, given, strict=False))
+    for name, value in named.items():
+        if name not in names or name in found:
+            raise TypeError(f"the model takes inputs {names}; {name!r} is not one, or is given twice")
+        found[name] = value
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise TypeError(f"the model takes inputs {names}; {missing} are missing (None leaves an optional one out)")
+    return {i.name: _checked(i, found[i.name]) for i in inputs}
+
+
+def _checked(expected: Input, value: Any) -> Value:
+    if value is None:
+        return None
+    typed = hasattr(value, "dtype")
+    x = _core.asarray(value) if typed else _core.asarray(value, dtype=expected.dtype)
+    where = f"input {expected.name!r}"
+    if x.dtype != expected.dtype:
+        raise TypeError(f"{where} takes {expected.dtype.name}, got {x.dtype.name}{x.shape}; use astype")
+    if expected.shape is not None and len(expected.shape) != x.ndim:
+        raise ValueError(f"{where} takes {len(expected.shape)} dimensions {expected.shape}, got shape {x.shape}")
+    return x

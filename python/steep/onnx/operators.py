@@ -1,0 +1,7 @@
+"""All families of operators: importing this fills the table."""
+
+from __future__ import annotations
+
+from steep.onnx import attention, conv, elementwise, index, linalg, norm, pool, reduce, resize, shape
+
+FAMILIES = (attention, conv, elementwise, index, linalg, norm, pool, reduce, resize, shape)

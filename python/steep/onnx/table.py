@@ -1,0 +1,159 @@
+"""The table from ONNX operators to small functions, and what such a function is given.
+
+A function takes the node (its attributes, with the schema's defaults filled in) and the values of its inputs, None for
+those left out; it returns one value or a tuple. A value is a tensor, or a NumPy array if it is known without looking at
+what the model was called with: shapes, and all that follows from them and from constants. Families of operators fill
+the table as they are imported, in ``operators.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+
+Value: TypeAlias = Any  # Tensor, np.ndarray or None
+Function: TypeAlias = Callable[..., Any]
+NEWEST = 10**6
+
+
+class UnsupportedError(ValueError):
+    """A model asks for what steep does not do: an operator, a type, or a form of one. The message names it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operator over a range of opsets.
+
+    ``host``: inputs that must be known on the host (sizes, axes); ``state``: inputs that are statistics or bounds, so
+    that initializers there are buffers and not parameters; ``gradient``: what to say of gradients through it.
+    """
+
+    function: Function
+    since: int = 1
+    until: int = NEWEST
+    host: tuple[int, ...] = ()
+    state: tuple[int, ...] = ()
+    gradient: str = ""
+    sized: bool = False
+    forms: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    outputs: int = NEWEST
+
+
+@dataclass
+class Node:
+    """One node of a graph, checked: the operator's name, attributes, and the names of values in and out."""
+
+    name: str
+    op: str
+    opset: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    row: Row
+    required: int = 0
+    finished: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.attributes.get(key)
+
+    def wants(self, output: int) -> bool:
+        """Whether an output of this number is asked for."""
+        return output < len(self.outputs) and bool(self.outputs[output])
+
+    def refuse(self, what: str) -> UnsupportedError:
+        """The error for a form of the operator that steep does not do."""
+        return UnsupportedError(f"{self.op}: {what} is not supported")
+
+
+TABLE: dict[str, list[Row]] = {}
+
+
+def op(
+    *names: str,
+    since: int = 1,
+    until: int = NEWEST,
+    host: tuple[int, ...] = (),
+    state: tuple[int, ...] = (),
+    gradient: str = "",
+    sized: bool = False,
+    forms: Mapping[str, tuple[Any, ...]] | None = None,
+    outputs: int = NEWEST,
+) -> Callable[[Function], Function]:
+    """Put a function into the table under ONNX names, for opsets from ``since`` to ``until``.
+
+    ``sized``: its result may be far larger than its inputs, so it is not folded while loading. ``forms``: the values
+    of attributes that are supported, ``outputs``: how many are; others are refused before anything runs.
+    """
+
+    def put(function: Function) -> Function:
+        for name in names:
+            TABLE.setdefault(name, []).append(
+                Row(function, since, until, host, state, gradient, sized, forms or {}, outputs)
+            )
+        return function
+
+    return put
+
+
+def simple(rows: dict[str, Function], gradient: str = "") -> None:
+    """Put functions of the inputs alone into the table."""
+    for name, function in rows.items():
+        op(name, gradient=gradient)(lambda node, *inputs, f=function: f(*inputs))
+
+
+def find(name: str, opset: int) -> Row | None:
+    """The row of an operator at an opset."""
+    return next((row for row in TABLE.get(name, ()) if row.since <= opset <= row.until), None)
+
+
+# ONNX's numbers of the element types that steep has. (TensorProto.DataType)
+DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 9: "bool", 11: "float64", 16: "bfloat16"}
+OTHER_TYPES = {
+    3: "int8", 4: "uint16", 5: "int16", 8: "string", 10: "float16", 12: "uint32", 13: "uint64", 14: "complex64",
+    15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4",
+    22: "int4", 23: "float4e2m1", 24: "float8e8m0", 25: "uint2", 26: "int2",
+}  # fmt: skip
+
+
+def dtype_of(number: int, where: str) -> Any:
+    """steep's dtype for ONNX's number of one. Raises UnsupportedError naming the type and where it is."""
+    if number not in DTYPES:
+        name = OTHER_TYPES.get(number, f"number {number}")
+        raise UnsupportedError(f"{where} has element type {name}; steep has {', '.join(DTYPES.values())}")
+    return getattr(_core, DTYPES[number])
+
+
+def ints(value: Value, what: str = "sizes") -> list[int]:
+    """Python ints out of a vector (or a single number) on the host."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.ndim > 1:
+        raise ValueError(f"{what} must be a vector of integers, got {array.dtype}{array.shape}")
+    return [int(i) for i in array.reshape(-1)]
+
+
+def number(value: Value, default: float = 0.0) -> Any:
+    """A Python number out of an array of one element on the host; ``default`` for None."""
+    if value is None:
+        return default
+    array = np.asarray(value)
+    if array.size != 1:
+        raise ValueError(f"a single number is needed, got an array of shape {array.shape}")
+    return array.reshape(-1)[0].item()
+
+
+def axis_of(axis: int, ndim: int) -> int:
+    """An axis counted from the front. Raises ValueError outside the range."""
+    if not -ndim <= axis < max(ndim, 1):
+        raise ValueError(f"axis {axis} is out of range for {ndim} dimensions")
+    return axis % ndim if ndim else 0
+
+
+def constant_like(value: float, x: Tensor) -> Tensor:
+    """A number as a 0-d tensor of x's dtype."""
+    return _core.full((), value, dtype=x.dtype)

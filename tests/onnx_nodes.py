@@ -1,0 +1,99 @@
+"""The ONNX package's own node tests, run through steep: passed of applicable, and what was refused and why.
+
+A test is applicable if its model loads; ``UnsupportedError`` refuses it by name. Run ``python tests/onnx_nodes.py`` for
+the table; ``test_onnx_nodes.py`` asserts it.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import steep as sp
+
+
+@dataclass
+class Tally:
+    passed: Counter = field(default_factory=Counter)
+    failed: dict = field(default_factory=dict)
+    refused: dict = field(default_factory=lambda: defaultdict(list))
+
+
+def cases(prefix=""):
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = load_model_tests(kind="node")
+    return [case for case in found if case.name.startswith(prefix)]
+
+
+def array(value):
+    """What a test holds, as NumPy; None for what is no tensor."""
+    from onnx import TensorProto, numpy_helper
+
+    if isinstance(value, TensorProto):
+        return numpy_helper.to_array(value)
+    return value
+
+
+def given(value):
+    value = array(value)
+    if getattr(value, "dtype", None) is not None and value.dtype.name == "bfloat16":
+        return sp.asarray(value.astype(np.float32)).astype("bfloat16")
+    return value
+
+
+def compare(got, want, rtol, atol):
+    want = array(want)
+    name = got.dtype.name
+    assert name == want.dtype.name, f"dtype {name}, not {want.dtype.name}"
+    assert tuple(got.shape) == want.shape, f"shape {got.shape}, not {want.shape}"
+    if name == "bfloat16":
+        # The references round to bfloat16 after every addition; steep adds up in float32 and rounds once.
+        got, want, rtol = got.astype("float32"), want.astype(np.float32), 2.0**-6
+    np.testing.assert_allclose(got.numpy(), want, rtol=rtol, atol=atol)
+
+
+def run(case, tally):
+    op = case.model.graph.node[0].op_type if len(case.model.graph.node) == 1 else "(expanded)"
+    try:
+        model = sp.onnx.load(case.model.SerializeToString())
+        for inputs, outputs in case.data_sets:
+            with sp.no_grad(), np.errstate(all="ignore"):
+                found = model(*map(given, inputs))
+            found = found if isinstance(found, tuple) else (found,)
+            assert len(found) == len(outputs), f"{len(found)} outputs, not {len(outputs)}"
+            for got, want in zip(found, outputs, strict=True):
+                compare(got, want, case.rtol, case.atol)
+        tally.passed[op] += 1
+    except sp.onnx.UnsupportedError as error:
+        tally.refused[str(error)].append(case.name)
+    except Exception as error:
+        tally.failed[case.name] = f"{type(error).__name__}: {error}"
+
+
+def tally_all(prefix=""):
+    tally = Tally()
+    for case in cases(prefix):
+        run(case, tally)
+    return tally
+
+
+def main():
+    tally = tally_all(sys.argv[1] if len(sys.argv) > 1 else "")
+    for name, why in tally.failed.items():
+        print("FAILED", name, why.strip().replace("\n", " ")[:300])
+    for why, names in sorted(tally.refused.items()):
+        print("refused", len(names), why[:150], "|", names[0])
+    passed = tally.passed.total()
+    print(
+        f"{passed} of {passed + len(tally.failed)} applicable passed; {sum(map(len, tally.refused.values()))} refused"
+    )
+
+
+if __name__ == "__main__":
+    main()
