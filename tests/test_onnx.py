@@ -5,6 +5,7 @@ Models are built here with ``onnx.helper``; the nine graphs of the onnx wheel ar
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -233,6 +234,42 @@ def test_batch_norm_of_old_training_mode_is_refused():
     )  # fmt: skip
     with pytest.raises(sp.onnx.UnsupportedError, match="training mode"):
         sp.onnx.load(source)
+
+
+def test_batch_norm_over_more_than_channels_is_refused():
+    source = model(
+        [("BatchNormalization", ["x", *["s"] * 4], ["y"], {"spatial": 0})],
+        {"x": ("float32", [2, 3])}, ["y"], {"s": np.ones(3, np.float32)}, opset=8,
+    )  # fmt: skip
+    with pytest.raises(sp.onnx.UnsupportedError, match="spatial 0"):
+        sp.onnx.load(source)
+
+
+def test_every_operator_takes_what_its_schemas_allow():
+    from steep.onnx.table import TABLE, find
+
+    for name in TABLE:
+        for opset in range(7, onnx.defs.onnx_opset_version() + 1):
+            try:
+                schema = onnx.defs.get_schema(name, max_inclusive_version=opset, domain="")
+            except onnx.defs.SchemaError:
+                continue
+            row = find(name, opset)
+            if schema.deprecated or (row is None and name == "Upsample"):
+                continue
+            assert row is not None, (name, opset)
+            taken = [p for p in inspect.signature(row.function).parameters.values() if p.name not in ("node", "f")]
+            if all(p.kind != p.VAR_POSITIONAL for p in taken):
+                assert len(taken) >= schema.max_input, (name, opset)
+                assert sum(p.default is p.empty for p in taken) <= schema.min_input, (name, opset)
+
+
+def test_state_goes_out_and_in():
+    m, other = sp.onnx.load(small_convnet()), sp.onnx.load(small_convnet())
+    with sp.no_grad():
+        m.initializers["fc"][...] = 0.0
+    other.load_state_dict(m.state_dict())
+    assert not other(normal(2, 2, 4, 4)).numpy().any()
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
