@@ -340,6 +340,29 @@ def test_old_split_and_top_k():
     assert np.array_equal(values, X[0, 0].max(1, keepdims=True))
 
 
+def test_whole_numbers_stay_exact():
+    big = np.array([[2**40 + 1, -(2**40), 2**40 + 3]])
+    m = sp.onnx.load(model([("Relu", ["x"], ["y"], {})], {"x": ("int64", [None, 3])}, ["y"]))
+    assert m(big).tolist() == [[2**40 + 1, 0, 2**40 + 3]]
+    m = sp.onnx.load(model([("ReduceMean", ["x"], ["y"], {})], {"x": ("int64", [None, 3])}, ["y"]))
+    assert m(big[:, ::2]).item() == 2**40 + 2
+    m = sp.onnx.load(
+        model([("Div", ["x", "d"], ["y"], {})], {"x": ("int64", [4])}, ["y"], {"d": np.array([2, -2, 2, -2])})
+    )
+    assert m(np.array([7, 7, -7, -7])).tolist() == [3, -3, -3, 3]
+
+
+@pytest.mark.parametrize("index", [2, -3, 2**62])
+@pytest.mark.parametrize("op", ["Gather", "GatherND", "GatherElements", "ScatterND", "ScatterElements"])
+def test_indices_out_of_range_raise(op, index):
+    extra = [np.ones((1, 1) if op != "ScatterND" else 1, np.float32)] if op.startswith("Scatter") else []
+    shape = (1, 2) if op.endswith("ND") else (1, 1)
+    indices = np.full(shape, 0)
+    indices[0, 0] = index
+    with pytest.raises(IndexError, match=op):
+        single(op, [normal(2, 2), indices, *extra], 18)
+
+
 # -- saving -----------------------------------------------------------------------------------------------------------
 
 nn = sp.nn
