@@ -5,6 +5,7 @@ Models are built here with ``onnx.helper``; the nine graphs of the onnx wheel ar
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -235,6 +236,42 @@ def test_batch_norm_of_old_training_mode_is_refused():
         sp.onnx.load(source)
 
 
+def test_batch_norm_over_more_than_channels_is_refused():
+    source = model(
+        [("BatchNormalization", ["x", *["s"] * 4], ["y"], {"spatial": 0})],
+        {"x": ("float32", [2, 3])}, ["y"], {"s": np.ones(3, np.float32)}, opset=8,
+    )  # fmt: skip
+    with pytest.raises(sp.onnx.UnsupportedError, match="spatial 0"):
+        sp.onnx.load(source)
+
+
+def test_every_operator_takes_what_its_schemas_allow():
+    from steep.onnx.table import TABLE, find
+
+    for name in TABLE:
+        for opset in range(7, onnx.defs.onnx_opset_version() + 1):
+            try:
+                schema = onnx.defs.get_schema(name, max_inclusive_version=opset, domain="")
+            except onnx.defs.SchemaError:
+                continue
+            row = find(name, opset)
+            if schema.deprecated or (row is None and name == "Upsample"):
+                continue
+            assert row is not None, (name, opset)
+            taken = [p for p in inspect.signature(row.function).parameters.values() if p.name not in ("node", "f")]
+            if all(p.kind != p.VAR_POSITIONAL for p in taken):
+                assert len(taken) >= schema.max_input, (name, opset)
+                assert sum(p.default is p.empty for p in taken) <= schema.min_input, (name, opset)
+
+
+def test_state_goes_out_and_in():
+    m, other = sp.onnx.load(small_convnet()), sp.onnx.load(small_convnet())
+    with sp.no_grad():
+        m.initializers["fc"][...] = 0.0
+    other.load_state_dict(m.state_dict())
+    assert not other(normal(2, 2, 4, 4)).numpy().any()
+
+
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"steep\[onnx\]"):
@@ -301,6 +338,29 @@ def test_old_split_and_top_k():
     assert np.array_equal(a, X[:, :1]) and np.array_equal(b, X[:, 1:])
     values, _ = single("TopK", [X[0, 0]], 9, 2, k=1)
     assert np.array_equal(values, X[0, 0].max(1, keepdims=True))
+
+
+def test_whole_numbers_stay_exact():
+    big = np.array([[2**40 + 1, -(2**40), 2**40 + 3]])
+    m = sp.onnx.load(model([("Relu", ["x"], ["y"], {})], {"x": ("int64", [None, 3])}, ["y"]))
+    assert m(big).tolist() == [[2**40 + 1, 0, 2**40 + 3]]
+    m = sp.onnx.load(model([("ReduceMean", ["x"], ["y"], {})], {"x": ("int64", [None, 3])}, ["y"]))
+    assert m(big[:, ::2]).item() == 2**40 + 2
+    m = sp.onnx.load(
+        model([("Div", ["x", "d"], ["y"], {})], {"x": ("int64", [4])}, ["y"], {"d": np.array([2, -2, 2, -2])})
+    )
+    assert m(np.array([7, 7, -7, -7])).tolist() == [3, -3, -3, 3]
+
+
+@pytest.mark.parametrize("index", [2, -3, 2**62])
+@pytest.mark.parametrize("op", ["Gather", "GatherND", "GatherElements", "ScatterND", "ScatterElements"])
+def test_indices_out_of_range_raise(op, index):
+    extra = [np.ones((1, 1) if op != "ScatterND" else 1, np.float32)] if op.startswith("Scatter") else []
+    shape = (1, 2) if op.endswith("ND") else (1, 1)
+    indices = np.full(shape, 0)
+    indices[0, 0] = index
+    with pytest.raises(IndexError, match=op):
+        single(op, [normal(2, 2), indices, *extra], 18)
 
 
 # -- saving -----------------------------------------------------------------------------------------------------------

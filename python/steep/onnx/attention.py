@@ -112,7 +112,7 @@ def attention(
         raise ValueError(f"{q.shape[1]} heads of queries cannot share {k.shape[1]} heads of keys")
     each = q.shape[1] // k.shape[1]
     wide_k, wide_v = (k, v) if each == 1 else (_core.repeat(k, each, 1), _core.repeat(v, each, 1))
-    root = math.sqrt(node["scale"] or 1 / math.sqrt(q.shape[3]))
+    root = math.sqrt(1 / math.sqrt(q.shape[3]) if node["scale"] is None else node["scale"])
     raw = _core.matmul(q * root, _core.swapaxes(wide_k * root, -1, -2))
     cap = node["softcap"] or 0
     capped = cap * _core.tanh(raw / cap) if cap else raw

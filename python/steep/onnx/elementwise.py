@@ -205,6 +205,12 @@ def dropout(node: Node, x: Tensor, ratio: Value = None, training: Value = None) 
     return (x, _core.ones(x.shape, dtype="bool")) if node.wants(1) else x
 
 
+@op("Relu")
+def relu(node: Node, x: Tensor) -> Tensor:
+    """x where positive, else 0; whole numbers stay exact."""
+    return _core.relu(x) if _is_float(x) else _core.maximum(x, 0)
+
+
 @op("HardSwish")
 def hard_swish(node: Node, x: Tensor) -> Tensor:
     """x * hard_sigmoid(x) with slope 1/6."""
@@ -216,7 +222,7 @@ simple({
     "Asinh": _core.asinh, "Atan": _core.atan, "Atanh": _core.atanh, "Cos": _core.cos, "Cosh": _core.cosh,
     "Erf": _core.erf, "Exp": _core.exp, "Identity": lambda x: x, "Log": _core.log,
     "Mish": lambda x: x * _core.tanh(_core.softplus(x)), "Mul": _core.multiply, "Neg": _core.negative,
-    "Reciprocal": _core.reciprocal, "Relu": lambda x: _core.relu(x).astype(x.dtype), "Sigmoid": _core.sigmoid,
+    "Reciprocal": _core.reciprocal, "Sigmoid": _core.sigmoid,
     "Sin": _core.sin, "Sinh": _core.sinh, "Softplus": _core.softplus, "Softsign": lambda x: x / (1 + _core.abs(x)),
     "Sqrt": _core.sqrt, "Sub": _core.subtract, "Tan": _core.tan, "Tanh": _core.tanh, "Where": _core.where,
 })  # fmt: skip

@@ -63,7 +63,7 @@ def parse(source: Source) -> tuple[Any, Path | None]:
     folder = None
     if not isinstance(source, bytes):
         path = Path(source)
-        folder, source = path.resolve().parent, path.read_bytes()
+        folder, source = path.absolute().parent, path.read_bytes()
     model = onnx.ModelProto()
     try:
         model.ParseFromString(source)

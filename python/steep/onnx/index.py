@@ -63,7 +63,7 @@ def _flat_nd(indices: Tensor, shape: tuple[int, ...], batch: int) -> tuple[Tenso
 def _in_range(place: Tensor, size: int) -> Tensor:
     """The same; what is out of range becomes so far out that reading it raises IndexError."""
     bad = _core.logical_or(_core.less(place, 0), _core.greater_equal(place, size))
-    return _core.where(bad, _core.full((), 2**40, dtype="int64"), place)
+    return _core.where(bad, _core.full((), 2**33, dtype="int64"), place)
 
 
 @op("GatherND")

@@ -10,7 +10,7 @@ from steep._core import Tensor
 from steep.onnx.table import Node, Value, axis_of, op
 
 
-@op("BatchNormalization", until=13, state=(3, 4), outputs=1)
+@op("BatchNormalization", until=13, state=(3, 4), outputs=1, forms={"spatial": (1,)})
 def batch_norm_of_inference(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
     """Each channel by the running statistics."""
     return _normalized(x, mean, var, scale, bias, node["epsilon"])

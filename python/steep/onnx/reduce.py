@@ -57,13 +57,18 @@ def _log_sum_exp(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     return _core.logsumexp(x, axes, keep) if _size(x, axes) else _core.log(_core.sum(x, axis=axes, keepdims=keep))
 
 
+def _mean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    wide = x.astype("float64") if x.dtype.name in ("int32", "int64", "uint8") else x
+    return _core.mean(wide, axis=axes, keepdims=keep).astype(x.dtype)
+
+
 REDUCERS: dict[str, Reducer] = {
     "ReduceL1": _keep(lambda x, **at: _core.sum(_core.abs(x), **at)),
     "ReduceL2": _keep(lambda x, **at: _core.sqrt(_core.sum(x * x, **at))),
     "ReduceLogSum": _keep(lambda x, **at: _core.log(_core.sum(x, **at))),
     "ReduceLogSumExp": _log_sum_exp,
     "ReduceMax": _extreme(_core.max, -1.0),
-    "ReduceMean": _keep(_core.mean),
+    "ReduceMean": _mean,
     "ReduceMin": _extreme(_core.min, 1.0),
     "ReduceProd": _keep(_core.prod),
     "ReduceSum": _keep(_core.sum),
