@@ -83,7 +83,7 @@ def conv_transpose(
 def conv_attrs(n: int, groups: int, stride: Any, begin: Any, end: Any, dilation: Any, sizes: Any = ()) -> list[int]:
     """The attributes of the hidden rows, in order."""
     parts = [each(v, n) for v in (stride, begin, end, dilation)] + [tuple(sizes)]
-    return [n, groups, *(int(v) for part in parts for v in part)]
+    return [n, groups, 0, *(int(v) for part in parts for v in part)]
 
 
 def conv_row(x: Any, w: Any, *how: Any) -> np.ndarray:

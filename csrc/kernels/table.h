@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/conv.h"
+#include "kernels/product.h"
 
 namespace steep::k {
 
@@ -55,20 +56,6 @@ using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_
 // x is [rows, n] contiguous, out alike: softmax, log_softmax, cumulative sum and product along the row.
 enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
 using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
-
-// What to do to a product while it is still in cache (a bias, an activation): f is called for rectangles of C, rows
-// [i, i + mi) and columns [j, j + nj), once their elements are final. The rectangles cover C exactly once, in no
-// promised order or size, and f may change C there. A product that threads share calls f on all of them.
-struct Epilogue {
-  void (*f)(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj);
-  void* context;
-};
-
-// C[m, n] (row stride ldc, unit column stride) = A[m, k] B[k, n] with any strides in elements; single-threaded.
-// Every element is a chain of fused multiply-adds over k in blocks whose size depends on k alone. `done` may be null.
-using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
-                      std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                      std::int64_t ldc, const Epilogue* done);
 
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; split.inl.h says how.
 struct SplitGemm {
