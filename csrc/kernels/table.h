@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/conv.h"
+#include "kernels/norm.h"
 #include "kernels/product.h"
 
 namespace steep::k {
@@ -81,7 +82,8 @@ struct Table {
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
-  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];  // floats
+  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];         // floats
+  NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;
