@@ -122,18 +122,25 @@ template <class T> static Matrix<T> weight_rows(const Sweep<T>& s) {
   return s.x.turned ? Matrix<T>{weight + s.row, 1, s.x.rows} : Matrix<T>{weight + s.row * k, k, 1};
 }
 
-template <class T> static void add_bias(const Sweep<T>& s) {
-  for (std::int64_t i = 0; s.x.bias && i < s.rows; ++i) {
-    const T bias = static_cast<const T*>(s.x.bias)[s.row + i];
-    for (std::int64_t j = 0; j < s.count; ++j) s.c[i * s.ldc + j] += bias;
+// Rows [i, i + mi) of a part get their biases, in columns [j, j + nj).
+template <class T>
+static void add_bias(const Sweep<T>& s, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+  for (std::int64_t r = i; r < i + mi; ++r) {
+    const T bias = static_cast<const T*>(s.x.bias)[s.row + r];
+    for (T *c = s.c + r * s.ldc + j, *end = c + nj; c < end; ++c) *c += bias;
   }
 }
 
+// The bias comes in while a rectangle of the product is still in cache.
 template <class T> static void correlate_plain(const Sweep<T>& s) {
   const std::int64_t k = s.x.channels, n = volume(s.x.window, &Window::in);
-  product(
-      Product<T>{s.rows, s.count, k, weight_rows(s), {static_cast<const T*>(s.x.image) + s.from, n, 1}, s.c, s.ldc});
-  add_bias(s);
+  Sweep<T> part = s;
+  const Epilogue done{[](void* to, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+                        add_bias(*static_cast<const Sweep<T>*>(to), i, mi, j, nj);
+                      },
+                      &part};
+  const Matrix<T> image{static_cast<const T*>(s.x.image) + s.from, n, 1};
+  product(Product<T>{s.rows, s.count, k, weight_rows(s), image, s.c, s.ldc, s.x.bias ? &done : nullptr});
 }
 
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {

@@ -30,7 +30,7 @@ template <class T> static void correlate_columns(Sweep<T> s) {
     s.x.product(s.rows, width, k, weight.at, weight.row, weight.col, plain ? image : columns, plain ? plane : some, 1,
                 s.c + j, s.ldc, nullptr);
   }
-  add_bias(s);
+  if (s.x.bias) add_bias(s, 0, s.rows, 0, s.count);
   if (!flat) spread_out(s);
 }
 

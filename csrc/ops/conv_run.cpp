@@ -263,15 +263,18 @@ void compute_conv_weight(const Call& c) {
   const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
   const std::int64_t some = parts(channels, std::max<std::int64_t>(1, parts(threads(), g.groups)));
   const std::int64_t across = parts(channels, some);
+  const std::int64_t tall = alone ? parts(parts(rows, parts(threads(), g.groups)), 2) * 2 : rows;  // taken in pairs
+  const std::int64_t down = parts(rows, tall);
   const double cost = nanoseconds * static_cast<double>(shape.batch) * static_cast<double>(out) *
-                      static_cast<double>(rows) * static_cast<double>(some * taps);
-  parallel_for(g.groups * across, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+                      static_cast<double>(std::min(tall, rows)) * static_cast<double>(some * taps);
+  parallel_for(g.groups * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t group = i / across, from = i % across * some;
+      const std::int64_t row = i % down * tall, from = i / down % across * some, group = i / down / across;
       k::WeightGradient y = shape;
+      y.rows = std::min(tall, rows - row);
       y.image = x.bytes() + group * channels * in * item;
-      y.grad = grad.bytes() + group * rows * out * item;
-      y.out = c.out.bytes() + group * rows * channels * taps * item;
+      y.grad = grad.bytes() + (group * rows + row) * out * item;
+      y.out = c.out.bytes() + (group * rows + row) * channels * taps * item;
       f(y, from, std::min(channels, from + some));
     }
   });
