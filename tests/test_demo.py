@@ -16,7 +16,8 @@ from steep.data.fetch import cache_folder
 
 Image = pytest.importorskip("PIL.Image")
 
-from steep.demo import Settings, pictures, run, write_report  # noqa: E402
+from steep import pictures  # noqa: E402
+from steep.demo import Settings, run, write_report  # noqa: E402
 from steep.demo.training import Recipe, fit  # noqa: E402
 
 SHORT = Settings(data="digits", recipe=Recipe(hidden=64, epochs=6), ascent_steps=60, attack_steps=10)
