@@ -34,6 +34,7 @@ def probabilities(model, picture):
 KNOWN = [
     ("squeezenet1_1", "chelsea", {"Egyptian cat": 0.471, "tabby": 0.289, "tiger cat": 0.224}),
     ("squeezenet1_1", "coffee", {"espresso": 0.954}),
+    ("efficientnet_lite0", "chelsea", {"tiger cat": 0.386, "Egyptian cat": 0.356}),
 ]
 
 
@@ -48,7 +49,9 @@ def test_known_probabilities(fetched, name, photo, wanted):
         assert found[classes.index(label)] == pytest.approx(probability, abs=2e-3)
 
 
-@pytest.mark.parametrize("name, top1, top5, parameters", [("squeezenet1_1", 14, 18, 1_235_496)])
+@pytest.mark.parametrize(
+    "name, top1, top5, parameters", [("squeezenet1_1", 14, 18, 1_235_496), ("efficientnet_lite0", 18, 19, 4_652_008)]
+)
 def test_labelled_photos(fetched, name, top1, top5, parameters):
     model = fetched(zoo.load, name, requires_grad=True)
     assert sum(p.size for p in model.parameters()) == parameters and not model.training
@@ -152,10 +155,10 @@ def numeric(function, x, places, step):
     return (above - below) / (2 * step)
 
 
-@pytest.mark.parametrize("name, size", [("squeezenet1_1", 227), ("alexnet_features", 64), ("vgg16_features", 64)])
-def test_gradients_of_pixels_equal_central_differences(fetched, name, size):
+@pytest.mark.parametrize("name", zoo.names())
+def test_gradients_of_pixels_equal_central_differences(fetched, name):
     model = fetched(zoo.load, name, dtype=sp.float64)
-    picture = to_square(fetched(sp.data.photo, "chelsea"), size, 1.0)
+    picture = to_square(fetched(sp.data.photo, "chelsea"), 67, 1.0)
     x = model.preprocessing.normalize(np.moveaxis(picture, 2, 0)[None] / 255.0).numpy()
     weights = np.random.default_rng(0).normal(size=np.asarray(model(x)).shape)
 
@@ -269,7 +272,7 @@ def test_offline_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
 # -- ONNX -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet_features"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0", "alexnet_features"])
 def test_exported_graphs_give_the_same_in_onnxruntime(fetched, name, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")

