@@ -6,7 +6,6 @@ from then on only that is read. To add a model, add its rows to ``networks.py`` 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from steep import _core, nn
 from steep._core import Tensor
 from steep.data.fetch import Source, cache_folder, fetch
 from steep.io import safetensors
+from steep.near import near
 from steep.zoo import labels, networks
 from steep.zoo.build import Rows, build
 from steep.zoo.pickles import read_arrays
@@ -172,9 +172,7 @@ def weights(name: str) -> Arrays:
     Raises ValueError for an unknown name, suggesting a near one, and FetchError if they cannot be had.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"the zoo has no model {name!r}{hint} It has {names()}")
+        raise ValueError(f"the zoo has no model {name!r}{near(name, MODELS) or '.'} It has {names()}")
     entry = MODELS[name]
     path = cache_folder() / f"{name}.safetensors"
     origin = {"source": entry.source.sha256, "layout": LAYOUT}
