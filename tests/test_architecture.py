@@ -33,7 +33,7 @@ FORBIDDEN = {
     "ascent": {"onnx", "saliency", "attack", "cli"},
     "saliency": {"onnx", "ascent", "attack", "cli"},
     "attack": {"onnx", "ascent", "saliency", "cli"},
-    "selftest": {"ascent", "saliency", "attack", "cli", "demo"},
+    "selftest": {"cli", "demo"},
     "demo": {"cli"},
 }
 
