@@ -33,7 +33,8 @@ def _climbed(steps: int, sign: float = -1.0) -> Tensor:
 def _on_circle(objective: Any) -> Tensor:
     circle = lambda x: x / sp.norm(x)  # noqa: E731
     make = partial(optim.SGD, lr=0.5)
-    return ascent.maximize(objective(_two_classes, 0), np.array([0.6, 0.8]), 300, make, project=circle).image
+    best: Tensor = ascent.maximize(objective(_two_classes, 0), np.array([0.6, 0.8]), 300, make, project=circle).image
+    return best
 
 
 def _two_classes(x: Any) -> Tensor:
