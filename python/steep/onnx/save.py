@@ -1,4 +1,4 @@
-"""``save``: a tree of ``Sequential`` layers as an ONNX file.
+"""``save``: a tree of containers and layers as an ONNX file.
 
 Layers are exported by type, each by a small function that adds its nodes; ``EXPORTS`` is the table. There is no tracer:
 a module with a ``forward`` of its own is refused by name. What was written is read back and run on the example before
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,11 +59,11 @@ class _File:
 def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> None:
     """Write a module as an ONNX file (opset 21) that computes what it does in ``eval`` mode.
 
-    What can be written are layers of ``steep.nn`` and trees of ``Sequential`` made of them, activations as functions
-    (``sp.relu``) too; a module with a ``forward`` of its own raises UnsupportedError naming it. ``example_input``: a
-    tensor such as the module takes; its first dimension becomes the free batch size. The file is written whole or not
-    at all, after steep has read it back and got the module's own answer for the example. Raises ValueError if that
-    differs.
+    What can be written are layers of ``steep.nn`` and trees of ``Sequential``, ``Concat`` and ``Residual`` made of
+    them, activations as functions (``sp.relu``) too; a module with a ``forward`` of its own raises UnsupportedError
+    naming it. ``example_input``: a tensor such as the module takes; its first dimension becomes the free batch size.
+    The file is written whole or not at all, after steep has read it back and got the module's own answer for the
+    example. Raises ValueError if that differs.
     """
     x = _core.asarray(example_input)
     modes = [(m, m.training) for m in module.modules()]
@@ -115,10 +115,9 @@ def _check(module: Module, content: bytes, x: Tensor) -> None:
 
 def _export(file: _File, layer: Any, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
     """Add a layer; returns the name of its output, and the output on the example."""
-    if type(layer) is nn.Sequential:
-        for key, child in zip(layer._order, layer, strict=True):
-            value, x = _export(file, child, value, f"{name}.{key}" if name else key, x)
-        return value, x
+    for kind, container in CONTAINERS:
+        if isinstance(layer, kind) and type(layer).forward is kind.forward:
+            return container(file, layer, value, name, x)
     own = type(layer).__module__.startswith("steep.nn.")
     export = next((e for kind, e in EXPORTS if own and isinstance(layer, kind)), None)
     if export is None and not isinstance(layer, Module):
@@ -128,6 +127,35 @@ def _export(file: _File, layer: Any, value: str, name: str, x: Tensor) -> tuple[
         kind = type(layer).__name__ if isinstance(layer, Module) else getattr(layer, "__name__", repr(layer))
         raise UnsupportedError(f"save: layer {name or '(model)'!r} is a {kind}, which cannot be exported")
     return export(file, layer, value, name or type(layer).__name__.lower(), x), layer(x)
+
+
+# -- containers -------------------------------------------------------------------------------------------------------
+
+
+def _named(layer: Any, name: str) -> Iterator[tuple[str, Any]]:
+    return ((f"{name}.{key}" if name else key, child) for key, child in layer.named_layers())
+
+
+def _sequential(file: _File, layer: Any, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
+    for full, child in _named(layer, name):
+        value, x = _export(file, child, value, full, x)
+    return value, x
+
+
+def _concat(file: _File, layer: nn.Concat, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
+    found = [_export(file, child, value, full, x) for full, child in _named(layer, name)]
+    joined = _core.concat([y for _, y in found], axis=layer.axis)
+    return file.node("Concat", [output for output, _ in found], name or "concat", axis=layer.axis), joined
+
+
+def _residual(file: _File, layer: nn.Residual, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
+    output, y = _sequential(file, layer, value, name, x)
+    return file.node("Add", [value, output], name or "residual"), x + y
+
+
+CONTAINERS: list[tuple[Any, Callable[..., tuple[str, Tensor]]]] = [
+    (nn.Sequential, _sequential), (nn.Concat, _concat), (nn.Residual, _residual),
+]  # fmt: skip
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
@@ -156,15 +184,15 @@ def _each(value: Any, n: int) -> list[int]:
     return [value] * n if isinstance(value, int) else [int(v) for v in value]
 
 
-def _sides(layer: Any, n: int) -> list[int]:
+def _sides(layer: Any, x: Tensor) -> list[int]:
     """ONNX's pads: all befores, then all afters."""
-    pairs = nn.functional._borders(layer.weight, layer.stride, layer.padding, layer.dilation)
+    pairs = nn.functional._borders(layer.weight, layer.stride, layer.padding, layer.dilation, x.shape[2:])
     return [b for b, _ in pairs] + [a for _, a in pairs]
 
 
 def _conv(file: _File, layer: Any, value: str, name: str, x: Tensor) -> str:
     n = layer.dimensions
-    pads = _sides(layer, n)
+    pads = _sides(layer, x)
     if layer.padding_mode != "zeros":
         border = file.weight(np.asarray([0, 0, *pads[:n], 0, 0, *pads[n:]], dtype=np.int64), f"{name}.pads")
         value = file.node("Pad", [value, border], name, mode=nn.functional.PADDING_MODES[layer.padding_mode])
@@ -276,6 +304,11 @@ def _prelu(file: _File, layer: nn.PReLU, value: str, name: str, x: Tensor) -> st
     return file.node("PRelu", [value, file.weight(slope, f"{name}.weight")], name)
 
 
+def _relu6(file: _File, layer: Any, value: str, name: str, x: Tensor) -> str:
+    low, high = (file.weight(np.asarray(v, x.dtype.name), f"{name}.{v}") for v in (0, 6))
+    return file.node("Clip", [value, low, high], name)
+
+
 def _silu(file: _File, layer: Any, value: str, name: str, x: Tensor) -> str:
     return file.node("Mul", [value, file.node("Sigmoid", [value], name)], name)
 
@@ -298,7 +331,7 @@ EXPORTS: list[tuple[Any, Export]] = [
     (nn.LayerNorm, _layer_norm), (nn.GroupNorm, _group_norm), (nn.InstanceNorm2d, _instance_norm),
     (nn.LocalResponseNorm, _lrn), (nn.PReLU, _prelu), (nn.SiLU, _silu), (nn.Upsample, _upsample),
     (nn.ReLU, _plain("Relu")), (nn.Tanh, _plain("Tanh")), (nn.Sigmoid, _plain("Sigmoid")), (nn.GELU, _plain("Gelu")),
-    (nn.Softplus, _plain("Softplus")), (nn.Hardswish, _plain("HardSwish")),
+    (nn.ReLU6, _relu6), (nn.Softplus, _plain("Softplus")), (nn.Hardswish, _plain("HardSwish")),
     (nn.Hardsigmoid, _plain("HardSigmoid", alpha=lambda _: 1 / 6)),
     (nn.Softmax, _plain("Softmax", axis=lambda m: m.axis)),
     (nn.ELU, _plain("Elu", alpha=lambda m: float(m.alpha))),

@@ -33,12 +33,11 @@ def _climbed(steps: int, sign: float = -1.0) -> Tensor:
 def _on_circle(objective: Any) -> Tensor:
     circle = lambda x: x / sp.norm(x)  # noqa: E731
     make = partial(optim.SGD, lr=0.5)
-    best: Tensor = ascent.maximize(objective(_two_classes, 0), np.array([0.6, 0.8]), 300, make, project=circle).image
-    return best
+    return ascent.maximize(objective(_two_classes, 0), np.array([0.6, 0.8]), 300, make, project=circle).image
 
 
 def _two_classes(x: Any) -> Tensor:
-    return constant([[1, 1], [1, -0.2]]) @ x
+    return sp.matmul(constant([[1, 1], [1, -0.2]]), x)
 
 
 def _rules() -> list[Any]:
