@@ -3,12 +3,13 @@
 Nothing is fetched at import; ``load(name)`` fetches on demand, says so, and keeps the file.
 """
 
+from steep.data import augment
 from steep.data.dataset import Dataset, TensorDataset
 from steep.data.fetch import FetchError
 from steep.data.loader import DataLoader
 from steep.data.sets import Part, Splits, digits, fashion_mnist, load, mnist, mnist5k
 
 __all__ = [
-    "DataLoader", "Dataset", "FetchError", "Part", "Splits", "TensorDataset", "digits", "fashion_mnist", "load",
-    "mnist", "mnist5k",
+    "DataLoader", "Dataset", "FetchError", "Part", "Splits", "TensorDataset", "augment", "digits",
+    "fashion_mnist", "load", "mnist", "mnist5k",
 ]  # fmt: skip
