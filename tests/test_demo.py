@@ -16,7 +16,8 @@ from steep.data.fetch import cache_folder
 
 Image = pytest.importorskip("PIL.Image")
 
-from steep.demo import Settings, pictures, run, write_report  # noqa: E402
+from steep import pictures  # noqa: E402
+from steep.demo import Settings, run, write_report  # noqa: E402
 from steep.training import Recipe  # noqa: E402
 
 SHORT = Settings(data="digits", hidden=64, recipe=Recipe(epochs=6), ascent_steps=60, attack_steps=10)

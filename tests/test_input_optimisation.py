@@ -80,7 +80,8 @@ def test_classes_of_a_batch_are_excited_together_and_apart():
 def test_the_start_is_kept_and_the_picture_is_what_the_objective_saw():
     start = Generator(1).uniform((6, 6))
     before = arr(start)
-    result = ascent.maximize(lambda x: sp.sum(x), start, 3, transform=ascent.blur(1.0), project=ascent.box(0, 1))
+    blurred = ascent.pixels(start).then(ascent.blur(1.0))
+    result = ascent.maximize(lambda x: sp.sum(x), blurred, 3, project=ascent.box(0, 1))
     assert np.array_equal(arr(start), before)
     assert np.array_equal(arr(result.image), arr(ascent.blur(1.0)(result.params)))
     assert len(result.history) == 3 and result.history[-1] > result.history[0] and result.status == "finished"

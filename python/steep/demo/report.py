@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from steep.demo import page, pictures
+from steep import pictures
+from steep.demo import page
 from steep.demo.run import Outcome
 from steep.io.atomic import atomic_write
 from steep.training import Recipe
 
 Files = dict[str, bytes]
+SCALE = 8
 
 
 def write_report(outcome: Outcome, folder: Path) -> list[Path]:
@@ -35,6 +37,10 @@ def write_report(outcome: Outcome, folder: Path) -> list[Path]:
     return [folder / name for name in content]
 
 
+def _png(colours: pictures.Colours) -> bytes:
+    return pictures.png(colours, SCALE)
+
+
 def draw(outcome: Outcome) -> Files:
     """Every picture of the demo as PNG bytes, by file name."""
     excited = [pictures.grey(image) for image in outcome.excited.images]
@@ -48,12 +54,12 @@ def draw(outcome: Outcome) -> Files:
         pictures.signed(change, outcome.settings.eps),
         pictures.grey(fooled.attacked),
     ]
-    files = {"excited.png": pictures.png(pictures.sheet(excited, 5))}
-    files["saliency.png"] = pictures.png(pictures.sheet(digits + maps, len(digits)))
-    files["adversarial.png"] = pictures.png(pictures.sheet(trio, 3))
+    files = {"excited.png": _png(pictures.sheet(excited, 5))}
+    files["saliency.png"] = _png(pictures.sheet(digits + maps, len(digits)))
+    files["adversarial.png"] = _png(pictures.sheet(trio, 3))
     named = {"excited": excited, "digit": digits, "saliency": maps, "stage": stages, "attack": trio}
     for kind, tiles in named.items():
-        files |= {f"{kind}-{i}.png": pictures.png(tile) for i, tile in enumerate(tiles)}
+        files |= {f"{kind}-{i}.png": _png(tile) for i, tile in enumerate(tiles)}
     return files
 
 

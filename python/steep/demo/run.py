@@ -157,11 +157,10 @@ def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
     stages: list[tuple[int, Array]] = []
     result = ascent.maximize(
         0.5 * (ascent.logit(model, classes) + ascent.margin(model, classes)),
-        Generator(settings.recipe.seed).uniform(0.0, 0.2, (count, *shape)),
+        ascent.pixels(Generator(settings.recipe.seed).uniform(0.0, 0.2, (count, *shape))).then(look),
         settings.ascent_steps,
         partial(optim.Adam, lr=settings.ascent_lr),
         penalty=settings.l2 * ascent.l2 + settings.total_variation * ascent.total_variation,
-        transform=look,
         project=ascent.box(0, 1),
         callback=lambda p: _keep(stages, p.step + 1, look(p.params)),
     )

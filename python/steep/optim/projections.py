@@ -20,9 +20,12 @@ Projection: TypeAlias = Callable[[Tree], Tree]
 NORMS = ("linf", "l2")
 
 
-def box(low: float = 0.0, high: float = 1.0) -> Projection:
-    """Onto ``low <= x <= high``, element by element. Raises ValueError if the box is empty."""
-    if not low <= high:
+def box(low: Any = 0.0, high: Any = 1.0) -> Projection:
+    """Onto ``low <= x <= high``, element by element; the bounds are numbers, or arrays that broadcast against x.
+
+    Raises ValueError if the box is empty.
+    """
+    if not np.all(np.asarray(low) <= np.asarray(high)):
         raise ValueError(f"box: the lower bound {low} is above the upper bound {high}")
     return lambda params: tree.map(lambda x: _core.clip(x, low, high), params)
 

@@ -75,9 +75,9 @@ def fit(
 
     run.batches.refill()
     left = run.steps - len(run.history)
-    status = optim.minimize(run.loss, model.parameters(), run.optimizer, left, callback=after).status
+    result = optim.minimize(run.loss, model.parameters(), run.optimizer, left, callback=after, capture=True)
     model.eval()
-    return Trained(model, run.epochs(), accuracy(model, *train), accuracy(model, *test), status)
+    return Trained(model, run.epochs(), accuracy(model, *train), accuracy(model, *test), result.status)
 
 
 class _Run:
