@@ -215,6 +215,17 @@ def test_row_70_the_sign_of_the_penalty():
     assert np.allclose(arr(penalty.image), [3, 4], atol=1e-10)
 
 
+def test_row_70_a_warm_start_wakes_a_unit_that_is_dead_at_the_start():
+    net, x = small_net(sp.float32), np.zeros((1, 3, 8, 8), np.float32)
+    with sp.no_grad():
+        net[3].bias[...] = -0.3
+    unit = ascent.channel(net, "4", 2)
+    cold, warm = (ascent.maximize(unit, x, 60, warm_start=steps, project=ascent.box(-1, 1)) for steps in (0, 16))
+    assert cold.history == [0.0] * 60 and warm.history[-1] > 0 and len(warm.history) == 60
+    awake = ascent.maximize(ascent.channel(net, "0", 2), x, 20, warm_start=20)
+    assert awake.history == ascent.maximize(ascent.channel(net, "0", 2), x, 20).history
+
+
 def test_row_71_squares_are_blind_to_order():
     shuffled = np.random.default_rng(0).permutation(RAMP.reshape(-1)).reshape(4, 4)
     assert float(ascent.l2(tensor(shuffled))) == pytest.approx(float(ascent.l2(tensor(RAMP))), abs=1e-12)

@@ -55,10 +55,10 @@ def maximize(
     ``start`` is an array of float32 or float64 of any shape, or a ``Parameterization`` (``fft``, ``latent``, ...).
     ``optimizer`` makes an optimiser from the parameters, ``normalize`` rescales gradients before it ("l2", "mean_abs",
     "std", "sign"), ``project`` maps the parameters into a set after each step (``box``, ``ball``, a filter), and
-    ``callback`` may stop the run. ``warm_start``: for so many of the steps, gradients that would wake a ReLU pass it
-    though it is silent, so a unit that nothing excites yet is reached at all. ``capture``: see ``optim.minimize``.
-    Raises ValueError if the objective gives no scalar or does not depend on the input. Sources: Erhan et al. 2009;
-    notes table, rows 53, 58, 70.
+    ``callback`` may stop the run. ``warm_start``: for so many of the steps, a ReLU that stops a picture's gradient
+    altogether passes what would wake it, so a unit that nothing excites yet is reached at all. ``capture``: see
+    ``optim.minimize``. Raises ValueError if the objective gives no scalar or does not depend on the input. Sources:
+    Erhan et al. 2009; notes table, rows 53, 58, 70.
     """
     begin = start if isinstance(start, Parameterization) else pixels(start)
     params = tree.map(_core.tensor, begin.params)
@@ -95,8 +95,10 @@ def _later(callback: Callable[[Progress], object], by: int) -> Callable[[Progres
 
 
 def _waking(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """A ReLU's gradient, and besides that what would raise a silent one (Olah et al. 2017, lucid's redirected ReLU)."""
-    return _core.where((inputs[0] > 0) | (g > 0), g, _core.zeros_like(g))
+    """A ReLU's gradient; for rows that it stops altogether, what would raise silent units (lucid's redirected ReLU)."""
+    passed = _core.where(inputs[0] > 0, g, _core.zeros_like(g))
+    stopped = _core.all(passed == 0, axis=tuple(range(1, g.ndim)), keepdims=True)
+    return _core.where(stopped, _core.relu(g), passed)
 
 
 def _same(x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def visualize(
     shape: tuple[int, int, int, int],
     *,
     steps: int = 256,
-    lr: float = 0.05,
+    lr: float = 0.03,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     transform: Transform | None = None,
     penalty: Scalar | None = None,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from steep import _core
-from steep.demo.training import Seen
+from steep.training import Seen
 
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]

@@ -16,8 +16,8 @@ import numpy as np
 from steep import pictures
 from steep.demo import page
 from steep.demo.run import Outcome
-from steep.demo.training import Recipe
 from steep.io.atomic import atomic_write
+from steep.training import Recipe
 
 Files = dict[str, bytes]
 SCALE = 8
@@ -100,7 +100,7 @@ def _facts(outcome: Outcome) -> dict[str, str]:
     facts |= {name: f"{value:g}" for name, value in asdict(recipe).items()}
     facts |= {
         "note": escape(outcome.note[0].upper() + outcome.note[1:]),
-        "layers": f"{pixels}-{recipe.hidden}-{classes}",
+        "layers": f"{pixels}-{settings.hidden}-{classes}",
         "train_accuracy": f"{outcome.trained.train_accuracy:.1%}",
         "test_accuracy": f"{outcome.trained.test_accuracy:.1%}",
         "hits": str(fooled.hits),
