@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from steep import _core, tree
@@ -23,9 +24,20 @@ class _Listeners(threading.local):
     """The functions told of each module's output on this thread."""
 
     active: tuple[Callable[[Module, Any], None], ...] = ()
+    around: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None = None
 
 
 _listeners = _Listeners()
+
+
+@contextmanager
+def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None) -> Iterator[None]:
+    """Inside, ``function(module, args, kwargs)`` stands for every ``forward`` on this thread; None: nothing does."""
+    before, _listeners.around = _listeners.around, function
+    try:
+        yield
+    finally:
+        _listeners.around = before
 
 
 class Module:
@@ -39,7 +51,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward``, and tell whoever listens on this thread."""
-        output = self.forward(*args, **kwargs)
+        around = _listeners.around
+        output = self.forward(*args, **kwargs) if around is None else around(self, args, kwargs)
         for listener in _listeners.active:
             listener(self, output)
         return output
