@@ -1,5 +1,8 @@
 """Pretrained models: known answers, gradients, names, and files that are fetched and converted once."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import steep as sp
@@ -34,6 +37,7 @@ def probabilities(model, picture):
 KNOWN = [
     ("squeezenet1_1", "chelsea", {"Egyptian cat": 0.471, "tabby": 0.289, "tiger cat": 0.224}),
     ("squeezenet1_1", "coffee", {"espresso": 0.954}),
+    ("efficientnet_lite0", "chelsea", {"tiger cat": 0.386, "Egyptian cat": 0.356}),
 ]
 
 
@@ -48,7 +52,9 @@ def test_known_probabilities(fetched, name, photo, wanted):
         assert found[classes.index(label)] == pytest.approx(probability, abs=2e-3)
 
 
-@pytest.mark.parametrize("name, top1, top5, parameters", [("squeezenet1_1", 14, 18, 1_235_496)])
+@pytest.mark.parametrize(
+    "name, top1, top5, parameters", [("squeezenet1_1", 14, 18, 1_235_496), ("efficientnet_lite0", 18, 19, 4_652_008)]
+)
 def test_labelled_photos(fetched, name, top1, top5, parameters):
     model = fetched(zoo.load, name, requires_grad=True)
     assert sum(p.size for p in model.parameters()) == parameters and not model.training
@@ -127,6 +133,20 @@ def taps_of(net, arrays, x):
     return found
 
 
+def test_the_network_that_ships_with_steep_reads_digits(fetched, tmp_path, monkeypatch):
+    digits = fetched(sp.data.load, "mnist5k").test
+    photos = fetched(sp.data.photos, "mnist")
+    monkeypatch.setenv("STEEP_HOME", str(tmp_path / "none"))
+    monkeypatch.setattr("steep.data.fetch.download", lambda *_: pytest.fail("fetched"))
+    model = zoo.load("digits_cnn")
+    assert sp.scores.accuracy(model, sp.asarray(digits.x[:, None]), digits.y) == pytest.approx(0.987, abs=1e-3)
+    read = [model.classes[probabilities(model, picture).argmax()] for picture, _ in photos]
+    assert sum(said == str(label) for said, (_, label) in zip(read, photos, strict=True)) >= 19
+    path = Path(zoo.__file__).parent / "weights" / "digits_cnn.safetensors"
+    assert model.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert model.source.size == path.stat().st_size and not (tmp_path / "none").exists()
+
+
 def test_lpips_has_a_finite_gradient_where_all_features_are_zero(fetched):
     distance = fetched(zoo.lpips, "alex")
     x = sp.tensor(np.zeros((1, 3, 64, 64), np.float32), requires_grad=True)
@@ -152,11 +172,12 @@ def numeric(function, x, places, step):
     return (above - below) / (2 * step)
 
 
-@pytest.mark.parametrize("name, size", [("squeezenet1_1", 227), ("alexnet_features", 64), ("vgg16_features", 64)])
-def test_gradients_of_pixels_equal_central_differences(fetched, name, size):
+@pytest.mark.parametrize("name", zoo.names())
+def test_gradients_of_pixels_equal_central_differences(fetched, name):
     model = fetched(zoo.load, name, dtype=sp.float64)
-    picture = to_square(fetched(sp.data.photo, "chelsea"), size, 1.0)
-    x = model.preprocessing.normalize(np.moveaxis(picture, 2, 0)[None] / 255.0).numpy()
+    picture = to_square(fetched(sp.data.photo, "chelsea"), 28 if name == "digits_cnn" else 67, 1.0)
+    channels = len(model.preprocessing.mean)
+    x = model.preprocessing.normalize(np.moveaxis(picture, 2, 0)[None, :channels] / 255.0).numpy()
     weights = np.random.default_rng(0).normal(size=np.asarray(model(x)).shape)
 
     def score(inputs):
@@ -188,8 +209,8 @@ def test_a_picture_survives_the_way_there_and_back():
     picture = np.random.default_rng(0).integers(0, 256, (227, 227, 3)).astype(np.uint8)
     for name in zoo.names():
         way = table.MODELS[name].preprocessing
-        square = to_square(picture, way.size, way.margin)
-        x = way.preprocess(picture)
+        source = picture[..., 0] if way.channels == "grey" else picture
+        square, x = to_square(source, way.size, way.margin), way.preprocess(source)
         assert x.shape == way.shape and x.dtype == sp.float32
         assert np.array_equal(way.to_image(x), square)
         assert (way.low <= x).all() and (x <= way.high).all()
@@ -269,7 +290,7 @@ def test_offline_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
 # -- ONNX -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet_features"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0", "alexnet_features", "digits_cnn"])
 def test_exported_graphs_give_the_same_in_onnxruntime(fetched, name, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")

@@ -7,7 +7,7 @@ import sys
 import typer
 
 import steep
-from steep.cli import bench, demo, info, selftest, train
+from steep.cli import bench, classify, demo, info, selftest, train
 
 app = typer.Typer(
     name="steep",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo.demo, train.train, selftest.selftest, bench.bench, info.info):
+for command in (demo.demo, train.train, classify.classify, selftest.selftest, bench.bench, info.info):
     app.command()(command)
 
 
@@ -42,7 +42,7 @@ def run() -> int:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
-    except (OSError, ValueError, TypeError, IndexError, MemoryError, steep.GradientError) as error:
+    except (OSError, ValueError, TypeError, IndexError, MemoryError, ImportError, steep.GradientError) as error:
         return _complain(str(error) or type(error).__name__, 2)
     return 0
 

@@ -1,4 +1,4 @@
-"""Picture files to arrays and back, with Pillow (extra ``viz``), which is imported when first needed.
+"""Picture files to arrays, with Pillow (extra ``viz``), which is imported when first needed.
 
 A picture is uint8 (height, width, 3), red first. Start at ``read_image``; ``to_square`` is what classifiers ask for.
 """
@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
-from steep._core import Tensor
 
 Picture: TypeAlias = NDArray[np.uint8]
 
@@ -75,17 +73,3 @@ def to_square(image: Any, size: int, margin: float) -> Picture:
         picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2
     return np.array(picture.crop((left, top, left + size, top + size)))
-
-
-def from_pixels(pixels: Tensor | NDArray[Any]) -> Picture:
-    """A picture of values in [0, 1], (3, H, W) or (1, 3, H, W); what reaches beyond is cut off.
-
-    Raises ValueError for another shape.
-    """
-    values = np.asarray(pixels.detach() if isinstance(pixels, Tensor) else pixels, np.float64)
-    if values.ndim == 4 and len(values) == 1:
-        values = values[0]
-    if values.ndim != 3 or len(values) not in (1, 3):
-        raise ValueError(f"a picture is made of (3, H, W), (1, H, W) or (1, 3, H, W), got {values.shape}")
-    scaled = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(scaled.transpose(1, 2, 0), (*values.shape[1:], 3)))

@@ -21,11 +21,11 @@ class ReLU(Module):
 
 
 class ReLU6(Module):
-    """``x`` between 0 and 6. Source: Howard et al. 2017, arXiv:1704.04861."""
+    """``x`` between 0 and 6; rules that replace ReLU's gradient hold for it. Source: Howard et al. 2017, 1704.04861."""
 
     def forward(self, x: Any) -> Tensor:
         """Any shape to the same."""
-        return _core.clip(x, 0, 6)
+        return _core.minimum(_core.relu(x), 6)
 
 
 class LeakyReLU(Module):

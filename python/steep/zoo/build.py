@@ -16,33 +16,31 @@ Rows = Sequence[Row]
 Made = tuple[Module, int]
 
 
-def build(rows: Rows, channels: int, dtype: Any = None) -> tuple[dict[str, Module], int]:
+def build(rows: Rows, channels: int) -> tuple[dict[str, Module], int]:
     """The layers of ``rows`` by name, for an input of ``channels``, and the channels that come out."""
     layers: dict[str, Module] = {}
     for name, kind, *options in rows:
-        layers[name], channels = KINDS[kind](channels, dtype, *options)
+        layers[name], channels = KINDS[kind](channels, *options)
     return layers, channels
 
 
-def _conv(
-    channels: int, dtype: Any, out: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True
-) -> Made:
-    return nn.Conv2d(channels, out, kernel, stride, padding, bias=bias, generator=0, dtype=dtype), out
+def _conv(channels: int, out: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
+    return nn.Conv2d(channels, out, kernel, stride, padding, bias=bias, generator=0), out
 
 
-def _depthwise(channels: int, dtype: Any, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
-    layer = nn.Conv2d(channels, channels, kernel, stride, padding, 1, channels, bias, generator=0, dtype=dtype)
+def _depthwise(channels: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
+    layer = nn.Conv2d(channels, channels, kernel, stride, padding, 1, channels, bias, generator=0)
     return layer, channels
 
 
-def _concat(channels: int, dtype: Any, rows: Rows) -> Made:
-    branches = [build([row], channels, dtype) for row in rows]
+def _concat(channels: int, rows: Rows) -> Made:
+    branches = [build([row], channels) for row in rows]
     return nn.Concat({name: layer for made, _ in branches for name, layer in made.items()}), sum(n for _, n in branches)
 
 
 def _container(kind: type[nn.Sequential] | type[nn.Residual]) -> Callable[..., Made]:
-    def make(channels: int, dtype: Any, rows: Rows) -> Made:
-        layers, out = build(rows, channels, dtype)
+    def make(channels: int, rows: Rows) -> Made:
+        layers, out = build(rows, channels)
         return kind(layers), out
 
     return make
@@ -51,13 +49,13 @@ def _container(kind: type[nn.Sequential] | type[nn.Residual]) -> Callable[..., M
 KINDS: dict[str, Callable[..., Made]] = {
     "conv": _conv,
     "depthwise": _depthwise,
-    "linear": lambda c, dtype, out: (nn.Linear(c, out, generator=0, dtype=dtype), out),
-    "batch_norm": lambda c, dtype, eps=1e-5: (nn.BatchNorm2d(c, eps, dtype=dtype), c),
-    "relu": lambda c, _: (nn.ReLU(), c),
-    "relu6": lambda c, _: (nn.ReLU6(), c),
-    "max_pool": lambda c, _, kernel, stride: (nn.MaxPool2d(kernel, stride), c),
-    "global_pool": lambda c, _: (nn.AdaptiveAvgPool2d(1), c),
-    "flatten": lambda c, _: (nn.Flatten(), c),
+    "linear": lambda c, out: (nn.Linear(c, out, generator=0), out),
+    "batch_norm": lambda c, eps=1e-5: (nn.BatchNorm2d(c, eps), c),
+    "relu": lambda c: (nn.ReLU(), c),
+    "relu6": lambda c: (nn.ReLU6(), c),
+    "max_pool": lambda c, kernel, stride: (nn.MaxPool2d(kernel, stride), c),
+    "global_pool": lambda c: (nn.AdaptiveAvgPool2d(1), c),
+    "flatten": lambda c: (nn.Flatten(), c),
     "sequence": _container(nn.Sequential),
     "residual": _container(nn.Residual),
     "concat": _concat,

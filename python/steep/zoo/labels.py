@@ -1,6 +1,6 @@
-"""The names of ImageNet's 1,000 classes, in the order of the 2012 challenge.
+"""Names of classes: ImageNet's 1,000, in the order of the 2012 challenge, and digits.
 
-They come from a package that lists them with WordNet's synonyms; the first synonym is the name.
+The former come from a package that lists them with WordNet's synonyms; the first synonym is the name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ IMAGENET = Source(
     sha256="3e232637a09beeb733f409908cfc0ba256e83f06815684678abafd4c0990c757",
     licence="MIT",
 )
+
+
+def digits() -> tuple[str, ...]:
+    """The ten digits."""
+    return tuple("0123456789")
 
 
 @cache

@@ -11,7 +11,9 @@ from typing import Any
 
 from steep import _core, nn
 from steep._core import Tensor
-from steep.zoo import table
+from steep.zoo.load import Pretrained, assemble
+from steep.zoo.table import LPIPS as SCALES
+from steep.zoo.weights import find, weights
 
 EPS = 1e-10
 
@@ -36,7 +38,7 @@ class LPIPS(nn.Module):
     Differentiable. One of the two may be a single picture. Raises ValueError for another shape.
     """
 
-    def __init__(self, backbone: Backbone, features: table.Pretrained, scales: list[Tensor]) -> None:
+    def __init__(self, backbone: Backbone, features: Pretrained, scales: list[Tensor]) -> None:
         self.layers, self.features, self.scales = backbone.layers, features, scales
 
     def forward(self, x: Any, y: Any) -> Tensor:
@@ -68,7 +70,7 @@ def lpips(net: str = "alex", requires_grad: bool = False, dtype: Any = None) -> 
     if net not in BACKBONES:
         raise ValueError(f"lpips: net is one of {list(BACKBONES)}, got {net!r}")
     backbone = BACKBONES[net]
-    arrays = table.weights(backbone.model)
-    features = table.assemble(backbone.model, arrays, requires_grad, dtype)
-    scales = [arrays[key].reshape(1, -1, 1, 1) for key in table.LPIPS]
+    arrays = weights(backbone.model)
+    features = assemble(find(backbone.model), arrays, requires_grad, dtype)
+    scales = [arrays[key].reshape(1, -1, 1, 1) for key in SCALES]
     return LPIPS(backbone, features, [_core.tensor(s, dtype=dtype, requires_grad=requires_grad) for s in scales])

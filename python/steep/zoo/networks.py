@@ -70,6 +70,69 @@ def _vgg(blocks: list[tuple[int, int]]) -> Rows:
 VGG16: Rows = _vgg([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)])
 
 
+def _inverted(name: str, channels: int, out: int, kernel: int, stride: int, expand: int) -> Row:
+    """A block of MobileNetV2: widen, filter each channel, narrow; around it a shortcut where the shape is kept."""
+    widen: Rows = [
+        ("expand", "conv", channels * expand, 1, 1, 0, False),
+        ("bn0", "batch_norm", 1e-3),
+        ("relu0", "relu6"),
+    ]
+    rows: Rows = [
+        *(widen if expand > 1 else []),
+        ("depthwise", "depthwise", kernel, stride, "same_upper", False),
+        ("bn1", "batch_norm", 1e-3),
+        ("relu1", "relu6"),
+        ("project", "conv", out, 1, 1, 0, False),
+        ("bn2", "batch_norm", 1e-3),
+    ]
+    return name, "residual" if stride == 1 and channels == out else "sequence", rows
+
+
+def _efficientnet(stages: list[tuple[int, int, int, int, int]], channels: int) -> Rows:
+    """Stages are (blocks, kernel, stride of the first, expansion, channels)."""
+    rows: list[Row] = []
+    for repeat, kernel, first, expand, out in stages:
+        for i in range(repeat):
+            rows.append(_inverted(f"block{len(rows) + 1}", channels, out, kernel, 1 if i else first, expand))
+            channels = out
+    return rows
+
+
+# Source: Tan and Le 2019, arXiv:1905.11946; the "lite" form: no squeeze-and-excitation, ReLU6, a fixed stem and head.
+EFFICIENTNET_LITE0: Rows = [
+    ("conv_stem", "conv", 32, 3, 2, "same_upper", False),
+    ("bn_stem", "batch_norm", 1e-3),
+    ("relu_stem", "relu6"),
+    *_efficientnet(
+        [
+            (1, 3, 1, 1, 16),
+            (2, 3, 2, 6, 24),
+            (2, 5, 2, 6, 40),
+            (3, 3, 2, 6, 80),
+            (3, 5, 1, 6, 112),
+            (4, 5, 2, 6, 192),
+            (1, 3, 1, 6, 320),
+        ],
+        32,
+    ),
+    ("conv_head", "conv", 1280, 1, 1, 0, False),
+    ("bn_head", "batch_norm", 1e-3),
+    ("relu_head", "relu6"),
+    ("pool", "global_pool"),
+    ("flatten", "flatten"),
+    ("logits", "linear", 1000),
+]
+
+
+def efficientnet_name(name: str, _: int) -> str:
+    """The file's name of a layer: "block2.expand" is "_blocks.1._expand_conv", "bn_stem" is "_bn0"."""
+    outside = {"bn_stem": "_bn0", "bn_head": "_bn1", "logits": "_fc"}
+    if "." not in name:
+        return outside.get(name, f"_{name}")
+    block, layer = name.split(".")
+    return f"_blocks.{int(block.removeprefix('block')) - 1}._{layer}{'' if layer.startswith('bn') else '_conv'}"
+
+
 def squeezenet_name(name: str, _: int) -> str:
     """The file's name of a layer: "fire2.concat.expand1x1" is "fire2/expand1x1"."""
     return name.replace(".concat.", "/").replace(".squeeze", "/squeeze1x1")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from steep import _core
+from steep import _core, pictures
 from steep._core import Tensor
-from steep.data.images import Picture, from_pixels, to_square
+from steep.data.images import Picture, to_square
 
 ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "grey": (0,)}
 
@@ -106,4 +106,7 @@ class Preprocessing:
 
     def to_image(self, x: Any) -> Picture:
         """The picture that an input (1, C, H, W) stands for: uint8 (H, W, 3); what leaves the box is cut off."""
-        return from_pixels(self.denormalize(x))
+        pixels = self.denormalize(x)
+        if pixels.shape[0] != 1:
+            raise ValueError(f"to_image makes one picture of (1, {len(self.mean)}, H, W), got {pixels.shape}")
+        return pictures.rgb(pixels.detach().numpy()[0])
