@@ -43,7 +43,7 @@ class Inversion:
 
 
 def mahendran_vedaldi(
-    shape: tuple[int, ...], bounds: tuple[float, float], contrast: float = 0.05, alpha: float = 6, beta: float = 2
+    shape: tuple[int, ...], bounds: tuple[Any, Any], contrast: float = 0.05, alpha: float = 6, beta: float = 2
 ) -> Term:
     """A prior of natural pictures of ``shape`` (..., height, width): bounded values, few and gentle edges.
 
