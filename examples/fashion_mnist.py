@@ -8,7 +8,7 @@ from classifiers import run
 from steep import io
 from steep.training import Recipe
 
-RECIPE = Recipe(epochs=12, batch_size=128, lr=0.05, weight_decay=5e-4, noise=0, shift=2, flip=True)
+RECIPE = Recipe(epochs=12, batch_size=128, lr=0.05, weight_decay=5e-4, noise=0, shift=1, flip=True)
 
 if __name__ == "__main__":
     given, _, trained = run(__doc__, "fashion_mnist", RECIPE)

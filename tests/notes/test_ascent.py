@@ -139,6 +139,13 @@ def test_row_58_ascent_follows_its_closed_form_and_its_seed():
         assert np.allclose(arr(run.image), arr(a) + (arr(start) - arr(a)) * (1 - lr) ** k, rtol=0, atol=1e-12)
 
 
+def test_row_58_pictures_on_the_way_are_kept():
+    run = ascent.maximize(lambda x: sp.sum(x), np.zeros(2), 10, partial(SGD, lr=1.0), keep=5, warm_start=3)
+    assert [arr(frame).tolist() for frame in run.frames] == [[k, k] for k in (2, 4, 6, 8, 10)]
+    dream = ascent.deepdream(small_net(sp.float32), "4", np.ones((1, 3, 20, 20), np.float32), octaves=2, keep=4)
+    assert len(dream.frames) == 4 and {frame.shape for frame in dream.frames} == {(1, 3, 20, 20)}
+
+
 def test_row_60_a_start_that_is_not_noise_and_a_ball_that_holds_at_every_step():
     net, start = small_net(), Generator(2).uniform((1, 3, 8, 8), dtype=sp.float64)
     for norm, size in (("linf", lambda d: np.abs(d).max()), ("l2", lambda d: np.sqrt((d**2).sum()))):

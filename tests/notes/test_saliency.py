@@ -255,6 +255,21 @@ def test_the_cascade_leaves_the_weights_alone_and_a_map_of_the_input_does_not_pa
     assert all(np.array_equal(before[name], arr(value)) for name, value in net.state_dict().items())
 
 
+def test_the_gradient_passes_the_cascade_and_maps_that_show_the_input_do_not():
+    try:
+        x = sp.data.load("mnist5k").test.x[:32][:, None]
+    except sp.data.FetchError as error:
+        pytest.skip(str(error))
+    net = sp.zoo.load("digits_cnn")
+
+    def final(method):
+        runs = [saliency.sanity.cascade(net, x, None, method, generator=Generator(k), stages=1) for k in range(4)]
+        return np.mean([run.final for run in runs])
+
+    assert final(saliency.gradient) < 0.2
+    assert final(saliency.guided_backprop) > 0.4 and final(saliency.input_times_gradient) > 0.9
+
+
 def test_ranks_share_the_mean_of_ties():
     from scipy.stats import spearmanr
 

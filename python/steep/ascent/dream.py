@@ -27,7 +27,7 @@ from steep.random import Generator
 class Dream:
     """``image`` (n, c, h, w): the dream; ``octaves``: the sizes gone through, smallest first.
 
-    ``history``: the value before each step of all octaves; ``status`` and ``eager`` as in ``Ascent``.
+    ``history``: the value before each step of all octaves; ``status``, ``eager`` and ``frames`` as in ``Ascent``.
     """
 
     image: Tensor = field(repr=False)
@@ -35,6 +35,7 @@ class Dream:
     history: list[float] = field(repr=False)
     status: str
     eager: str = ""
+    frames: list[Tensor] = field(default_factory=list, repr=False)
 
 
 def octave_sizes(height: int, width: int, octaves: int, scale: float) -> list[tuple[int, int]]:
@@ -65,6 +66,7 @@ def deepdream(
     bounds: tuple[Any, Any] = (0.0, 1.0),
     generator: Generator | None = None,
     callback: Callable[[Progress], object] | None = None,
+    keep: int = 0,
     capture: bool = True,
 ) -> Dream:
     """``image`` (n, c, h, w) after ``steps`` steps of ascent at each of ``octaves`` sizes.
@@ -85,20 +87,22 @@ def deepdream(
     sizes = octave_sizes(x.shape[2], x.shape[3], octaves, octave_scale)
     draw = generator or Generator(0)
     run = partial(maximize, objective, steps=steps, optimizer=partial(optim.SGD, lr=length), normalize="mean_abs",
-                  project=box(low, high), callback=callback, capture=capture)  # fmt: skip
+                  project=box(low, high), callback=callback, keep=-(-keep // octaves), capture=capture)  # fmt: skip
     bases = [_resized(x, size) for size in sizes]
     detail, dream = _core.zeros_like(bases[-1]), bases[-1]
     history: list[float] = []
+    frames: list[Tensor] = []
     status, eager = "finished", ""
     for base, size in zip(reversed(bases), reversed(sizes), strict=True):
         detail = _resized(detail, size)
         done = run(start=base + detail, transform=jittered(min(jitter, *size), draw, wrap=True))
         dream, status, eager = done.image, done.status, done.eager
         history += done.history
+        frames += [_resized(frame, sizes[0]) for frame in done.frames]
         if status != "finished":
             break
         detail = dream - base
-    return Dream(_resized(dream, sizes[0]), sizes[::-1], history, status, eager)
+    return Dream(_resized(dream, sizes[0]), sizes[::-1], history, status, eager, frames)
 
 
 def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:

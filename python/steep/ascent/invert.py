@@ -29,7 +29,8 @@ class Inversion:
     """``image`` (n, ...): the reconstruction.
 
     ``feature_error``: the distance of its activations to the picture's over their norm; ``input_error``: the same of
-    the pixels, the picture's mean taken off for the norm. ``history``, ``status``, ``eager`` as in ``Ascent``.
+    the pixels, the picture's mean taken off for the norm. ``history``, ``status``, ``eager`` and ``frames`` as in
+    ``Ascent``.
     """
 
     image: Tensor = field(repr=False)
@@ -38,10 +39,11 @@ class Inversion:
     history: list[float] = field(repr=False)
     status: str
     eager: str = ""
+    frames: list[Tensor] = field(default_factory=list, repr=False)
 
 
 def mahendran_vedaldi(
-    shape: tuple[int, ...], bounds: tuple[float, float], contrast: float = 0.05, alpha: float = 6, beta: float = 2
+    shape: tuple[int, ...], bounds: tuple[Any, Any], contrast: float = 0.05, alpha: float = 6, beta: float = 2
 ) -> Term:
     """A prior of natural pictures of ``shape`` (..., height, width): bounded values, few and gentle edges.
 
@@ -70,6 +72,7 @@ def invert(
     optimizer: Make | None = None,
     generator: Generator | None = None,
     callback: Callable[[Progress], object] | None = None,
+    keep: int = 0,
     capture: bool = True,
 ) -> Inversion:
     """A picture whose activations in ``layer`` are those of ``image`` (n, ...), which is used for nothing else.
@@ -89,12 +92,12 @@ def invert(
     make = optimizer or partial(optim.Adam, lr=width / 20, betas=(0.9, 0.999))
     inside = None if isinstance(start, Parameterization) else box(low, high)
     done = maximize(inversion(model, layer, wanted), start, steps, make, penalty, project=inside, callback=callback,
-                    capture=capture)  # fmt: skip
+                    keep=keep, capture=capture)  # fmt: skip
     features = partial(activation, model, layer)
     with _core.no_grad():
         return Inversion(done.image, _relative(features(done.image), features(wanted), 0.0),
                          _relative(done.image, wanted, float(_core.mean(wanted))), done.history, done.status,
-                         done.eager)  # fmt: skip
+                         done.eager, done.frames)  # fmt: skip
 
 
 def _relative(got: Tensor, wanted: Tensor, middle: float) -> float:

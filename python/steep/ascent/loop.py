@@ -26,7 +26,7 @@ class Ascent:
     """``image``: the optimised picture, ``params``: what was moved.
 
     ``history``: the value before each step, ``status``: "finished", "stopped" or "diverged", ``eager``: why the steps
-    were not captured, "" if they were or were not to be.
+    were not captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
     """
 
     image: Tensor = field(repr=False)
@@ -34,6 +34,7 @@ class Ascent:
     history: list[float] = field(repr=False)
     status: str
     eager: str = ""
+    frames: list[Tensor] = field(default_factory=list, repr=False)
 
 
 def maximize(
@@ -48,6 +49,7 @@ def maximize(
     *,
     normalize: str | None = None,
     warm_start: int = 0,
+    keep: int = 0,
     capture: bool = True,
 ) -> Ascent:
     """The picture that makes ``objective(transform(picture)) - penalty(picture)`` large, from ``start`` in ``steps``.
@@ -56,9 +58,9 @@ def maximize(
     ``optimizer`` makes an optimiser from the parameters, ``normalize`` rescales gradients before it ("l2", "mean_abs",
     "std", "sign"), ``project`` maps the parameters into a set after each step (``box``, ``ball``, a filter), and
     ``callback`` may stop the run. ``warm_start``: for so many of the steps, a ReLU that stops a picture's gradient
-    altogether passes what would wake it, so a unit that nothing excites yet is reached at all. ``capture``: see
-    ``optim.minimize``. Raises ValueError if the objective gives no scalar or does not depend on the input. Sources:
-    Erhan et al. 2009; notes table, rows 53, 58, 70.
+    altogether passes what would wake it, so a unit that nothing excites yet is reached at all. ``keep``: about how many
+    pictures on the way to put into ``frames``. ``capture``: see ``optim.minimize``. Raises ValueError if the objective
+    gives no scalar or does not depend on the input. Sources: Erhan et al. 2009; notes table, rows 53, 58, 70.
     """
     begin = start if isinstance(start, Parameterization) else pixels(start)
     params = tree.map(_core.tensor, begin.params)
@@ -68,12 +70,32 @@ def maximize(
         picture = render(params)
         return objective(seen(picture)) if penalty is None else objective(seen(picture)) - penalty(picture)
 
+    frames: list[Tensor] = []
+    if keep:
+        callback = _keeping(frames, render, -(-steps // keep), callback)
     moved = optimizer(params)
     climb = partial(optim.maximize, value, params, moved, project=project, normalize=normalize, capture=capture)
     result = _climbed(climb, steps, min(warm_start, steps), callback)
+    return Ascent(_rendered(render, params), params, result.history, result.status, result.eager, frames)
+
+
+def _rendered(render: Callable[[Any], Tensor], params: Tree) -> Tensor:
+    """The picture now, in memory of its own."""
     with _core.no_grad():
-        image = render(params)
-    return Ascent(image, params, result.history, result.status, result.eager)
+        return _core.tensor(render(params))
+
+
+def _keeping(
+    frames: list[Tensor], render: Callable[[Any], Tensor], every: int, callback: Callable[[Progress], object] | None
+) -> Callable[[Progress], object]:
+    """A callback that keeps the picture after every so many steps, and calls the other."""
+
+    def kept(progress: Progress) -> object:
+        if (progress.step + 1) % every == 0:
+            frames.append(_rendered(render, progress.params))
+        return callback(progress) if callback else None
+
+    return kept
 
 
 def _climbed(

@@ -45,6 +45,7 @@ def visualize(
     generator: Generator | None = None,
     warm_start: int = 16,
     callback: Callable[[Progress], object] | None = None,
+    keep: int = 0,
     capture: bool = True,
 ) -> Ascent:
     """Pictures (n, 1 or 3, height, width) with values in (0, 1) that excite ``objective``, such as ``channel(...)``.
@@ -59,7 +60,7 @@ def visualize(
     look = transform or standard_transforms(min(shape[-2:]), draw)
     seen = look if preprocess is None else compose(look, preprocess)
     return maximize(objective, start, steps, partial(optim.Adam, lr=lr), penalty, seen, callback=callback,
-                    warm_start=warm_start, capture=capture)  # fmt: skip
+                    warm_start=warm_start, keep=keep, capture=capture)  # fmt: skip
 
 
 def filters(

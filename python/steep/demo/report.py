@@ -6,15 +6,14 @@ that the same run writes the same bytes.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from steep import pictures
-from steep.demo import page
+from steep import page, pictures
+from steep.demo import words
 from steep.demo.run import Outcome
 from steep.io.atomic import atomic_write
 from steep.training import Recipe
@@ -69,19 +68,19 @@ _SHOWN = 3  # the class whose way from noise is shown
 def html(outcome: Outcome, files: Files) -> str:
     """The page, with the pictures of ``files`` inside."""
     body = [
-        page.header(_numbers(outcome)),
-        page.section("1. Training", page.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
-        page.section("2. What excites each class", page.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
-        page.section("From noise to a three", page.STAGES, _stages(outcome, files)),
-        page.section("3. What the network looks at", page.SALIENCY, _saliency(outcome, files)),
-        page.section("4. An adversarial example", page.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
-        page.section("Settings", page.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
+        page.header(words.TITLE, words.LEAD, _numbers(outcome)),
+        page.section("1. Training", words.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
+        page.section("2. What excites each class", words.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
+        page.section("From noise to a three", words.STAGES, _stages(outcome, files)),
+        page.section("3. What the network looks at", words.SALIENCY, _saliency(outcome, files)),
+        page.section("4. An adversarial example", words.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
+        page.section("Settings", words.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
     ]
-    return page.document("\n".join(body))
+    return page.document(words.TITLE, "\n".join(body))
 
 
 def _image(files: Files, name: str, description: str) -> tuple[str, str]:
-    return "data:image/png;base64," + base64.b64encode(files[name]).decode(), description
+    return page.embedded(files[name]), description
 
 
 def _numbers(outcome: Outcome) -> list[tuple[str, str]]:

@@ -135,6 +135,26 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
+    def astype(self: M, dtype: Any) -> M:
+        """Make every float tensor of the tree one of ``dtype``, a float type, and return the module.
+
+        The tensors are new ones: make optimisers afterwards. A tensor held twice stays one.
+        """
+        made: dict[int, Tensor] = {}
+
+        def converted(member: Any) -> Any:
+            if not isinstance(member, Tensor) or not member.dtype.name.startswith(("float", "bfloat")):
+                return member
+            if id(member) not in made:
+                made[id(member)] = _core.tensor(member.detach(), dtype=dtype, requires_grad=member.requires_grad)
+            return made[id(member)]
+
+        for module in self.modules():
+            for name, value in list(vars(module).items()):
+                leaves, shape = tree.flatten(value, is_leaf=lambda node: isinstance(node, Module))
+                vars(module)[name] = tree.unflatten(shape, [converted(leaf) for leaf in leaves])
+        return self
+
     # -- mode and penalties -------------------------------------------------------------------------------------
 
     def train(self: M, mode: bool = True) -> M:

@@ -59,13 +59,17 @@ def cascade(
     method: Callable[..., Tensor] = gradient,
     *,
     generator: Generator | None = None,
+    stages: int | None = None,
+    border: float = 1 / 7,
     **options: Any,
 ) -> Cascade:
     """Make the weights of ``model`` random, last layer first, one layer more each time, and compare the maps.
 
     ``method(model, x, target, **options)`` is any map of this package. A layer's weights are drawn normal with the mean
-    and standard deviation they had; running statistics stay. The weights are as before afterwards, also after an error.
-    Raises ValueError for a model without weights.
+    and standard deviation they had; running statistics stay. With ``stages`` the map is made again only so often, the
+    last time with all layers random. Of maps with positions, the share ``border`` at each edge does not count: pixels
+    there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights are as before
+    afterwards, also after an error. Raises ValueError for a model without weights.
     """
     inputs, draw = _core.asarray(x), generator or Generator(0)
     chosen = predicted(model, inputs) if target is None else target
@@ -74,16 +78,30 @@ def cascade(
         raise ValueError(f"cascade: {type(model).__name__} has no weights to make random")
     before = model.state_dict()
     original = np.asarray(method(model, inputs, chosen, **options))
-    correlations = []
+    looked = {round((i + 1) * len(layers) / (stages or len(layers))) for i in range(stages or len(layers))}
+    names, correlations = [], []
     try:
-        for _, tensors in layers:
+        for number, (name, tensors) in enumerate(layers, 1):
             for tensor in tensors:
                 _randomise(tensor, draw)
-            again = np.asarray(method(model, inputs, chosen, **options))
-            correlations.append(float(np.mean([rank_correlation(a, b) for a, b in zip(original, again, strict=True)])))
+            if number in looked:
+                again = np.asarray(method(model, inputs, chosen, **options))
+                each = [
+                    rank_correlation(_inner(a, border), _inner(b, border)) for a, b in zip(original, again, strict=True)
+                ]
+                names.append(name)
+                correlations.append(float(np.mean(each)))
     finally:
         model.load_state_dict(before)
-    return Cascade([name for name, _ in layers], correlations)
+    return Cascade(names, correlations)
+
+
+def _inner(map: NDArray[Any], border: float) -> NDArray[Any]:
+    """One map (..., height, width) without its edges; one without positions as it is."""
+    if map.ndim < 2:
+        return map
+    rows, columns = (slice(int(n * border), n - int(n * border)) for n in map.shape[-2:])
+    return map[..., rows, columns]
 
 
 def rank_correlation(a: Any, b: Any) -> float:

@@ -6,7 +6,7 @@ on the recipe's seed alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from steep import _core
@@ -15,6 +15,8 @@ from steep.data import DataLoader, Part, TensorDataset, augment
 from steep.random import Generator
 from steep.training.recipe import Recipe
 
+Disturb = Callable[[Tensor, Tensor, Generator], Tensor]
+
 
 class Batches:
     """``x`` (batch, ...) and ``y`` (batch,): the batch to train on next; ``refill`` puts another one there.
@@ -22,10 +24,10 @@ class Batches:
     An epoch is as many whole batches as there are; which samples it leaves out changes with each.
     """
 
-    def __init__(self, train: Part, recipe: Recipe) -> None:
+    def __init__(self, train: Part, recipe: Recipe, disturb: Disturb | None = None) -> None:
         size = min(recipe.batch_size, len(train.y))
         self.loader = DataLoader(TensorDataset(*train), size, shuffle=True, seed=recipe.seed, drop_last=True)
-        self.recipe, self.source = recipe, Generator(recipe.seed + 1)
+        self.disturb, self.recipe, self.source = disturb, recipe, Generator(recipe.seed + 1)
         self.x = _core.zeros((size, *train.x.shape[1:]), dtype=_core.float32)
         self.y = _core.zeros((size,), dtype=_core.int64)
         self._stream = self._endless()
@@ -33,14 +35,15 @@ class Batches:
     def refill(self) -> None:
         """Draw the next batch."""
         x, y = next(self._stream)
-        self.x[...] = self._disturbed(x)
+        self.x[...] = self._disturbed(x, y)
         self.y[...] = y
 
     def _endless(self) -> Iterator[Any]:
         while True:
             yield from self.loader
 
-    def _disturbed(self, x: Tensor) -> Tensor:
+    def _disturbed(self, x: Tensor, y: Tensor) -> Tensor:
         x = augment.shift(x, self.recipe.shift, self.source) if self.recipe.shift else x
         x = augment.flip(x, self.source) if self.recipe.flip else x
-        return augment.noise(x, self.recipe.noise, self.source) if self.recipe.noise else x
+        x = augment.noise(x, self.recipe.noise, self.source) if self.recipe.noise else x
+        return self.disturb(x, y, self.source) if self.disturb else x

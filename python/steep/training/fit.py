@@ -15,7 +15,7 @@ from steep._core import Tensor
 from steep.data import Part
 from steep.optim.loop import Progress
 from steep.scores import accuracy
-from steep.training.batches import Batches
+from steep.training.batches import Batches, Disturb
 from steep.training.recipe import Recipe
 
 M = TypeVar("M", bound=nn.Module)
@@ -52,16 +52,18 @@ def fit(
     checkpoint: Path | None = None,
     every: int | None = None,
     resume: bool = False,
+    disturb: Disturb | None = None,
 ) -> Trained[M]:
     """Train ``model`` in place on ``train`` and measure it on both parts; ``watch`` may stop it by returning True.
 
     ``model`` maps (n, ...), what ``train.x`` holds, to scores (n, classes). The same model, parts and recipe give the
     same weights, bit for bit, on any number of threads. With ``checkpoint`` the run is saved there every so many steps
     (by default once an epoch); with ``resume`` it is taken up from there and ends with the bits of a run that never
-    stopped. The model is left in evaluation mode. Raises ValueError for a recipe that no optimiser or loader takes,
-    and for a checkpoint of another recipe or model.
+    stopped. ``disturb(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
+    from the generator that is saved with the run. The model is left in evaluation mode. Raises ValueError for a recipe
+    that no optimiser or loader takes, and for a checkpoint of another recipe or model.
     """
-    run = _Run(model.train(), train, recipe)
+    run = _Run(model.train(), train, recipe, disturb)
     if resume:
         run.load(checkpoint)
     every = every or len(run.batches.loader)
@@ -83,8 +85,8 @@ def fit(
 class _Run:
     """What belongs to a run: the model, the batches, the optimiser, and the loss of every step so far."""
 
-    def __init__(self, model: nn.Module, train: Part, recipe: Recipe) -> None:
-        self.model, self.recipe, self.batches = model, recipe, Batches(train, recipe)
+    def __init__(self, model: nn.Module, train: Part, recipe: Recipe, disturb: Disturb | None) -> None:
+        self.model, self.recipe, self.batches = model, recipe, Batches(train, recipe, disturb)
         self.steps = recipe.epochs * len(self.batches.loader)
         rate = optim.schedules.cosine(recipe.lr, max(1, self.steps))
         self.optimizer = optim.SGD(model.parameters(), rate, recipe.momentum, weight_decay=recipe.weight_decay)
