@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.near import near
 from steep.random import Generator
 
 T = TypeVar("T", Tensor, Generator)
@@ -208,7 +209,9 @@ class Module:
         chosen = list(known if names is None else names)
         unknown = [name for name in chosen if name not in known]
         if unknown:
-            raise ValueError(f"{type(self).__name__} has no layer {unknown}; its layers are {list(known)}")
+            names, hint = list(known), near(str(unknown[0]), known) or ";"
+            shown = str(names) if len(names) <= 20 else f"{str(names[:20])[:-1]}, ... {len(names) - 20} more]"
+            raise ValueError(f"{type(self).__name__} has no layer {unknown}{hint} its layers are {shown}")
         return {name: known[name] for name in chosen}
 
     def summary(self, x: Any = None) -> str:
