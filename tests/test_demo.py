@@ -16,10 +16,11 @@ from steep.data.fetch import cache_folder
 
 Image = pytest.importorskip("PIL.Image")
 
-from steep.demo import Settings, pictures, run, write_report  # noqa: E402
-from steep.demo.training import Recipe, fit  # noqa: E402
+from steep import pictures  # noqa: E402
+from steep.demo import Settings, run, write_report  # noqa: E402
+from steep.training import Recipe  # noqa: E402
 
-SHORT = Settings(data="digits", recipe=Recipe(hidden=64, epochs=6), ascent_steps=60, attack_steps=10)
+SHORT = Settings(data="digits", hidden=64, recipe=Recipe(epochs=6), ascent_steps=60, attack_steps=10)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,15 +124,6 @@ def test_the_command_exits_one_when_a_promise_is_not_kept(monkeypatch, capsys, t
     assert {path.name for path in tmp_path.iterdir()} == {
         p.rpartition("/")[2] for p in [result["report"], *result["pictures"]]
     }
-
-
-def test_training_is_watched_step_by_step(digits):
-    seen = []
-    fit(digits.train, digits.test, Recipe(hidden=8, epochs=2, batch_size=100, shift=1), seen.append)
-    assert [s.step for s in seen] == list(range(1, 31)) and {s.steps for s in seen} == {30}
-    assert all(0 <= s.accuracy <= 1 and s.loss > 0 for s in seen)
-    plain = fit(digits.train, digits.test, Recipe(hidden=8, epochs=1, noise=0, shift=0))
-    assert plain.status == "finished" and len(plain.losses) == 1
 
 
 def test_the_whole_demo_on_28x28_digits():

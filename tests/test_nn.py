@@ -371,3 +371,13 @@ def test_info_nce_of_the_identity_and_of_equal_embeddings():
     assert float(nn.info_nce(eye, eye)) == pytest.approx(0.7436684, abs=1e-7)
     assert float(nn.info_nce(np.ones((4, 2)), np.ones((4, 2)))) == pytest.approx(math.log(4), abs=1e-12)
     assert float(nn.info_nce(eye, eye, temperature=0.01)) < 1e-12
+
+
+def test_a_module_changes_its_dtype_whole():
+    layer = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+    layer.shared = layer[3].weight
+    layer.scales = [sp.ones(2), sp.tensor([1, 2])]
+    assert layer.astype(sp.float64) is layer and layer.shared is layer[3].weight
+    assert [str(t.dtype) for t in layer.scales] == ["float64", "int64"]
+    assert {str(t.dtype) for t in layer.parameters()} == {"float64"} and layer[1].running_mean.dtype == sp.float64
+    assert layer(sp.ones((1, 1, 3, 3), dtype=sp.float64)).dtype == sp.float64

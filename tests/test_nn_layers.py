@@ -139,7 +139,7 @@ REFUSED = [
     (lambda: sp.conv2d(draw(1, 3, 4, 4), draw(2, 3, 3, 3), draw(3)), r"bias .* shape \(2,\)"),
     (lambda: sp.conv_transpose2d(draw(1, 3, 4, 4), draw(3, 2, 3, 3), output_padding=1), "output_padding"),
     (lambda: F.conv2d(draw(1, 3, 4, 4), sp.tensor(draw(2, 3, 3, 3)), stride=2, padding="same"), "needs stride 1"),
-    (lambda: F.conv2d(draw(1, 3, 4, 4), sp.tensor(draw(2, 3, 3, 3)), padding="some"), '"same" or "valid"'),
+    (lambda: F.conv2d(draw(1, 3, 4, 4), sp.tensor(draw(2, 3, 3, 3)), padding="some"), '"same_upper" or "valid"'),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), "3 channels cannot be shared among 2 groups"),
     (lambda: nn.Conv2d(3, 4, 3, padding_mode="odd"), "padding_mode is one of"),
     (lambda: sp.max_pool2d(draw(1, 1, 4, 4), 5), "larger than the padded input"),

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import steep as sp
 from steep import nn, optim
-from steep.optim import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSProp, schedules
+from steep.optim import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSProp, maximize, minimize, schedules
+from steep.optim.projections import box
+from steep.random import Generator
 
 START = np.array([1.0, -2.0, 0.5])
 SCALE = np.array([1.0, 3.0, 0.2])
@@ -379,3 +381,52 @@ def test_the_loop_refuses_what_it_cannot_do():
         optim.minimize(bowl, w, SGD(w, 0.1, maximize=True), 1)
     with pytest.raises(ValueError, match="no parameter has a gradient"):
         optim.minimize(lambda _: bowl(variable()), w, partial(SGD, lr=0.1), 1)
+
+
+# -- the one loop, captured -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalize", [None, "l2", "mean_abs", "std", "sign"])
+@pytest.mark.parametrize("make", [partial(SGD, lr=0.1, momentum=0.9), partial(Adam, lr=lambda k: 0.1 / (k + 1)), LBFGS])
+def test_a_captured_run_has_the_same_bits(make, normalize):
+    def run(capture):
+        x, draws = Generator(1).normal((3, 5)), Generator(2)
+        f = lambda v: sp.sum(sp.tanh(v + 0.1 * draws.normal((5,))) ** 2)  # noqa: E731
+        return maximize(f, x, make, 30, project=box(-0.9, 0.8), normalize=normalize, capture=capture)
+
+    fast, plain = run(True), run(False)
+    assert fast.eager == plain.eager == "" and fast.history == plain.history
+    assert np.array_equal(np.asarray(fast.params), np.asarray(plain.params))
+
+
+def test_what_cannot_be_captured_runs_as_it_is_and_says_why():
+    f = lambda v: sp.sum(v * v) if float(v.sum()) > 0 else -sp.sum(v)  # noqa: E731
+    runs = [minimize(f, sp.ones(3), partial(SGD, lr=0.1), 5, capture=capture) for capture in (True, False)]
+    assert runs[0].history == runs[1].history and "value of" in runs[0].eager and runs[1].eager == ""
+    clip = lambda v: sp.asarray(np.clip(v.numpy(), 0, 1))  # noqa: E731
+    go = partial(minimize, lambda v: sp.sum(v), optimizer=partial(SGD, lr=0.4), steps=5, project=clip)
+    clipped = [go(params=sp.ones(3), capture=capture) for capture in (True, False)]
+    assert clipped[0].history == clipped[1].history and clipped[0].eager
+
+
+def test_a_number_that_the_objective_closes_over_may_change_during_a_captured_run():
+    weight = {"of": 1.0}
+
+    def soften(progress):
+        weight["of"] *= 0.5
+
+    x = sp.ones(2)
+    result = minimize(lambda v: weight["of"] * sp.sum(v), x, partial(SGD, lr=1.0), 3, callback=soften, capture=True)
+    assert np.array_equal(np.asarray(x), [1 - 1.75] * 2) and result.eager == ""
+
+
+def test_a_captured_run_stops_where_a_value_is_not_finite():
+    for capture in (True, False):
+        x = sp.tensor([1.0])
+        result = minimize(lambda v: -sp.sum(v**3), x, partial(SGD, lr=1e3), 40, capture=capture)
+        assert result.diverged and np.isfinite(np.asarray(x)).all()
+
+
+def test_unknown_normalizations_are_refused():
+    with pytest.raises(ValueError, match="normalize must be one of"):
+        minimize(lambda v: sp.sum(v), sp.ones(2), partial(SGD, lr=0.1), 1, normalize="l3")

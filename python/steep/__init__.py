@@ -45,12 +45,15 @@ from steep.transforms import (
 
 if _TYPE_CHECKING:
     from steep import ascent as ascent, attack as attack, data as data, io as io, nn as nn, onnx as onnx
-    from steep import optim as optim, saliency as saliency, scores as scores, selftest as selftest
+    from steep import optim as optim, saliency as saliency, scores as scores, selftest as selftest, training as training
+    from steep import zoo as zoo
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
-_LAZY = ("ascent", "attack", "data", "io", "nn", "onnx", "optim", "saliency", "scores", "selftest")
+_LAZY = (
+    "ascent", "attack", "data", "io", "nn", "onnx", "optim", "saliency", "scores", "selftest", "training", "zoo",
+)  # fmt: skip
 
 
 def _default_threads() -> int:

@@ -22,13 +22,19 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
 
     ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes.
     """
-    labels: Tensor = _core.asarray(target, dtype=_core.int64)
-    classes = scores.shape[-1]
-    if labels.size and not 0 <= int(_core.min(labels)) <= int(_core.max(labels)) < classes:
-        raise IndexError(f"class {labels.tolist()} is not among the {classes} classes, 0 to {classes - 1}")
+    labels = _labels(target, scores.shape[-1])
     chosen = _core.broadcast_to(labels, scores.shape[:-1])
     picked = _core.take_along_axis(scores, _core.expand_dims(chosen, axis=-1), axis=-1)
     return _core.squeeze(picked, axis=-1)
+
+
+def _labels(target: Any, classes: int) -> Tensor:
+    if isinstance(target, Tensor):
+        return _core.checked_labels(target, classes)
+    labels = np.asarray(target)
+    if labels.size and not (labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < classes):
+        raise IndexError(f"class {labels.tolist()} is not among the {classes} classes, 0 to {classes - 1}")
+    return _core.asarray(labels.astype(np.int64))
 
 
 def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
@@ -42,6 +48,8 @@ def probabilities(model: Classifier, x: Any) -> Tensor:
     return _core.softmax(model(x), axis=-1)
 
 
-def accuracy(model: Classifier, x: Any, y: Any) -> float:
-    """The share of rows of ``x`` whose predicted class is that of ``y``."""
-    return float(np.mean(predicted(model, x) == np.asarray(y)))
+def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 500) -> float:
+    """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time."""
+    starts = range(0, len(x), batch_size)
+    labels = [predicted(model, x[start : start + batch_size]) for start in starts]
+    return float(np.mean(np.concatenate(labels) == np.asarray(y)))

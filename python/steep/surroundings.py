@@ -87,7 +87,7 @@ class Surroundings:
             yield from self._function(value)
         elif isinstance(value, MethodType):
             yield from (value.__func__, value.__self__)
-        elif isinstance(value, _core.CompiledBase):
+        elif isinstance(value, _core.CompiledBase) or (not _is_users(type(value)) and hasattr(value, "__wrapped__")):
             yield getattr(value, "__wrapped__", None)
         elif type(value) in _CONTAINERS:
             yield from self._items(value)

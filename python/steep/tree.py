@@ -93,10 +93,10 @@ def _take_apart(node: Tree, path: Path, into: list[tuple[Path, Any]], is_leaf: I
     return Structure(type(node), tuple(key for key, _ in items), children)
 
 
-def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+def flatten(tree: Tree, is_leaf: IsLeaf = _never) -> tuple[list[Any], Structure]:
     """The leaves of ``tree``, depth first in the order of its containers, and its structure."""
     found: list[tuple[Path, Any]] = []
-    shape = _take_apart(tree, (), found, _never)
+    shape = _take_apart(tree, (), found, is_leaf)
     return [leaf for _, leaf in found], shape
 
 

@@ -20,12 +20,12 @@ def logit(model: Classifier, target: Any) -> Term:
     Highest score and highest probability are different things: see ``probability``. Raises IndexError, when called,
     for a class outside the model's. Source: notes table, row 53.
     """
-    return Term(lambda x: _core.sum(class_scores(model(x), target)))
+    return Term(lambda x: _core.sum(class_scores(model(x), target)), f"logit({target})")
 
 
 def probability(model: Classifier, target: Any) -> Term:
     """The probability of class ``target`` by softmax, summed over rows. Source: notes table, row 53."""
-    return Term(lambda x: _core.sum(class_scores(probabilities(model, x), target)))
+    return Term(lambda x: _core.sum(class_scores(probabilities(model, x), target)), f"probability({target})")
 
 
 def margin(model: Classifier, target: Any) -> Term:
@@ -33,7 +33,7 @@ def margin(model: Classifier, target: Any) -> Term:
 
     For each row it is the log-odds of the class, log(p / (1 - p)), so it grows on when the probability is near 1.
     """
-    return Term(lambda x: _log_odds(model(x), target))
+    return Term(lambda x: _log_odds(model(x), target), f"margin({target})")
 
 
 def _log_odds(scores: Tensor, target: Any) -> Tensor:

@@ -9,13 +9,31 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
+from steep.ascent.features import activation, gram
+from steep.ascent.filters import haar
 from steep.ascent.term import Term
+
+
+@Term
+def l1(x: Any) -> Tensor:
+    """The sum of absolute values of ``x``, any shape; its gradient at 0 is 0."""
+    return _core.sum(_core.abs(x))
 
 
 @Term
 def l2(x: Any) -> Tensor:
     """The sum of squares of ``x``, any shape. Blind to the order of pixels. Source: notes table, rows 70 and 71."""
     return _core.sum(_core.square(x))
+
+
+def lp(p: float, about: float = 0.0) -> Term:
+    """The sum of ``|x - about| ** p``: the larger ``p``, the more it only bounds the largest values.
+
+    Mahendran and Vedaldi take p = 6. Raises ValueError for p below 1. Source: arXiv:1412.0035.
+    """
+    if not p >= 1:
+        raise ValueError(f"lp: p must be at least 1, got {p}")
+    return Term(lambda x: _core.sum(_core.abs(_core.asarray(x) - about) ** p), f"lp({p})")
 
 
 @Term
@@ -42,3 +60,40 @@ def _forward_difference(x: Tensor, axis: int) -> Tensor:
     width = [(0, 0)] * x.ndim
     width[axis] = (0, 1)
     return _core.pad(inner, width)
+
+
+@Term
+def haar_wavelet(x: Any, levels: int = 1) -> Tensor:
+    """The sum of absolute details of the orthonormal Haar transform of (..., height, width).
+
+    Sparse details: flat regions with edges; ``haar_shrink`` is its proximal map. Source: notes table, row 75.
+    """
+    _, details = haar(_core.asarray(x), levels)
+    total: Tensor = sum((l1(d) for level in details for d in level), start=_core.zeros((), dtype=x.dtype))
+    return total
+
+
+def feature_statistics(model: Any, layer: str, image: Any, kind: str = "mean_std") -> Term:
+    """A learned prior: the squared distance of a layer's statistics to those on ``image`` (n, ...), summed over rows.
+
+    ``kind`` is "mean_std", each channel's mean and standard deviation over positions and over the rows of ``image``, or
+    "gram", the products of channels (style). 0 on a picture with the same statistics. Sources: Gatys et al. 2015,
+    arXiv:1508.06576; notes table, row 77. Raises ValueError for another kind.
+    """
+    if kind not in STATISTICS:
+        raise ValueError(f"feature_statistics: kind must be one of {list(STATISTICS)}, got {kind!r}")
+    of = STATISTICS[kind]
+    with _core.no_grad():
+        wanted = _core.mean(of(activation(model, layer, _core.asarray(image))), axis=0, keepdims=True).detach()
+    return Term(
+        lambda x: _core.sum(_core.square(of(activation(model, layer, x)) - wanted)),
+        f"feature_statistics({layer}, {kind})",
+    )
+
+
+def _mean_std(a: Tensor) -> Tensor:
+    flat = _core.reshape(a, (*a.shape[:2], -1))
+    return _core.concat([_core.mean(flat, axis=-1), _core.std(flat, axis=-1)], axis=-1)
+
+
+STATISTICS = {"mean_std": _mean_std, "gram": gram}

@@ -16,23 +16,33 @@ Scalar: TypeAlias = Callable[..., Tensor]
 class Term:
     """A function from an input to a scalar tensor, with ``+``, ``-`` and ``*`` by a number; call it like any other."""
 
-    def __init__(self, fun: Scalar) -> None:
-        self.fun = fun
-        self.__name__ = getattr(fun, "__name__", type(fun).__name__)
+    def __init__(self, fun: Scalar, name: str = "") -> None:
+        self.__wrapped__ = fun
+        self.__name__ = name or str(getattr(fun, "__name__", type(fun).__name__))
         self.__doc__ = fun.__doc__
 
     def __call__(self, x: Any, **options: Any) -> Tensor:
         """The value at ``x``; a regularizer takes its options by name."""
-        return self.fun(x, **options)
+        return self.__wrapped__(x, **options)
 
-    def __add__(self, other: Scalar) -> Term:
-        return Term(lambda x: self(x) + other(x))
+    def __add__(self, other: Scalar | float) -> Term:
+        if callable(other):
+            return Term(lambda x: self(x) + other(x), f"{self.__name__} + {_name(other)}")
+        return Term(lambda x: self(x) + other, f"{self.__name__} + {other}")
 
-    def __sub__(self, other: Scalar) -> Term:
-        return Term(lambda x: self(x) - other(x))
+    __radd__ = __add__
+
+    def __sub__(self, other: Scalar | float) -> Term:
+        if callable(other):
+            return Term(lambda x: self(x) - other(x), f"{self.__name__} - {_name(other)}")
+        return Term(lambda x: self(x) - other, f"{self.__name__} - {other}")
+
+    def __rsub__(self, other: Scalar | float) -> Term:
+        return -self + other
 
     def __mul__(self, factor: float) -> Term:
-        return Term(lambda x: self(x) * factor)
+        name = f"({self.__name__})" if " " in self.__name__ else self.__name__
+        return Term(lambda x: self(x) * factor, f"{factor} * {name}")
 
     __rmul__ = __mul__
 
@@ -41,3 +51,7 @@ class Term:
 
     def __repr__(self) -> str:
         return f"Term({self.__name__})"
+
+
+def _name(fun: Scalar) -> str:
+    return str(getattr(fun, "__name__", type(fun).__name__))

@@ -1,37 +1,116 @@
-"""Maps of pictures to pictures that an objective looks through; gradients flow back through them.
+"""Random changes of pictures that an objective looks through, so that what it finds survives them.
 
-For now the low-pass filter, which keeps an excited input from filling with high frequencies.
+Each factory takes an explicit ``Generator`` and returns a function of pictures (n, channels, height, width); the draws
+are fresh at every step, also in a captured run, and gradients flow back through. All rows of a batch are changed alike.
+Source: notes table, row 76; Olah et al. 2017, "Feature Visualization".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import pi
+from typing import TypeAlias
 
 import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.ascent.filters import gaussian
+from steep.optim.projections import compose
+from steep.random import Generator
+
+Transform: TypeAlias = Callable[[Tensor], Tensor]
+
+__all__ = ["blur", "compose", "jitter", "noise", "pad", "rotate", "scale"]
+
+blur = gaussian
 
 
-def blur(sigma: float) -> Callable[[Tensor], Tensor]:
-    """A Gaussian low-pass of ``sigma`` pixels for pictures (..., height, width); a constant picture is unchanged.
+def pad(width: int, mode: str = "constant", value: float = 0.0) -> Transform:
+    """``width`` pixels more on each side, of ``value`` or by another mode of ``sp.pad`` ("reflect", "edge", "wrap")."""
+    if width < 0:
+        raise ValueError(f"pad: the width must not be negative, got {width}")
+    return lambda x: _core.pad(x, [(0, 0)] * (x.ndim - 2) + [(width, width)] * 2, mode=mode, constant_values=value)
 
-    Near a border the weights of the missing pixels go to the present ones. Raises ValueError for a negative sigma.
-    Source: notes table, row 73.
+
+def jitter(pixels: int, generator: Generator, wrap: bool = False) -> Transform:
+    """A crop at a random place, ``pixels`` smaller in height and width; with ``wrap`` a roll by -pixels to pixels.
+
+    The roll keeps the size, as DeepDream's does (notes table, row 68).
     """
-    if not sigma >= 0:
-        raise ValueError(f"blur: sigma must not be negative, got {sigma}")
+    if pixels < 0:
+        raise ValueError(f"jitter: the number of pixels must not be negative, got {pixels}")
 
-    def blurred(x: Tensor) -> Tensor:
-        rows, columns = (_core.asarray(_weights(n, sigma), dtype=x.dtype) for n in x.shape[-2:])
-        return rows @ x @ columns.T
+    def moved(x: Tensor) -> Tensor:
+        for axis in (-2, -1):
+            n = x.shape[axis]
+            if not wrap and n <= pixels:
+                raise ValueError(f"jitter: a crop by {pixels} leaves nothing of a picture of shape {x.shape}")
+            first = generator.integers(-pixels, pixels + 1) if wrap else generator.integers(pixels + 1)
+            places = first + _core.arange(n if wrap else n - pixels, dtype=_core.int64)
+            x = _core.take(x, places % n, axis=axis)
+        return x
 
-    return blurred if sigma > 0 else lambda x: x
+    return moved if pixels else lambda x: x
 
 
-def _weights(n: int, sigma: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The matrix that blurs n pixels in a line; its rows sum to 1."""
-    distance = np.subtract.outer(np.arange(n), np.arange(n)) / sigma
-    weights = np.exp(-0.5 * distance**2)
-    normalised: np.ndarray[tuple[int, int], np.dtype[np.float64]] = weights / weights.sum(axis=1, keepdims=True)
-    return normalised
+def rotate(degrees: float | Sequence[float], generator: Generator) -> Transform:
+    """A turn about the middle, anticlockwise, by one of ``degrees``, or by -degrees to degrees if it is a number.
+
+    Bilinear; pixels from outside repeat the border.
+    """
+    draw = _choice("rotate", degrees, generator, around=0)
+
+    def turned(x: Tensor) -> Tensor:
+        angle = draw(x) * (pi / 180)
+        c, s = _core.cos(angle), _core.sin(angle)
+        return _resampled(x, [[c, -s], [s, c]])
+
+    return turned
+
+
+def scale(factors: float | Sequence[float], generator: Generator) -> Transform:
+    """Enlarged about the middle by one of ``factors``, or by 1 - factors to 1 + factors if it is a number; same size.
+
+    Bilinear; pixels from outside repeat the border. Raises ValueError for a factor that is not positive.
+    """
+    draw = _choice("scale", factors, generator, around=1)
+
+    def scaled(x: Tensor) -> Tensor:
+        shrink = 1 / draw(x)
+        zero = _core.zeros_like(shrink)
+        return _resampled(x, [[shrink, zero], [zero, shrink]])
+
+    return scaled
+
+
+def noise(std: float, generator: Generator) -> Transform:
+    """Normal noise of standard deviation ``std`` on every pixel."""
+    if not std >= 0:
+        raise ValueError(f"noise: std must not be negative, got {std}")
+    return lambda x: x + generator.normal(tuple(x.shape), std=std, dtype=x.dtype)
+
+
+def _choice(who: str, values: float | Sequence[float], generator: Generator, around: float) -> Transform:
+    """A function that draws one of ``values``, or near ``around`` if it is a number: 0-d, in its argument's dtype."""
+    listed = np.asarray(values, np.float64)
+    ends = np.atleast_1d(np.stack([around - listed, around + listed]) if listed.ndim == 0 else listed)
+    positive = around == 1
+    if ends.size == 0 or not np.all(np.isfinite(ends)) or (positive and ends.min() <= 0):
+        needed = "a number below 1, or a list of finite ones above 0" if positive else "a number, or a list of them"
+        raise ValueError(f"{who}: no draw from {values!r}; give {needed}")
+    if listed.ndim == 0:
+        return lambda x: generator.uniform(float(ends.min()), float(ends.max()), dtype=x.dtype)
+    return lambda x: _core.take(_core.asarray(listed, dtype=x.dtype), generator.integers(len(listed)))
+
+
+def _resampled(x: Tensor, matrix: list[list[Tensor]]) -> Tensor:
+    """The picture at places mapped by a 2 by 2 matrix, in pixels from its middle, rows downwards."""
+    height, width = x.shape[-2:]
+    right = np.arange(width) + 0.5 - width / 2
+    down = (np.arange(height) + 0.5 - height / 2)[:, None]
+    across, along = (_core.asarray(v, dtype=x.dtype) for v in (right, down))
+    to_x = (matrix[0][0] * across + matrix[0][1] * along) * (2 / width)
+    to_y = (matrix[1][0] * across + matrix[1][1] * along) * (2 / height)
+    grid = _core.broadcast_to(_core.stack([to_x, to_y], axis=-1), (x.shape[0], height, width, 2))
+    return _core.grid_sample(x, grid, padding_mode="border")

@@ -1,98 +1,120 @@
 """Attacks under a bound on the change: projected gradient descent (PGD) and its one-step form, FGSM.
 
-The loss that is raised is the cross-entropy of the true class (or lowered, that of a target), by steps of a fixed
-length along the steepest direction of the norm; after each step the input goes back into the ball and the box.
+The loss of the true class is raised (or that of a target lowered) by steps of a fixed length along the steepest
+direction of the norm; after each step the input goes back into the ball and the box.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steep import _core, optim
 from steep._core import Tensor
+from steep.attack.problem import Attack, Box, Problem, for_each, posed
 from steep.nn import cross_entropy
 from steep.optim.loop import Progress
-from steep.optim.projections import ball, box, compose, row_norms
-from steep.optim.steepest import Steepest
+from steep.optim.norms import find_norm
 from steep.random import Generator
-from steep.scores import Classifier, predicted
+from steep.scores import Classifier
 
-Box = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Attack:
-    """``x`` (n, ...): the attacked inputs. ``success`` (n,): whether predicting again gives what was wanted.
-
-    ``label`` (n,) is what the model now predicts, ``distance`` (n,) the norm of each change, ``history`` the mean loss
-    before each step.
-    """
-
-    x: Tensor
-    success: NDArray[np.bool_]
-    label: NDArray[np.int64]
-    distance: NDArray[np.float64]
-    history: list[float]
+Loss = Callable[[Problem, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": lambda problem, scores: cross_entropy(scores, problem.labels, reduction="sum"),
+    "margin": lambda problem, scores: (1 if problem.targeted else -1) * _core.sum(problem.margin(scores)),
+}
 
 
 def pgd(
     model: Classifier,
     x: Any,
     y: Any,
-    eps: float,
+    eps: Any,
     *,
     norm: str = "linf",
     steps: int = 40,
     step_size: float | None = None,
+    restarts: int = 1,
+    loss: str = "cross_entropy",
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     generator: Generator | None = None,
     callback: Callable[[Progress], object] | None = None,
+    capture: bool = True,
 ) -> Attack:
     """Change each row of ``x`` (n, ...) by at most ``eps`` in ``norm`` so that it is no longer predicted as ``y`` (n,).
 
-    ``targeted`` instead wants it predicted as ``y``. ``norm`` is "linf" or "l2"; a step has the length ``step_size``,
-    by default 2.5 eps / steps. Values stay inside ``bounds``. With a ``generator`` the start is a random point of the
-    ball's box. Raises ValueError for another norm, a negative eps or shapes that do not fit. Sources: Madry et al.
-    2018, arXiv:1706.06083; notes table, rows 83 and 84.
+    ``targeted`` instead wants it predicted as ``y``. ``eps`` is a number, or k of them for a result with k rows in
+    front. ``norm`` is "linf", "l2" or "l1"; a step has the length ``step_size``, by default 2.5 eps / steps. With a
+    ``generator`` the start is a random point of the ball; ``restarts`` then tries rows that held out again. ``loss`` is
+    "cross_entropy" or "margin", of the scores, which does not saturate. Values stay inside ``bounds``. Steps are
+    compiled unless ``capture=False``, for models that do other things in Python than computing. Raises as ``posed``,
+    and ValueError for a negative eps or restarts without a generator. Sources: Madry et al. 2018, arXiv:1706.06083; for
+    l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
     """
-    clean, labels = _core.asarray(x), _core.asarray(y)
-    project = compose(ball(clean, eps, norm, batched=True), box(*bounds))
-    moved = _start(clean, eps, project, generator)
-    climb = optim.minimize if targeted else optim.maximize
-    make = partial(Steepest, lr=2.5 * eps / max(1, steps) if step_size is None else step_size, norm=norm, batched=True)
-    result = climb(lambda v: cross_entropy(model(v), labels, axis=-1), moved, make, steps, project, callback)
-    return _judged(model, clean, moved, labels, norm, targeted, result.history)
+    problem = posed("pgd", model, x, y, bounds, targeted, norm)
+    if restarts < 1 or (restarts > 1 and generator is None) or loss not in LOSSES:
+        raise ValueError(
+            f"pgd: {restarts} restarts need a generator to start from random points"
+            if loss in LOSSES
+            else f"pgd: loss must be one of {list(LOSSES)}, got {loss!r}"
+        )
+
+    def attack(radius: float) -> Attack:
+        length = 2.5 * radius / max(1, steps) if step_size is None else step_size
+        climb = partial(_climbed, LOSSES[loss], radius, length, steps, generator, callback, capture)
+        found = climb(problem)
+        for _ in range(restarts - 1):
+            found = _retried(problem, found, climb)
+        return found
+
+    return for_each(eps, attack)
 
 
-def fgsm(model: Classifier, x: Any, y: Any, eps: float, *, targeted: bool = False, bounds: Box = (0.0, 1.0)) -> Attack:
+def fgsm(model: Classifier, x: Any, y: Any, eps: Any, *, targeted: bool = False, bounds: Box = (0.0, 1.0)) -> Attack:
     """One sign step of length ``eps``: ``pgd`` with one step in "linf". Source: Goodfellow et al. 2015."""
-    return pgd(model, x, y, eps, steps=1, step_size=eps, targeted=targeted, bounds=bounds)
+    return for_each(eps, lambda e: pgd(model, x, y, e, steps=1, step_size=e, targeted=targeted, bounds=bounds))
 
 
-def _start(clean: Tensor, eps: float, project: Callable[[Any], Any], generator: Generator | None) -> Tensor:
-    if generator is None:
-        return _core.tensor(clean)
-    noise = generator.uniform(-eps, eps, clean.shape, dtype=clean.dtype)
-    return _core.tensor(project(clean + noise))
-
-
-def _judged(
-    model: Classifier, clean: Tensor, moved: Tensor, wanted: Tensor, norm: str, targeted: bool, history: list[float]
+def _climbed(
+    loss: Loss,
+    eps: float,
+    length: float,
+    steps: int,
+    generator: Generator | None,
+    callback: Callable[[Progress], object] | None,
+    capture: bool,
+    problem: Problem,
 ) -> Attack:
-    label = predicted(model, moved)
-    hit = label == np.asarray(wanted)
-    return Attack(moved, hit if targeted else ~hit, label, _distance(moved, clean, norm), history)
+    project = problem.into_ball(eps)
+    moved = _start(problem, eps, project, generator)
+    make = partial(optim.Steepest, lr=length, norm=problem.norm, batched=True, bounds=problem.held())
+    climb = optim.minimize if problem.targeted else optim.maximize
+    result = climb(lambda v: loss(problem, problem.model(v)), moved, make, steps, project, callback, capture=capture)
+    return problem.judged(moved, result.history, result.steps)
 
 
-def _distance(moved: Tensor, clean: Tensor, norm: str) -> NDArray[np.float64]:
-    change = _core.astype(moved, _core.float64) - _core.astype(clean, _core.float64)
-    if norm == "linf":
-        return np.asarray(_core.max(_core.abs(change), axis=tuple(range(1, change.ndim))))
-    return np.asarray(row_norms(change, batched=True)).reshape(-1)
+def _start(problem: Problem, eps: float, project: Callable[[Any], Any], generator: Generator | None) -> Tensor:
+    moved = problem.copy()
+    if generator is not None and len(moved):
+        shape = (len(moved), moved.size // len(moved))
+        noise = find_norm("pgd", problem.norm).sample(shape, generator, moved.dtype) * eps
+        moved[...] = project(moved + _core.reshape(noise, moved.shape))
+    return moved
+
+
+def _retried(problem: Problem, found: Attack, climb: Callable[[Problem], Attack]) -> Attack:
+    """``found`` with the rows that held out attacked once more; rows that hold out again keep their first attempt."""
+    left = np.flatnonzero(~found.success)
+    if not len(left):
+        return found
+    again = climb(problem.part(left))
+    x, won = np.asarray(found.x).copy(), left[again.success]
+    x[won] = np.asarray(again.x)[again.success]
+    steps = found.steps.copy()
+    steps[left] += again.steps
+    result = problem.judged(_core.tensor(x), [], steps)
+    return Attack(result.x, result.success, result.label, result.distance, found.history, steps)

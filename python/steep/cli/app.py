@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 import steep
-from steep.cli import bench, demo, info, selftest, train
+from steep.cli import attack, bench, classify, demo, dream, info, invert, saliency, selftest, train, visualize
 
 app = typer.Typer(
     name="steep",
@@ -17,8 +18,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo.demo, train.train, selftest.selftest, bench.bench, info.info):
-    app.command()(command)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
+    "train": train.train,
+    "classify": classify.classify,
+    "visualize": visualize.visualize,
+    "saliency": saliency.saliency_,
+    "dream": dream.dream,
+    "invert": invert.invert,
+    "attack": attack.attack_,
+    "selftest": selftest.selftest,
+    "bench": bench.bench,
+    "info": info.info,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -42,7 +56,7 @@ def run() -> int:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
-    except (OSError, ValueError, TypeError, IndexError, MemoryError, steep.GradientError) as error:
+    except (OSError, ValueError, TypeError, IndexError, MemoryError, ImportError, steep.GradientError) as error:
         return _complain(str(error) or type(error).__name__, 2)
     return 0
 

@@ -11,7 +11,7 @@ import typer
 
 from steep.cli import require, screen
 from steep.demo import Outcome, Settings, run, write_report
-from steep.demo.training import Recipe
+from steep.training import Recipe
 
 
 def demo(

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from steep import _core
-from steep.demo.training import Seen
+from steep.optim.loop import Progress as Step
+from steep.training import Seen
 
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]
@@ -77,3 +78,24 @@ class TrainingBar:
         self.progress.update(self.task, completed=seen.step, **fields)
         if seen.step == seen.steps:
             self.progress.stop()
+
+
+class StepBar:
+    """A progress bar of an ascent on stderr: steps, value, time left. A context manager; call it as a callback."""
+
+    def __init__(self, what: str, steps: int) -> None:
+        columns = (TextColumn(what, markup=False), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("value {task.fields[value]}  left"), TimeRemainingColumn())  # fmt: skip
+        self.progress = Progress(*columns, console=err, transient=True)
+        self.task = self.progress.add_task(what, total=steps, value="")
+
+    def __enter__(self) -> StepBar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, seen: Step) -> None:
+        """One step more."""
+        self.progress.update(self.task, advance=1, value=f"{seen.value:.4g}")

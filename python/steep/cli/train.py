@@ -11,7 +11,9 @@ import typer
 from steep import data as datasets
 from steep import io
 from steep.cli import screen
-from steep.demo.training import Recipe, fit
+from steep.demo import Settings
+from steep.demo.network import network
+from steep.training import Recipe, fit
 
 DEFAULT = Recipe()
 
@@ -19,7 +21,7 @@ DEFAULT = Recipe()
 def train(
     data: Annotated[str, typer.Option(help="Data set: mnist5k, digits, fashion_mnist, mnist.")] = "mnist5k",
     output: Annotated[Path | None, typer.Option(help="Save the weights here (.safetensors or .npz).")] = None,
-    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = DEFAULT.hidden,
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = Settings.hidden,
     epochs: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = DEFAULT.batch_size,
     lr: Annotated[float, typer.Option(help="Learning rate at the start; falls as half a cosine.")] = DEFAULT.lr,
@@ -35,10 +37,10 @@ def train(
     screen.use_threads(threads)
     if output is not None and output.suffix.lower() not in io.WRITERS:
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
-    recipe = Recipe(hidden, epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed)
+    recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed=seed)
     splits, began = datasets.load(data), time.perf_counter()
     with screen.TrainingBar() as bar:
-        trained = fit(splits.train, splits.test, recipe, bar)
+        trained = fit(network(splits.train, hidden, seed), splits.train, splits.test, recipe, bar)
     result = {
         "data": data,
         "test_accuracy": trained.test_accuracy,

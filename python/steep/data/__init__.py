@@ -3,12 +3,15 @@
 Nothing is fetched at import; ``load(name)`` fetches on demand, says so, and keeps the file.
 """
 
+from steep.data import augment
 from steep.data.dataset import Dataset, TensorDataset
 from steep.data.fetch import FetchError
+from steep.data.images import read_image
 from steep.data.loader import DataLoader
+from steep.data.photos import Labelled, photo, photos
 from steep.data.sets import Part, Splits, digits, fashion_mnist, load, mnist, mnist5k
 
 __all__ = [
-    "DataLoader", "Dataset", "FetchError", "Part", "Splits", "TensorDataset", "digits", "fashion_mnist", "load",
-    "mnist", "mnist5k",
+    "DataLoader", "Dataset", "FetchError", "Labelled", "Part", "Splits", "TensorDataset", "augment", "digits",
+    "fashion_mnist", "load", "mnist", "mnist5k", "photo", "photos", "read_image",
 ]  # fmt: skip

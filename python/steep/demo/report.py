@@ -6,19 +6,20 @@ that the same run writes the same bytes.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from steep.demo import page, pictures
+from steep import page, pictures
+from steep.demo import words
 from steep.demo.run import Outcome
-from steep.demo.training import Recipe
 from steep.io.atomic import atomic_write
+from steep.training import Recipe
 
 Files = dict[str, bytes]
+SCALE = 8
 
 
 def write_report(outcome: Outcome, folder: Path) -> list[Path]:
@@ -35,6 +36,10 @@ def write_report(outcome: Outcome, folder: Path) -> list[Path]:
     return [folder / name for name in content]
 
 
+def _png(colours: pictures.Colours) -> bytes:
+    return pictures.png(colours, SCALE)
+
+
 def draw(outcome: Outcome) -> Files:
     """Every picture of the demo as PNG bytes, by file name."""
     excited = [pictures.grey(image) for image in outcome.excited.images]
@@ -48,12 +53,12 @@ def draw(outcome: Outcome) -> Files:
         pictures.signed(change, outcome.settings.eps),
         pictures.grey(fooled.attacked),
     ]
-    files = {"excited.png": pictures.png(pictures.sheet(excited, 5))}
-    files["saliency.png"] = pictures.png(pictures.sheet(digits + maps, len(digits)))
-    files["adversarial.png"] = pictures.png(pictures.sheet(trio, 3))
+    files = {"excited.png": _png(pictures.sheet(excited, 5))}
+    files["saliency.png"] = _png(pictures.sheet(digits + maps, len(digits)))
+    files["adversarial.png"] = _png(pictures.sheet(trio, 3))
     named = {"excited": excited, "digit": digits, "saliency": maps, "stage": stages, "attack": trio}
     for kind, tiles in named.items():
-        files |= {f"{kind}-{i}.png": pictures.png(tile) for i, tile in enumerate(tiles)}
+        files |= {f"{kind}-{i}.png": _png(tile) for i, tile in enumerate(tiles)}
     return files
 
 
@@ -63,19 +68,19 @@ _SHOWN = 3  # the class whose way from noise is shown
 def html(outcome: Outcome, files: Files) -> str:
     """The page, with the pictures of ``files`` inside."""
     body = [
-        page.header(_numbers(outcome)),
-        page.section("1. Training", page.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
-        page.section("2. What excites each class", page.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
-        page.section("From noise to a three", page.STAGES, _stages(outcome, files)),
-        page.section("3. What the network looks at", page.SALIENCY, _saliency(outcome, files)),
-        page.section("4. An adversarial example", page.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
-        page.section("Settings", page.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
+        page.header(words.TITLE, words.LEAD, _numbers(outcome)),
+        page.section("1. Training", words.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
+        page.section("2. What excites each class", words.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
+        page.section("From noise to a three", words.STAGES, _stages(outcome, files)),
+        page.section("3. What the network looks at", words.SALIENCY, _saliency(outcome, files)),
+        page.section("4. An adversarial example", words.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
+        page.section("Settings", words.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
     ]
-    return page.document("\n".join(body))
+    return page.document(words.TITLE, "\n".join(body))
 
 
 def _image(files: Files, name: str, description: str) -> tuple[str, str]:
-    return "data:image/png;base64," + base64.b64encode(files[name]).decode(), description
+    return page.embedded(files[name]), description
 
 
 def _numbers(outcome: Outcome) -> list[tuple[str, str]]:
@@ -94,7 +99,7 @@ def _facts(outcome: Outcome) -> dict[str, str]:
     facts |= {name: f"{value:g}" for name, value in asdict(recipe).items()}
     facts |= {
         "note": escape(outcome.note[0].upper() + outcome.note[1:]),
-        "layers": f"{pixels}-{recipe.hidden}-{classes}",
+        "layers": f"{pixels}-{settings.hidden}-{classes}",
         "train_accuracy": f"{outcome.trained.train_accuracy:.1%}",
         "test_accuracy": f"{outcome.trained.test_accuracy:.1%}",
         "hits": str(fooled.hits),

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import ascent, attack, data, optim, saliency
-from steep.demo.training import Recipe, Seen, Trained, fit
+from steep import ascent, attack, data, nn, optim, saliency
+from steep.demo.network import network
 from steep.random import Generator
 from steep.scores import predicted, probabilities
+from steep.training import Recipe, Seen, Trained, fit
 
 Array = NDArray[Any]
 
@@ -29,6 +30,7 @@ class Settings:
     """Everything that decides the result. ``data`` is a data set's name, or "auto": mnist5k, else digits."""
 
     data: str = "auto"
+    hidden: int = 256
     recipe: Recipe = field(default_factory=Recipe)
     ascent_steps: int = 200
     ascent_lr: float = 0.05
@@ -81,7 +83,7 @@ class Outcome:
     settings: Settings
     note: str
     sizes: tuple[int, int]
-    trained: Trained
+    trained: Trained[nn.Sequential]
     excited: Excited
     maps: Maps
     fooled: Fooled
@@ -108,7 +110,8 @@ def run(
     """
     splits, note, settings = _digits(settings, say)
     say(note)
-    trained = fit(splits.train, splits.test, settings.recipe, watch)
+    model = network(splits.train, settings.hidden, settings.recipe.seed)
+    trained = fit(model, splits.train, splits.test, settings.recipe, watch)
     say("ascending the input: what excites each class?")
     excited = excite(trained.model, splits.test.x.shape[1:], settings)
     digits = splits.test.x[:10], splits.test.y[:10]
@@ -154,11 +157,10 @@ def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
     stages: list[tuple[int, Array]] = []
     result = ascent.maximize(
         0.5 * (ascent.logit(model, classes) + ascent.margin(model, classes)),
-        Generator(settings.recipe.seed).uniform(0.0, 0.2, (count, *shape)),
+        ascent.pixels(Generator(settings.recipe.seed).uniform(0.0, 0.2, (count, *shape))).then(look),
         settings.ascent_steps,
         partial(optim.Adam, lr=settings.ascent_lr),
         penalty=settings.l2 * ascent.l2 + settings.total_variation * ascent.total_variation,
-        transform=look,
         project=ascent.box(0, 1),
         callback=lambda p: _keep(stages, p.step + 1, look(p.params)),
     )

@@ -12,15 +12,17 @@ from steep.nn.activations import (
     LeakyReLU,
     PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
+from steep.nn.containers import Concat, Residual, Sequential
 from steep.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from steep.nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
-from steep.nn.layers import Dropout, Embedding, Flatten, LayerNorm, Linear, Sequential
+from steep.nn.layers import Dropout, Embedding, Flatten, LayerNorm, Linear
 from steep.nn.losses import bce_with_logits, cross_entropy, info_nce, l1_loss, mse_loss, nll_loss
 from steep.nn.module import Module
 from steep.nn.normalization import (
@@ -46,11 +48,11 @@ from steep.nn.pooling import (
 )
 
 __all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCEWithLogitsLoss",
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
-    "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm",
-    "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module", "MultiheadAttention", "NLLLoss",
-    "PReLU", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCEWithLogitsLoss", "BatchNorm1d",
+    "BatchNorm2d", "BatchNorm3d", "Concat", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+    "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm", "Hardsigmoid",
+    "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "MSELoss",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module", "MultiheadAttention", "NLLLoss", "PReLU", "ReLU",
+    "ReLU6", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits",
     "cross_entropy", "functional", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
 ]  # fmt: skip

@@ -20,6 +20,14 @@ class ReLU(Module):
         return _core.relu(x)
 
 
+class ReLU6(Module):
+    """``x`` between 0 and 6; rules that replace ReLU's gradient hold for it. Source: Howard et al. 2017, 1704.04861."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape to the same."""
+        return _core.minimum(_core.relu(x), 6)
+
+
 class LeakyReLU(Module):
     """``x`` where positive, else ``slope * x``."""
 

@@ -38,6 +38,11 @@ def _shared(name: str, channels: int, groups: int) -> int:
 
 
 class _Conv(_Weights):
+    """``padding``: numbers, "valid" (0), "same" (the output as large as the input; stride 1), or "same_upper".
+
+    "same_upper" makes the output ceil(input / stride), an odd element behind: TensorFlow's SAME, ONNX's SAME_UPPER.
+    """
+
     dimensions: int
     function: Callable[..., Tensor]
 
@@ -83,19 +88,19 @@ class _Conv(_Weights):
 
 
 class Conv1d(_Conv):
-    """Cross-correlation of (N, C, W) with learned kernels; padding may be "same" or "valid"."""
+    """Cross-correlation of (N, C, W) with learned kernels; see ``_Conv`` for padding."""
 
     dimensions, function = 1, staticmethod(functional.conv1d)
 
 
 class Conv2d(_Conv):
-    """Cross-correlation of (N, C, H, W) with learned kernels; padding may be "same" or "valid"."""
+    """Cross-correlation of (N, C, H, W) with learned kernels; see ``_Conv`` for padding."""
 
     dimensions, function = 2, staticmethod(functional.conv2d)
 
 
 class Conv3d(_Conv):
-    """Cross-correlation of (N, C, D, H, W) with learned kernels; padding may be "same" or "valid"."""
+    """Cross-correlation of (N, C, D, H, W) with learned kernels; see ``_Conv`` for padding."""
 
     dimensions, function = 3, staticmethod(functional.conv3d)
 

@@ -6,6 +6,7 @@ Activations are the engine's own operations under the same names; losses come fr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from steep import _core
@@ -159,8 +160,13 @@ def flatten(x: Any, start: int = 1) -> Tensor:
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-def _borders(weight: Tensor, stride: Any, padding: Any, dilation: Any) -> list[tuple[int, int]]:
-    """(before, after) for every spatial dimension; "same" puts an odd element behind, as PyTorch does."""
+def _borders(
+    weight: Tensor, stride: Any, padding: Any, dilation: Any, sizes: Sequence[int] = ()
+) -> list[tuple[int, int]]:
+    """(before, after) for every spatial dimension; "same" puts an odd element behind, as PyTorch does.
+
+    ``sizes``: those of the input, which "same_upper" depends on.
+    """
     n = weight.ndim - 2
 
     def each(v: Any) -> list[int]:
@@ -168,28 +174,35 @@ def _borders(weight: Tensor, stride: Any, padding: Any, dilation: Any) -> list[t
 
     if padding == "valid":
         return [(0, 0)] * n
-    if padding == "same":
-        if any(s != 1 for s in each(stride)):
-            raise ValueError(f'conv: padding="same" needs stride 1, got {stride}; give the padding as numbers')
-        totals = [d * (k - 1) for d, k in zip(each(dilation), weight.shape[2:], strict=True)]
+    if padding in ("same", "same_upper"):
+        steps = each(stride)
+        if padding == "same" and any(s != 1 for s in steps):
+            raise ValueError(
+                f'conv: padding="same" needs stride 1, got {stride}; give the padding as numbers, or "same_upper"'
+            )
+        spans = [d * (k - 1) + 1 for d, k in zip(each(dilation), weight.shape[2:], strict=True)]
+        rests = [1] * n if padding == "same" else [size % s or s for size, s in zip(sizes, steps, strict=True)]
+        totals = [max(0, span - rest) for span, rest in zip(spans, rests, strict=True)]
         return [(total // 2, total - total // 2) for total in totals]
     if isinstance(padding, str):
-        raise ValueError(f'conv: padding is a number, numbers, "same" or "valid", got {padding!r}')
+        raise ValueError(f'conv: padding is a number, numbers, "same", "same_upper" or "valid", got {padding!r}')
     return [(p, p) for p in each(padding)]
 
 
 def pad_for_conv(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any, mode: str) -> Tensor:
     """``x`` with the border that a convolution would have had, in one of ``PADDING_MODES``."""
-    borders = _borders(weight, stride, padding, dilation)
     x = _core.asarray(x)
+    borders = _borders(weight, stride, padding, dilation, x.shape[2 - weight.ndim :])
     return _core.pad(x, ((0, 0),) * (x.ndim - len(borders)) + tuple(borders), PADDING_MODES[mode])
 
 
-def _padding(weight: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
+def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
     """What the core takes: numbers, or (before, after) for each dimension."""
     if not isinstance(padding, str):
         return padding
-    return [side for both in _borders(_core.asarray(weight), stride, padding, dilation) for side in both]
+    kernel = _core.asarray(weight)
+    sizes = _core.asarray(x).shape[2 - kernel.ndim :]
+    return [side for both in _borders(kernel, stride, padding, dilation, sizes) for side in both]
 
 
 def conv1d(
@@ -201,8 +214,8 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """``steep.conv1d``, with padding "same" and "valid" as well."""
-    return _core.conv1d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)
+    """``steep.conv1d``, with padding "same", "same_upper" and "valid" as well."""
+    return _core.conv1d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
 
 
 def conv2d(
@@ -214,8 +227,8 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """``steep.conv2d``, with padding "same" and "valid" as well."""
-    return _core.conv2d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)
+    """``steep.conv2d``, with padding "same", "same_upper" and "valid" as well."""
+    return _core.conv2d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
 
 
 def conv3d(
@@ -227,5 +240,5 @@ def conv3d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """``steep.conv3d``, with padding "same" and "valid" as well."""
-    return _core.conv3d(x, weight, bias, stride, _padding(weight, stride, padding, dilation), dilation, groups)
+    """``steep.conv3d``, with padding "same", "same_upper" and "valid" as well."""
+    return _core.conv3d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)

@@ -1,4 +1,4 @@
-"""Layers with parameters or state, and the container ``Sequential``.
+"""Layers with parameters or state.
 
 A layer holds its tensors as plain attributes and draws their first values through ``init.py``; what it computes stands
 in ``functional.py``.
@@ -7,7 +7,6 @@ in ``functional.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from steep import _core
@@ -114,46 +113,3 @@ class Flatten(Module):
     def forward(self, x: Any) -> Tensor:
         """(n, ...) to (n, product of the rest)."""
         return functional.flatten(x, self.start)
-
-
-class Sequential(Module):
-    """Layers applied one after the other, ``x_l = f_l(x_{l-1})``; any callable may stand among them.
-
-    ``Sequential(Linear(2, 3), sp.relu)`` names its layers "0", "1", ...; ``Sequential({"hidden": Linear(2, 3)})`` by
-    key.
-    Source: notes table, row 25.
-    """
-
-    def __init__(self, *layers: Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]) -> None:
-        named: Mapping[str, Any]
-        if len(layers) == 1 and isinstance(layers[0], Mapping):
-            named = layers[0]
-        else:
-            named = {str(i): layer for i, layer in enumerate(layers)}
-        for name, layer in named.items():
-            self._add(name, layer)
-        self._order = tuple(named)
-
-    def _add(self, name: str, layer: Any) -> None:
-        if not callable(layer):
-            raise TypeError(f"Sequential: layer {name!r} is a {type(layer).__name__}, which cannot be called")
-        if "." in name or hasattr(type(self), name):
-            raise ValueError(f"Sequential: {name!r} cannot be the name of a layer")
-        setattr(self, name, layer)
-
-    def forward(self, x: Any) -> Any:
-        """The fold of the layers over ``x``."""
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def __iter__(self) -> Iterator[Callable[[Any], Any]]:
-        return (getattr(self, name) for name in self._order)
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, index: int) -> Callable[[Any], Any]:
-        """The layer at ``index``; IndexError outside the sequence."""
-        layer: Callable[[Any], Any] = getattr(self, self._order[index])
-        return layer

@@ -59,6 +59,11 @@ class Model(Module):
         return [i.name for i in self._graph.value.inputs]
 
     @property
+    def input_shapes(self) -> list[tuple[int | str | None, ...] | None]:
+        """The sizes declared for each input: a number, or a name or None for any; None where none are declared."""
+        return [i.shape for i in self._graph.value.inputs]
+
+    @property
     def outputs(self) -> list[str]:
         """Names of the outputs in graph order."""
         return list(self._graph.value.outputs)

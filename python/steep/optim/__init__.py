@@ -5,12 +5,13 @@ Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project)
 
 from steep.optim import projections, schedules
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
+from steep.optim.box_lbfgs import BoxLBFGS
 from steep.optim.lbfgs import LBFGS
 from steep.optim.loop import Progress, Result, maximize, minimize
 from steep.optim.optimizer import Optimizer
-from steep.optim.steepest import Steepest
+from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
-    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "Progress", "RMSProp", "Result", "Steepest", "maximize",
-    "minimize", "projections", "schedules",
+    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "Optimizer", "Polyak", "Progress", "RMSProp", "Result",
+    "Steepest", "maximize", "minimize", "projections", "schedules",
 ]  # fmt: skip

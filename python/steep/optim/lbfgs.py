@@ -55,8 +55,8 @@ class LBFGS(Optimizer):
             raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
         return super().step(closure)
 
-    def advance(self, evaluate: Evaluate) -> Any:
-        """One step from what ``evaluate`` returns; returns the loss before the step."""
+    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+        """One step from what ``evaluate`` returns; returns the loss before the step. ``update`` is not used."""
         loss, gradients = evaluate()
         if loss is None:
             raise TypeError("LBFGS: the closure must return the loss")

@@ -90,12 +90,18 @@ class Optimizer:
         """
         return self.advance(lambda: (closure() if closure else None, [param.grad for param in self.params]))
 
-    def advance(self, evaluate: Evaluate) -> Any:
-        """One step from what ``evaluate`` returns: the loss and a gradient (or None) for each parameter, in order."""
+    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+        """One step from what ``evaluate`` returns: the loss and a gradient (or None) for each parameter, in order.
+
+        ``update`` stands in for ``apply_gradients``: the one loop gives its compiled form.
+        """
         loss, gradients = evaluate()
         if loss is None or math.isfinite(float(loss)):
-            self.apply_gradients(zip(gradients, self.params, strict=True))
+            (update or self._apply)(gradients)
         return loss
+
+    def _apply(self, gradients: Gradients) -> None:
+        self.apply_gradients(zip(gradients, self.params, strict=True))
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
         """One step from pairs (gradient, parameter), as in Keras; a gradient of None leaves its parameter alone.

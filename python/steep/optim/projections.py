@@ -13,35 +13,56 @@ import numpy as np
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.optim.norms import excess, find_norm, in_rows
 from steep.tree import Tree
 
 Projection: TypeAlias = Callable[[Tree], Tree]
 
-NORMS = ("linf", "l2")
 
+def box(low: Any = 0.0, high: Any = 1.0) -> Projection:
+    """Onto ``low <= x <= high``, element by element; the bounds are numbers, or arrays that broadcast against x.
 
-def box(low: float = 0.0, high: float = 1.0) -> Projection:
-    """Onto ``low <= x <= high``, element by element. Raises ValueError if the box is empty."""
-    if not low <= high:
+    Raises ValueError if the box is empty.
+    """
+    if not np.all(np.asarray(low) <= np.asarray(high)):
         raise ValueError(f"box: the lower bound {low} is above the upper bound {high}")
     return lambda params: tree.map(lambda x: _core.clip(x, low, high), params)
 
 
 def ball(center: Any, eps: float, norm: str = "linf", batched: bool = False) -> Projection:
-    """Onto the points within ``eps`` of ``center`` (an array or a tree of them) by ``norm``: "linf" or "l2".
+    """Onto the points within ``eps`` of ``center`` (an array or a tree of them) by ``norm``: "linf", "l2" or "l1".
 
-    "linf" bounds every element by itself. "l2" bounds the norm of each tensor, or with ``batched`` that of each row.
-    Rounding never leaves an "linf" ball: its bounds are rounded inwards. Raises ValueError for another norm or a
+    "linf" bounds every element by itself; the others bound the norm of each tensor, or with ``batched`` that of each
+    row. Rounding never leaves an "linf" ball: its bounds are rounded inwards. Raises ValueError for another norm or a
     radius that is negative or not a number.
     """
-    check_norm("ball", norm)
+    kind = find_norm("ball", norm)
     if not eps >= 0:
         raise ValueError(f"ball: the radius must not be negative, got {eps}")
     middle = tree.map(_core.asarray, center)
-    if norm == "l2":
-        return lambda params: tree.map(lambda x, c: _onto_sphere(x, c, eps, batched), params, middle)
-    low, high = (tree.map(lambda c, s=sign: _bound(c, s * eps), middle) for sign in (-1, 1))
-    return lambda params: tree.map(_core.clip, params, low, high)
+    if norm == "linf":
+        low, high = (tree.map(lambda c, s=sign: _bound(c, s * eps), middle) for sign in (-1, 1))
+        return lambda params: tree.map(_core.clip, params, low, high)
+
+    def onto(x: Tensor, c: Tensor) -> Tensor:
+        return c + _core.reshape(kind.project(in_rows(x - c, batched), eps), x.shape)
+
+    return lambda params: tree.map(onto, params, middle)
+
+
+def simplex(total: float = 1.0) -> Projection:
+    """Onto the points with ``x >= 0`` that add up to ``total`` along the last axis, such as weights of a mixture.
+
+    Raises ValueError for a total that is not positive. Source: Duchi et al. 2008, exact, by sorting.
+    """
+    if not total > 0:
+        raise ValueError(f"simplex: the total must be positive, got {total}")
+
+    def onto(x: Tensor) -> Tensor:
+        rows = _core.reshape(x, (-1, x.shape[-1]))
+        return _core.reshape(_core.maximum(rows - excess(rows, total), 0.0), x.shape)
+
+    return lambda params: tree.map(onto, params)
 
 
 def compose(*projections: Projection) -> Projection:
@@ -55,17 +76,6 @@ def compose(*projections: Projection) -> Projection:
     return project
 
 
-def check_norm(who: str, norm: str) -> None:
-    """ValueError unless ``norm`` is known."""
-    if norm not in NORMS:
-        raise ValueError(f"{who}: norm must be one of {list(NORMS)}, got {norm!r}")
-
-
-def row_norms(x: Tensor, batched: bool) -> Tensor:
-    """The l2 norm of the whole tensor, or of each row along the first axis, shaped to broadcast against ``x``."""
-    return _core.norm(x, axis=tuple(range(1, x.ndim)) if batched else None, keepdims=True)
-
-
 def _bound(center: Tensor, offset: float) -> Tensor:
     """``center + offset`` in the dtype of ``center``, rounded towards the centre."""
     values = np.asarray(center)
@@ -73,9 +83,3 @@ def _bound(center: Tensor, offset: float) -> Tensor:
     rounded = exact.astype(values.dtype)
     outside = np.abs(rounded.astype(np.float64) - values) > abs(offset)
     return _core.tensor(np.where(outside, np.nextafter(rounded, values), rounded))
-
-
-def _onto_sphere(x: Tensor, center: Tensor, eps: float, batched: bool) -> Tensor:
-    offset = x - center
-    length = row_norms(offset, batched)
-    return center + offset * _core.where(length > eps, eps / length, _core.ones_like(length))

@@ -1,5 +1,16 @@
-"""Which input values does a score depend on? Maps of the gradient of a class score by the input."""
+"""Which input values does a score depend on? Maps, the examples that excite a unit, and whether a map can be trusted.
 
-from steep.saliency.maps import gradient
+Maps by gradient are in ``maps.py`` (start there) and ``integrated.py``, maps of places in ``places.py``; ``sanity``
+questions them.
+"""
 
-__all__ = ["gradient"]
+from steep.saliency import sanity
+from steep.saliency.examples import Top, patches, receptive_field, top_k, unit
+from steep.saliency.integrated import completeness_gap, integrated_gradients
+from steep.saliency.maps import deconvnet, gradient, guided_backprop, input_times_gradient, smoothgrad
+from steep.saliency.places import grad_cam, occlusion
+
+__all__ = [
+    "Top", "completeness_gap", "deconvnet", "grad_cam", "gradient", "guided_backprop", "input_times_gradient",
+    "integrated_gradients", "occlusion", "patches", "receptive_field", "sanity", "smoothgrad", "top_k", "unit",
+]  # fmt: skip

@@ -1,11 +1,13 @@
-"""Arrays to PNG bytes, with Pillow: grey, hot and signed colours, enlarged pixel by pixel.
+"""Pictures as arrays: from what an optimisation leaves to colours that can be shown, many on one sheet, and PNG files.
 
-The bytes depend on the values alone: no time, no name of the program, nothing of the machine is written into them.
+Pictures in are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only ``png``
+needs Pillow. PNG bytes depend on the values alone: no time, no name of the program, nothing of the machine is in them.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,32 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Colours = NDArray[np.uint8]
 
-SCALE = 8
 # Anchors of a scale from black through violet and orange to pale yellow, evenly spaced, of even steps in lightness.
 HOT = np.array([[0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [252, 255, 164]])
 BLUE, WHITE, RED = np.array([33, 102, 172]), np.array([247, 247, 247]), np.array([178, 24, 43])
+GREY = 128
+
+
+def rgb(picture: Any, low: float = 0.0, high: float = 1.0) -> Colours:
+    """(1 or 3, height, width) with values from ``low`` to ``high``, clipped; one channel becomes grey, NaN black.
+
+    Raises ValueError for another shape.
+    """
+    x = np.asarray(picture, np.float64)
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        raise ValueError(f"a picture has shape (1 or 3, height, width), got {x.shape}")
+    unit = np.nan_to_num((x - low) / (high - low))
+    return _bytes(np.broadcast_to(unit.transpose(1, 2, 0) * 255, (*x.shape[1:], 3)))
+
+
+def deprocess(picture: Any, std: float = 0.15, crop: int = 25) -> Colours:
+    """(1 or 3, height, width) at mean 0 and ``std``, ``crop`` pixels off each edge, plus a half, clipped.
+
+    Source: Chollet, "Visualizing what convnets learn"; notes table, row 55.
+    """
+    x = np.asarray(picture, np.float64)
+    x = (x - x.mean()) / (x.std() + 1e-5) * std
+    return rgb(x[:, crop : x.shape[1] - crop, crop : x.shape[2] - crop] + 0.5)
 
 
 def grey(image: Array) -> Colours:
@@ -44,18 +68,24 @@ def _bytes(values: Array) -> Colours:
     return colours
 
 
-def sheet(tiles: list[Colours], columns: int, gap: int = 1) -> Colours:
-    """Tiles of one size in rows of ``columns``, ``gap`` grey pixels between them."""
+def sheet(tiles: Sequence[Colours], columns: int, gap: int = 1, background: int = GREY) -> Colours:
+    """Tiles of one size in rows of ``columns``, ``gap`` pixels of ``background`` between them.
+
+    64 of 130 by 130 in 8 columns with a gap of 5 make 1075 by 1075 (notes table, row 55). Raises ValueError for tiles
+    of several sizes, or none.
+    """
+    if not tiles or columns < 1 or len({tile.shape for tile in tiles}) != 1:
+        raise ValueError(f"a sheet needs tiles of one size, got {sorted({tile.shape for tile in tiles})}")
     height, width = tiles[0].shape[:2]
     rows = -(-len(tiles) // columns)
-    page = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 128, np.uint8)
+    page = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), background, np.uint8)
     for i, tile in enumerate(tiles):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         page[top : top + height, left : left + width] = tile
     return page
 
 
-def png(colours: Colours, scale: int = SCALE) -> bytes:
+def png(colours: Colours, scale: int = 1) -> bytes:
     """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; needs Pillow."""
     from PIL import Image
 

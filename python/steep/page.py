@@ -1,10 +1,11 @@
-"""The words and the looks of the demo's page: pieces of HTML as text.
+"""Pieces of a page that needs nothing from elsewhere: HTML as text, pictures inside, colours for light and dark.
 
-``report.py`` fills them in. Pictures are shown pixel by pixel; colours follow the reader's light or dark setting.
+Whoever has something to report fills them in; the same content gives the same bytes. Start reading at ``document``.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 
 STYLE = """
@@ -43,51 +44,26 @@ td { padding: .2rem 2rem .2rem 0; border-bottom: 1px solid var(--line); } td:fir
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .92em; }
 """
 
-TRAINING = """{note}. A network of {layers} units with ReLUs learns from them by stochastic gradient descent with
-momentum {momentum}, {batch_size} digits a step, for {epochs} rounds. Each batch is {disturbed}, so that the network
-heeds strokes rather than single pixels. It ends at {train_accuracy} on the digits it has seen and {test_accuracy} on
-those it has not. The curve is its loss, round by round (logarithmic)."""
 
-EXCITED = """Training moves the weights while the pictures stay. Here the weights are held and the picture moves: it
-begins as noise and climbs, for {ascent_steps} steps, the gradient of one class's score and of its lead over the
-others. The picture the network likes best is not a digit that anyone wrote; it is what the network takes for the
-essence of one. Penalties on the sum of squares ({l2}) and on differences between neighbours ({total_variation}), and
-a blur of {blur} pixels, keep it from filling up with meaningless detail. Below each is the probability that the
-network gives it."""
-
-STAGES = """The same ascent at a few of its steps. The first ones find where ink belongs, the rest sharpen it."""
-
-SALIENCY = """For each test digit, the gradient of the winning class's score (before the softmax) by every pixel,
-without its sign. Bright pixels are those on which the answer depends most: a small change there changes the score
-most. Each map is scaled to its own largest value."""
-
-ATTACK = """The same gradient can be used against the network. No pixel may change by more than {eps} on a scale from
-0 to 1; within that bound, {attack_steps} steps of projected gradient ascent raise the loss of the true class. The
-change is drawn in blue where it darkens and in red where it brightens. Of {tried} digits attacked, {hits} that were
-read rightly are read wrongly afterwards; each verdict comes from predicting again. The first of them is shown."""
-
-SETTINGS = """Made by <code>steep demo --seed {seed}</code>. The same settings give the same pictures, byte for byte,
-on any number of threads."""
-
-
-def document(body: str) -> str:
+def document(title: str, body: str) -> str:
     """The whole page around ``body``."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>What excites a neuron?</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
-def header(numbers: Iterable[tuple[str, str]]) -> str:
-    """The title and the key figures, each a number and what it is."""
+def header(title: str, lead: str, numbers: Iterable[tuple[str, str]]) -> str:
+    """The title, a sentence or two, and the key figures, each a number and what it is."""
     tiles = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in numbers)
-    return (
-        '<header><h1>What excites a neuron?</h1>\n<p class="lead">A small network learns to read digits. Then the same '
-        "gradients that trained it are turned on its input: to show what each class looks for, what an answer depends "
-        f'on, and how little it takes to change it.</p>\n<div class="numbers">{tiles}</div></header>'
-    )
+    return f'<header><h1>{title}</h1>\n<p class="lead">{lead}</p>\n<div class="numbers">{tiles}</div></header>'
+
+
+def embedded(png: bytes) -> str:
+    """A PNG file as the source of an image, inside the page."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def section(title: str, text: str, content: str) -> str:
@@ -112,25 +88,27 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def curve(values: list[float], width: int = 720, height: int = 200) -> str:
-    """A line of positive values on a logarithmic scale, as inline SVG; nothing for fewer than two."""
-    from math import log10
+def curve(values: list[float], label: str = "loss by round", unit: str = "round") -> str:
+    """A line of values as inline SVG, on a logarithmic scale if all are positive; nothing for fewer than two."""
+    from math import isfinite, log10
 
-    if len(values) < 2 or min(values) <= 0:
+    shown = [value for value in values if isfinite(value)]
+    if len(shown) < 2:
         return ""
-    logs = [log10(value) for value in values]
-    low, span = min(logs), max(max(logs) - min(logs), 1e-9)
-    left, bottom, top = 56, height - 28, 12
+    heights = [log10(value) for value in shown] if min(shown) > 0 else shown
+    low, span = min(heights), max(max(heights) - min(heights), 1e-9)
+    width, height, left, top = 720, 200, 56, 12
+    bottom = height - 28
     points = " ".join(
-        f"{left + (width - left - 12) * i / (len(logs) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"
-        for i, v in enumerate(logs)
+        f"{left + (width - left - 12) * i / (len(shown) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"
+        for i, v in enumerate(heights)
     )
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="loss by round">'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
         f'<path class="axis" d="M{left} {top}V{bottom}H{width - 12}" fill="none"/>'
         f'<polyline class="curve" points="{points}"/>'
-        f'<text x="{left - 8}" y="{top + 4}" text-anchor="end">{max(values):.3g}</text>'
-        f'<text x="{left - 8}" y="{bottom + 4}" text-anchor="end">{min(values):.3g}</text>'
+        f'<text x="{left - 8}" y="{top + 4}" text-anchor="end">{max(shown):.3g}</text>'
+        f'<text x="{left - 8}" y="{bottom + 4}" text-anchor="end">{min(shown):.3g}</text>'
         f'<text x="{left}" y="{height - 8}">1</text>'
-        f'<text x="{width - 12}" y="{height - 8}" text-anchor="end">round {len(values)}</text></svg>'
+        f'<text x="{width - 12}" y="{height - 8}" text-anchor="end">{unit} {len(shown)}</text></svg>'
     )

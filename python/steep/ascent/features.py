@@ -1,0 +1,251 @@
+"""What to excite inside a network: objectives of a layer's activations, as terms of the input.
+
+Layers go by the names of ``model.activations`` (an ``nn.Module`` or an ONNX model); there is nothing to hook or unhook.
+Activations are (n, channels, ...) or (n, channels); rows of a batch do not influence one another, except in
+``diversity``. Two terms of one model cost one pass in a captured run, since repeated operations are done once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+from steep.ascent.term import Term
+
+Reduce = Callable[[Tensor, tuple[int, ...]], Tensor]
+
+REDUCTIONS: dict[str, Reduce] = {
+    "mean": lambda a, axes: _core.mean(a, axis=axes),
+    "sum": lambda a, axes: _core.sum(a, axis=axes),
+    "max": lambda a, axes: _core.max(a, axis=axes),
+    "l2": lambda a, axes: _core.norm(a, axis=axes),
+}
+
+
+def activation(model: Any, layer: str, x: Any) -> Tensor:
+    """The output of ``layer`` while ``model`` runs on ``x``; differentiable.
+
+    Raises TypeError for a model without ``activations``, ValueError for an unknown layer or one that gives no tensor
+    with a batch and channels.
+    """
+    if not hasattr(model, "activations"):
+        raise TypeError(f"layers are found by model.activations, which {type(model).__name__} lacks: pass an nn.Module "
+                        "or an ONNX model")  # fmt: skip
+    found = model.activations(x, layer)[layer]
+    if not isinstance(found, Tensor) or found.ndim < 2:
+        what = f"shape {found.shape}" if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"layer {layer!r} gives {what}; an objective needs (n, channels, ...)")
+    return found
+
+
+def neuron(model: Any, layer: str, index: Any, position: Sequence[int] | None = None) -> Term:
+    """One unit: channel ``index`` at ``position`` (the middle, if None), summed over rows.
+
+    ``index`` is one channel, or one for each row. Raises IndexError, when called, for one that the layer does not have.
+    Source: notes table, rows 56 and 70.
+    """
+
+    def value(x: Any) -> Tensor:
+        chosen = _channels(activation(model, layer, x), index, layer)
+        at = [n // 2 for n in chosen.shape[1:]] if position is None else list(position)
+        _check_position(at, chosen.shape[1:], layer)
+        return _core.sum(chosen[(slice(None), *at)])
+
+    return Term(value, f"neuron({layer}, {index})")
+
+
+def channel(model: Any, layer: str, index: Any, reduce: str = "mean", border: int = 0) -> Term:
+    """A feature map: channel ``index`` by its "mean", "sum", "max" or "l2" over positions, summed over rows.
+
+    ``index`` is one channel, or one for each row of the batch. ``border`` positions at each edge do not count, as in
+    Keras's example, where it is 2. Raises ValueError for another reduction, IndexError, when called, for a channel that
+    the layer does not have. Sources: Erhan et al. 2009; notes table, rows 54 and 55.
+    """
+    how = _reduction(reduce)
+
+    def value(x: Any) -> Tensor:
+        chosen = _channels(activation(model, layer, x), index, layer)
+        inner = (slice(None), *(slice(border, n - border) for n in chosen.shape[1:]))
+        if border and 0 in chosen[inner].shape:
+            raise ValueError(f"layer {layer!r} gives {chosen.shape[1:]} positions; a border of {border} leaves none")
+        return _core.sum(how(chosen[inner], tuple(range(1, chosen.ndim))))
+
+    return Term(value, f"channel({layer}, {index})")
+
+
+def layer(model: Any, layer: str, reduce: str = "l2") -> Term:
+    """A whole layer, by its "l2" norm (DeepDream's choice), "mean", "sum" or "max", summed over rows.
+
+    Sources: Mordvintsev et al. 2015; notes table, row 68.
+    """
+    how = _reduction(reduce)
+
+    def value(x: Any) -> Tensor:
+        a = activation(model, layer, x)
+        return _core.sum(how(a, tuple(range(1, a.ndim))))
+
+    return Term(value, f"layer({layer})")
+
+
+def direction(model: Any, layer: str, vector: Any, power: float = 0.0) -> Term:
+    """How far activations point along ``vector``: the mean over positions of the dot product, summed over rows.
+
+    ``vector`` is (channels,), or (channels, ...) with its positions. With ``power`` the dot product is multiplied by
+    the cosine to that power, which punishes excitement in other directions. Sources: Olah et al. 2017, "Feature
+    Visualization"; Carter et al. 2019, "Activation Atlas".
+    """
+    wanted = _core.asarray(vector)
+
+    def value(x: Any) -> Tensor:
+        a = activation(model, layer, x)
+        along = wanted.astype(a.dtype)
+        if tuple(along.shape) not in (tuple(a.shape[1:2]), tuple(a.shape[1:])):
+            shapes = f"{a.shape[1:2]} or {a.shape[1:]}"
+            raise ValueError(f"a direction in layer {layer!r} has shape {shapes}, got {along.shape}")
+        along = _core.reshape(along, tuple(along.shape) + (1,) * (a.ndim - 1 - along.ndim))
+        dots = _compared(a, along, 1, power)
+        return _core.sum(_core.mean(dots, axis=tuple(range(1, dots.ndim))) if dots.ndim > 1 else dots)
+
+    return Term(value, f"direction({layer})")
+
+
+def caricature(model: Any, layer: str, image: Any, power: float = 1.0) -> Term:
+    """What the layer sees in ``image`` (n, ...), exaggerated: the dot product with its activations, summed over rows.
+
+    ``power`` is that of the cosine it is multiplied by. Source: Olah et al. 2018, "The Building Blocks of
+    Interpretability".
+    """
+    wanted = _constant(model, layer, image)
+
+    def value(x: Any) -> Tensor:
+        a = activation(model, layer, x)
+        return _core.sum(_compared(a, wanted, tuple(range(1, a.ndim)), power))
+
+    return Term(value, f"caricature({layer})")
+
+
+def guided_by(model: Any, layer: str, guide: Any) -> Term:
+    """DeepDream's guide: each position's activations times those of the guide's position that match it best.
+
+    The matches are found anew at each step and held while differentiating. Sources: Mordvintsev et al. 2015; notes
+    table, row 68.
+    """
+    wanted = _constant(model, layer, guide)
+    if wanted.shape[0] != 1:
+        raise ValueError(f"a guide is one picture, got a batch of {wanted.shape[0]}")
+    columns = _core.reshape(wanted, (wanted.shape[1], -1))
+
+    def value(x: Any) -> Tensor:
+        a = activation(model, layer, x)
+        return _core.sum(_core.max(_core.matrix_transpose(_core.reshape(a, (*a.shape[:2], -1))) @ columns, axis=-1))
+
+    return Term(value, f"guided_by({layer})")
+
+
+def inversion(model: Any, layer: str, image: Any) -> Term:
+    """Minus the squared distance to the activations of ``image`` (n, ...), over their squared norm, summed over rows.
+
+    Sources: Mahendran and Vedaldi 2015, arXiv:1412.0035; notes table, row 79.
+    """
+    wanted = _constant(model, layer, image)
+    axes = tuple(range(1, wanted.ndim))
+    scale = _core.sum(_core.square(wanted), axis=axes)
+    if not bool(_core.all(scale > 0)):
+        raise ValueError(f"inversion: layer {layer!r} is silent on the picture; its activations are all zero")
+
+    def value(x: Any) -> Tensor:
+        off = activation(model, layer, x) - wanted
+        return -_core.sum(_core.sum(_core.square(off), axis=axes) / scale)
+
+    return Term(value, f"inversion({layer})")
+
+
+def diversity(model: Any, layer: str) -> Term:
+    """Minus the mean cosine between the Gram matrices of each two rows: a batch of pictures that differ.
+
+    Source: Olah et al. 2017, "Feature Visualization". Raises ValueError, when called, for fewer than 2 rows.
+    """
+
+    def value(x: Any) -> Tensor:
+        grams = _core.reshape(gram(activation(model, layer, x)), (x.shape[0], -1))
+        n = grams.shape[0]
+        if n < 2:
+            raise ValueError("diversity needs a batch of at least 2 pictures")
+        unit = _unit(grams, 1)
+        together = unit @ unit.T
+        return -(_core.sum(together) - _core.trace(together)) / (n * (n - 1))
+
+    return Term(value, f"diversity({layer})")
+
+
+def similarity(encoder: Callable[[Any], Tensor], wanted: Any) -> Term:
+    """The cosine between ``encoder(x)`` (n, features) and ``wanted`` (features,) or (n, features), summed over rows.
+
+    With an image encoder and the embedding of a text it is the score of CLIP-guided synthesis; the picture may be
+    ``latent(generator, z)``. Sources: Radford et al. 2021, arXiv:2103.00020; notes table, rows 86 and 87.
+    """
+    target = _core.asarray(wanted)
+    return Term(lambda x: _core.sum(_core.vecdot(_unit(encoder(x), -1), _unit(target, -1))), "similarity")
+
+
+def gram(a: Tensor) -> Tensor:
+    """Products of channels averaged over positions: (n, channels, channels) of (n, channels, ...)."""
+    flat = _core.reshape(a, (*a.shape[:2], -1))
+    return flat @ _core.matrix_transpose(flat) / flat.shape[-1]
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _constant(model: Any, layer: str, image: Any) -> Tensor:
+    """The activations of a picture, as data."""
+    with _core.no_grad():
+        return activation(model, layer, _core.asarray(image)).detach()
+
+
+def _reduction(name: str) -> Reduce:
+    if name not in REDUCTIONS:
+        raise ValueError(f"reduce must be one of {list(REDUCTIONS)}, got {name!r}")
+    return REDUCTIONS[name]
+
+
+def _channels(a: Tensor, index: Any, layer: str) -> Tensor:
+    """One channel of each row: (n, ...)."""
+    numbers = np.asarray(index)
+    count = a.shape[1]
+    if numbers.dtype.kind not in "iu" or numbers.ndim > 1:
+        raise TypeError(f"a channel is a whole number, or one for each row; got {index!r}")
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < count):
+        raise IndexError(f"channel {numbers.tolist()} is not among the {count} of layer {layer!r}, 0 to {count - 1}")
+    if numbers.ndim == 0:
+        return a[:, int(numbers)]
+    if len(numbers) != a.shape[0]:
+        raise ValueError(f"{len(numbers)} channels for a batch of {a.shape[0]}; give one, or one for each row")
+    return a[np.arange(a.shape[0]), numbers]
+
+
+def _check_position(at: list[int], shape: tuple[int, ...], layer: str) -> None:
+    if len(at) != len(shape) or not all(0 <= i < n for i, n in zip(at, shape, strict=True)):
+        raise IndexError(f"position {tuple(at)} is not in layer {layer!r}, whose maps have shape {tuple(shape)}")
+
+
+def _compared(a: Tensor, b: Tensor, axes: int | tuple[int, ...], power: float) -> Tensor:
+    """Dot products along ``axes``, times the cosine (at least .1) to ``power``."""
+    dots = _core.sum(a * b, axis=axes)
+    if not power:
+        return dots
+    lengths = _core.norm(a, axis=axes) * _core.norm(b, axis=tuple(i - a.ndim for i in _tuple(axes)))
+    return dots * _core.maximum(dots / (lengths + 1e-6), 0.1) ** power
+
+
+def _tuple(axes: int | tuple[int, ...]) -> tuple[int, ...]:
+    return axes if isinstance(axes, tuple) else (axes,)
+
+
+def _unit(x: Tensor, axis: int) -> Tensor:
+    length = _core.norm(x, axis=axis, keepdims=True)
+    return x / _core.where(length > 0, length, _core.ones_like(length))

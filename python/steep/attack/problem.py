@@ -1,0 +1,208 @@
+"""What every attack shares: its checked input, what counts as success, and the result.
+
+``posed`` checks what a caller gave and makes a ``Problem`` of it; ``Problem.judged`` predicts again and makes an
+``Attack``. Start reading at ``Problem``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep import _core
+from steep._core import Tensor
+from steep.optim.norms import find_norm, in_rows
+from steep.optim.projections import ball, box, compose
+from steep.scores import Classifier, class_scores, predicted
+
+Box = tuple[float, float]
+Eps = float | Sequence[float] | None
+
+
+@dataclass(frozen=True)
+class Attack:
+    """``x`` (n, ...): the attacked inputs. ``success`` (n,): whether predicting again gives what was wanted.
+
+    ``label`` (n,) is what the model now predicts, ``distance`` (n,) the norm of each change, ``history`` the mean
+    value before each step of what the attack minimises or maximises, ``steps`` (n,) how many steps each row was moved.
+    With k values of eps all of these have k rows more in front: ``x`` is (k, n, ...), ``success`` (k, n), and
+    ``history`` holds k lists.
+    """
+
+    x: Tensor
+    success: NDArray[np.bool_]
+    label: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    history: list[Any]
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs ``clean`` (n, ...) in the box ``bounds``, and the ``labels`` (n,) to leave, or reach if ``targeted``."""
+
+    model: Classifier
+    clean: Tensor
+    labels: Tensor
+    norm: str
+    targeted: bool
+    bounds: Box
+
+    def reached(self, scores: Tensor) -> Tensor:
+        """Whether each row of ``scores`` (n, classes) predicts what is wanted: bool (n,)."""
+        hit = _core.argmax(scores, axis=-1) == self.labels
+        return hit if self.targeted else ~hit
+
+    def margin(self, scores: Tensor) -> Tensor:
+        """How far each row is from success, in scores: (n,), negative once it is reached."""
+        others = _core.max(_core.where(self.mine(scores), -math.inf, scores), axis=-1)
+        lead = class_scores(scores, self.labels) - others
+        return -lead if self.targeted else lead
+
+    def mine(self, scores: Tensor) -> Tensor:
+        """True at each row's label: bool (n, classes)."""
+        return _core.one_hot(self.labels, scores.shape[-1]) > 0
+
+    def length(self, x: Tensor) -> Tensor:
+        """The norm of each row's change: (n,)."""
+        return find_norm("attack", self.norm).length(in_rows(x - self.clean, True))[:, 0]
+
+    def part(self, rows: NDArray[np.int64]) -> Problem:
+        """The same problem for some of the rows."""
+        return replace(self, clean=self.clean[rows], labels=self.labels[rows])
+
+    def copy(self) -> Tensor:
+        """The clean inputs, to be moved."""
+        return _core.tensor(self.clean)
+
+    def held(self) -> Box | None:
+        """The bounds, for steps that must leave out elements which the box blocks."""
+        return self.bounds if find_norm("attack", self.norm).sparse else None
+
+    def into_box(self) -> Callable[[Any], Any]:
+        """The projection onto the box."""
+        return box(*self.bounds)
+
+    def into_ball(self, eps: float) -> Callable[[Any], Any]:
+        """The projection onto the ball around the clean inputs, then the box, which leaves no point of the ball."""
+        return compose(ball(self.clean, eps, self.norm, batched=True), self.into_box())
+
+    def judged(self, moved: Tensor, history: list[float], steps: Any, eps: Eps = None) -> Attack:
+        """Predict again. With ``eps``, changes that are longer are first cut to it; several make one stacked result."""
+        if eps is None:
+            return self._judged(moved, history, steps)
+        if not np.ndim(eps):
+            return self._judged(self.into_ball(checked_eps(eps))(moved), history, steps)
+        return stacked([self.judged(moved, history, steps, float(e)) for e in np.asarray(eps)])
+
+    def _judged(self, moved: Tensor, history: list[float], steps: Any) -> Attack:
+        label = predicted(self.model, moved)
+        hit = label == np.asarray(self.labels)
+        count = max(1, len(label))
+        made = np.broadcast_to(np.asarray(steps, np.int64), label.shape).copy()
+        means = [value / count for value in history]
+        return Attack(moved, hit if self.targeted else ~hit, label, self._distance(moved), means, made)
+
+    def _distance(self, moved: Tensor) -> NDArray[np.float64]:
+        change = _core.astype(moved, _core.float64) - _core.astype(self.clean, _core.float64)
+        return np.asarray(find_norm("attack", self.norm).length(in_rows(change, True)))[:, 0]
+
+
+def posed(
+    who: str, model: Classifier, x: Any, y: Any, bounds: Box, targeted: bool = False, norm: str = "l2"
+) -> Problem:
+    """The problem, checked.
+
+    Raises TypeError for inputs that are not floats or labels that are not whole numbers; ValueError for shapes that do
+    not fit, values that are not finite or outside the box, an unknown norm; IndexError for labels that are no classes.
+    """
+    find_norm(who, norm)
+    clean, labels = _core.asarray(x).detach(), _core.asarray(y)
+    _check_inputs(who, clean, bounds)
+    with _core.no_grad():
+        scores = model(clean)
+    if scores.ndim != 2 or len(scores) != len(clean):
+        raise ValueError(f"{who}: the model must give scores (n, classes) for {clean.shape}, got {scores.shape}")
+    _check_labels(who, labels, scores)
+    low, high = bounds
+    return Problem(model, clean, _core.astype(labels, _core.int64), norm, targeted, (float(low), float(high)))
+
+
+def _check_inputs(who: str, clean: Tensor, bounds: Box) -> None:
+    if clean.dtype not in (_core.float32, _core.float64) or clean.ndim < 2:
+        raise TypeError(f"{who}: x must be float32 or float64 of shape (n, ...), got {clean.dtype.name}{clean.shape}")
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"{who}: the bounds must be (low, high), got {bounds}")
+    values = np.asarray(clean)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{who}: x has values that are not finite, first in row {_first(~np.isfinite(values))}")
+    if values.size and not low <= values.min() <= values.max() <= high:
+        raise ValueError(f"{who}: x runs from {values.min():g} to {values.max():g}, outside the bounds {bounds}")
+
+
+def _first(wrong: NDArray[np.bool_]) -> int:
+    return int(np.argwhere(wrong)[0, 0])
+
+
+def _check_labels(who: str, labels: Tensor, scores: Tensor) -> None:
+    values, classes = np.asarray(labels), scores.shape[-1]
+    if labels.shape != scores.shape[:1] or (values.size and values.dtype.kind not in "iu"):
+        raise TypeError(f"{who}: y must be whole numbers of shape {scores.shape[:1]}, got {labels.dtype}{labels.shape}")
+    if values.size and not 0 <= values.min() <= values.max() < classes:
+        at = _first((values < 0) | (values >= classes))
+        raise IndexError(f"{who}: label {values[at]} of row {at} is none of the classes, 0 to {classes - 1}")
+
+
+def checked_eps(eps: Any) -> float:
+    """``eps`` as a number. Raises ValueError if it is negative or not a number."""
+    if not eps >= 0:
+        raise ValueError(f"eps, the radius of the ball, must not be negative, got {eps}")
+    return float(eps)
+
+
+def for_each(eps: Any, attack: Callable[[float], Attack]) -> Attack:
+    """``attack(eps)``, or the attacks for several eps stacked."""
+    return attack(checked_eps(eps)) if not np.ndim(eps) else stacked([attack(checked_eps(e)) for e in np.asarray(eps)])
+
+
+def stacked(attacks: list[Attack]) -> Attack:
+    """Several results as one, each a row of it. Raises ValueError for none."""
+    if not attacks:
+        raise ValueError("eps is an empty sequence; give at least one radius")
+    return Attack(
+        _core.stack([a.x for a in attacks]),
+        np.stack([a.success for a in attacks]),
+        np.stack([a.label for a in attacks]),
+        np.stack([a.distance for a in attacks]),
+        [a.history for a in attacks],
+        np.stack([a.steps for a in attacks]),
+    )
+
+
+class Best:
+    """The nearest adversarial example of each row so far: tensors written in place, so that compiled steps keep it."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.x = problem, problem.copy()
+        self.distance = _core.full((len(self.x),), math.inf, dtype=self.x.dtype)
+        self.hit, self.found = (_core.zeros((len(self.x),), dtype=_core.bool) for _ in range(2))
+
+    def offer(self, x: Tensor, scores: Tensor) -> None:
+        """Keep the rows of ``x`` that succeed and are nearer than before.
+
+        ``hit`` says which of them succeed, ``found`` which rows ever did since it was last set to False.
+        """
+        with _core.no_grad():
+            x = x.detach()
+            self.hit[...] = self.problem.reached(scores.detach())
+            self.found[...] = self.found | self.hit
+            distance = self.problem.length(x)
+            nearer = self.hit & (distance < self.distance)
+            self.distance[...] = _core.where(nearer, distance, self.distance)
+            self.x[...] = _core.where(_core.reshape(nearer, (-1,) + (1,) * (x.ndim - 1)), x, self.x)

@@ -1,0 +1,112 @@
+"""What stands beside every picture that the commands make: how it was made, and checks that it is what it says.
+
+A finding is a number with the bound it must keep; one that does not hold makes the command exit with 1. Start reading
+at ``Certificate``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import steep
+from steep import _core
+from steep._core import Tensor
+from steep.nn.module import Module
+from steep.onnx.model import Model
+from steep.random import Generator
+
+PIXELS = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``value`` of ``what`` must be at most ``bound``; None for a bound that is only told."""
+
+    what: str
+    value: float | str
+    bound: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is kept; NaN keeps none."""
+        return self.bound is None or (not isinstance(self.value, str) and self.value <= self.bound)
+
+    def __str__(self) -> str:
+        shown = self.value if isinstance(self.value, str) else f"{self.value:.2g}"
+        return shown if self.bound is None else f"{shown} ({'at most' if self.holds else 'NOT at most'} {self.bound:g})"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The model with the sha256 of its weights, the settings (seed among them), and the findings."""
+
+    model: str
+    sha256: str
+    settings: dict[str, Any]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every finding keeps its bound."""
+        return all(finding.holds for finding in self.findings)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, as text."""
+        made = [("model", self.model), ("sha256 of the weights", self.sha256), ("steep", steep.__version__)]
+        made += [(name, str(value)) for name, value in self.settings.items()]
+        return made + [(finding.what, str(finding)) for finding in self.findings]
+
+    def plain(self) -> dict[str, Any]:
+        """The same for JSON."""
+        findings = [
+            {"what": f.what, "value": f.value, "bound": f.bound, "holds": f.holds} for f in self.findings
+        ]  # fmt: skip
+        return {"model": self.model, "sha256": self.sha256, "version": steep.__version__, "settings": self.settings,
+                "findings": findings, "holds": self.holds}  # fmt: skip
+
+
+def gradient_finding(
+    model: Module, score: Callable[[Module], Callable[[Any], Tensor]], x: Tensor, seed: int
+) -> Finding:
+    """The gradient of ``score(model)`` at ``x`` against central differences, at random pixels.
+
+    In double precision where the model's weights can be converted; an ONNX model says itself what it takes, and is
+    differenced in its own. ``x`` is moved by a little noise first: where values are tied, as in a flat picture, maxima
+    have no derivative. The value is the median over pixels, relative to the larger of the two.
+    """
+    exact = not isinstance(model, Model)
+    doubled = copy.deepcopy(model).astype(_core.float64) if exact else model
+    at, draw = x.detach().astype(_core.float64) if exact else x.detach(), Generator(seed)
+    spread = float(_core.std(at)) or 1.0
+    near = at + draw.normal(tuple(at.shape), std=0.01 * spread, dtype=at.dtype)
+    error = _difference(score(doubled), near, draw, spread * (1e-6 if exact else 3e-3))
+    return Finding(f"gradient against central differences, {PIXELS} pixels", error, 1e-4 if exact else 0.05)
+
+
+def box_finding(x: Any, low: Any, high: Any) -> Finding:
+    """By how much values leave their box."""
+    values, low, high = (np.asarray(v, np.float64) for v in (x, low, high))
+    outside = np.maximum(np.maximum(low - values, values - high), 0).max(initial=0)
+    return Finding("values outside of their box", float(outside), 1e-4 * float(np.max(high - low)))
+
+
+def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, step: float) -> float:
+    slopes = np.asarray(steep.grad(lambda v: _core.sum(f(v)))(x), np.float64).reshape(-1)
+    values = np.array(x, copy=True)
+    typical, errors = float(np.sqrt(np.mean(slopes**2))), []
+    for at in np.asarray(generator.permutation(values.size))[:PIXELS]:
+        ends = []
+        for sign in (1, -1):
+            moved = values.copy()
+            moved.flat[at] += sign * step
+            with _core.no_grad():
+                ends.append(float(_core.sum(f(_core.asarray(moved)))))
+        estimate = (ends[0] - ends[1]) / (2 * step)
+        size = max(abs(estimate), abs(slopes[at]), 1e-3 * typical, 1e-30)
+        errors.append(abs(estimate - slopes[at]) / size)
+    return float(np.median(errors))

@@ -1,0 +1,103 @@
+"""``steep dream``: a picture in which a layer's excitement is raised, scale by scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from steep import _core, ascent
+from steep._core import Tensor
+from steep.cli import output as out
+from steep.cli import screen
+from steep.cli.certificate import Certificate, Finding, box_finding, gradient_finding
+from steep.cli.classify import Image
+from steep.cli.session import Session, on_model
+from steep.cli.visualize import File, Layer, Steps
+from steep.data.images import pillow, read_image
+
+Guide = Annotated[Path | None, typer.Option(help="A picture whose features are to be brought out.")]
+
+
+@on_model
+def dream(
+    session: Session,
+    image: Image,
+    layer: Layer = "",
+    guide: Guide = None,
+    octaves: Annotated[int, typer.Option(min=1, help="Sizes gone through, from small to large.")] = 4,
+    octave_scale: Annotated[float, typer.Option(help="Each so many times larger than the one before.")] = 1.4,
+    steps: Steps = 10,
+    step_size: Annotated[float, typer.Option(min=0, help="Mean change of a pixel in a step, of 255.")] = 1.5,
+    jitter: Annotated[int, typer.Option(min=0, help="Pixels by which the picture is rolled at random.")] = 32,
+    long_side: Annotated[int, typer.Option(min=1, help="Larger pictures are made this large.")] = 640,
+    output: File = Path("dream.png"),
+) -> None:
+    """Let a network dream into a picture: raise what a layer sees in it, at several scales.
+
+    A network that takes one size only gets the middle of the picture in that size.
+    """
+    out.check(output)
+    x = _whole(session, image, long_side)
+    octaves = _possible(session, x, octaves, octave_scale)
+    chosen = session.layer(layer, x)
+    hint = None if guide is None else session.opened.read(guide)
+    low, high = session.bounds()
+    length = float(_core.max(high - low)) * step_size / 255
+    with screen.StepBar(f"dream {chosen}", steps * octaves) as bar:
+        run = ascent.deepdream(session.opened.model, chosen, x, octaves=octaves, octave_scale=octave_scale,
+                               steps=steps, step_size=length, jitter=jitter, guide=hint, bounds=(low, high),
+                               generator=session.generator(), callback=bar,
+                               keep=out.film_wanted(output))  # fmt: skip
+    rise = [float(ascent.layer(session.opened.model, chosen)(v)) for v in (x, run.image)]
+    findings = [
+        gradient_finding(session.opened.model, lambda m: ascent.layer(m, chosen), run.image, session.seed),
+        box_finding(run.image, low, high),
+        Finding("norm of the layer", f"{rise[0]:.4g} to {rise[1]:.4g}"),
+    ]
+    settings = {"layer": chosen, "guide": str(guide or ""), "octaves": [list(size) for size in run.octaves],
+                "steps": steps, "step_size": step_size, "jitter": jitter, "seed": session.seed}  # fmt: skip
+    result = out.Result(
+        f"A dream of {chosen}", f"{chosen} of {session.opened.name} dreams into {image.name}, {len(run.octaves)} sizes",
+        [("the dream", session.picture(run.image)), (image.name, session.picture(x))],
+        Certificate(session.opened.name, session.opened.hash, settings, findings),
+        {"image": str(image), "layer": chosen, "before": rise[0], "after": rise[1], "status": run.status},
+        run.history, [session.picture(frame) for frame in run.frames],
+        "" if run.status == "finished" else f"the ascent {run.status}",
+    )  # fmt: skip
+    raise typer.Exit(out.deliver(result, output, session.json))
+
+
+def _takes(session: Session, x: Tensor) -> bool:
+    try:
+        with _core.no_grad():
+            session.opened.model(x)
+    except (ValueError, TypeError, IndexError):
+        return False
+    return True
+
+
+def _possible(session: Session, x: Tensor, octaves: int, scale: float) -> int:
+    """``octaves``, or 1 with a word about it if the model takes no smaller pictures."""
+    smallest = ascent.octave_sizes(x.shape[2], x.shape[3], octaves, scale)[-1]
+    if octaves == 1 or _takes(session, _core.interpolate(x, size=smallest, mode="linear")):
+        return octaves
+    screen.err.print(f"{session.opened.name} takes no {smallest} pixels: the dream has one size", markup=False)
+    return 1
+
+
+def _whole(session: Session, image: Path, long_side: int) -> Tensor:
+    """The whole picture as the model's input; its middle in the model's own size if it takes no other."""
+    picture = pillow().fromarray(read_image(image))
+    if max(picture.size) > long_side:
+        width, height = (max(1, round(side * long_side / max(picture.size))) for side in picture.size)
+        picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
+    way = session.opened.preprocessing
+    pixels = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255
+    whole = way.normalize(_core.asarray(pixels if len(way.mean) == 3 else pixels.mean(axis=1, keepdims=True)))
+    if _takes(session, whole):
+        return whole
+    screen.err.print(f"{session.opened.name} takes no {whole.shape[2:]} pixels: its own size is used", markup=False)
+    return way.preprocess(picture)

@@ -1,0 +1,61 @@
+"""``steep invert``: the picture that a layer's activations still tell of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steep import ascent
+from steep.cli import output as out
+from steep.cli import screen
+from steep.cli.certificate import Certificate, Finding, box_finding, gradient_finding
+from steep.cli.classify import Image
+from steep.cli.session import Session, on_model
+from steep.cli.visualize import File, Layer, Steps
+
+
+@on_model
+def invert(
+    session: Session,
+    image: Image,
+    layer: Layer = "",
+    steps: Steps = 300,
+    prior: Annotated[float, typer.Option(min=0, help="Weight of the prior of natural pictures.")] = 0.02,
+    contrast: Annotated[float, typer.Option(min=0.001, help="Of the prior: the smaller, the smoother.")] = 0.05,
+    output: File = Path("invert.png"),
+) -> None:
+    """Find a picture, from noise, whose activations in a layer are those of IMAGE.
+
+    The activations alone are used. The prior is that of Mahendran and Vedaldi 2015.
+    """
+    out.check(output)
+    x, bounds = session.opened.read(image), session.bounds()
+    chosen = session.layer(layer, x)
+    penalty = prior * ascent.mahendran_vedaldi(x.shape, bounds, contrast) if prior else None
+    with screen.StepBar(f"invert {chosen}", steps) as bar:
+        run = ascent.invert(session.opened.model, chosen, x, steps=steps, penalty=penalty, bounds=bounds,
+                            generator=session.generator(), callback=bar, keep=out.film_wanted(output))  # fmt: skip
+    findings = [
+        gradient_finding(session.opened.model, lambda m: ascent.layer(m, chosen), run.image, session.seed),
+        box_finding(run.image, *bounds),
+        Finding("relative error of the activations", f"{run.feature_error:.4f}"),
+        Finding("relative error of the pixels", f"{run.input_error:.4f}"),
+    ]
+    facts = {"image": str(image), "layer": chosen, "feature_error": run.feature_error, "input_error": run.input_error,
+             "status": run.status}  # fmt: skip
+    if session.classifies(x):
+        before, after = session.verdict(x), session.verdict(run.image)
+        findings.append(Finding("predicted, before and after", f"{before[1]}, {after[1]}"))
+        facts |= {"predicted_before": before[0], "predicted_after": after[0]}
+    settings = {"layer": chosen, "steps": steps, "prior": prior, "contrast": contrast, "seed": session.seed}
+    result = out.Result(
+        f"What {chosen} still knows", f"{image.name} from {chosen} of {session.opened.name}: activations off by "
+        f"{run.feature_error:.1%}, pixels by {run.input_error:.1%}",
+        [("found again", session.picture(run.image)), (image.name, session.picture(x))],
+        Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
+        [session.picture(frame) for frame in run.frames],
+        "" if run.status == "finished" else f"the descent {run.status}",
+    )  # fmt: skip
+    raise typer.Exit(out.deliver(result, output, session.json))

@@ -1,0 +1,212 @@
+"""What the commands that look into networks share: opening a model, reading a picture, naming layers and classes.
+
+``open_model`` takes a name of the zoo, an .onnx file, or .safetensors weights with a factory, and gives an ``Opened``.
+Every fault is a ValueError or OSError, which ``app.py`` turns into one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steep import io, zoo
+from steep._core import Tensor
+from steep.cli import screen
+from steep.data import FetchError, read_image
+from steep.near import near
+from steep.nn.module import Module
+from steep.zoo import labels
+from steep.zoo.table import TORCHVISION
+
+Model = Annotated[str, typer.Option("--model", help="A name of the zoo, an .onnx file, or .safetensors weights.")]
+Factory = Annotated[str, typer.Option(help='For .safetensors: "module:function" that makes the model.')]
+Size = Annotated[int | None, typer.Option(min=1, help="Side of the square that the model takes.")]
+Channels = Annotated[str, typer.Option(help="Order of the channels: rgb, bgr or grey.")]
+Mean = Annotated[str, typer.Option(help='Subtracted from pixels in [0, 1], such as "0.5" or "0.485,0.456,0.406".')]
+Std = Annotated[str, typer.Option(help="What the difference is divided by, written like the mean.")]
+Classes = Annotated[str, typer.Option(help='A file with one class name a line, or "imagenet".')]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model in ``eval`` mode, how pictures become its input, names of its classes if known, and its weights' sha256.
+
+    ``read(path)`` gives a picture file as the model's input, (1, C, size, size).
+    """
+
+    name: str
+    model: Module
+    preprocessing: zoo.Preprocessing
+    classes: tuple[str, ...] | None
+    hash: str
+
+    def read(self, image: Path) -> Tensor:
+        """The picture in a file as the model's input. Raises OSError or ValueError naming the file."""
+        return self.preprocessing.preprocess(read_image(image))
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers, in order."""
+        own = getattr(self.model, "layers", None)
+        named = (name for name, _ in self.model.named_modules() if name)
+        return list(own) if isinstance(own, list) else list(named)
+
+    def layer(self, name: str) -> str:
+        """``name`` if it is a layer of the model's. Raises ValueError suggesting near names."""
+        if name not in self.layers:
+            first = ", ".join(self.layers[:6])
+            raise ValueError(
+                f"{self.name} has no layer {name!r}{near(name, self.layers)} It has {len(self.layers)}: {first}, ..."
+            )
+        return name
+
+    def label(self, number: int) -> str:
+        """The name of a class, or its number if the names are not known."""
+        return self.classes[number] if self.classes and number < len(self.classes) else str(number)
+
+    def class_number(self, text: str, count: int) -> int:
+        """The class that ``text``, a number or a name, means among ``count``. Raises ValueError with near names."""
+        if text.isdecimal():
+            if int(text) >= count:
+                raise ValueError(f"{self.name} has the classes 0 to {count - 1}, not {text}")
+            return int(text)
+        names = self.classes or ()
+        found = [number for number, name in enumerate(names) if name.lower() == text.lower()]
+        if not found:
+            hint = near(text, names) if names else "; its classes have no names: give a number"
+            raise ValueError(f"{self.name} has no class {text!r}{hint}")
+        if len(found) > 1:
+            raise ValueError(f"several classes are called {text!r}: give one of the numbers {found}")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Input:
+    """The options that say how pictures become a model's input; empty ones leave what the model says of itself."""
+
+    size: int | None = None
+    channels: str = ""
+    mean: str = ""
+    std: str = ""
+
+    def over(self, way: zoo.Preprocessing) -> zoo.Preprocessing:
+        """``way`` with these options in the place of its own. Raises ValueError for what is not numbers."""
+        channels = self.channels or way.channels
+        count = 1 if channels == "grey" else 3
+        return replace(
+            way,
+            size=self.size or way.size,
+            channels=channels,
+            mean=_numbers("mean", self.mean, count) or _fitted(way.mean, count),
+            std=_numbers("std", self.std, count) or _fitted(way.std, count),
+            scale=1.0 if self.mean or self.std else way.scale,
+        )
+
+
+def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise ValueError(f"--{name} is a number, or {count} with commas between them, got {text!r}") from None
+    if len(values) not in (0, 1, count):
+        raise ValueError(f"--{name} is a number, or {count} with commas between them, got {text!r}")
+    return values * count if len(values) == 1 else values
+
+
+def _fitted(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return values if len(values) == count else (sum(values) / len(values),) * count
+
+
+def open_model(spec: str, factory: str = "", given: Input = Input(), classes: str = "") -> Opened:
+    """The model that ``spec`` means: a name of the zoo, an .onnx file, or a .safetensors file with a ``factory``.
+
+    ``given`` overrides how pictures become its input, ``classes`` the names of its classes. Raises ValueError with near
+    names for an unknown one, OSError for a file that cannot be read.
+    """
+    path = Path(spec)
+    opener = OPENERS.get(path.suffix.lower())
+    if opener is None and spec not in zoo.names():
+        hint = near(spec, zoo.names()) or "."
+        raise ValueError(
+            f"{spec!r} is neither a model of the zoo{hint} ({', '.join(zoo.names())}) nor an .onnx or .safetensors file"
+        )
+    if factory and path.suffix.lower() != ".safetensors":
+        raise ValueError("--factory goes with .safetensors weights only")
+    opened = opener(path, factory) if opener else _from_zoo(spec)
+    names = _class_names(classes) if classes else opened.classes
+    return replace(opened, preprocessing=given.over(opened.preprocessing), classes=names)
+
+
+def _from_zoo(name: str) -> Opened:
+    model = zoo.load(name)
+    try:
+        classes = model.classes
+    except FetchError as error:
+        screen.err.print(f"steep: classes have numbers only: {str(error).splitlines()[0]}", markup=False)
+        classes = None
+    return Opened(name, model, model.preprocessing, classes, model.source.sha256)
+
+
+def _from_onnx(path: Path, _: str) -> Opened:
+    from steep import onnx
+
+    model = onnx.load(path, requires_grad=False)
+    shape = model.input_shapes[0] or ()
+    if len(model.inputs) != 1 or len(shape) != 4:
+        raise ValueError(f"{path} takes {dict(zip(model.inputs, model.input_shapes, strict=True))}, not one picture")
+    size = shape[2] if isinstance(shape[2], int) and shape[2] > 0 else TORCHVISION.size
+    grey = Input(channels="grey") if shape[1] == 1 else Input()
+    return Opened(path.name, model, grey.over(replace(TORCHVISION, size=size)), None, _sha256(path))
+
+
+def _from_safetensors(path: Path, factory: str) -> Opened:
+    if not factory:
+        raise ValueError(f"{path} holds weights alone: --factory module:function says what makes the model")
+    weights, model = io.load(path), _made(factory)
+    model.load_state_dict(weights)
+    way = getattr(model, "preprocessing", TORCHVISION)
+    return Opened(path.name, model.eval(), way, getattr(model, "classes", None), _sha256(path))
+
+
+def _made(factory: str) -> Module:
+    """What the function named "module:function" returns; modules are looked for in the current folder too."""
+    module, _, function = factory.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        model = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise ValueError(f"--factory {factory!r} makes no model (module:function): {error}") from None
+    finally:
+        sys.path.pop(0)
+    if not isinstance(model, Module):
+        raise ValueError(f"--factory {factory!r} makes a {type(model).__name__}, not a steep.nn.Module")
+    return model
+
+
+OPENERS: dict[str, Callable[[Path, str], Opened]] = {".onnx": _from_onnx, ".safetensors": _from_safetensors}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _class_names(source: str) -> tuple[str, ...]:
+    if source == "imagenet":
+        return labels.imagenet()
+    return tuple(line.strip() for line in Path(source).read_text("utf-8").splitlines() if line.strip())
+
+
+def class_scores(opened: Opened, x: Tensor) -> Tensor:
+    """The model's scores for one input, (classes,). Raises ValueError if its output is not one score a class."""
+    scores: Any = opened.model(x)
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
+        shape = scores.shape if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"{opened.name} gives {shape} for one picture, not (1, classes): it is not a classifier")
+    return scores[0]

@@ -1,0 +1,106 @@
+"""How a result leaves a command: a picture, a film or a page by the extension of ``--output``, and lines or JSON.
+
+Start reading at ``deliver``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from steep import page, pictures
+from steep.cli import screen
+from steep.cli.certificate import Certificate
+from steep.io.atomic import atomic_write
+from steep.pictures import Colours
+
+FRAMES = 40  # of a film
+DURATION = 80  # milliseconds a frame
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found: ``shown``, captions with pictures, the first being the picture itself; ``text``, a line.
+
+    ``facts`` are added to the JSON; ``history`` is drawn as a curve, ``frames`` become the film; ``failed`` says what
+    did not succeed, "" if all did.
+    """
+
+    title: str
+    text: str
+    shown: Sequence[tuple[str, Colours]]
+    certificate: Certificate
+    facts: dict[str, Any] = field(default_factory=dict)
+    history: Sequence[float] = ()
+    frames: Sequence[Colours] = ()
+    failed: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded and every finding holds."""
+        return not self.failed and self.certificate.holds
+
+
+def film_wanted(output: Path) -> int:
+    """How many frames to keep for this file."""
+    return FRAMES if output.suffix.lower() == ".gif" else 0
+
+
+def check(output: Path) -> None:
+    """ValueError for a file that could not be written as asked, before any work is done."""
+    if output.suffix.lower() not in WRITERS:
+        raise ValueError(f"{output}: the extension must be one of {', '.join(WRITERS)}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output}: there is no folder {output.parent}")
+
+
+def deliver(result: Result, output: Path, json: bool) -> int:
+    """Write the file whole or not at all, say what came of it, and give the exit code."""
+    with atomic_write(output) as file:
+        file.write(WRITERS[output.suffix.lower()](result))
+    if json:
+        told = {"output": str(output), "ok": result.ok, "failed": result.failed, **result.facts}
+        screen.print_json({**told, "certificate": result.certificate.plain()})
+    else:
+        screen.out.print(result.text, markup=False)
+        for finding in result.certificate.findings:
+            screen.out.print(f"  {finding.what}: {finding}", markup=False)
+        if result.failed:
+            screen.out.print(f"[bold red]failed[/]: {result.failed}")
+        screen.out.print(str(output), markup=False)
+    return 0 if result.ok else 1
+
+
+def _png(result: Result) -> bytes:
+    return pictures.png(result.shown[0][1])
+
+
+def _gif(result: Result) -> bytes:
+    from PIL import Image
+
+    frames = [Image.fromarray(frame, "RGB") for frame in (*result.frames, result.shown[0][1])]
+    first, *rest = [frame.quantize(256, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=DURATION, loop=0)
+    return buffer.getvalue()
+
+
+def _html(result: Result) -> bytes:
+    figures = [page.figure(escape(caption), (page.embedded(pictures.png(picture)), escape(caption)))
+               for caption, picture in result.shown]  # fmt: skip
+    rows = [(escape(name), escape(value)) for name, value in result.certificate.rows()]
+    curve = page.curve(list(result.history), "value by step", "step")
+    body = [
+        page.header(escape(result.title), escape(result.text), []),
+        page.section("Pictures", "", page.grid(min(3, len(figures)), figures)),
+        *([page.section("On the way", "The value before each step.", curve)] if curve else []),
+        page.section("How it was made", "The same command gives the same bytes.", page.table(rows)),
+    ]
+    return page.document(escape(result.title), "\n".join(body)).encode()
+
+
+WRITERS: dict[str, Callable[[Result], bytes]] = {".png": _png, ".gif": _gif, ".html": _html}

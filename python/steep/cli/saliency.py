@@ -1,0 +1,94 @@
+"""``steep saliency``: which pixels the score of a class depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from steep import ascent, pictures, saliency
+from steep._core import Tensor
+from steep.cli import output as out
+from steep.cli.certificate import Certificate, Finding, gradient_finding
+from steep.cli.classify import Image
+from steep.cli.session import Session, on_model
+from steep.cli.visualize import File, Layer
+from steep.near import near
+
+MAPS = ("gradient", "input_times_gradient", "guided_backprop", "deconvnet", "integrated_gradients", "smoothgrad")
+PLACES = ("grad_cam", "occlusion")
+STAGES = 4  # of the cascade: enough for the verdict, and bearable for maps of many passes
+
+
+@on_model
+def saliency_(
+    session: Session,
+    image: Image,
+    method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
+    klass: Annotated[str, typer.Option("--class", help="A class, by number or name; the predicted one without.")] = "",
+    layer: Layer = "",
+    sanity: Annotated[bool, typer.Option(help="Ask whether the map depends on the weights.")] = True,
+    output: File = Path("saliency.png"),
+) -> None:
+    """Map which pixels of a picture the score of a class depends on, and say whether the map can be trusted.
+
+    With the map comes the verdict of the cascade: what remains of it when the weights are made random. ``--layer``
+    is for grad_cam.
+    """
+    out.check(output)
+    opened = session.opened
+    x = opened.read(image)
+    target = session.class_of(klass, x)
+    draw, settings = _method(session, method, layer, x)
+    map = draw(opened.model, x, target)
+    values = _flat(map)
+    findings, facts = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)], {}
+    if method == "integrated_gradients":
+        gap = float(saliency.completeness_gap(opened.model, x, map, target)[0])
+        findings.append(Finding("completeness gap", gap, 0.05))
+    if sanity:
+        asked = saliency.sanity.cascade(opened.model, x, target, draw, generator=session.generator(), stages=STAGES)
+        findings.append(Finding("sanity", asked.verdict))
+        facts = {"sanity": {"layers": asked.layers, "correlations": asked.correlations, "passed": asked.passed}}
+    number, label, chance = session.verdict(x)
+    findings.append(Finding("predicted", f"{label}, p = {chance:.4f}"))
+    name = opened.label(target)
+    text = f"{method} of {name} in {image.name} (read as {label}, p = {chance:.3f})"
+    told = {"image": str(image), "method": method, "class": target, "label": name, "predicted": number,
+            "probability": chance, **facts}  # fmt: skip
+    result = out.Result(
+        f"What {opened.name} looks at", text, [(method, pictures.hot(values)), (image.name, session.picture(x))],
+        Certificate(opened.name, opened.hash, {"method": method, "class": target, **settings, "seed": session.seed},
+                    findings), told,
+    )  # fmt: skip
+    raise typer.Exit(out.deliver(result, output, session.json))
+
+
+def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
+    """The map as a function of model, input and class, and the settings that it has beyond these."""
+    if method not in (*MAPS, *PLACES):
+        raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES))} "
+                         f"There are {', '.join((*MAPS, *PLACES))}")  # fmt: skip
+    if layer and method != "grad_cam":
+        raise ValueError(f"--layer is for grad_cam; {method} needs none")
+    if method == "grad_cam":
+        chosen = session.layer(layer, x)
+        return lambda model, v, target: saliency.grad_cam(model, v, chosen, target), {"layer": chosen}
+    if method == "occlusion":
+        window = max(1, min(x.shape[2:]) // 8)
+        return partial(saliency.occlusion, window=window), {"window": window}
+    if method == "smoothgrad":
+        return lambda model, v, target: saliency.smoothgrad(model, v, target, generator=session.generator()), {}
+    function: Callable[..., Tensor] = getattr(saliency, method)
+    return function, {}
+
+
+def _flat(map: Tensor) -> NDArray[Any]:
+    """The map of one picture as (height, width): the largest magnitude over the channels."""
+    values: NDArray[Any] = np.asarray(map)[0]
+    return np.asarray(np.abs(values).max(axis=0) if values.ndim == 3 else np.maximum(values, 0))

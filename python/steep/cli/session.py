@@ -1,0 +1,120 @@
+"""The options that all commands on a model share, in one place: ``on_model`` adds them to a command's own.
+
+A command takes a ``Session`` first, which holds the opened model, the seed and whether JSON is wanted. Typer reads the
+signature that ``on_model`` puts together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+from steep.ascent.features import activation
+from steep.cli import models, require, screen
+from steep.cli.models import Opened
+from steep.pictures import Colours
+from steep.random import Generator
+from steep.scores import probabilities
+
+LARGEST = 1 << 26  # numbers in a layer's output that are still looked at when a layer is chosen
+
+
+@dataclass(frozen=True)
+class Session:
+    """An opened model, the seed of all draws, and whether the result goes out as JSON."""
+
+    opened: Opened
+    seed: int
+    json: bool
+
+    def generator(self) -> Generator:
+        """A generator of the seed, at its start."""
+        return Generator(self.seed)
+
+    def picture(self, x: Any) -> Colours:
+        """The picture that an input (1, C, H, W) of the model stands for."""
+        return self.opened.preprocessing.to_image(x)
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """The model's inputs for black and for white."""
+        return self.opened.preprocessing.low, self.opened.preprocessing.high
+
+    def classifies(self, x: Tensor) -> bool:
+        """Whether the model gives a score for each class."""
+        with _core.no_grad():
+            scores = self.opened.model(x)
+        return isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] > 1
+
+    def class_of(self, text: str, x: Tensor) -> int:
+        """The class that ``text`` names, or the predicted one if it is empty."""
+        scores = models.class_scores(self.opened, x)
+        return self.opened.class_number(text, scores.shape[0]) if text else int(_core.argmax(scores))
+
+    def verdict(self, x: Tensor) -> tuple[int, str, float]:
+        """The class predicted for one input, its name, and its probability, by running the model now."""
+        with _core.no_grad():
+            chances = np.asarray(probabilities(self.opened.model, x), np.float64)[0]
+        best = int(chances.argmax())
+        return best, self.opened.label(best), float(chances[best])
+
+    def layer(self, name: str, x: Tensor) -> str:
+        """The layer called ``name``; if empty, one two thirds of the way through the layers that give maps."""
+        if name:
+            return self.opened.layer(name)
+        top = [layer for layer in self.opened.layers if "." not in layer]
+        maps = [layer for layer in (top if len(top) > 2 else self.opened.layers) if _is_map(self.opened, layer, x)]
+        if not maps:
+            raise ValueError(f"{self.opened.name} has no layer of maps; say which with --layer")
+        return maps[2 * len(maps) // 3]
+
+
+def _is_map(opened: Opened, layer: str, x: Tensor) -> bool:
+    with _core.no_grad():
+        try:
+            found = activation(opened.model, layer, x)
+        except ValueError:
+            return False
+    return found.ndim == 4 and min(found.shape[2:]) > 1 and found.size < LARGEST
+
+
+def _shared(
+    model: models.Model = "squeezenet1_1",
+    factory: models.Factory = "",
+    size: models.Size = None,
+    channels: models.Channels = "",
+    mean: models.Mean = "",
+    std: models.Std = "",
+    classes: models.Classes = "",
+    seed: screen.Seed = 0,
+    threads: screen.Threads = None,
+    json: screen.Json = False,
+) -> Session:
+    """The session that these options ask for."""
+    require("PIL")
+    screen.use_threads(threads)
+    return Session(models.open_model(model, factory, models.Input(size, channels, mean, std), classes), seed, json)
+
+
+def on_model(command: Callable[..., None]) -> Callable[..., None]:
+    """``command``, which takes a ``Session`` first, as a function of its other parameters and the shared ones."""
+    own, shared = (list(inspect.signature(f).parameters.values()) for f in (command, _shared))
+    names = {parameter.name for parameter in shared}
+
+    def run(**given: Any) -> None:
+        session = _shared(**{name: given.pop(name) for name in names})
+        command(session, **given)
+
+    update_wrapper(run, command)
+    del run.__wrapped__  # type: ignore[attr-defined]  # whose signature would be taken
+    hints = {**get_type_hints(_shared, include_extras=True), **get_type_hints(command, include_extras=True)}
+    parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in (*own[1:], *shared)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run

@@ -1,0 +1,75 @@
+"""Picture files to arrays, with Pillow (extra ``viz``), which is imported when first needed.
+
+A picture is uint8 (height, width, 3), red first. Start at ``read_image``; ``to_square`` is what classifiers ask for.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8]
+
+
+def pillow() -> Any:
+    """The module ``PIL.Image``. Raises ImportError saying what to install."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError("pictures are read by Pillow, which is not installed: pip install 'steep[viz]'") from None
+    return Image
+
+
+def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
+    """The picture in a file, given by path or as bytes: uint8 (height, width, 3), upright, without transparency.
+
+    Raises OSError if it cannot be opened, ValueError if it is not a picture or too large.
+    """
+    image = pillow()
+    name = "the picture" if isinstance(source, bytes) else os.fspath(source)
+    try:
+        with image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            from PIL import ImageOps
+
+            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+    except image.DecompressionBombError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except (image.UnidentifiedImageError, SyntaxError):
+        raise ValueError(f"{name} is not a picture that Pillow can read") from None
+
+
+def to_picture(image: Any) -> Picture:
+    """``image`` as a picture: uint8 or floats in [0, 1], (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or Pillow's.
+
+    Raises ValueError for another shape, or for floats that reach beyond [0, 1].
+    """
+    values = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or 0 in values.shape:
+        raise ValueError(f"a picture has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {values.shape}")
+    if values.dtype.kind == "f":
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise ValueError(f"a picture of floats lies in [0, 1], got {values.min():.4g} to {values.max():.4g}")
+        values = np.rint(values * 255)
+    elif values.dtype != np.uint8:
+        raise ValueError(f"a picture is uint8 or floats in [0, 1], got {values.dtype}")
+    return np.ascontiguousarray(np.broadcast_to(values[..., :3], (*values.shape[:2], 3)), np.uint8)
+
+
+def to_square(image: Any, size: int, margin: float) -> Picture:
+    """The middle ``size`` x ``size`` pixels of the picture, after its short side was made ``size * margin``, bicubic.
+
+    Raises ValueError for what is not a picture.
+    """
+    picture = pillow().fromarray(to_picture(image))
+    short = int(size * margin)
+    width, height = (max(short, round(side * short / min(picture.size))) for side in picture.size)
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.array(picture.crop((left, top, left + size, top + size)))

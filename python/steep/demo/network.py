@@ -1,0 +1,21 @@
+"""The demo's network: one hidden layer of ReLUs."""
+
+from __future__ import annotations
+
+from steep import nn
+from steep.data import Part
+from steep.random import Generator
+
+
+def network(part: Part, hidden: int, seed: int = 0) -> nn.Sequential:
+    """Pictures like those of ``part`` to a score for each class in it, first values drawn from ``seed``."""
+    inputs, classes = part.x[0].size, int(part.y.max()) + 1
+    source = Generator(seed)
+    return nn.Sequential(
+        {
+            "flatten": nn.Flatten(),
+            "hidden": nn.Linear(inputs, hidden, generator=source),
+            "relu": nn.ReLU(),
+            "scores": nn.Linear(hidden, classes, generator=source),
+        }
+    )

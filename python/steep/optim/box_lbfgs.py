@@ -1,0 +1,139 @@
+"""L-BFGS inside a box for many small problems at once: every row has a history, a direction and a step of its own.
+
+A projected quasi-Newton method (Bertsekas 1982, "Projected Newton methods for optimization problems with simple
+constraints"): elements held at a bound are left out of the direction, and the search for a lower value goes along the
+projection of the line. The two loops are those of ``lbfgs.py``, row by row. Start reading at ``advance``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from steep import _core
+from steep._core import Tensor
+from steep.optim.line_search import ARMIJO
+from steep.optim.norms import in_rows
+from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of
+from steep.tree import Tree
+
+MOST = 12  # halvings of a step
+
+
+class BoxLBFGS(Optimizer):
+    """One quasi-Newton step a call for each row of the one parameter (n, ...), kept within ``low`` and ``high``.
+
+    ``values`` (n,) holds the value of each row; the function that is minimised is their sum and writes them there. A
+    row whose value could not be lowered even along its gradient stays from then on. Raises ValueError for more than one
+    parameter or an empty box.
+    """
+
+    def __init__(
+        self,
+        params: Tree,
+        values: Tensor,
+        low: float = -math.inf,
+        high: float = math.inf,
+        lr: Rate = 1.0,
+        history: int = 10,
+    ) -> None:
+        super().__init__(params, lr)
+        if len(self.params) != 1 or not low <= high:
+            raise ValueError(f"BoxLBFGS: needs one parameter, got {len(self.params)}, and a box, got {low} to {high}")
+        self.values, self.low, self.high, self.history = values, low, high, history
+        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # steps, changes of gradient, 1 / their product or 0
+        self._done = _core.zeros(values.shape, dtype=_core.bool)
+
+    def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
+        """Not possible: raises TypeError, since the search needs to evaluate the function."""
+        raise TypeError("BoxLBFGS needs to evaluate the function several times: use it with optim.minimize")
+
+    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+        """One step of every row; returns the loss before it."""
+        loss, gradients = evaluate()
+        if math.isfinite(float(loss)):
+            with _core.no_grad():
+                self._search(evaluate, _filled(gradients, self.params[0]))
+            self.steps += 1
+        return loss
+
+    def _search(self, evaluate: Evaluate, gradient: Tensor) -> None:
+        x, slope, value = (copy_of(v) for v in (in_rows(self.params[0], True), gradient, self.values))
+        direction = self._direction(x, slope)
+        length = self._first_lengths(slope)
+        best, best_slope = x, slope
+        waiting = ~self._done & self._worthwhile(value, -_dot(slope, direction)[:, 0])
+        for _ in range(MOST):
+            if not bool(_core.any(waiting)):
+                break
+            there = _core.clip(x + direction * length, self.low, self.high)
+            self._write(_core.where(waiting[:, None], there, best))
+            found = _filled(evaluate()[1], self.params[0])
+            falls = self.values <= value + ARMIJO * _dot(slope, there - x)[:, 0]
+            settled = (waiting & falls)[:, None]
+            best, best_slope = _core.where(settled, there, best), _core.where(settled, found, best_slope)
+            waiting, length = waiting & ~falls, length / 2
+        self._write(best)
+        self._give_up(waiting)
+        self._remember(best - x, best_slope - slope)
+
+    def _worthwhile(self, value: Tensor, fall: Tensor) -> Tensor:
+        """Whether the fall that the slope promises is more than rounding of the value: bool (n,)."""
+        rounding = float(np.finfo(np.asarray(value).dtype).eps)
+        return fall > rounding * _core.maximum(_core.abs(value), 1e-3)
+
+    def _first_lengths(self, slope: Tensor) -> Tensor:
+        """The rate, made cautious while no curvature is known: (n, 1)."""
+        size = _core.sum(_core.abs(slope), axis=-1, keepdims=True)
+        whole = _core.full_like(size, self.rate())
+        return whole if self._pairs else whole / _core.maximum(size, 1.0)
+
+    def _direction(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Downhill for every row, zero where an element is held at a bound."""
+        held = ((x <= self.low) & (slope > 0)) | ((x >= self.high) & (slope < 0))
+        free = _core.where(held, _core.zeros_like(slope), slope)
+        guess = _core.where(held, _core.zeros_like(slope), -self._times_inverse_hessian(free))
+        return _core.where(_dot(guess, free) < 0, guess, -free)
+
+    def _times_inverse_hessian(self, q: Tensor) -> Tensor:
+        weights = []
+        for s, y, rho in reversed(self._pairs):
+            weights.append(rho * _dot(s, q))
+            q = q - y * weights[-1]
+        if self._pairs:
+            _, y, rho = self._pairs[-1]
+            q = q * _core.where(rho > 0, 1 / _core.where(rho > 0, rho * _dot(y, y), 1.0), 1.0)
+        for (s, y, rho), weight in zip(self._pairs, reversed(weights), strict=True):
+            q = q + s * (weight - rho * _dot(y, q))
+        return q
+
+    def _give_up(self, failed: Tensor) -> None:
+        """Rows without a lower value forget what they know of the curvature; those that knew nothing are done."""
+        known = _core.zeros_like(failed)
+        for _, _, rho in self._pairs:
+            known = known | (rho[:, 0] > 0)
+        self._done = self._done | (failed & ~known)
+        self._pairs = [(s, y, _core.where(failed[:, None], _core.zeros_like(rho), rho)) for s, y, rho in self._pairs]
+
+    def _remember(self, s: Tensor, y: Tensor) -> None:
+        """Keep the pairs of positive curvature; for other rows the pair counts as none."""
+        product = _dot(s, y)
+        good = product > 1e-10 * _dot(y, y)
+        rho = _core.where(good, 1 / _core.where(good, product, 1.0), 0.0)
+        self._pairs = [*self._pairs, (s, y, rho.astype(s.dtype))][-self.history :]
+
+    def _write(self, rows: Tensor) -> None:
+        self.params[0][...] = _core.reshape(rows, self.params[0].shape)
+
+
+def _filled(gradients: Gradients, param: Tensor) -> Tensor:
+    grad = gradients[0]
+    return in_rows(_core.zeros_like(param.detach()) if grad is None else grad.detach(), True)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The product of each row: (n, 1)."""
+    return _core.sum(a * b, axis=-1, keepdims=True)

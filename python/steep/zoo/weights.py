@@ -1,0 +1,71 @@
+"""Weights from their files: read once as data, written to the cache as safetensors under the layers' own names.
+
+From then on only that file is opened, unless it is damaged or comes from another source. Start at ``weights``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep import nn
+from steep._core import Tensor
+from steep.data.fetch import cache_folder, fetch
+from steep.io import safetensors
+from steep.near import near
+from steep.zoo.entry import Arrays, Entry, Format
+from steep.zoo.table import MODELS
+
+LAYOUT = "1"  # of the converted files: raise it when layers get other names
+
+
+def find(name: str) -> Entry:
+    """The row of the model called ``name``. Raises ValueError for an unknown one, suggesting near ones."""
+    if name not in MODELS:
+        raise ValueError(f"the zoo has no model {name!r}{near(name, MODELS) or '.'} It has {list(MODELS)}")
+    return MODELS[name]
+
+
+def weights(name: str) -> Arrays:
+    """The weights of a model by the names of its layers.
+
+    Raises ValueError for an unknown name, and FetchError if they cannot be had.
+    """
+    entry = find(name)
+    if entry.format is None:
+        return safetensors.read(Path(__file__).parent / "weights" / Path(entry.source.member).name)[0]
+    path = cache_folder() / f"{name}.safetensors"
+    origin = {"source": entry.source.sha256, "layout": LAYOUT}
+    found = _converted(path, origin)
+    if found is None:
+        found = _from_source(entry, entry.format)
+        safetensors.write(path, found, origin)
+    return found
+
+
+def _converted(path: Path, origin: dict[str, str]) -> Arrays | None:
+    """The arrays of a converted file; None if there is none, if it is damaged, or if it comes from elsewhere."""
+    try:
+        arrays, metadata = safetensors.read(path)
+    except (OSError, ValueError):
+        return None
+    return arrays if metadata == origin else None
+
+
+def _from_source(entry: Entry, form: Format) -> Arrays:
+    arrays = form.read(fetch(entry.source, *(other.source for other in MODELS.values())).read_bytes())
+    found = {name: arrays[key] for name, key in form.extras.items()}
+    keys = [key for key, _ in nn.Sequential(entry.layers())._named(Tensor)]
+    numbers = {holder: i for i, holder in enumerate(dict.fromkeys(key.rpartition(".")[0] for key in keys))}
+    for key in keys:
+        holder, _, attribute = key.rpartition(".")
+        array = arrays[form.rename(holder, numbers[holder]) + form.suffixes[attribute]]
+        found[key] = np.ascontiguousarray(_outputs_first(array) if form.outputs_last else array)
+    return found
+
+
+def _outputs_first(array: NDArray[Any]) -> NDArray[Any]:
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array

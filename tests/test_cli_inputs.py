@@ -1,0 +1,146 @@
+"""The commands that optimise inputs, on the network that ships: what they write and say, and what they refuse.
+
+Pictures are the same bytes for a seed, on any number of threads, captured or not.
+"""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import pytest
+import steep as sp
+from steep import nn
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+pytest.importorskip("PIL")
+
+from PIL import Image
+from steep.cli import certificate, output
+from steep.cli.app import run
+from steep.cli.certificate import Certificate, Finding
+
+MODEL = ("--model", "digits_cnn")
+COMMANDS = {
+    "visualize": ("--class", "3", "--steps", "20"),
+    "saliency": ("digit.png", "--method", "integrated_gradients"),
+    "dream": ("digit.png", "--octaves", "2", "--jitter", "4"),
+    "invert": ("digit.png", "--layer", "relu2", "--steps", "20"),
+    "attack": ("digit.png", "--method", "pgd", "--eps", "0.4"),
+}
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Runs ``steep`` with the given words in a folder with a picture of a digit; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    picture = np.zeros((28, 28), np.uint8)
+    picture[4:24, 13:16] = 255
+    Image.fromarray(picture).save(tmp_path / "digit.png")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["steep", *map(str, words)])
+        code = run()
+        text = capsys.readouterr()
+        return code, text.out, text.err
+
+    return call
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_writes_a_picture_a_film_and_a_page_with_a_certificate(name, command, tmp_path):
+    for ending in ("png", "gif", "html"):
+        code, out, err = command(name, *COMMANDS[name], *MODEL, "--output", f"it.{ending}", "--json")
+        told = json.loads(out)
+        assert code == 0 and told["ok"] and told["certificate"]["holds"], (out, err)
+        assert told["certificate"]["findings"][0]["what"].startswith("gradient against central differences")
+        assert told["certificate"]["settings"]["seed"] == 0 and len(told["certificate"]["sha256"]) == 64
+    with Image.open(tmp_path / "it.png") as picture:
+        assert picture.size == (28, 28) and np.asarray(picture).std() > 1
+    with Image.open(tmp_path / "it.gif") as film:
+        assert film.n_frames == 1 if name in ("saliency", "attack") else film.n_frames > 5
+    page = (tmp_path / "it.html").read_text()
+    assert "sha256 of the weights" in page and "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_pictures_are_the_same_bytes_on_any_number_of_threads(name, command, tmp_path):
+    hashes = set()
+    for threads in (1, 2, 4):
+        code, _, _ = command(name, *COMMANDS[name], *MODEL, "--output", "it.png", "--threads", threads, "--seed", 3)
+        hashes.add(hashlib.sha256((tmp_path / "it.png").read_bytes()).hexdigest())
+        assert code == 0
+    assert len(hashes) == 1
+
+
+def test_lines_for_people(command):
+    code, out, _ = command("saliency", "digit.png", *MODEL, "--method", "guided_backprop", "-o", "map.png")
+    assert code == 0 and "sanity: " in out and "predicted: " in out and out.rstrip().endswith("map.png")
+
+
+@pytest.mark.parametrize("method", ["gradient", "grad_cam", "occlusion", "smoothgrad", "deconvnet"])
+def test_every_map_states_its_verdict(method, command):
+    code, out, _ = command("saliency", "digit.png", *MODEL, "--method", method, "--json")
+    told = json.loads(out)
+    assert code == 0 and len(told["sanity"]["correlations"]) == 4 and isinstance(told["sanity"]["passed"], bool)
+
+
+@pytest.mark.parametrize("method", ["fgsm", "deepfool", "carlini_wagner", "ddn", "lbfgs"])
+def test_every_attack_tells_what_predicting_again_gave(method, command):
+    code, out, _ = command("attack", "digit.png", *MODEL, "--method", method, "--eps", "0.5", "--json")
+    told = json.loads(out)
+    assert code == 0 and told["success"] and told["predicted_after"] != told["predicted_before"] == 1
+    code, out, _ = command("attack", "digit.png", *MODEL, "--method", method, "--eps", "0.5", "--target", "7", "--json")
+    assert json.loads(out)["success"] == (json.loads(out)["predicted_after"] == 7) == (code == 0)
+
+
+def test_an_attack_that_fails_says_so(command):
+    code, out, _ = command("attack", "digit.png", *MODEL, "--eps", "0.0001")
+    assert code == 1 and "the prediction held" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("visualize", "--layer", "conv9"), "did you mean 'conv"),
+        (("visualize", "--layer", "conv2", "--channel", "99"), "has the channels 0 to"),
+        (("visualize",), "say what to excite"),
+        (("visualize", "--class", "12"), "has the classes 0 to 9"),
+        (("visualize", "--class", "3", "-o", "it.jpg"), "the extension must be one of"),
+        (("visualize", "--class", "3", "-o", "nowhere/it.png"), "there is no folder"),
+        (("saliency", "digit.png", "--method", "gradeint"), "did you mean 'gradient'"),
+        (("saliency", "digit.png", "--layer", "conv1"), "--layer is for grad_cam"),
+        (("saliency", "nothing.png"), "nothing.png"),
+        (("dream", "digit.png", "--octaves", "30"), "leave nothing"),
+        (("invert", "digit.png", "--layer", "relu9"), "did you mean 'relu"),
+        (("attack", "digit.png", "--method", "deepfoal"), "did you mean 'deepfool'"),
+        (("attack", "digit.png", "--norm", "l7"), "l7"),
+        (("attack", "digit.png", "--target", "eleven"), "has no class 'eleven'"),
+    ],
+)
+def test_what_is_refused_in_one_line(words, said, command):
+    code, out, err = command(*words, *MODEL)
+    assert code == 2 and out == "" and said in err and len(err.strip().splitlines()) <= 2, err
+
+
+def test_a_finding_that_does_not_hold_fails_the_command():
+    bad = Certificate("m", "0" * 64, {}, [Finding("gap", 0.3, 0.05), Finding("label", "cat")])
+    assert not bad.holds and "NOT at most" in str(bad.findings[0]) and not Finding("gap", float("nan"), 1.0).holds
+    result = output.Result("t", "t", [], bad)
+    assert not result.ok and not bad.plain()["holds"]
+
+
+def test_the_gradient_finding_finds_a_wrong_gradient():
+    net = nn.Sequential(nn.Linear(6, 4, generator=0), nn.Tanh(), nn.Linear(4, 2, generator=1))
+    x = sp.random.Generator(0).normal((1, 6))
+    good = certificate.gradient_finding(net, lambda m: lambda v: sp.sum(m(v)[:, 1]), x, 0)
+    assert good.holds and good.value < 1e-7
+
+    @sp.custom_vjp
+    def halved(v):
+        return v * 1.0
+
+    halved.defvjp(lambda v: (v * 1.0, None), lambda _, g: (g * 0.5,))
+    bad = certificate.gradient_finding(net, lambda m: lambda v: sp.sum(m(halved(v))[:, 1]), x, 0)
+    assert not bad.holds and bad.value == pytest.approx(0.5, abs=0.01)
