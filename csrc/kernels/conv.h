@@ -35,6 +35,7 @@ struct Correlation {
   void* out;
   std::int64_t out_row, out_step[3];   // strides of out, in elements
   std::int64_t images = 1;             // the same of so many images, which share packed weights
+  std::int64_t group = 0, groups = 1;  // of depthwise: image i has the weight and bias of group (group + i) % groups
   std::int64_t image_step, out_image;  // from one to the next, in elements
   Gemm product;                        // what multiplies, or null for chains of fused multiply-adds
 };

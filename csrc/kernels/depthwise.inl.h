@@ -136,27 +136,44 @@ template <class T> static T fold_lanes(T* sums) {
 
 }  // namespace gemm_parts
 
-// The one channel of x to its rows [row, row_end); positions are not split.
+// What every tap reads for every row of the output, row after row.
+template <class T> static gemm_parts::Lines<T> find_lines(const gemm_parts::Bordered<T>& b) {
+  using namespace gemm_parts;
+  const Window* w = b.w;
+  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out;
+  auto** from = static_cast<const T**>(scratch(slot_offsets, static_cast<std::size_t>(lines * taps) * sizeof(T*)));
+  for (std::int64_t y = 0; y < lines; ++y) find_taps(b, y / w[1].out, y % w[1].out, from + y * taps);
+  return {lines, taps, w[2].out, from};
+}
+
+// One plane to one row of x, at `out`.
+template <class T>
+static void depthwise_plane(const Correlation& x, const gemm_parts::Lines<T>& l, const T* weight, T bias, T* out) {
+  using namespace gemm_parts;
+  const std::int64_t high = x.window[1].out, *step = x.out_step;
+  T* line = room<T>(slot_c, l.n);
+  for (std::int64_t i = 0; i < l.count; ++i) {
+    T* to = out + i / high * step[0] + i % high * step[1];
+    T* at = step[2] == 1 ? to : line;
+    depthwise_row(l.from + i * l.taps, weight, l.taps, bias, at, l.n);
+    for (std::int64_t j = 0; at == line && j < l.n; ++j) to[j * step[2]] = line[j];
+  }
+}
+
+// The one channel of every image to its rows [row, row_end); positions are not split.
 template <class T>
 static void depthwise(const Correlation& x, std::int64_t row, std::int64_t row_end, std::int64_t, std::int64_t) {
   using namespace gemm_parts;
-  const Window* w = x.window;
-  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps;
-  const Bordered<T> b(w);
-  b.read(static_cast<const T*>(x.image));
-  const T* from[most_taps];
-  T* line = room<T>(slot_c, w[2].out);
-  for (std::int64_t z = 0; z < w[0].out; ++z)
-    for (std::int64_t y = 0; y < w[1].out; ++y) {
-      find_taps(b, z, y, from);
-      for (std::int64_t r = row; r < row_end; ++r) {
-        T* to = static_cast<T*>(x.out) + r * x.out_row + z * x.out_step[0] + y * x.out_step[1];
-        const T bias = x.bias ? static_cast<const T*>(x.bias)[r] : T(0);
-        T* at = x.out_step[2] == 1 ? to : line;
-        depthwise_row(from, static_cast<const T*>(x.weight) + r * taps, taps, bias, at, w[2].out);
-        for (std::int64_t i = 0; at == line && i < w[2].out; ++i) to[i * x.out_step[2]] = line[i];
-      }
-    }
+  const Bordered<T> b(x.window);
+  const Lines<T> lines = find_lines(b);
+  for (std::int64_t i = 0; i < x.images; ++i) {
+    b.read(static_cast<const T*>(x.image) + i * x.image_step);
+    const std::int64_t first = (x.group + i) % x.groups * x.rows;
+    for (std::int64_t r = row; r < row_end; ++r)
+      depthwise_plane(x, lines, static_cast<const T*>(x.weight) + (first + r) * lines.taps,
+                      x.bias ? static_cast<const T*>(x.bias)[first + r] : T(0),
+                      static_cast<T*>(x.out) + i * x.out_image + r * x.out_row);
+  }
 }
 
 // All rows of the one channel of x.
@@ -168,9 +185,7 @@ template <class T> static void depthwise_weight(const WeightGradient& x, std::in
   const Bordered<T> b(w);
   T* sums = room<T>(slot_a, x.rows * taps * fixed_lanes<T>);
   for (std::int64_t i = 0; i < x.rows * taps * fixed_lanes<T>; ++i) sums[i] = 0;
-  auto** from = static_cast<const T**>(scratch(slot_offsets, static_cast<std::size_t>(lines * taps) * sizeof(T*)));
-  for (std::int64_t y = 0; y < lines; ++y) find_taps(b, y / w[1].out, y % w[1].out, from + y * taps);
-  const Lines<T> all{lines, taps, w[2].out, from};
+  const Lines<T> all = find_lines(b);
   for (std::int64_t image = 0; image < x.batch; ++image) {
     b.read(static_cast<const T*>(x.image) + image * x.image_step);
     const T* grad = static_cast<const T*>(x.grad) + image * x.grad_step;

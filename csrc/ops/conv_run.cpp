@@ -152,6 +152,31 @@ k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_
   return found == k::table().gemm[type] ? nullptr : found;
 }
 
+// Planes, of every image and group, which have so much in common that some are given to a kernel at a time.
+void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
+  const std::int64_t item = size_of(j.in.dtype()), planes = j.in.dim(0) * j.groups;
+  const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
+  const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
+  const std::int64_t some = std::clamp<std::int64_t>(65536 / positions, 1, parts(planes, 4 * threads()));
+  const double cost = 4 * nanoseconds * static_cast<double>(j.taps * positions * j.rows);
+  parallel_for(planes, some, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += some) {
+      k::Correlation x = shape;
+      x.images = std::min(some, end - i);
+      x.image_step = in;
+      x.out_image = j.rows * out;
+      x.group = i % j.groups;
+      x.groups = j.groups;
+      x.weight = j.weight.bytes();
+      x.bias = j.bias ? j.bias.bytes() : nullptr;
+      x.image = j.in.bytes() + i * in * item;
+      x.out = j.out.bytes() + (i * j.rows * out + j.out_offset) * item;
+      k::table().depthwise[j.in.dtype()](x, 0, j.rows, 0, positions);
+      if (done) done->f(done->context, i * j.rows, x.images * j.rows, 0, positions);
+    }
+  });
+}
+
 // The work is split into images, then positions, then rows; never into what is summed. Small images go together.
 void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const DType type = j.in.dtype();
@@ -159,22 +184,20 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
   const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
   const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
-  const bool alone = is_depthwise(j.channels, j.rows <= most_rows, shape.window);
-  const k::Correlate f = (alone ? k::table().depthwise : k::table().correlate)[type];
+  if (is_depthwise(j.channels, j.rows <= most_rows, shape.window)) return run_depthwise(j, shape, done);
   const std::int64_t want = 4 * static_cast<std::int64_t>(threads());
-  const std::int64_t together =
-      alone || j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, parts(batch, want));
+  const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, parts(batch, want));
   const std::int64_t lead = parts(batch, together) * j.groups;
   // Columns as wide as the second cache likes, narrower where there is too little else to share.
-  std::int64_t columns = alone ? positions : std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
+  std::int64_t columns = std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
   columns = parts(parts(positions, parts(positions, columns)), 64) * 64;
   const std::int64_t across = parts(positions, columns);
   std::int64_t tall = j.rows;
-  if (!alone && lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
+  if (lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
   const std::int64_t down = parts(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);
-  parallel_for(lead * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
       const std::int64_t n = which / j.groups * together, g = which % j.groups;
@@ -187,7 +210,7 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
       x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
       x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
       const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
-      f(x, row, row_end, from, to);
+      k::table().correlate[type](x, row, row_end, from, to);
       for (std::int64_t m = 0; done && m < x.images; ++m)
         done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
     }
