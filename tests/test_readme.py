@@ -16,7 +16,11 @@ def module_of_bench(name):
     found = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module  # where dataclasses look for it
-    found.loader.exec_module(module)
+    sys.path.insert(0, str(ROOT / "bench"))  # where it finds its neighbours
+    try:
+        found.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "bench"))
     return module
 
 
