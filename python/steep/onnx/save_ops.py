@@ -47,16 +47,19 @@ def _twice(outer: str, inner: str) -> Write:
 
 
 def _real(bits: int) -> float:
-    """The float that travels as an attribute by its bits."""
-    number: float = struct.unpack("<d", struct.pack("<q", bits))[0]
-    return number
+    value: float = struct.unpack("<d", struct.pack("<q", bits))[0]
+    return value
 
 
 def _slope(op: str) -> Write:
-    def write(file: File, step: Applied, inputs: list[str], name: str) -> str:
-        return file.node(op, inputs, name, alpha=_real(step.attrs[0]))
+    return lambda file, step, inputs, name: file.node(op, inputs, name, alpha=_real(step.attrs[0]))
 
-    return write
+
+def _layer_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
+    """Rows brought to mean 0 and variance 1, then weight and bias if there are any."""
+    x = step.inputs[0]
+    weights = inputs[1:] or [file.constant(np.ones(x.shape[-1], x.dtype.name), f"{name}.ones")]
+    return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=_real(step.attrs[0]))
 
 
 def _one(file: File, step: Applied, name: str) -> str:
@@ -203,11 +206,10 @@ def _concat(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _window(attrs: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-    """ONNX's attributes of a geometry, and the sizes that follow it."""
-    n, groups, rest = attrs[0], attrs[1], attrs[3:]  # attrs[2] is the precision of products, of no concern to a file
-    stride, begin, end, dilation = (list(rest[i * n : (i + 1) * n]) for i in range(4))
-    given = {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}
-    return given, list(rest[4 * n :])
+    """ONNX's attributes of a geometry, and the sizes that follow it: ``Geometry::attrs`` in ``csrc/ops/conv.cpp``."""
+    n, groups, _, *rest = attrs  # the third is how products are computed
+    stride, begin, end, dilation, sizes = (rest[i * n : (i + 1) * n] for i in range(5))
+    return {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}, sizes
 
 
 def _conv(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -236,13 +238,6 @@ def _take_planes(file: File, step: Applied, inputs: list[str], name: str) -> str
     given, window = _window(found.attrs)
     del given["group"]
     return file.node("MaxPool", inputs[:1], name, kernel_shape=window, **given)
-
-
-def _norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    """Rows brought to mean 0 and variance 1; ONNX's has a scale always."""
-    x = step.inputs[0]
-    scale = file.constant(np.ones(x.shape[-1], x.dtype.name), f"{name}.scale") if len(inputs) == 1 else inputs[1]
-    return file.node("LayerNormalization", [inputs[0], scale, *inputs[2:]], name, axis=-1, epsilon=_real(step.attrs[0]))
 
 
 def _take_rows(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -281,6 +276,8 @@ OPS: dict[str, Write] = {
     "log_softmax_last": _plain("LogSoftmax", axis=-1),
     "rsqrt": _twice("Reciprocal", "Sqrt"),
     "not_equal": _twice("Not", "Equal"),
+    "standardize_last": _layer_norm,
+    "layer_norm_last": _layer_norm,
     "leaky_relu": _slope("LeakyRelu"),
     "elu": _slope("Elu"),
     "square": _square,
@@ -309,8 +306,6 @@ OPS: dict[str, Write] = {
     "take_rows": _take_rows,
     "conv": _conv,
     "conv_input": _conv_input,
-    "standardize_last": _norm,
-    "layer_norm_last": _norm,
     "largest_positions": _positions,
     "take_planes": _take_planes,
 }
