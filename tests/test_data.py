@@ -257,6 +257,20 @@ def test_damaged_idx_files_are_refused(tmp_path):
         (tmp_path / "f.gz").write_bytes(gzip.compress(raw))
         with pytest.raises(ValueError, match="not a whole idx file"):
             data.sets.read_idx(tmp_path / "f.gz")
+    whole = gzip.compress(b"\0\0\x08\x01\0\0\x01\0" + np.random.default_rng(0).bytes(256), mtime=0)
+    for at in range(10, len(whole), 3):  # behind gzip's own header, parts of which say nothing of the data
+        for damaged in (whole[: at - 10], whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :]):
+            (tmp_path / "f.gz").write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"f\.gz is not a whole"):
+                data.sets.read_idx(tmp_path / "f.gz")
+
+
+def test_pictures_and_labels_that_do_not_fit_are_refused(home):
+    write_idx(home / "mnist")
+    labels = home / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc"))
+    with pytest.raises(ValueError, match=r"mnist: pictures of shape \(4, 28, 28\) and labels of shape \(3,\)"):
+        data.load("mnist")
 
 
 def test_missing_data_sets_say_what_to_do(home):
