@@ -144,3 +144,13 @@ def test_the_gradient_finding_finds_a_wrong_gradient():
     halved.defvjp(lambda v: (v * 1.0, None), lambda _, g: (g * 0.5,))
     bad = certificate.gradient_finding(net, lambda m: lambda v: sp.sum(m(halved(v))[:, 1]), x, 0)
     assert not bad.holds and bad.value == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 1e-6, 1e-4, 1e-2, 1.0])
+def test_the_gradient_of_a_flat_picture_is_not_called_wrong(amplitude):
+    """Steps in proportion to next to no contrast would drown in rounding."""
+    x = np.zeros((1, 1, 28, 28), np.float32)
+    x[..., 10:14, 10] = amplitude
+    net = sp.zoo.load("digits_cnn")
+    found = certificate.gradient_finding(net, lambda m: sp.ascent.layer(m, "pool2"), sp.asarray(x), 1)
+    assert found.holds and found.value < 1e-5

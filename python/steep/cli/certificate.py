@@ -20,6 +20,7 @@ from steep.nn.module import Module
 from steep.random import Generator
 
 PIXELS = 10
+FLAT = 0.1  # steps are sized for values that spread this much at least: smaller ones drown in rounding
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def gradient_finding(
     exact = not hasattr(model, "initializers")  # which ONNX models have; importing them for this would be slow
     doubled = copy.deepcopy(model).astype(_core.float64) if exact else model
     at, draw = x.detach().astype(_core.float64) if exact else x.detach(), Generator(seed)
-    spread = float(_core.std(at)) or 1.0
+    spread = max(float(_core.std(at)), FLAT)
     near = at + draw.normal(tuple(at.shape), std=0.01 * spread, dtype=at.dtype)
     error = _difference(score(doubled), near, draw, spread * (1e-6 if exact else 3e-3))
     return Finding(f"gradient against central differences, {PIXELS} pixels", error, 1e-4 if exact else 0.05)
