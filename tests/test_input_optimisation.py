@@ -210,5 +210,8 @@ def test_scores_predictions_and_accuracy():
     x = tensor([[1, 1], [-1, -1]])
     assert np.array_equal(arr(class_scores(two_classes(x), [1, 0])), [3.5, 3.5])
     assert predicted(two_classes, x).tolist() == [1, 0] and accuracy(two_classes, x, [1, 1]) == 0.5
+    assert np.isnan(accuracy(two_classes, x[:0], []))
+    with pytest.raises(ValueError, match="2 inputs and 1 labels"):
+        accuracy(two_classes, x, [1])
     with pytest.raises(IndexError):
         class_scores(two_classes(x), -1)

@@ -58,7 +58,14 @@ def probabilities(model: Classifier, x: Any) -> Tensor:
 
 
 def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 500) -> float:
-    """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time."""
+    """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time.
+
+    NaN of no rows. Raises ValueError if there are not as many labels.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"accuracy: {len(x)} inputs and {len(y)} labels")
+    if not len(x):
+        return float("nan")
     starts = range(0, len(x), batch_size)
     labels = [predicted(model, x[start : start + batch_size]) for start in starts]
     return float(np.mean(np.concatenate(labels) == np.asarray(y)))
