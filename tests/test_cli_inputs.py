@@ -97,7 +97,7 @@ def test_every_attack_tells_what_predicting_again_gave(method, command):
 
 def test_an_attack_that_fails_says_so(command):
     code, out, _ = command("attack", "digit.png", *MODEL, "--eps", "0.0001")
-    assert code == 1 and "the prediction held" in out
+    assert code == 1 and "the prediction held: try a larger --eps" in out
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,16 @@ def test_the_gradient_finding_finds_a_wrong_gradient():
     halved.defvjp(lambda v: (v * 1.0, None), lambda _, g: (g * 0.5,))
     bad = certificate.gradient_finding(net, lambda m: lambda v: sp.sum(m(halved(v))[:, 1]), x, 0)
     assert not bad.holds and bad.value == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_gradient_finding_of_a_model_in_single_precision(tmp_path):
+    pytest.importorskip("onnx")
+    net = sp.zoo.load("digits_cnn")
+    sp.onnx.save(net, tmp_path / "net.onnx", sp.zeros((1, 1, 28, 28)))
+    model = sp.onnx.load(tmp_path / "net.onnx", requires_grad=False)
+    for seed in range(3):
+        x = sp.random.Generator(seed).uniform((1, 1, 28, 28))
+        good = certificate.gradient_finding(model, lambda m: lambda v: sp.sum(m(v)[:, 4]), x, seed)
+        assert good.value < 0.02 and good.bound == 0.05
+        with sp.gradient_rule("relu", "guided"):
+            assert not certificate.gradient_finding(model, lambda m: lambda v: sp.sum(m(v)[:, 4]), x, seed).holds
