@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import steep as sp
-from steep import selftest
+from steep import pictures, selftest
 
 pytest.importorskip("typer")
 pytest.importorskip("rich")
@@ -135,6 +135,33 @@ def test_train_saves_weights_that_load(command, tmp_path, digits):
     again = tmp_path / "again.safetensors"
     command(*words, "--output", str(again), "--seed", "3", "--threads", "1")
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_what_train_saves_the_other_commands_take_without_a_factory(command, tmp_path, digits):
+    path, picture = str(tmp_path / "weights.safetensors"), sp.data.load("digits").test.x[3]
+    command("train", "--data", "digits", "--epochs", "2", "--hidden", "16", "--shift", "0", "--output", path)
+    pictures.image(pictures.grey(picture)).save(tmp_path / "digit.png")
+    code, out, err = command("classify", str(tmp_path / "digit.png"), "--model", path, "--json")
+    w = {name: value.numpy() for name, value in sp.io.load(path).items()}
+    hidden = np.maximum(w["hidden.weight"] @ picture.ravel() + w["hidden.bias"], 0)
+    scores = w["scores.weight"] @ hidden + w["scores.bias"]
+    assert code == 0 and [each["class"] for each in json.loads(out)["top"]] == np.argsort(-scores)[:5].tolist(), err
+
+
+def test_train_trains_what_a_factory_makes(command, tmp_path, digits, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made_for_train.py").write_text(
+        "from steep import nn\n"
+        "def make():\n"
+        "    layers = nn.Conv2d(1, 4, 3, generator=1), nn.ReLU(), nn.Flatten()\n"
+        "    return nn.Sequential(*layers, nn.Linear(144, 10, generator=2))\n"
+    )
+    words = ("train", "--data", "digits", "--epochs", "2", "--noise", "0.1", "--factory", "made_for_train:make")
+    code, out, _ = command(*words, "--output", "w.safetensors", "--json")
+    assert code == 0 and json.loads(out)["test_accuracy"] > 0.5
+    assert sp.io.load("w.safetensors")["0.weight"].shape == (4, 1, 3, 3)
+    code, _, err = command("train", "--data", "digits", "--factory", "made_for_train:mak")
+    assert code == 2 and "made_for_train:mak" in err
 
 
 def test_training_that_diverges_exits_one(command, digits):

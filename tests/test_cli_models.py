@@ -122,7 +122,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
     "words, said",
     [
         (("cat.png", "--model", "squeezenet"), "did you mean 'squeezenet1_1'?"),
-        (("cat.png", "--model", "none.onnx"), "none.onnx"),
+        (("cat.png", "--model", "none.onnx"), "there is no file none.onnx"),
         (("cat.png", "--model", "broken.onnx"), "not an ONNX model"),
         (("cat.png", "--model", "broken.safetensors", "--factory", "my_models:tiny"), "broken.safetensors"),
         (("cat.png", "--model", "tiny.safetensors"), "--factory module:function"),
@@ -132,7 +132,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
         (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:wrong"), "makes a int"),
         (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:broken"), "no luck"),
         (("cat.png", "--model", "squeezenet1_1", "--factory", "my_models:tiny"), "--factory goes with"),
-        (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "none.png"),
+        (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "there is no file none.png"),
         (
             ("my_models.py", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")),
             "is not a picture",

@@ -110,7 +110,8 @@ def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, ste
             with _core.no_grad():
                 ends.append(float(_core.sum(f(_core.asarray(moved)))))
         estimate = (ends[0] - ends[1]) / (2 * step)
-        return abs(estimate - slopes[at]) / max(abs(estimate), abs(slopes[at]), 1e-3 * typical, 1e-30)
+        size = max(abs(estimate), abs(float(slopes[at])), 1e-3 * typical, 1e-30)
+        return abs(estimate - float(slopes[at])) / size
 
     pixels = np.asarray(generator.permutation(values.size))[:PIXELS]
     return min(float(np.median([error(at, step) for at in pixels])) for step in steps)

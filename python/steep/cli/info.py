@@ -37,7 +37,7 @@ def gather() -> dict[str, Any]:
         "isas_supported": supported.split(),
         "threads": _core.get_num_threads(),
         "ops": len(rows),
-        "ops_with_gradient": sum(bool(row["differentiable"]) for row in rows),
+        "gradient_rules": sum(bool(row["differentiable"]) for row in rows),
         "memory": dict(_core.memory_report()),
         "cache": str(cache_folder()),
     }

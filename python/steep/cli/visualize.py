@@ -69,7 +69,8 @@ def _objective(session: Session, layer: str, channel: int | None, klass: str, x:
         raise ValueError("say what to excite: --class NAME, or --layer NAME with or without --channel N")
     if klass:
         number = session.class_of(klass, x)
-        return session.opened.label(number), lambda model: ascent.logit(model, number)
+        label = session.opened.label(number)
+        return label if session.opened.classes else f"class {label}", lambda model: ascent.logit(model, number)
     found = session.opened.layer(layer)
     with _core.no_grad():
         count = ascent.features.activation(session.opened.model, found, x).shape[1]
