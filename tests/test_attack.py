@@ -4,11 +4,9 @@ The networks are small and trained here, on 4,000 digits of 28x28, or ship with 
 more, the test says what was measured.
 """
 
-import re
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -336,13 +334,6 @@ def test_pgd_refuses(options, words):
     if "loss" not in options and "restarts" not in options and "norm" not in options:
         with pytest.raises(ValueError, match=words):
             attack.ddn(linear, X, Y, steps=2, **options)
-
-
-def test_the_lines_of_the_page_run(digits, capsys):
-    page = (Path(__file__).resolve().parent.parent / "docs" / "attack.md").read_text()
-    small_digits()
-    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
-    assert "False []" in capsys.readouterr().out
 
 
 def test_masking_needs_something_to_attack():
