@@ -20,8 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STEEP = ("steep", "captured")  # the eager column and the compiled one
 PEERS = (*STEEP, "torch", "jax", "mlx", "numpy")
-ROUNDS, FEWEST = 9, 5  # times of every peer: usually, and where one of them is slow
-BLOCK, SLOW = 0.03, 0.3  # seconds of one time, and from how many a peer is slow
+ROUNDS, FEWEST, LEAST = 9, 5, 3  # times of every peer: usually, where one of them is slow, and where very slow
+BLOCK, SLOW, SLOWEST = 0.03, 0.3, 1.5  # seconds of one time, and from how many a peer is slow, or very slow
 PAUSE = 0.1  # seconds before each: idle workers of some peers spin for a while, on the core the next one needs
 
 
@@ -92,18 +92,24 @@ def estimate(step):
     return max(1e-8, min(time_block(step, 1) for _ in range(2)))
 
 
+def rounds_for(slowest, rounds):
+    """As many as were asked for, fewer where the slowest peer takes that many seconds a step."""
+    return min(rounds, LEAST if slowest > SLOWEST else FEWEST if slowest > SLOW else rounds)
+
+
 def timed(jobs, unit, rounds):
     """Microseconds of every job in each round. Who goes first changes from round to round."""
     seconds = {name: estimate(job.step) for name, job in jobs.items()}
     counts = {name: max(1, int(BLOCK / s)) for name, s in seconds.items()}
-    rounds = min(rounds, FEWEST) if max(seconds.values()) > SLOW else rounds
+    rounds = rounds_for(max(seconds.values()), rounds)
     times = {name: [] for name in jobs}
     names = list(jobs)
     for turn in range(rounds):
         gc.collect()
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             time.sleep(PAUSE)
-            jobs[name].step()
+            if seconds[name] < SLOWEST:
+                jobs[name].step()
             times[name].append(time_block(jobs[name].step, counts[name]) * 1e6 / unit)
     return times
 

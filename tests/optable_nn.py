@@ -5,6 +5,7 @@ References are in references_nn.py. tests/optable.py joins these rows to its own
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -107,9 +108,22 @@ def norm(name: str, reference: Any, *cases: Any, **more: Any) -> Row:
     return Row(name, reference, cases, FLOATS, **{"rtol": (1e-5, 4e-14), "atol": (4e-6, 2e-14), **more})
 
 
+def norm_row(name: str, *cases: Any, **more: Any) -> Row:
+    """A hidden row with an eps of 1e-5, which travels by its bits."""
+    eps = struct.unpack("<q", struct.pack("<d", 1e-5))
+    return norm(name, getattr(ref, name), *cases, call=hidden(name, lambda *args: eps), **more)
+
+
 MAPS, WEIGHTS = A((2, 4, 3, 5)), A((4,))
 BIG_MAPS = A((6, 20, 31, 33))
 NORM_ROWS = (
+    norm_row("standardize_last", C(A((3, 5))), C(A((0, 4))), C(A((2, 70))), C(A((2, 1))), big=(C(A((300, 401))),)),
+    norm_row("layer_norm_last", C(A((3, 5)), A((5,)), A((5,))), C(A((0, 4)), A((4,)), A((4,))),
+             C(A((2, 70)), A((70,)), A((70,))), big=(C(A((300, 401)), A((401,)), A((401,))),)),
+    norm_row("layer_norm_gradient", C(A((3, 5)), A((3, 5))), C(A((2, 70)), A((2, 70)), A((70,))),
+             C(A((0, 4)), A((0, 4))), differentiable=False, big=(C(A((300, 401)), A((300, 401)), A((401,))),)),
+    norm_row("layer_norm_sums", C(A((3, 5)), A((3, 5))), C(A((200, 7)), A((200, 7))), C(A((0, 4)), A((0, 4))),
+             differentiable=False, big=(C(A((300, 401)), A((300, 401))),)),
     norm("layer_norm", ref.layer_norm, C(A((3, 5)), 5), C(A((2, 3, 4)), (3, 4), A((3, 4)), A((3, 4))),
          C(A((2, 3, 4)), 4, A((4,)), eps=1e-3), C(A((0, 4)), 4), big=(C(A((300, 401)), 401, A((401,)), A((401,))),)),
     norm("group_norm", ref.group_norm, C(MAPS, 2), C(MAPS, 4, WEIGHTS, WEIGHTS), C(A((3, 6)), 3, A((6,))),

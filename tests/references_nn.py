@@ -83,7 +83,7 @@ def conv_transpose(
 def conv_attrs(n: int, groups: int, stride: Any, begin: Any, end: Any, dilation: Any, sizes: Any = ()) -> list[int]:
     """The attributes of the hidden rows, in order."""
     parts = [each(v, n) for v in (stride, begin, end, dilation)] + [tuple(sizes)]
-    return [n, groups, *(int(v) for part in parts for v in part)]
+    return [n, groups, 0, *(int(v) for part in parts for v in part)]
 
 
 def conv_row(x: Any, w: Any, *how: Any) -> np.ndarray:
@@ -234,6 +234,25 @@ def column(values: Any, x: Any) -> Any:
 def layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
     n = len(np.atleast_1d(np.array(shape)))
     return affine(standardized(x, tuple(range(x.ndim - n, x.ndim)), eps), weight, bias) if x.size else x
+
+
+def standardize_last(x: Any) -> np.ndarray:
+    return standardized(x, (-1,), 1e-5)
+
+
+def layer_norm_last(x: Any, weight: Any = None, bias: Any = None) -> np.ndarray:
+    return affine(standardized(x, (-1,), 1e-5), weight, bias)
+
+
+def layer_norm_gradient(g: Any, x: Any, weight: Any = None) -> np.ndarray:
+    """Of a scalar product with g, by x."""
+    y, d = standardized(x, (-1,), 1e-5), g if weight is None else g * weight
+    slope = d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)
+    return slope / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+
+
+def layer_norm_sums(g: Any, x: Any) -> np.ndarray:
+    return np.stack([(g * standardized(x, (-1,), 1e-5)).sum(axis=0), g.sum(axis=0)])
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:

@@ -27,6 +27,7 @@ COMMANDS = {
     "saliency": ("digit.png", "--method", "integrated_gradients"),
     "dream": ("digit.png", "--octaves", "2", "--jitter", "4"),
     "invert": ("digit.png", "--layer", "relu2", "--steps", "20"),
+    "attack": ("digit.png", "--method", "pgd", "--eps", "0.4"),
 }
 
 
@@ -58,7 +59,7 @@ def test_each_command_writes_a_picture_a_film_and_a_page_with_a_certificate(name
     with Image.open(tmp_path / "it.png") as picture:
         assert picture.size == (28, 28) and np.asarray(picture).std() > 1
     with Image.open(tmp_path / "it.gif") as film:
-        assert film.n_frames == 1 if name == "saliency" else film.n_frames > 5
+        assert film.n_frames == 1 if name in ("saliency", "attack") else film.n_frames > 5
     page = (tmp_path / "it.html").read_text()
     assert "sha256 of the weights" in page and "http" not in page.replace("http-equiv", "")
 
@@ -85,6 +86,20 @@ def test_every_map_states_its_verdict(method, command):
     assert code == 0 and len(told["sanity"]["correlations"]) == 4 and isinstance(told["sanity"]["passed"], bool)
 
 
+@pytest.mark.parametrize("method", ["fgsm", "deepfool", "carlini_wagner", "ddn", "lbfgs"])
+def test_every_attack_tells_what_predicting_again_gave(method, command):
+    code, out, _ = command("attack", "digit.png", *MODEL, "--method", method, "--eps", "0.5", "--json")
+    told = json.loads(out)
+    assert code == 0 and told["success"] and told["predicted_after"] != told["predicted_before"] == 1
+    code, out, _ = command("attack", "digit.png", *MODEL, "--method", method, "--eps", "0.5", "--target", "7", "--json")
+    assert json.loads(out)["success"] == (json.loads(out)["predicted_after"] == 7) == (code == 0)
+
+
+def test_an_attack_that_fails_says_so(command):
+    code, out, _ = command("attack", "digit.png", *MODEL, "--eps", "0.0001")
+    assert code == 1 and "the prediction held" in out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -99,6 +114,9 @@ def test_every_map_states_its_verdict(method, command):
         (("saliency", "nothing.png"), "nothing.png"),
         (("dream", "digit.png", "--octaves", "30"), "leave nothing"),
         (("invert", "digit.png", "--layer", "relu9"), "did you mean 'relu"),
+        (("attack", "digit.png", "--method", "deepfoal"), "did you mean 'deepfool'"),
+        (("attack", "digit.png", "--norm", "l7"), "l7"),
+        (("attack", "digit.png", "--target", "eleven"), "has no class 'eleven'"),
     ],
 )
 def test_what_is_refused_in_one_line(words, said, command):

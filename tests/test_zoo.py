@@ -250,7 +250,9 @@ def test_compiled_ascent_equals_eager(fetched):
     assert np.array_equal(fast(x).numpy(), slope(x).numpy())
 
 
-def test_unknown_names_suggest_near_ones():
+def test_unknown_names_suggest_near_ones(fetched):
+    with pytest.raises(ValueError, match=r"no layer \['conv11'\]; did you mean .*'conv10'.* more\]$"):
+        fetched(zoo.load, "squeezenet1_1").activations(sp.zeros((1, 3, 67, 67)), "conv11")
     with pytest.raises(ValueError, match=r"no model 'squeezenet'; did you mean 'squeezenet1_1'\?.*vgg16_features"):
         zoo.load("squeezenet")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import networks
 import numpy as np
 from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
 
@@ -119,6 +120,56 @@ def ascent(inputs):
     return Job(step, lambda: [np.asarray(jax.grad(score)(state[0]))])
 
 
+class Layers:
+    """What networks.run asks for."""
+
+    relu = jax.nn.relu
+
+    def conv(x, weight, bias, stride, padding):
+        return jax.lax.conv(x, weight, (stride, stride), [(padding, padding)] * 2) + bias[:, None, None]
+
+    def pool(x, size, stride):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, size, size), (1, 1, stride, stride), "VALID")
+
+    def join(*parts):
+        return jnp.concatenate(parts, axis=1)
+
+    def linear(x, weight, bias):
+        return x.reshape(len(x), -1) @ weight.T + bias
+
+    def mean(x):
+        return x.mean(axis=(2, 3))
+
+
+def train(inputs):
+    x, target = jnp.asarray(inputs["x"]), labels(inputs)
+
+    def loss(weights):
+        scores = networks.run(inputs["network"], Layers, weights, x)
+        return -jax.nn.log_softmax(scores)[jnp.arange(len(target)), target].mean()
+
+    return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
+
+
+def evaluation(inputs):
+    """The network as a function of its weights and images, which XLA is not to fold into the program."""
+    weights = [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]]
+    return lambda weights, x: networks.run(inputs["network"], Layers, weights, x), weights, jnp.asarray(inputs["x"])
+
+
+def forward(inputs):
+    return _job(*evaluation(inputs))
+
+
+def slope(inputs):
+    f, weights, x = evaluation(inputs)
+
+    def total(x, weights):
+        return f(weights, x).sum()
+
+    return _job(jax.grad(total), x, weights)
+
+
 def _job(f, *args):
     fast = jax.jit(f)
     return Job(
@@ -134,17 +185,18 @@ def chain(inputs):
 
 
 def matmul(inputs):
-    def f(a, b, g):
-        _, pull = jax.vjp(jnp.matmul, a, b)
-        return pull(g)
+    return _pulled(jnp.matmul, *(jnp.asarray(inputs[k]) for k in "gab"))
 
-    def with_forward(a, b, g):
-        y, pull = jax.vjp(jnp.matmul, a, b)
+
+def _pulled(f, g, *args):
+    """The result and the gradients of it along g; only the gradients are compared."""
+
+    def step(*args):
+        y, pull = jax.vjp(f, *args)
         return (*pull(g), y)
 
-    arrays = [jnp.asarray(inputs[k]) for k in "abg"]
-    timed = _job(with_forward, *arrays)
-    return Job(timed.step, _job(f, *arrays).gradients)
+    job = _job(step, *args)
+    return Job(job.step, lambda: job.gradients()[:-1])
 
 
 def product(inputs):
@@ -161,17 +213,12 @@ def softmax(inputs):
 
 
 def layernorm(inputs):
-    g = jnp.asarray(inputs["g"])
-
     def f(x, weight, bias):
         centred = x - x.mean(axis=-1, keepdims=True)
         y = centred * jax.lax.rsqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-5)
         return y * weight + bias
 
-    def gradients(*args):
-        return jax.vjp(f, *args)[1](g)
-
-    return _job(gradients, *(jnp.asarray(inputs[k]) for k in ("x", "weight", "bias")))
+    return _pulled(f, *(jnp.asarray(inputs[k]) for k in ("g", "x", "weight", "bias")))
 
 
 KINDS = {
@@ -184,4 +231,7 @@ KINDS = {
     "layernorm": layernorm,
     "cnn": cnn,
     "ascent": ascent,
+    "train": train,
+    "forward": forward,
+    "slope": slope,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+import networks
 import steep as sp
 from steep.nn import functional as F
 from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
@@ -125,6 +126,55 @@ def ascent(inputs, wrap):
     return Job(climb, gradients)
 
 
+class Layers:
+    """What networks.run asks for."""
+
+    relu = sp.relu
+    pool = sp.max_pool2d
+
+    def conv(x, weight, bias, stride, padding):
+        return sp.conv2d(x, weight, bias, stride, padding)
+
+    def join(*parts):
+        return sp.concat(parts, axis=1)
+
+    def linear(x, weight, bias):
+        return x.reshape((x.shape[0], -1)) @ weight.mT + bias
+
+    def mean(x):
+        return x.mean(axis=(2, 3))
+
+
+def train(inputs, wrap):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
+
+    def loss(x, target):
+        return F.cross_entropy(networks.run(inputs["network"], Layers, weights, x), target)
+
+    return training(inputs, wrap, params, loss, x, target)
+
+
+def forward(inputs, wrap):
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+    x = sp.tensor(inputs["x"])
+    evaluate = wrap(lambda x: networks.run(inputs["network"], Layers, weights, x))
+    return Job(lambda: evaluate(x), lambda: [evaluate(x), evaluate(x).numpy().copy()][1:])
+
+
+def slope(inputs, wrap):
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+    x = leaf(inputs["x"])
+
+    @wrap
+    def step():
+        x.grad = None
+        networks.run(inputs["network"], Layers, weights, x).sum().backward()
+
+    return gradient_job(step, x)
+
+
 def chain(inputs, wrap):
     x = leaf(inputs["x"])
 
@@ -173,7 +223,9 @@ def layernorm(inputs, wrap):
     @wrap
     def step():
         x.grad = weight.grad = bias.grad = None
-        F.layer_norm(x, x.shape[-1:], weight, bias).backward(g)
+        y = F.layer_norm(x, x.shape[-1:], weight, bias)
+        y.backward(g)
+        return y.detach()
 
     return gradient_job(step, x, weight, bias)
 
@@ -188,5 +240,8 @@ STEPS = {
     "layernorm": layernorm,
     "cnn": cnn,
     "ascent": ascent,
+    "train": train,
+    "forward": forward,
+    "slope": slope,
 }
 KINDS = {kind: functools.partial(make, wrap=lambda f: f) for kind, make in STEPS.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networks
 import torch
 from torch.nn import functional as F
 from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
@@ -102,6 +103,56 @@ def ascent(inputs):
     return Job(step, lambda: [backward(), x.grad.numpy().copy()][1:])
 
 
+class Layers:
+    """What networks.run asks for."""
+
+    relu = torch.relu
+    pool = F.max_pool2d
+    conv = F.conv2d
+
+    def join(*parts):
+        return torch.cat(parts, dim=1)
+
+    def linear(x, weight, bias):
+        return F.linear(x.flatten(1), weight, bias)
+
+    def mean(x):
+        return x.mean(dim=(2, 3))
+
+
+def train(inputs):
+    weights = [(leaf(w), leaf(b)) for w, b in inputs["weights"]]
+    params = [p for pair in weights for p in pair]
+    x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
+
+    def loss():
+        return F.cross_entropy(networks.run(inputs["network"], Layers, weights, x), target)
+
+    return training(inputs, params, loss)
+
+
+def forward(inputs):
+    weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
+    x = torch.tensor(inputs["x"])
+
+    def step():
+        with torch.inference_mode():
+            return networks.run(inputs["network"], Layers, weights, x)
+
+    return Job(step, lambda: [step().numpy().copy()])
+
+
+def slope(inputs):
+    weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
+    x = leaf(inputs["x"])
+
+    def step():
+        x.grad = None
+        networks.run(inputs["network"], Layers, weights, x).sum().backward()
+
+    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+
+
 def chain(inputs):
     x = leaf(inputs["x"])
 
@@ -158,4 +209,7 @@ KINDS = {
     "layernorm": layernorm,
     "cnn": cnn,
     "ascent": ascent,
+    "train": train,
+    "forward": forward,
+    "slope": slope,
 }

@@ -170,7 +170,7 @@ class Recording {
 // The recorder in force on this thread, from Python's `with`.
 class Capture {
  public:
-  explicit Capture(const std::vector<Tensor>& arguments) : recorder_(arguments), before_(mode().recorder) {
+  Capture(const std::vector<Tensor>& arguments, bool trace) : recorder_(arguments, trace), before_(mode().recorder) {
     mode().recorder = &recorder_;
   }
   ~Capture() { stop(); }
@@ -190,6 +190,7 @@ class Capture {
     return std::make_shared<Replay>(std::move(p), keep);
   }
   const Program& recorded() const { return program_; }
+  Recorder& recorder() { return recorder_; }
 
  private:
   Recorder recorder_;
@@ -354,9 +355,21 @@ void bind_programs(py::module_& m) {
       });
 }
 
+// (op, attributes, inputs, output, in place) of every application so far.
+py::list traced(Capture& c) {
+  py::list all;
+  for (const Traced& t : c.recorder().traced()) {
+    const std::vector<std::int64_t> attrs(t.attrs.data(), t.attrs.data() + t.attrs.size());
+    all.append(py::make_tuple(t.op->name, attrs, t.in, t.out, t.in_place));
+  }
+  return all;
+}
+
 void bind_recordings(py::module_& m) {
   py::class_<Capture>(m, "_Capture")
-      .def(py::init<const std::vector<Tensor>&>())
+      .def(py::init<const std::vector<Tensor>&, bool>(), py::arg("arguments"), py::arg("trace") = false)
+      .def("give", [](Capture& c, const Tensor& t) { c.recorder().give(t); })
+      .def("traced", &traced)
       .def("stop", &Capture::stop)
       .def("finish", &Capture::finish)
       .def("program", &Capture::program)

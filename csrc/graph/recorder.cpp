@@ -34,8 +34,11 @@ Tensor flat_bytes(StorageRef storage) {
 
 }  // namespace
 
-Recorder::Recorder(const std::vector<Tensor>& arguments)
-    : arguments_(arguments), epoch_(++last_epoch), epoch_before_(std::exchange(allocation_scope().epoch, epoch_)) {
+Recorder::Recorder(const std::vector<Tensor>& arguments, bool trace)
+    : arguments_(arguments),
+      epoch_(++last_epoch),
+      epoch_before_(std::exchange(allocation_scope().epoch, epoch_)),
+      trace_(trace) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     enter(arguments[i], Place::argument, static_cast<int>(i));
     program_.arguments.push_back(view_of(arguments[i]));
@@ -122,7 +125,14 @@ void Recorder::push(const Call& c, bool in_place) {
   program_.code.push_back(std::move(i));
 }
 
+void Recorder::trace(const Call& c, bool in_place) {
+  if (trace_) traced_.push_back({&c.op, c.attrs, {c.in, c.in + c.count}, c.out, in_place});
+}
+
+void Recorder::give(const Tensor& t) { enter(t, Place::argument, static_cast<int>(arguments_.size())); }
+
 void Recorder::computed(const Call& c) {
+  trace(c, false);
   if (!c.op.compute) return;  // a view: its storage is known
   bool constant = true;
   for (int i = 0; i < c.count; ++i) constant = constant && is_constant(c.in[i]);
@@ -152,6 +162,7 @@ void Recorder::will_write(const Call& c) {
 }
 
 void Recorder::written(const Call& c) {
+  trace(c, true);
   const bool fresh = is_constant(c.out);
   if (fresh) new_buffer(c.out, Place::temporary);
   push(c, !fresh);

@@ -9,9 +9,18 @@
 
 namespace steep {
 
+// An application as it was asked for, views and their attributes too: what a translation into another language needs.
+struct Traced {
+  const Op* op;
+  AttrsRef attrs;
+  std::vector<Tensor> in;
+  Tensor out;
+  bool in_place;
+};
+
 class Recorder {
  public:
-  explicit Recorder(const std::vector<Tensor>& arguments);
+  explicit Recorder(const std::vector<Tensor>& arguments, bool trace = false);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -24,6 +33,8 @@ class Recorder {
   void grad_set(const Tensor& owner, const Tensor& g);
   // Refuses to give away the value of a tensor that may be another one at the next call. `what` is what was asked.
   void host_read(const Tensor& t, const char* what);
+  void give(const Tensor& t);  // a value made by others during the recording, to be taken for another argument
+  const std::vector<Traced>& traced() const { return traced_; }
 
   Program finish(const std::vector<Tensor>& outputs);
 
@@ -38,6 +49,7 @@ class Recorder {
   void enter(const Tensor& t, Place place, int number);
   int new_buffer(const Tensor& t, Place place);
   Slot& slot_of(const Tensor& owner);
+  void trace(const Call& c, bool in_place);
 
   Program program_;
   std::vector<Tensor> arguments_;
@@ -46,6 +58,8 @@ class Recorder {
   std::vector<std::pair<std::uint64_t, int>> scalars_;
   std::unordered_map<const Storage*, int> at_;
   std::uint32_t epoch_, epoch_before_;
+  bool trace_;
+  std::vector<Traced> traced_;
 };
 
 // The tensor's .grad, null for None: every read and write goes through these two.

@@ -5,15 +5,19 @@
 
 #include <cstdint>
 
+#include "kernels/product.h"
+
 namespace steep::k {
 
-// One dimension: output t reads, by tap i, the input at t * step + at[i], or zero where that lies outside [0, in).
+// One dimension: output t reads, by tap i, the input at t * step + at(i), or zero where that lies outside [0, in).
 struct Window {
   std::int64_t in = 1, out = 1, step = 1, taps = 1;
-  const std::int64_t* at = nullptr;
+  std::int64_t first = 0, gap = 1;  // of the taps
+
+  std::int64_t at(std::int64_t i) const { return first + i * gap; }
 };
 
-// out[r, t] = bias[r] + sum over channels c and taps i of weight[r, c, i] * image[c, t * step + at[i]].
+// out[r, t] = bias[r] + sum over channels c and taps i of weight[r, c, i] * image[c, t * step + at(i)].
 struct Correlation {
   Window window[3];
   std::int64_t rows, channels;
@@ -22,18 +26,20 @@ struct Correlation {
   const void* bias;    // one a row, or null for none
   void* out;
   std::int64_t out_row, out_step[3];  // strides of out, in elements
+  Gemm product;                       // what multiplies, or null for chains of fused multiply-adds
 };
 // The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
 using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
                            std::int64_t to);
 
-// out[r, c, i] = sum over images n and positions t of grad[n, r, t] * image[n, c, t * step + at[i]].
+// out[r, c, i] = sum over images n and positions t of grad[n, r, t] * image[n, c, t * step + at(i)].
 struct WeightGradient {
   Window window[3];
   std::int64_t batch, rows, channels;
   const void *image, *grad;            // an image's channels and a gradient's rows are contiguous
   std::int64_t image_step, grad_step;  // from one of the batch to the next, in elements
   void* out;                           // [rows, channels, taps] contiguous
+  Gemm product;                        // as above
 };
 // The part of channels [from, to). The order of the sum depends on the shapes alone.
 using CorrelateWeight = void (*)(const WeightGradient&, std::int64_t from, std::int64_t to);

@@ -116,8 +116,15 @@ static inline bool is_flat(const Correlation& x) {
 // A window of one tap that moves by one and has no border reads the image as it lies.
 static inline bool is_plain(const Correlation& x) {
   for (const Window& w : x.window)
-    if (w.taps != 1 || w.step != 1 || w.at[0] != 0 || w.in != w.out) return false;
+    if (w.taps != 1 || w.step != 1 || w.at(0) != 0 || w.in != w.out) return false;
   return is_flat(x);
+}
+
+template <class T> static void add_bias(const Sweep<T>& s) {
+  for (std::int64_t i = 0; s.x.bias && i < s.rows; ++i) {
+    const T bias = static_cast<const T*>(s.x.bias)[s.row + i];
+    for (std::int64_t j = 0; j < s.count; ++j) s.c[i * s.ldc + j] += bias;
+  }
 }
 
 template <class T> static void correlate_plain(const Sweep<T>& s) {
@@ -129,10 +136,7 @@ template <class T> static void correlate_plain(const Sweep<T>& s) {
                      {static_cast<const T*>(s.x.image) + s.from, n, 1},
                      s.c,
                      s.ldc});
-  for (std::int64_t i = 0; s.x.bias && i < s.rows; ++i) {
-    const T bias = static_cast<const T*>(s.x.bias)[s.row + i];
-    for (std::int64_t j = 0; j < s.count; ++j) s.c[i * s.ldc + j] += bias;
-  }
+  add_bias(s);
 }
 
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {
@@ -203,6 +207,8 @@ template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_
   }
 }
 
+#include "kernels/conv_columns.inl.h"
+
 }  // namespace gemm_parts
 
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
@@ -213,6 +219,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   const std::int64_t n = parts(rows, tile_rows), width = widest(static_cast<int>(parts(rows, n))) * lanes<T>;
   T* c = static_cast<T*>(x.out) + row * x.out_row + from;
   const Sweep<T> s{x, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
+  if (x.product) return correlate_columns(s);
   if (is_plain(x)) return correlate_plain(s);
   if (is_flat_road(s)) return correlate_flat(s);
   correlate_part(s, is_flat(x));
@@ -223,6 +230,7 @@ template <class T> static void correlate_weight(const WeightGradient& x, std::in
   const std::int64_t taps = volume(x.window, &Window::taps), positions = volume(x.window, &Window::out);
   const std::int64_t rows = (to - from) * taps, total = positions * x.batch, all = x.channels * taps;
   if (rows <= 0 || x.rows <= 0) return;
+  if (x.product && total) return weight_columns(WeightSweep<T>{x, taps, from, to - from, positions, nullptr}, total);
   WeightSweep<T> s{x, taps, from, to - from, positions, room<T>(slot_c, rows * x.rows)};
   for (std::int64_t i = 0; total == 0 && i < rows * x.rows; ++i) s.c[i] = 0;
   const std::int64_t depth = total ? block_depth(total) : 1;

@@ -44,11 +44,11 @@ struct Phases {
   const Window& w;
   std::int64_t lowest, longest;
 
-  explicit Phases(const Window& window) : w(window), lowest(window.at[0]), longest(0) {
-    for (std::int64_t i = 0; i < w.taps; ++i) lowest = least(lowest, w.at[i]);
+  explicit Phases(const Window& window) : w(window), lowest(window.at(0)), longest(0) {
+    for (std::int64_t i = 0; i < w.taps; ++i) lowest = least(lowest, w.at(i));
     for (std::int64_t i = 0; i < w.taps; ++i) longest = longest < reach(i) / w.step ? reach(i) / w.step : longest;
   }
-  std::int64_t reach(std::int64_t i) const { return w.at[i] - lowest; }
+  std::int64_t reach(std::int64_t i) const { return w.at(i) - lowest; }
   std::int64_t phase(std::int64_t i) const { return reach(i) % w.step; }
   std::int64_t shift(std::int64_t i) const { return reach(i) / w.step; }
 };
@@ -114,7 +114,7 @@ template <class T> struct Canvas {
 // Worth it where the borders waste little, and there are columns enough to pack the weights for.
 template <class T> static bool is_flat_road(const Sweep<T>& s) {
   const Window* w = s.x.window;
-  if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at[0] != 0 || s.taps < 2) return false;
+  if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at(0) != 0 || s.taps < 2) return false;
   const Phases x(w[2]), y(w[1]);
   return s.count > 4 * s.width && x.longest * 4 <= w[2].out && w[1].step * w[2].step <= 16 && y.longest <= 64;
 }

@@ -114,8 +114,8 @@ template <class T> struct Pieces {
     const Window &z = window[0], &y = window[1];
     for (int i = 0; i < count; ++i) {
       const Piece& p = piece[i];
-      const std::int64_t iz = p.at.z * z.step + z.at[tz], iy = p.at.y * y.step + y.at[ty];
-      source[i] = source_of<T>(window[2], p.at.x, p.count, window[2].at[tx]);
+      const std::int64_t iz = p.at.z * z.step + z.at(tz), iy = p.at.y * y.step + y.at(ty);
+      source[i] = source_of<T>(window[2], p.at.x, p.count, window[2].at(tx));
       source[i].to = p.to;
       if (iz < 0 || iz >= z.in || iy < 0 || iy >= y.in) source[i] = {0, p.to, p.count, 0, 0, {}, {}};
       else if (source[i].hi) source[i].from += p.at.image * image_step + (iz * y.in + iy) * window[2].in;

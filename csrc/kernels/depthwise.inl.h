@@ -18,8 +18,8 @@ template <class T> struct Bordered {
     const Window& x = w[2];
     std::int64_t last = x.in;
     for (std::int64_t i = 0; i < x.taps; ++i) {
-      border = border < -x.at[i] ? -x.at[i] : border;
-      const std::int64_t end = (x.out - 1) * x.step + x.at[i] + 1;
+      border = border < -x.at(i) ? -x.at(i) : border;
+      const std::int64_t end = (x.out - 1) * x.step + x.at(i) + 1;
       last = last < end ? end : last;
     }
     lane = parts(border + last, x.step) + lanes<T>;
@@ -44,8 +44,8 @@ template <class T> struct Bordered {
   }
   // Where tap (tz, ty, tx) finds what output row (z, y) reads, one element a position.
   const T* find(std::int64_t z, std::int64_t y, std::int64_t tz, std::int64_t ty, std::int64_t tx) const {
-    const std::int64_t iz = z * w[0].step + w[0].at[tz], iy = y * w[1].step + w[1].at[ty];
-    const std::int64_t e = w[2].at[tx] + border;
+    const std::int64_t iz = z * w[0].step + w[0].at(tz), iy = y * w[1].step + w[1].at(ty);
+    const std::int64_t e = w[2].at(tx) + border;
     const bool inside = iz >= 0 && iz < w[0].in && iy >= 0 && iy < w[1].in;
     return (inside ? at + (iz * w[1].in + iy) * row : zeros) + e % w[2].step * lane + e / w[2].step;
   }

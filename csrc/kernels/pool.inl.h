@@ -14,7 +14,7 @@ template <class T> static const Source<T>* row_reads(const Window* w) {
   auto* reads = static_cast<Source<T>*>(scratch(slot_a, static_cast<std::size_t>(vecs * taps) * sizeof(Source<T>)));
   for (std::int64_t v = 0; v < vecs; ++v)
     for (std::int64_t t = 0; t < taps; ++t)
-      reads[v * taps + t] = source_of<T>(w[2], v * lanes<T>, least(lanes<T>, w[2].out - v * lanes<T>), w[2].at[t]);
+      reads[v * taps + t] = source_of<T>(w[2], v * lanes<T>, least(lanes<T>, w[2].out - v * lanes<T>), w[2].at(t));
   return reads;
 }
 
@@ -44,7 +44,7 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
   Largest<T> best{V<T>{}, Largest<T>::all(-1), Largest<T>::numbers()};
   for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
-      const std::int64_t z = p.z * w[0].step + w[0].at[tz], y = p.y * w[1].step + w[1].at[ty];
+      const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
       if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
       for (std::int64_t tx = 0; tx < w[2].taps; ++tx) {
         const Source<T>& s = reads[tx];

@@ -6,7 +6,7 @@
 
 namespace steep::k {
 
-constexpr std::size_t scratch_slots = 8;  // 0 to 2: gemm; 3, 7: convolution; 4, 5: split products; 6: fused tiles
+constexpr std::size_t scratch_slots = 9;  // 0 to 2: gemm; 3, 7, 8: convolution; 4, 5: split products; 6: fused tiles
 
 // At least `bytes` bytes aligned to 64, the same memory until the same thread asks the same slot for more; the
 // contents do not survive growth. Throws std::bad_alloc. Freed when the thread ends.

@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "kernels/conv.h"
+#include "kernels/norm.h"
+#include "kernels/product.h"
 
 namespace steep::k {
 
@@ -56,20 +58,6 @@ using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_
 enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
 using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
 
-// What to do to a product while it is still in cache (a bias, an activation): f is called for rectangles of C, rows
-// [i, i + mi) and columns [j, j + nj), once their elements are final. The rectangles cover C exactly once, in no
-// promised order or size, and f may change C there. A product that threads share calls f on all of them.
-struct Epilogue {
-  void (*f)(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj);
-  void* context;
-};
-
-// C[m, n] (row stride ldc, unit column stride) = A[m, k] B[k, n] with any strides in elements; single-threaded.
-// Every element is a chain of fused multiply-adds over k in blocks whose size depends on k alone. `done` may be null.
-using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
-                      std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                      std::int64_t ldc, const Epilogue* done);
-
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; split.inl.h says how.
 struct SplitGemm {
   Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
@@ -94,7 +82,8 @@ struct Table {
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
-  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];  // floats
+  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];         // floats
+  NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;

@@ -10,6 +10,7 @@
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/losses.inl.h"
+#include "kernels/norm.inl.h"
 #include "kernels/random.inl.h"
 #undef STEEP_INLINE  // gemm has its own
 #include "kernels/gemm.inl.h"
@@ -122,6 +123,9 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
   t.row_map[static_cast<std::size_t>(RowMap::log_softmax)][type] = &row_log_softmax<T>;
   t.cross_entropy[type] = &row_cross_entropy<T>;
   t.cross_entropy_slope[type] = &row_cross_entropy_slope<T>;
+  t.norm[type] = &norm_rows<T>;
+  t.norm_gradient[type] = &norm_gradient<T>;
+  t.norm_sums[type] = &norm_sums<T>;
   t.uniform[type] = &random_fill<Uniform<T>>;
   t.normal[type] = &random_fill<Normal<T>>;
 }

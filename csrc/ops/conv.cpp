@@ -7,6 +7,7 @@
 
 #include "graph/node.h"
 #include "ops/functions.h"
+#include "ops/precision.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -15,32 +16,36 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-constexpr int max_spatial = 3;
+constexpr int max_spatial = 3, fixed_attrs = 3;
 
 void require_float(const char* op, T x) {
   if (!is_float(x.dtype())) fail<TypeError>(op, ": needs floats, and got ", x, "; use astype(float32)");
 }
 
-// Both operands and the attributes fit together; `image` and `weight` by name, for the errors.
-void require_layout(const Call& c, const Geometry& g, T image, T weight) {
-  require_float(c.op.name, image);
-  if (image.ndim() != g.n + 2 || weight.ndim() != g.n + 2)
-    fail<ValueError>(c.op.name, ": needs (N, C, ...) and a weight (O, C, ...) with ", g.n, " spatial dimensions each, ",
-                     "and got ", image, " and ", weight);
+// Both operands have the dimensions of the attributes; `layout` is the weight's, for the error.
+void require_layout(const char* op, int n, T image, T weight, const char* layout) {
+  require_float(op, image);
+  if (image.ndim() != n + 2 || weight.ndim() != n + 2)
+    fail<ValueError>(op, ": needs (N, C, ...) and a weight ", layout, " with ", n, " spatial dimensions each, and got ",
+                     image, " and ", weight);
 }
+void require_bias(const char* op, T bias, std::int64_t outputs) {
+  if (bias.ndim() != 1 || bias.dim(0) != outputs)
+    fail<ValueError>(op, ": the bias ", bias, " must have shape (", outputs, ",), one for each output");
+}
+constexpr const char *weight_layout = "(O, C / groups, ...)", *transposed_layout = "(C, O / groups, ...)";
+
 void infer_conv(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0], weight = c.in[1];
-  require_layout(c, g, x, weight);
+  require_layout(c.op.name, g.n, x, weight, weight_layout);
   if (x.dim(1) != checked_mul(weight.dim(1), g.groups))
     fail<ValueError>(c.op.name, ": ", x, " has ", x.dim(1), " channels, and the weight ", weight,
-                     " with groups=", g.groups, " reads ", weight.dim(1) * g.groups,
-                     "; weights are (O, C / groups, ...)");
+                     " with groups=", g.groups, " reads ", weight.dim(1) * g.groups, "; weights are ", weight_layout);
   if (weight.dim(0) % g.groups)
     fail<ValueError>(c.op.name, ": the ", weight.dim(0), " outputs of the weight ", weight, " cannot be shared among ",
                      g.groups, " groups");
-  if (c.count > 2 && (c.in[2].ndim() != 1 || c.in[2].dim(0) != weight.dim(0)))
-    fail<ValueError>(c.op.name, ": the bias ", c.in[2], " must have shape (", weight.dim(0), ",), one for each output");
+  if (c.count > 2) require_bias(c.op.name, c.in[2], weight.dim(0));
   Dims shape{x.dim(0), weight.dim(0)};
   for (int d = 0; d < g.n; ++d) {
     shape.push(g.outputs(d, x.dim(2 + d), weight.dim(2 + d)));
@@ -54,11 +59,11 @@ void infer_conv(Call& c) {
 void infer_conv_input(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T grad = c.in[0], weight = c.in[1];
-  require_layout(c, g, grad, weight);
+  require_layout(c.op.name, g.n, grad, weight, transposed_layout);
   const Dims sizes = Geometry::sizes(c.attrs);
   if (grad.dim(1) != weight.dim(0) || weight.dim(0) % g.groups)
     fail<ValueError>(c.op.name, ": ", grad, " has ", grad.dim(1), " channels, and the weight ", weight, " takes ",
-                     weight.dim(0), " in ", g.groups, " groups; weights are (C, O / groups, ...)");
+                     weight.dim(0), " in ", g.groups, " groups; weights are ", transposed_layout);
   Dims shape{grad.dim(0), checked_mul(weight.dim(1), g.groups)};
   for (int d = 0; d < g.n; ++d) {
     shape.push(sizes[d]);
@@ -70,7 +75,7 @@ void infer_conv_input(Call& c) {
 void infer_conv_weight(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0], grad = c.in[1];
-  require_layout(c, g, x, grad);
+  require_layout(c.op.name, g.n, x, grad, "(N, O, ...)");
   const Dims sizes = Geometry::sizes(c.attrs);
   Dims shape{grad.dim(1), x.dim(1) / g.groups};
   for (int d = 0; d < g.n; ++d) {
@@ -204,9 +209,7 @@ template <int n> Tensor call_transpose(const Op& op, Args& a) {
   const Dims padding = each_dimension(op.name, "padding", a[4].dims(), n, 0),
              extra = each_dimension(op.name, "output_padding", a[5].dims(), n, 0);
   const Tensor in = batched(x, n);
-  if (in.ndim() != n + 2 || weight.ndim() != n + 2)
-    fail<ValueError>(op.name, ": needs (N, C, ...) and a weight (C, O / groups, ...) with ", n,
-                     " spatial dimensions each, and got ", x, " and ", weight);
+  require_layout(op.name, n, in, weight, transposed_layout);
   Dims sizes;
   for (int d = 0; d < n; ++d) {
     if (extra[d] >= std::max(g.stride[d], g.dilation[d]))
@@ -223,8 +226,7 @@ template <int n> Tensor call_transpose(const Op& op, Args& a) {
   }
   Tensor y = conv_input(in, weight, g, sizes);
   if (a[2].given) {
-    if (a[2].tensor.ndim() != 1 || a[2].tensor.dim(0) != y.dim(1))
-      fail<ValueError>(op.name, ": the bias ", a[2].tensor, " must have shape (", y.dim(1), ",), one for each output");
+    require_bias(op.name, a[2].tensor, y.dim(1));
     Dims column = Dims::filled(n + 1, 1);
     column[0] = y.dim(1);
     y = add(y, reshape(a[2].tensor, column));
@@ -260,21 +262,25 @@ Op transpose_row(const char* name, const char* doc, Tensor (*call)(const Op&, Ar
 }  // namespace
 
 AttrsRef Geometry::attrs(const Dims& sizes) const {
-  std::vector<std::int64_t> v{n, groups};
-  for (const Dims* part : {&stride, &begin, &end, &dilation, &sizes}) v.insert(v.end(), part->begin(), part->end());
-  return {v.data(), v.size()};
+  std::int64_t v[fixed_attrs + 5 * max_spatial] = {n, groups, static_cast<std::int64_t>(matmul_precision())};
+  std::size_t count = fixed_attrs;
+  for (const Dims* part : {&stride, &begin, &end, &dilation, &sizes})
+    for (auto value : *part) v[count++] = value;
+  return {v, count};
 }
 Geometry Geometry::from(const AttrsRef& a) {
-  if (a.size() < 2 || a[0] < 1 || a[0] > max_spatial || a.size() < 2 + 4 * a[0] || a[1] < 1)
+  constexpr int at = fixed_attrs;
+  if (a.size() < at || a[0] < 1 || a[0] > max_spatial || a.size() < at + 4 * a[0] || a[1] < 1 || a[2] < 0 || a[2] > 3)
     fail<ValueError>("conv: has 1 to ", max_spatial,
-                     " spatial dimensions, and a stride, padding and dilation for each");
+                     " spatial dimensions, groups, a precision, and a stride, padding and dilation for each dimension");
   const int n = static_cast<int>(a[0]);
-  return {n, a[1], a.dims(2, n), a.dims(2 + n, n), a.dims(2 + 2 * n, n), a.dims(2 + 3 * n, n)};
+  const auto part = [&](int i) { return a.dims(at + i * n, n); };
+  return {n, a[1], static_cast<Precision>(a[2]), part(0), part(1), part(2), part(3)};
 }
 Dims Geometry::sizes(const AttrsRef& a) {
   const int n = static_cast<int>(a[0]);
-  if (a.size() != 2 + 5 * n) fail<ValueError>("conv: needs the ", n, " sizes of its result");
-  return a.dims(2 + 4 * n, n);
+  if (a.size() != fixed_attrs + 5 * n) fail<ValueError>("conv: needs the ", n, " sizes of its result");
+  return a.dims(fixed_attrs + 4 * n, n);
 }
 std::int64_t Geometry::outputs(int d, std::int64_t in, std::int64_t taps) const {
   if (taps < 1) return 0;

@@ -1,7 +1,7 @@
 // A convolution's geometry, read from attributes, and the three ways of running it. The rows are in conv.cpp.
 #pragma once
 
-#include "graph/op.h"
+#include "graph/mode.h"
 
 namespace steep {
 
@@ -9,9 +9,12 @@ namespace steep {
 struct Geometry {
   int n = 0;
   std::int64_t groups = 1;
+  Precision precision = Precision::automatic;  // of a row's attributes
   Dims stride, begin, end, dilation;
 
-  AttrsRef attrs(const Dims& sizes = {}) const;  // `sizes`: of the operand that a result's shape does not tell
+  // `sizes`: of the operand that a result's shape does not tell. The precision is that of the block around, so that a
+  // compiled step keeps it.
+  AttrsRef attrs(const Dims& sizes = {}) const;
   static Geometry from(const AttrsRef& a);
   static Dims sizes(const AttrsRef& a);
   // How many outputs a dimension of size `in` has under a kernel of size `taps`; below 1 where the kernel is too long.

@@ -3,10 +3,12 @@
 // apart read the same taps. Start reading at compute_conv.
 #include <algorithm>
 #include <cstdlib>
+#include <numeric>
 
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "ops/conv.h"
+#include "ops/precision.h"
 
 namespace steep {
 namespace {
@@ -26,82 +28,67 @@ std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / 
 // The windows of one dimension: what is read where, and which taps of the kernel these are.
 struct Line {
   k::Window window;
-  std::vector<std::int64_t> at, index;
-  std::int64_t first = 0, gap = 1;  // where output 0 lies in the result, and how far apart outputs are
+  std::int64_t last = 0, back = 1;    // the taps are those of the kernel at `last`, `last` - `back`, ..
+  std::int64_t first = 0, apart = 1;  // where output 0 lies in the result, and how far apart outputs are
 
-  void add(std::int64_t offset, std::int64_t tap) {
-    at.push_back(offset);
-    index.push_back(tap);
-    ++window.taps;
-  }
+  std::int64_t tap(std::int64_t i) const { return last - i * back; }
 };
 struct Windows {
   Line line[3];
 
   void fill(k::Window (&to)[3]) const {
-    for (int d = 0; d < 3; ++d) {
-      to[d] = line[d].window;
-      to[d].at = line[d].at.data();  // now that no vector moves any more
-    }
+    for (int d = 0; d < 3; ++d) to[d] = line[d].window;
   }
   std::int64_t total(std::int64_t k::Window::*side) const {
     return line[0].window.*side * (line[1].window.*side) * (line[2].window.*side);
   }
 };
 
-Line one() {
-  Line l;
-  l.window = {1, 1, 1, 0, nullptr};
-  l.add(0, 0);
-  return l;
-}
-
 // Forward: output t reads tap i at t * stride - begin + i * dilation.
 Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
-  Windows w{{one(), one(), one()}};
-  for (int d = 0; d < g.n; ++d) {
-    Line l;
-    l.window = {in[d], out[d], g.stride[d], 0, nullptr};
-    for (std::int64_t i = 0; i < taps[d]; ++i) l.add(i * g.dilation[d] - g.begin[d], i);
-    w.line[3 - g.n + d] = std::move(l);
-  }
+  Windows w;
+  for (int d = 0; d < g.n; ++d)
+    w.line[3 - g.n + d] = {{in[d], out[d], g.stride[d], taps[d], -g.begin[d], g.dilation[d]}, 0, -1};
   return w;
 }
 
 // Backward, the inputs phase, phase + stride, ...: input s hears of output p by tap i if s = p * stride - begin + i *
-// dilation. These p are whole for the same taps all along the phase.
+// dilation. These p are whole for the same taps all along the phase: for one tap in `every`, if for any.
 Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, std::int64_t taps, std::int64_t phase) {
-  Line l;
-  const std::int64_t stride = g.stride[d];
-  l.window = {out, parts(in - phase, stride), 1, 0, nullptr};
-  l.first = phase;
-  l.gap = stride;
-  for (std::int64_t i = taps - 1; i >= 0; --i) {
-    const std::int64_t shifted = phase + g.begin[d] - i * g.dilation[d];
-    if (shifted % stride == 0) l.add(shifted / stride, i);
-  }
-  return l;
+  const std::int64_t stride = g.stride[d], dilation = g.dilation[d], every = stride / std::gcd(stride, dilation);
+  const auto shifted = [&](std::int64_t i) { return phase + g.begin[d] - i * dilation; };
+  std::int64_t last = taps - 1;
+  while (last >= 0 && last > taps - 1 - every && shifted(last) % stride) --last;
+  const bool any = last >= 0 && shifted(last) % stride == 0;
+  const k::Window window{out,
+                         parts(in - phase, stride),
+                         1,
+                         any ? last / every + 1 : 0,
+                         any ? shifted(last) / stride : 0,
+                         every * dilation / stride};
+  return {window, last, every, phase, stride};
 }
 
-// Every phase of every dimension, those without inputs left out.
-std::vector<Windows> backward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
-  std::vector<Windows> all(1, Windows{{one(), one(), one()}});
-  for (int d = 0; d < g.n; ++d) {
-    std::vector<Windows> next;
-    for (std::int64_t phase = 0; phase < std::min(g.stride[d], in[d]); ++phase)
-      for (const Windows& w : all) {
-        next.push_back(w);
-        next.back().line[3 - g.n + d] = backward_line(g, d, in[d], out[d], taps[d], phase);
-      }
-    all = std::move(next);
+// How many phases there are in all dimensions together, those without inputs left out, and the windows of one of them.
+std::int64_t phases(const Geometry& g, const Dims& in) {
+  std::int64_t n = 1;
+  for (int d = 0; d < g.n; ++d) n *= std::min(g.stride[d], in[d]);
+  return n;
+}
+Windows backward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps, std::int64_t which) {
+  Windows w;
+  for (int d = g.n - 1; d >= 0; --d) {
+    const std::int64_t count = std::min(g.stride[d], in[d]);
+    w.line[3 - g.n + d] = backward_line(g, d, in[d], out[d], taps[d], which % count);
+    which /= count;
   }
-  return all;
+  return w;
 }
 
 // Rows and columns exchanged within each group, of the taps that the windows name: [groups, channels, rows, taps].
 template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::int64_t rows, std::int64_t channels,
-                                const std::vector<std::int64_t>& taps, std::int64_t all_taps) {
-  const auto count = static_cast<std::int64_t>(taps.size());
+                                T listed, std::int64_t all_taps) {
+  const std::int64_t count = listed.size(), *taps = listed.data<std::int64_t>();
   constexpr std::int64_t block = 16;  // rows, so that the lines written stay in the first cache
   for (std::int64_t g = 0; g < groups; ++g, from += rows * channels * all_taps, to += rows * channels * count)
     for (std::int64_t r0 = 0; r0 < rows; r0 += block)
@@ -109,19 +96,21 @@ template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::
         for (std::int64_t r = r0; r < std::min(rows, r0 + block); ++r) {
           const E* w = from + (r * channels + c) * all_taps;
           E* t = to + (c * rows + r) * count;
-          for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[static_cast<std::size_t>(i)]];
+          for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[i]];
         }
 }
 Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
   const Dims shape = spatial(weight.shape());
   std::int64_t sides[3] = {1, 1, 1};
   for (int d = 0; d < shape.size(); ++d) sides[3 - shape.size() + d] = shape[d];
-  std::vector<std::int64_t> taps;
-  for (auto z : w.line[0].index)
-    for (auto y : w.line[1].index)
-      for (auto x : w.line[2].index) taps.push_back((z * sides[1] + y) * sides[2] + x);
+  const Tensor taps = empty({w.total(&k::Window::taps)}, Int64);
+  std::int64_t* tap = taps.data<std::int64_t>();
+  for (std::int64_t z = 0; z < w.line[0].window.taps; ++z)
+    for (std::int64_t y = 0; y < w.line[1].window.taps; ++y)
+      for (std::int64_t x = 0; x < w.line[2].window.taps; ++x)
+        *tap++ = (w.line[0].tap(z) * sides[1] + w.line[1].tap(y)) * sides[2] + w.line[2].tap(x);
   const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = volume(shape);
-  const Tensor t = empty({groups * channels * rows * static_cast<std::int64_t>(taps.size())}, weight.dtype());
+  const Tensor t = empty({groups * channels * rows * taps.size()}, weight.dtype());
   if (weight.dtype() == Float32) turn_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
   else turn_as(weight.data<double>(), t.data<double>(), groups, rows, channels, taps, all);
   return t;
@@ -132,8 +121,8 @@ bool is_depthwise(std::int64_t channels, std::int64_t rows, const k::Window* win
   constexpr std::int64_t longest = 4096;
   std::int64_t taps = 1;
   for (int d = 0; d < 3; ++d) taps *= windows[d].taps;
-  for (std::int64_t i = 0; i < windows[2].taps; ++i)
-    if (std::abs(windows[2].at[i]) > longest) return false;
+  const k::Window& x = windows[2];
+  if (std::max(std::abs(x.at(0)), std::abs(x.at(x.taps - 1))) > longest) return false;
   return channels == 1 && rows <= most_rows && taps > 0 && taps <= most_taps;
 }
 
@@ -143,6 +132,15 @@ struct Job {
   std::int64_t groups, rows, channels, taps;  // of a group
   std::int64_t out_offset;
 };
+
+// What multiplies, where that is not the kernels' own chains of fused multiply-adds: these read the image as it lies,
+// and so win over six products longer than in matmul, until many rows share what is split.
+k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k) {
+  constexpr std::int64_t enough = 128;
+  if (g.precision == Precision::automatic && rows < enough) return nullptr;
+  const k::Gemm found = find_gemm(type, g.precision, n, k);
+  return found == k::table().gemm[type] ? nullptr : found;
+}
 
 // The work is split into images, then positions, then rows; never into what is summed.
 void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
@@ -179,16 +177,17 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   });
 }
 
-k::Correlation correlation(const Windows& w, const Job& j) {
+k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   k::Correlation x{};
   w.fill(x.window);
+  x.product = product_of(g, j.in.dtype(), j.rows, w.total(&k::Window::out), j.channels * j.taps);
   x.rows = j.rows;
   x.channels = j.channels;
   const Dims shape = spatial(j.out.shape());
   x.out_row = volume(shape);
   std::int64_t step = 1;
   for (int d = 2; d >= 0; --d) {
-    x.out_step[d] = step * w.line[d].gap;
+    x.out_step[d] = step * w.line[d].apart;
     const int at = d - (3 - shape.size());
     if (at >= 0) step *= shape[at];
   }
@@ -206,19 +205,21 @@ void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
   const Job job{x, weight, bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps),
                 0};
-  if (c.out.size()) run(job, correlation(w, job), done);
+  if (c.out.size()) run(job, correlation(g, w, job), done);
 }
 
 void compute_conv_input(const Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor grad = contiguous(c.in[0]), weight = contiguous(c.in[1]);
   if (c.out.size() == 0) return;
-  for (const Windows& w : backward(g, spatial(c.out.shape()), spatial(grad.shape()), spatial(weight.shape()))) {
+  const Dims in = spatial(c.out.shape()), out = spatial(grad.shape()), taps = spatial(weight.shape());
+  for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
+    const Windows w = backward(g, in, out, taps, phase);
     const Tensor turned = turned_weight(weight, w, g.groups);
     Job job{grad, turned, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
             0};
-    const k::Correlation x = correlation(w, job);
-    for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].gap);
+    const k::Correlation x = correlation(g, w, job);
+    for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].apart);
     run(job, x, nullptr);
   }
 }
@@ -238,6 +239,7 @@ void compute_conv_weight(const Call& c) {
   shape.channels = channels;
   shape.image_step = x.dim(1) * in;
   shape.grad_step = grad.dim(1) * out;
+  shape.product = product_of(g, x.dtype(), rows, channels * taps, shape.batch * out);
   const bool alone = is_depthwise(channels, rows, shape.window);
   const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
   const std::int64_t some = parts(channels, std::max<std::int64_t>(1, parts(threads(), g.groups)));

@@ -1,9 +1,10 @@
 // Normalisation, and what else layers are made of: all composites of other ops, so that derivatives of any order are
-// theirs. A layer, a group and an instance norm are one thing, rows brought to mean 0 and variance 1, over different
-// rows. Start reading at standardized.
+// theirs. A layer, a group and an instance norm are one thing, rows brought to mean 0 and variance 1 (layer_norm.cpp),
+// over different rows. Start reading at call_layer_norm.
 #include <cmath>
 
 #include "ops/functions.h"
+#include "ops/layer_norm.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -12,15 +13,6 @@ namespace {
 using T = const Tensor&;
 
 Tensor as_float(T x) { return astype(x, to_float(x.dtype())); }
-
-// (x - mean) / sqrt(variance + eps) along the last axis; the variance is the biased one.
-Tensor standardized(T rows, double eps) {
-  const unsigned last = 1u << (rows.ndim() - 1);
-  const Tensor n = scalar_like(static_cast<double>(rows.dim(-1)), rows);
-  const Tensor centred = subtract(rows, divide(sum(rows, last, true), n));
-  const Tensor variance = divide(sum(square(centred), last, true), n);
-  return multiply(centred, rsqrt(add(variance, eps)));
-}
 
 Tensor scaled(T y, T weight, T bias) {
   const Tensor z = weight ? multiply(y, weight) : y;
@@ -55,7 +47,12 @@ Tensor call_layer_norm(const Op& op, Args& a) {
     fail<ValueError>(op.name, ": over ", shape, " needs an input that ends in these dimensions, and weights of just ",
                      "that shape; the input is ", x);
   if (x.size() == 0) return x;
-  return scaled(reshape(standardized(reshape(x, {x.size() / n, n}), a[4].real), x.shape()), a[2].tensor, a[3].tensor);
+  const Tensor rows = reshape(x, {x.size() / n, n});
+  if (!a[2].given && !a[3].given) return reshape(standardize(rows, a[4].real), x.shape());
+  const auto values = [&](const Arg& arg, double missing) {
+    return arg.given ? reshape(arg.tensor, {n}) : full({n}, missing, x.dtype());
+  };
+  return reshape(layer_norm(rows, values(a[2], 1), values(a[3], 0), a[4].real), x.shape());
 }
 
 Tensor group_norm(const Op& op, T given, std::int64_t groups, T weight, T bias, double eps) {
@@ -66,7 +63,7 @@ Tensor group_norm(const Op& op, T given, std::int64_t groups, T weight, T bias, 
   const Tensor w = by_channel(op, "weight", weight, x), b = by_channel(op, "bias", bias, x);
   if (x.size() == 0) return x;
   const std::int64_t rows = x.dim(0) * groups;
-  return scaled(reshape(standardized(reshape(x, {rows, x.size() / rows}), eps), x.shape()), w, b);
+  return scaled(reshape(standardize(reshape(x, {rows, x.size() / rows}), eps), x.shape()), w, b);
 }
 Tensor call_group_norm(const Op& op, Args& a) {
   return group_norm(op, a[0].tensor, a[1].integer, a[2].tensor, a[3].tensor, a[4].real);

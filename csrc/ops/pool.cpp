@@ -41,15 +41,9 @@ void compute_positions(const Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]);
   const Dims window = Geometry::sizes(c.attrs), in = spatial(x.shape()), out = spatial(c.out.shape());
-  std::vector<std::int64_t> at[3] = {{0}, {0}, {0}};
   k::Pooling p{};
-  for (int d = 0; d < g.n; ++d) {
-    auto& a = at[3 - g.n + d];
-    a.clear();
-    for (std::int64_t i = 0; i < window[d]; ++i) a.push_back(i * g.dilation[d] - g.begin[d]);
-    p.window[3 - g.n + d] = {in[d], out[d], g.stride[d], window[d], nullptr};
-  }
-  for (int d = 0; d < 3; ++d) p.window[d].at = at[d].data();
+  for (int d = 0; d < g.n; ++d)
+    p.window[3 - g.n + d] = {in[d], out[d], g.stride[d], window[d], -g.begin[d], g.dilation[d]};
   p.image = x.bytes();
   p.out = c.out.data<std::int64_t>();
   if (c.out.size() == 0) return;

@@ -10,7 +10,7 @@ namespace {
 Rows gather() {
   Rows all;
   for (auto family : {elementwise_rows, reduce_rows, view_rows, join_rows, index_rows, linalg_rows, loss_rows,
-                      conv_rows, pool_rows, norm_rows, resample_rows, sort_rows, random_rows})
+                      layer_norm_rows, conv_rows, pool_rows, norm_rows, resample_rows, sort_rows, random_rows})
     for (Op& op : family()) all.push_back(std::move(op));
   return all;
 }

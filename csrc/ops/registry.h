@@ -10,6 +10,7 @@ Rows reduce_rows();
 Rows view_rows();
 Rows join_rows();
 Rows index_rows();
+Rows layer_norm_rows();
 Rows linalg_rows();
 Rows loss_rows();
 Rows conv_rows();

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 import steep
-from steep.cli import bench, classify, demo, dream, info, invert, saliency, selftest, train, visualize
+from steep.cli import attack, bench, classify, demo, dream, info, invert, saliency, selftest, train, visualize
 
 app = typer.Typer(
     name="steep",
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "saliency": saliency.saliency_,
     "dream": dream.dream,
     "invert": invert.invert,
+    "attack": attack.attack_,
     "selftest": selftest.selftest,
     "bench": bench.bench,
     "info": info.info,

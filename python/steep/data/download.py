@@ -1,8 +1,8 @@
 """Packages downloaded by pip, with its indexes, proxies and certificates, and without running any of their code.
 
 pip reads a wheel's metadata from the file, but asks a source archive's build backend for it, which may run anything.
-So a source archive must have the pinned sha256 before pip looks inside, and the backend that pip then finds is
-``BACKEND``: it writes two lines of metadata and touches nothing. Start reading at ``download``.
+So a source archive must have the pinned sha256 before pip looks inside, and whatever backend it names, pip is given
+``BACKEND``, which writes two lines of metadata and touches nothing. Start reading at ``download``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,17 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 class __legacy__:
     prepare_metadata_for_build_wheel = staticmethod(prepare_metadata_for_build_wheel)
 '''
+# Run at the start of every Python that pip starts: what pip tells its backend process to import is replaced.
+SITE = '''\
+"""Puts the stand-in in the place of the backend that an archive names, and of the folder that it brings along."""
+import os
+
+for name in list(os.environ):  # the prefix, and a suffix of the folder's name, differ between versions of pip
+    if "_BACKEND_PATH" in name:
+        del os.environ[name]
+    elif name.endswith("_BUILD_BACKEND"):
+        os.environ[name] = "setuptools.build_meta"
+'''
 
 
 def download(requirement: str, sdist: str, members: Sequence[str]) -> list[bytes]:
@@ -56,7 +67,7 @@ def _download(requirement: str, sdist: str, folder: Path) -> Path:
     environment = dict(os.environ)
     if sdist:
         _write_backend(backend, requirement)
-        environment["PYTHONPATH"] = str(backend)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(backend), environment.get("PYTHONPATH", "")]))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15", "download"]
     command = [*pip, "--no-deps", "--dest", str(got), "--requirement", str(wanted), *(SDIST if sdist else WHEEL)]
     watched = sys.stderr.isatty()  # pip draws its own progress bar there
@@ -68,8 +79,14 @@ def _download(requirement: str, sdist: str, folder: Path) -> Path:
         env=environment,
     )
     if done.returncode:
-        raise OSError("pip download failed: " + (done.stderr.strip().splitlines() or ["no message"])[-1])
+        raise OSError(f"pip download failed: {_reason(done.stderr)}")
     return next(got.iterdir())
+
+
+def _reason(said: str) -> str:
+    """The last error that pip names, else its last line."""
+    lines = said.strip().splitlines() or ["no message"]
+    return next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1])
 
 
 def _write_backend(folder: Path, requirement: str) -> None:
@@ -78,6 +95,7 @@ def _write_backend(folder: Path, requirement: str) -> None:
     (folder / "setuptools" / "__init__.py").touch()
     text = BACKEND.format(name=name.replace("-", "_"), version=version)
     (folder / "setuptools" / "build_meta.py").write_text(text)
+    (folder / "sitecustomize.py").write_text(SITE)
 
 
 def read_member(archive: Path, member: str) -> bytes:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.near import near
 from steep.random import Generator
 
 T = TypeVar("T", Tensor, Generator)
@@ -23,9 +25,20 @@ class _Listeners(threading.local):
     """The functions told of each module's output on this thread."""
 
     active: tuple[Callable[[Module, Any], None], ...] = ()
+    around: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None = None
 
 
 _listeners = _Listeners()
+
+
+@contextmanager
+def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None) -> Iterator[None]:
+    """Inside, ``function(module, args, kwargs)`` stands for every ``forward`` on this thread; None: nothing does."""
+    before, _listeners.around = _listeners.around, function
+    try:
+        yield
+    finally:
+        _listeners.around = before
 
 
 class Module:
@@ -39,7 +52,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward``, and tell whoever listens on this thread."""
-        output = self.forward(*args, **kwargs)
+        around = _listeners.around
+        output = self.forward(*args, **kwargs) if around is None else around(self, args, kwargs)
         for listener in _listeners.active:
             listener(self, output)
         return output
@@ -195,7 +209,9 @@ class Module:
         chosen = list(known if names is None else names)
         unknown = [name for name in chosen if name not in known]
         if unknown:
-            raise ValueError(f"{type(self).__name__} has no layer {unknown}; its layers are {list(known)}")
+            names, hint = list(known), near(str(unknown[0]), known) or ";"
+            shown = str(names) if len(names) <= 20 else f"{str(names[:20])[:-1]}, ... {len(names) - 20} more]"
+            raise ValueError(f"{type(self).__name__} has no layer {unknown}{hint} its layers are {shown}")
         return {name: known[name] for name in chosen}
 
     def summary(self, x: Any = None) -> str:

@@ -1,0 +1,77 @@
+// Convolution by a product that somebody else computes, such as that of bfloat16 parts: the matrix of the convolution
+// is written out, a stretch at a time, and handed over. The products of parts copy and split what they read anyway, so
+// the stretch costs one pass more through the second-level cache, and none of their packing is said again here.
+// Start reading at correlate_columns and weight_columns.
+
+constexpr std::size_t slot_columns = 8;             // of scratch; the product uses all others
+constexpr std::int64_t most_columns = 1 << 18;      // elements of a stretch, 1 MiB of floats
+constexpr std::int64_t most_weight_columns = 1024;  // of the weight's gradient at a time
+
+// Positions [from, from + count) of an image: rows (channel, tap) `ld` apart.
+template <class T>
+static void read_columns(const Sweep<T>& s, std::int64_t from, std::int64_t count, T* to, std::int64_t ld) {
+  for (std::int64_t j = 0; j < count; j += most_pieces / 2) {
+    Pieces<T> pieces(s.x.window, 0, from + j, least(most_pieces / 2, count - j));
+    pack_taps(pieces, static_cast<const T*>(s.x.image), s.x.channels, to + j, ld, ld - j);
+  }
+}
+
+template <class T> static void correlate_columns(Sweep<T> s) {
+  const std::int64_t k = s.x.channels * s.taps, plane = volume(s.x.window, &Window::in);
+  const std::int64_t some = k ? least(s.count, least(most_columns, most_columns / k / 64 * 64 + 64)) : s.count;
+  const bool plain = is_plain(s.x), flat = is_flat(s.x);
+  T* columns = room<T>(slot_columns, (plain ? 0 : k * some) + (flat ? 0 : s.rows * s.count));
+  if (!flat) s.c = columns + (plain ? 0 : k * some), s.ldc = s.count;
+  const T* weight = static_cast<const T*>(s.x.weight) + s.row * k;
+  for (std::int64_t j = 0; j < s.count; j += some) {
+    const std::int64_t width = least(some, s.count - j);
+    const T* image = static_cast<const T*>(s.x.image) + s.from + j;
+    if (!plain) read_columns(s, s.from + j, width, columns, some);
+    s.x.product(s.rows, width, k, weight, k, 1, plain ? image : columns, plain ? plane : some, 1, s.c + j, s.ldc,
+                nullptr);
+  }
+  add_bias(s);
+  if (!flat) spread_out(s);
+}
+
+// What one block of positions has in memory: the gradient's rows, some of the matrix's, and their product.
+template <class T> struct WeightColumns {
+  std::int64_t depth, ld, width;
+  T *grad, *columns, *found;
+};
+
+template <class T> static void copy_gradient(const WeightSweep<T>& s, std::int64_t q, const WeightColumns<T>& k) {
+  for (std::int64_t done = 0; done < k.depth;) {
+    const std::int64_t image = (q + done) / s.positions, at = (q + done) % s.positions;
+    const std::int64_t some = least(k.depth - done, s.positions - at);
+    const T* from = static_cast<const T*>(s.x.grad) + image * s.x.grad_step + at;
+    pack(Strip<T>{k.grad + done, k.ld, from, 1, s.positions, some, s.x.rows, true});
+    done += some;
+  }
+}
+
+// Positions [q, q + depth) of the batch: the first block is the result so far, later ones are added to it.
+template <class T>
+static void weight_columns_block(const WeightSweep<T>& s, std::int64_t q, const WeightColumns<T>& k) {
+  const std::int64_t plane = volume(s.x.window, &Window::in), all = s.x.channels * s.taps, group = k.width / s.taps;
+  copy_gradient(s, q, k);
+  Pieces<T> pieces(s.x.window, s.x.image_step, q, k.depth);
+  for (std::int64_t c = 0; c < s.channels; c += group) {
+    const std::int64_t some = least(group, s.channels - c), width = some * s.taps;
+    pack_taps(pieces, static_cast<const T*>(s.x.image) + (s.first + c) * plane, some, k.columns, k.ld, k.ld);
+    T* out = static_cast<T*>(s.x.out) + (s.first + c) * s.taps;
+    T* to = q ? k.found : out;
+    s.x.product(s.x.rows, width, k.depth, k.grad, k.ld, 1, k.columns, 1, k.ld, to, q ? k.width : all, nullptr);
+    for (std::int64_t r = 0; q && r < s.x.rows; ++r)
+      for (std::int64_t i = 0; i < width; ++i) out[r * all + i] += k.found[r * k.width + i];
+  }
+}
+
+template <class T> static void weight_columns(const WeightSweep<T>& s, std::int64_t total) {
+  const std::int64_t depth = block_depth(total), ld = parts(depth, 16) * 16 + 16;
+  const std::int64_t width = s.taps * least(s.channels, parts(most_weight_columns, s.taps));
+  T* at = room<T>(slot_columns, (s.x.rows + width) * ld + s.x.rows * width);
+  T *columns = at + s.x.rows * ld, *found = columns + width * ld;
+  for (std::int64_t q = 0; q < total; q += depth)
+    weight_columns_block(s, q, WeightColumns<T>{least(depth, total - q), ld, width, at, columns, found});
+}

@@ -1,0 +1,23 @@
+// What a matrix product is to those who call one: the function, and what it tells while its result is in cache.
+// Start reading at Gemm; table.h has the kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace steep::k {
+
+// What to do to a product while it is still in cache (a bias, an activation): f is called for rectangles of C, rows
+// [i, i + mi) and columns [j, j + nj), once their elements are final. The rectangles cover C exactly once, in no
+// promised order or size, and f may change C there. A product that threads share calls f on all of them.
+struct Epilogue {
+  void (*f)(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj);
+  void* context;
+};
+
+// C[m, n] (row stride ldc, unit column stride) = A[m, k] B[k, n] with any strides in elements; single-threaded.
+// Every element is a chain of fused multiply-adds over k in blocks whose size depends on k alone. `done` may be null.
+using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
+                      std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
+                      std::int64_t ldc, const Epilogue* done);
+
+}  // namespace steep::k

@@ -1,0 +1,140 @@
+// Rows brought to mean 0 and variance 1, and scaled and shifted: the primitives behind layer, group and instance norm.
+// Each is one visit to every row, as is each gradient; made of sums and their rules a step would take twenty. The rules
+// written in ops serve derivatives of higher order. Start reading at the rows, at the end.
+#include "ops/layer_norm.h"
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "graph/mode.h"
+#include "graph/node.h"
+#include "ops/functions.h"
+#include "ops/registry.h"
+
+namespace steep {
+namespace {
+
+using T = const Tensor&;
+using R = const Rule&;
+
+constexpr std::int64_t leaf_rows = 64;  // of a sum over rows, which threads may share
+
+unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
+double nanoseconds(std::int64_t n) { return 0.3 * static_cast<double>(n); }  // a row
+
+k::Norm norm_of(const Call& c, T x) {
+  return {x.bytes(), nullptr, nullptr, nullptr, c.out.bytes(), x.dim(-1), c.attrs.real(0)};
+}
+
+void run_rows(k::NormLoop f, const k::Norm& norm, std::int64_t rows) {
+  const std::int64_t grain = std::max<std::int64_t>(1, 8192 / norm.n);
+  parallel_for(rows, grain, nanoseconds(norm.n), [&](std::int64_t b, std::int64_t e) { f(norm, b, e); });
+}
+
+// (x[, weight, bias])
+void compute_norm(const Call& c) {
+  if (c.out.size() == 0) return;
+  const Tensor x = contiguous(c.in[0]), weight = c.count > 1 ? contiguous(c.in[1]) : Tensor(),
+               bias = c.count > 1 ? contiguous(c.in[2]) : Tensor();
+  k::Norm norm = norm_of(c, x);
+  if (weight) norm.weight = weight.bytes(), norm.bias = bias.bytes();
+  run_rows(k::table().norm[x.dtype()], norm, x.size() / norm.n);
+}
+// (g, x[, weight])
+void compute_gradient(const Call& c) {
+  if (c.out.size() == 0) return;
+  const Tensor g = contiguous(c.in[0]), x = contiguous(c.in[1]), weight = c.count > 2 ? contiguous(c.in[2]) : Tensor();
+  k::Norm norm = norm_of(c, x);
+  norm.g = g.bytes();
+  if (weight) norm.weight = weight.bytes();
+  run_rows(k::table().norm_gradient[x.dtype()], norm, x.size() / norm.n);
+}
+// (g, x) -> [2, n]: leaves of rows, then these by the tree of every sum over columns.
+void compute_sums(const Call& c) {
+  const Tensor g = contiguous(c.in[0]), x = contiguous(c.in[1]);
+  const std::int64_t n = x.dim(-1), rows = n ? x.size() / n : 0, leaves = (rows + leaf_rows - 1) / leaf_rows;
+  const Tensor parts = empty({leaves, 2 * n}, x.dtype());
+  parallel_for(leaves, 1, nanoseconds(n * leaf_rows), [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t i = from; i < to; ++i) {
+      k::Norm norm = norm_of(c, x);
+      norm.g = g.bytes();
+      norm.out = parts.bytes() + i * 2 * n * size_of(x.dtype());
+      k::table().norm_sums[x.dtype()](norm, i * leaf_rows, std::min(rows, (i + 1) * leaf_rows));
+    }
+  });
+  k::table().col_reduce[static_cast<int>(k::Reduction::sum)][x.dtype()](parts.bytes(), c.out.bytes(), leaves, 2 * n,
+                                                                        2 * n);
+}
+
+void infer_norm(Call& c) {
+  T x = c.in[0];
+  for (int i = 1; i < c.count; ++i)
+    if (c.in[i].ndim() != 1 || c.in[i].dim(0) != x.dim(-1))
+      fail<ValueError>(c.op.name, ": ", c.in[i], " is not one value for each column of ", x);
+  c.out = empty(x.shape(), x.dtype());
+}
+void infer_like_x(Call& c) { c.out = empty(c.in[1].shape(), c.in[1].dtype()); }
+void infer_sums(Call& c) { c.out = empty({2, c.in[1].dim(-1)}, c.in[1].dtype()); }
+
+// The same in ops: y before it is scaled, and 1 / sqrt(variance + eps).
+struct Standard {
+  Tensor y, inverse, n;
+
+  Standard(T x, double eps) {
+    n = scalar_like(static_cast<double>(x.dim(-1)), x);
+    const Tensor centred = subtract(x, divide(sum(x, last_axis(x), true), n));
+    inverse = rsqrt(add(divide(sum(square(centred), last_axis(x), true), n), eps));
+    y = multiply(centred, inverse);
+  }
+};
+
+Tensor by_x(R r, T g) {
+  const bool is_scaled = r.node.input_count > 1;
+  static const Op& fused = find_op("layer_norm_gradient");
+  if (!mode().grad)
+    return is_scaled ? apply(fused, {g, r.in(0), r.in(1)}, r.attrs()) : apply(fused, {g, r.in(0)}, r.attrs());
+  const Standard s(r.in(0), r.attrs().real(0));
+  const Tensor d = is_scaled ? chain(g, r.in(1)) : g;
+  const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
+  return chain(subtract(subtract(d, mean(d)), chain(mean(chain(d, s.y)), s.y)), s.inverse);
+}
+// Both gradients come from one op, so that a compiled step, which merges equal instructions, runs it once.
+Tensor fused_sums(R r, T g, std::int64_t which) {
+  static const Op& fused = find_op("layer_norm_sums");
+  return squeeze_axes(narrow(apply(fused, {g, r.in(0)}, r.attrs()), 0, which, 1), 1);
+}
+Tensor by_weight(R r, T g) {
+  return mode().grad ? chain(g, Standard(r.in(0), r.attrs().real(0)).y) : fused_sums(r, g, 0);
+}
+Tensor by_bias(R r, T g) { return mode().grad ? g : fused_sums(r, g, 1); }
+
+}  // namespace
+
+Tensor standardize(T rows, double eps) {
+  static const Op& op = find_op("standardize_last");
+  return apply(op, {rows}, {bits(eps)});
+}
+Tensor layer_norm(T rows, T weight, T bias, double eps) {
+  static const Op& op = find_op("layer_norm_last");
+  return apply(op, {rows, weight, bias}, {bits(eps)});
+}
+
+Rows layer_norm_rows() {
+  return {
+      {.name = "standardize_last",
+       .infer = infer_norm,
+       .compute = compute_norm,
+       .promotes = Promote::floating,
+       .vjp = {{by_x, in0}},
+       .hidden = true},
+      {.name = "layer_norm_last",
+       .infer = infer_norm,
+       .compute = compute_norm,
+       .promotes = Promote::floating,
+       .vjp = {{by_x, in0 | in1}, {by_weight, in0}, {by_bias, in0}},
+       .hidden = true},
+      {.name = "layer_norm_gradient", .infer = infer_like_x, .compute = compute_gradient, .hidden = true},
+      {.name = "layer_norm_sums", .infer = infer_sums, .compute = compute_sums, .hidden = true},
+  };
+}
+
+}  // namespace steep
