@@ -182,6 +182,13 @@ def test_several_radii_are_as_many_attacks(digits, small):
     assert np.array_equal(cut.success, [predicted(small, row) != y for row in arr(cut.x)])
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_radius_of_zero_changes_nothing(digits, small, norm):
+    x, y = right(small, digits.test, 3)
+    result = attack.pgd(small, x, y, 0.0, norm=norm, steps=3, generator=Generator(0))
+    assert np.array_equal(arr(result.x), x) and not result.success.any() and not result.distance.any()
+
+
 def test_restarts_only_try_what_held_out_and_find_no_less(digits, small):
     x, y = right(small, digits.test, 30)
     options = {"eps": 0.15, "steps": 2}
