@@ -182,3 +182,53 @@ def test_one_of_a_batch_gives_its_own_bits():
         for i in range(5):
             for all_of_it, alone in zip(whole, both(x[i : i + 1]), strict=True):
                 np.testing.assert_array_equal(all_of_it[i : i + 1], alone)
+
+
+# -- containers, and padding that follows the input ------------------------------------------------------------------
+
+
+def test_branches_are_joined_and_shortcuts_added():
+    a, b = nn.Conv2d(3, 2, 1, generator=1), nn.Conv2d(3, 4, 3, padding=1, generator=2)
+    x = sp.tensor(draw(2, 3, 5, 6))
+    joined = nn.Concat({"narrow": a, "wide": nn.Sequential({"conv": b, "relu": nn.ReLU()})})
+    assert np.array_equal(joined(x).numpy(), np.concatenate([a(x).numpy(), np.maximum(b(x).numpy(), 0)], axis=1))
+    assert nn.Concat(a, a, axis=2)(x).shape == (2, 2, 10, 6)
+    assert set(joined.activations(x)) == {"", "narrow", "wide", "wide.conv", "wide.relu"}
+    keep = nn.Conv2d(3, 3, 3, padding=1, generator=3)
+    around = nn.Residual({"keep": keep, "act": sp.tanh})
+    assert np.array_equal(around(x).numpy(), (x + sp.tanh(keep(x))).numpy())
+    assert [name for name, _ in around.named_layers()] == ["keep", "act"] and len(nn.Residual(keep, nn.ReLU())) == 2
+    for kind in (nn.Sequential, nn.Concat, nn.Residual):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: 'a.b' cannot be the name"):
+            kind({"a.b": keep})
+        with pytest.raises(TypeError, match=f"{kind.__name__}: layer '0' is a int"):
+            kind(3)
+    with pytest.raises(ValueError, match="concat"):
+        nn.Concat(a, nn.Conv2d(3, 2, 3, generator=1))(x)
+
+
+def test_relu6_is_cut_off_on_both_sides_and_follows_rules_of_relu():
+    x = sp.tensor([-1.0, 0.5, 5.9, 7.0], requires_grad=True)
+    y = nn.ReLU6()(x)
+    assert np.array_equal(y.numpy(), np.array([0, 0.5, 5.9, 6], np.float32))
+    (y * sp.tensor([1.0, 2, 3, 4])).sum().backward()
+    assert x.grad.tolist() == [0, 2, 3, 0]
+    z = sp.tensor([1.0, 2.0], requires_grad=True)
+    with sp.gradient_rule("relu", "guided"):
+        (nn.ReLU6()(z) * sp.tensor([-1.0, 1.0])).sum().backward()
+    assert z.grad.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8, 9])
+@pytest.mark.parametrize("kernel, stride, dilation", [(3, 2, 1), (5, 2, 1), (3, 1, 1), (2, 2, 1), (3, 3, 2), (1, 2, 1)])
+def test_same_upper_gives_size_over_stride_rounded_up(size, kernel, stride, dilation):
+    """TensorFlow's rule: the whole border is what the last window needs, its odd element behind."""
+    layer = nn.Conv2d(2, 3, kernel, stride, "same_upper", dilation, generator=1)
+    x, out = draw(1, 2, size, size + 1), [-(-n // stride) for n in (size, size + 1)]
+    reach = (kernel - 1) * dilation + 1
+    totals = [max(0, (n - 1) * stride + reach - full) for n, full in zip(out, (size, size + 1), strict=True)]
+    padded = np.pad(x, [(0, 0), (0, 0), *((total // 2, total - total // 2) for total in totals)])
+    plain = sp.conv2d(padded, layer.weight, layer.bias, stride, 0, dilation)
+    assert layer(x).shape == (1, 3, *out) and np.array_equal(layer(x).numpy(), plain.numpy())
+    reflected = nn.Conv2d(2, 3, kernel, stride, "same_upper", dilation, padding_mode="reflect", generator=1)
+    assert reflected(x).shape == (1, 3, *out)

@@ -90,7 +90,7 @@ FUNCTIONS = {
     "einsum": lambda _, x: sp.einsum("nchw,ndhw->ncd", x, x),
     "max pool": lambda _, x: F.max_pool2d(x, 2, 1, 1),
     "global pool": lambda _, x: F.global_avg_pool(x),
-    "norms": lambda _, x: sp.instance_norm(x) + sp.layer_norm(x, (5,)),
+    "norms": lambda _, x: sp.instance_norm(x) + sp.layer_norm(x, (5,), sp.arange(5.0), eps=0.1),
     "triangles": lambda _, x: sp.tril(x) + sp.triu(x, 1),
     "the same twice": lambda _, x: (lambda y: y * y + y)(sp.tanh(x)),
     "weights of its own": lambda self, x: x * self.scale[:, None, None] + self.shift,

@@ -63,14 +63,17 @@ def test_labelled_photos(fetched, name, top1, top5, parameters):
     assert (sum(r == 0 for r in ranks), sum(r < 5 for r in ranks)) == (top1, top5)
 
 
-FIRST = {"alexnet_features": (0.11864, 0.09407, 0.09544), "vgg16_features": (-0.55373, 0.14270, 0.52896)}
+FIRST = [
+    ("alexnet_features", (0.11864, 0.09407, 0.09544), 2_469_696),
+    ("vgg16_features", (-0.55373, 0.14270, 0.52896), 14_714_688),
+]
 
 
-@pytest.mark.parametrize("name, wanted", FIRST.items())
-def test_first_weights_of_the_trunks(fetched, name, wanted):
+@pytest.mark.parametrize("name, wanted, count", FIRST)
+def test_first_weights_and_sizes_of_the_trunks(fetched, name, wanted, count):
     model = fetched(zoo.load, name)
-    last = model.conv5 if name.startswith("alex") else model.conv5_3
-    assert np.allclose(model[0].weight.numpy()[0, 0, 0, :3], wanted, atol=1e-5) and last.weight.shape[0] in (256, 512)
+    assert np.allclose(model[0].weight.numpy()[0, 0, 0, :3], wanted, atol=1e-5)
+    assert sum(buffer.size for buffer in model.buffers()) == count
 
 
 # -- LPIPS ------------------------------------------------------------------------------------------------------------

@@ -46,11 +46,20 @@ def _twice(outer: str, inner: str) -> Write:
     return lambda file, step, inputs, name: file.node(outer, [file.node(inner, inputs, name)], name)
 
 
-def _slope(op: str) -> Write:
-    def write(file: File, step: Applied, inputs: list[str], name: str) -> str:
-        return file.node(op, inputs, name, alpha=struct.unpack("<d", struct.pack("<q", step.attrs[0]))[0])
+def _real(bits: int) -> float:
+    value: float = struct.unpack("<d", struct.pack("<q", bits))[0]
+    return value
 
-    return write
+
+def _slope(op: str) -> Write:
+    return lambda file, step, inputs, name: file.node(op, inputs, name, alpha=_real(step.attrs[0]))
+
+
+def _layer_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
+    """Rows brought to mean 0 and variance 1, then weight and bias if there are any."""
+    x = step.inputs[0]
+    weights = inputs[1:] or [file.constant(np.ones(x.shape[-1], x.dtype.name), f"{name}.ones")]
+    return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=_real(step.attrs[0]))
 
 
 def _one(file: File, step: Applied, name: str) -> str:
@@ -197,11 +206,10 @@ def _concat(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _window(attrs: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-    """ONNX's attributes of a geometry, and the sizes that follow it."""
-    n, groups = attrs[0], attrs[1]
-    stride, begin, end, dilation = (list(attrs[2 + i * n : 2 + (i + 1) * n]) for i in range(4))
-    given = {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}
-    return given, list(attrs[2 + 4 * n :])
+    """ONNX's attributes of a geometry, and the sizes that follow it: ``Geometry::attrs`` in ``csrc/ops/conv.cpp``."""
+    n, groups, _, *rest = attrs  # the third is how products are computed
+    stride, begin, end, dilation, sizes = (rest[i * n : (i + 1) * n] for i in range(5))
+    return {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}, sizes
 
 
 def _conv(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -268,6 +276,8 @@ OPS: dict[str, Write] = {
     "log_softmax_last": _plain("LogSoftmax", axis=-1),
     "rsqrt": _twice("Reciprocal", "Sqrt"),
     "not_equal": _twice("Not", "Equal"),
+    "standardize_last": _layer_norm,
+    "layer_norm_last": _layer_norm,
     "leaky_relu": _slope("LeakyRelu"),
     "elu": _slope("Elu"),
     "square": _square,
