@@ -6,7 +6,7 @@ SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -no
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
-.PHONY: demo test bench bench-ops bench-scaling lint docs native clean
+.PHONY: demo test bench bench-ops bench-scaling lint docs gallery native clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -40,6 +40,10 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/generate.py
+
+# docs/gallery.md and its pictures, from scratch; fetches weights, some minutes.
+gallery: $(VENV)/.dev
+	$(BIN)/python examples/gallery/make.py
 
 # The kernels alone, swept against long double and across instruction sets; some minutes.
 native:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -13,18 +13,28 @@ README = (ROOT / "README.md").read_text()
 
 def module_of_bench(name):
     """A module of bench/, which is no package."""
-    found = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # where dataclasses look for it
-    found.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "bench"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
 
 
 def test_the_lines_of_python_run(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(code, {})
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(code, {})
     said = capsys.readouterr().out.split("\n")
     assert said[0].startswith("tensor(12.") and said[1].startswith("tensor(6.") and "0.9999" in said[2]
+    before, after = map(float, said[-2].split())
+    assert after > before
+
+
+def test_the_commands_are_commands():
+    from steep.cli.app import COMMANDS
+
+    (block,) = re.findall(r"```\n(steep classify.*?)```", README, re.DOTALL)
+    assert {line.split()[1] for line in block.strip().split("\n")} <= set(COMMANDS)
+    assert " | ".join(COMMANDS) in README
 
 
 def test_the_number_of_ops_is_the_number_of_ops():

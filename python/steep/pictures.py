@@ -1,7 +1,7 @@
 """Pictures as arrays: from what an optimisation leaves to colours that can be shown, many on one sheet, and PNG files.
 
 Pictures in are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only ``png``
-needs Pillow. PNG bytes depend on the values alone: no time, no name of the program, nothing of the machine is in them.
+and ``resized`` need Pillow. PNG bytes depend on the values alone: no time and nothing of the machine is in them.
 """
 
 from __future__ import annotations
@@ -83,6 +83,14 @@ def sheet(tiles: Sequence[Colours], columns: int, gap: int = 1, background: int 
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         page[top : top + height, left : left + width] = tile
     return page
+
+
+def resized(colours: Colours, height: int, width: int) -> Colours:
+    """(height, width, 3) in another size, bicubic; needs Pillow."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(colours), "RGB")
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def png(colours: Colours, scale: int = 1) -> bytes:

@@ -3,6 +3,7 @@
 Row 53 is also in test_input_optimisation.py, in its other forms. Nets here are small enough to train or solve on paper.
 """
 
+import hashlib
 from functools import partial
 
 import numpy as np
@@ -137,6 +138,24 @@ def test_row_58_ascent_follows_its_closed_form_and_its_seed():
     for k in (1, 5, 40):
         run = ascent.maximize(lambda x: -0.5 * sp.sum(sp.square(x - a)), start, k, partial(SGD, lr=lr))
         assert np.allclose(arr(run.image), arr(a) + (arr(start) - arr(a)) * (1 - lr) ** k, rtol=0, atol=1e-12)
+
+
+def test_row_58_a_seed_decides_every_bit_on_any_number_of_threads_captured_or_not():
+    net = small_net(sp.float32)
+    seen = set()
+    for threads in (1, 2, 4):
+        for capture in (True, False):
+            with sp.threads(threads):
+                runs = [
+                    ascent.visualize(ascent.channel(net, "4", 3), (1, 3, 48, 48), steps=12, generator=Generator(9),
+                                     capture=capture),
+                    ascent.deepdream(net, "4", np.full((1, 3, 60, 60), 0.5, np.float32), steps=3, octaves=2,
+                                     generator=Generator(9), capture=capture),
+                    ascent.invert(net, "2", Generator(2).uniform((1, 3, 40, 40)), steps=6, capture=capture),
+                ]  # fmt: skip
+            assert not any(run.eager for run in runs)
+            seen.add(hashlib.sha256(b"".join(arr(run.image).tobytes() for run in runs)).hexdigest())
+    assert len(seen) == 1
 
 
 def test_row_58_pictures_on_the_way_are_kept():

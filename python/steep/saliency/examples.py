@@ -6,6 +6,7 @@ montage of nine, with the gradient of each, is what Zeiler and Fergus 2014 show;
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,24 +58,23 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
     return Top(order, values[order], positions[order])
 
 
-def receptive_field(
-    model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...], batch_size: int = 16
-) -> tuple[slice, slice]:
+def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...]) -> tuple[slice, slice]:
     """The smallest rectangle of pixels that can influence ``position`` of ``layer``, for inputs of ``shape`` (c, h, w).
 
-    Found by sending NaN through the network from each row and column of pixels: it stops at nothing that it influences,
-    so this holds for any model. Raises ValueError if the input reaches no such position.
+    Found by sending NaN through the network from ever fewer rows and columns of pixels: it stops at nothing that it
+    influences, so this holds for any model. Raises ValueError if the input reaches no such position.
     """
 
     def along(axis: int) -> slice:
-        reached = [
-            line
-            for first in range(0, shape[axis], batch_size)
-            for line in _reaching(model, layer, shape, position, axis, first, min(first + batch_size, shape[axis]))
-        ]
-        if not reached:
+        def reaches(first: int, end: int) -> bool:
+            return _reaches(model, layer, shape, position, axis, slice(first, end))
+
+        size = shape[axis]
+        if not reaches(0, size):
             raise ValueError(f"receptive_field: no pixel of {shape} reaches position {position} of layer {layer!r}")
-        return slice(min(reached), max(reached) + 1)
+        first = bisect_left(range(1, size), True, key=lambda end: reaches(0, end))
+        last = size - 1 - bisect_left(range(1, size), True, key=lambda count: reaches(size - count, size))
+        return slice(first, last + 1)
 
     return along(1), along(2)
 
@@ -92,15 +92,13 @@ def patches(model: Any, layer: str, dataset: Any, top: Top) -> list[NDArray[Any]
     return cut
 
 
-def _reaching(
-    model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...], axis: int, first: int, end: int
-) -> list[int]:
-    """The lines first to end - 1 of pixels along ``axis`` that reach the position."""
-    probes = np.zeros((end - first, *shape), np.float32)
-    for i in range(end - first):
-        np.moveaxis(probes[i], axis, 0)[first + i] = np.nan
+def _reaches(
+    model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...], axis: int, lines: slice
+) -> bool:
+    """Whether pixels on these lines along ``axis`` influence the position."""
+    probe = np.zeros((1, *shape), np.float32)
+    np.moveaxis(probe[0], axis, 0)[lines] = np.nan
     with _core.no_grad():
-        maps = np.asarray(model.activations(_core.asarray(probes), layer)[layer])
-    at: Any = (slice(None), slice(None), *position)
-    hit = np.isnan(maps[at]).any(axis=1)
-    return [first + int(i) for i in np.flatnonzero(hit)]
+        maps = np.asarray(model.activations(_core.asarray(probe), layer)[layer])
+    at: Any = (0, slice(None), *position)
+    return bool(np.isnan(maps[at]).any())

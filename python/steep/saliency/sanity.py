@@ -73,7 +73,7 @@ def cascade(
     """
     inputs, draw = _core.asarray(x), generator or Generator(0)
     chosen = predicted(model, inputs) if target is None else target
-    layers = list(_weights_by_layer(model))
+    layers = list(weights_by_layer(model))
     if not layers:
         raise ValueError(f"cascade: {type(model).__name__} has no weights to make random")
     before = model.state_dict()
@@ -83,7 +83,7 @@ def cascade(
     try:
         for number, (name, tensors) in enumerate(layers, 1):
             for tensor in tensors:
-                _randomise(tensor, draw)
+                randomise(tensor, draw)
             if number in looked:
                 again = np.asarray(method(model, inputs, chosen, **options))
                 each = [
@@ -120,7 +120,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def _weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
+def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
     """The float tensors of each layer, the layers in the reverse of their order."""
     found: dict[str, list[Tensor]] = {}
     tensors = [*model.named_parameters(), *model.named_buffers()]
@@ -132,7 +132,8 @@ def _weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
     return reversed(list(found.items()))
 
 
-def _randomise(tensor: Tensor, draw: Generator) -> None:
+def randomise(tensor: Tensor, draw: Generator) -> None:
+    """Values drawn normal with the tensor's own mean and standard deviation, in its place."""
     with _core.no_grad():
         mean, std = float(_core.mean(tensor)), float(_core.std(tensor))
         tensor[...] = draw.normal(tuple(tensor.shape), mean, std, dtype=tensor.dtype)

@@ -1,4 +1,4 @@
-"""Rows 53 to 86 of the notes as far as they have a closed form: ascent, penalties, maps, inversion, similarity.
+"""Rows 53 to 86 of the notes as far as they have a closed form: ascent, penalties, maps, inversion, attacks, texts.
 
 Everything is small enough to check on paper; the same rows on networks are tests.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import steep as sp
-from steep import ascent, nn, optim, saliency
+from steep import ascent, attack, nn, optim, saliency
 from steep._core import Tensor
 from steep.selftest.basics import constant
 from steep.selftest.check import Check
@@ -73,6 +73,25 @@ def _haar() -> list[Any]:
     return [float(value[0, 0]) for value in (approximation, *details)]
 
 
+def _signed(x: Any) -> Tensor:
+    """Row 84: two classes, apart by the sign of 3 x + 4 y."""
+    s = sp.asarray(x) @ W
+    return sp.stack([-s / 2, s / 2], axis=-1)
+
+
+def _nearest(norm: str) -> list[Any]:
+    """The change by which DeepFool crosses the border from (1, 1), and after how many steps."""
+    far = (-10.0, 10.0)
+    found = attack.deepfool(_signed, constant([[1, 1]]), [1], norm=norm, overshoot=1e-9, bounds=far)
+    return [*(np.asarray(found.x)[0] - 1), found.distance[0], found.steps[0]]
+
+
+def _shift(eps: float) -> float:
+    """By how much FGSM lowers the score."""
+    found = attack.fgsm(_signed, constant([[1, 1]]), [1], eps, bounds=(-10.0, 10.0))
+    return float(7 - np.asarray(found.x)[0] @ np.asarray(W))
+
+
 def _matched(pairs: Tensor) -> Tensor:
     return nn.info_nce(pairs, pairs, temperature=1.0)
 
@@ -120,6 +139,10 @@ CHECKS: list[Check] = [
     Check(75, "its absolute details", lambda: ascent.haar_wavelet(CORNER), 1.5),
     Check(79, "inverting a linear map", lambda: _ridge(0.0), [1, -1], 1e-7),
     Check(79, "with a penalty of .1", lambda: _ridge(0.1), [0.9676557072, -0.9783480349], 1e-8),
+    Check(84, "the nearest border in l2: change, length, steps", lambda: _nearest("l2"), [-0.84, -1.12, 1.4, 1], 1e-8),
+    Check(84, "in linf", lambda: _nearest("linf"), [-1, -1, 1, 1], 1e-8),
+    Check(84, "in l1", lambda: _nearest("l1"), [0, -1.75, 1.75, 1], 1e-8),
+    Check(84, "FGSM shifts by eps times the 1-norm", lambda: _shift(0.3), 2.1),
     Check(85, "InfoNCE of the identity", lambda: _matched(sp.eye(4, dtype=sp.float64)),
           np.log(1 + 3 / np.e)),
     Check(85, "InfoNCE of equals", lambda: _matched(sp.ones((4, 3), dtype=sp.float64)),

@@ -1,0 +1,59 @@
+"""Makes docs/gallery.md and its pictures from scratch: ``python examples/gallery/make.py [--only NAME]``.
+
+Each file in ``plates/`` is a plate: its docstring is the title and the words, its code makes ``sheet``, a picture, and
+may set ``note``, a line of figures. Weights and photographs are fetched on demand. The page shows the code that ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parent.parent / "docs"
+PICTURES = DOCS / "pictures" / "gallery"
+INTRODUCTION = """# Gallery
+
+What the networks of the zoo hold, made by `make gallery` on one CPU. Every plate shows the code that made it; the same
+code makes the same pixels on any number of threads. SqueezeNet and VGG16 were trained on ImageNet by others
+([zoo.md](zoo.md)); the network for digits ships with steep.
+"""
+
+
+def make(plate: Path) -> str:
+    """Runs a plate, writes its picture, and gives its part of the page."""
+    text = plate.read_text()
+    title, _, words = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")
+    began = time.perf_counter()
+    made = runpy.run_path(str(plate))
+    picture = PICTURES / f"{plate.stem}.jpg"
+    Image.fromarray(np.asarray(made["sheet"])).save(picture, quality=90, subsampling=0)
+    print(f"{plate.stem}: {time.perf_counter() - began:.1f} s, {picture.stat().st_size / 1e3:.0f} kB", file=sys.stderr)
+    note = f"\n{made['note']}\n" if "note" in made else ""
+    code = text.split('"""', 2)[2].strip()
+    return f"## {title}\n\n{words}\n\n![{title}](pictures/gallery/{picture.name})\n{note}\n```python\n{code}\n```\n"
+
+
+def main() -> None:
+    """All plates in the order of their names; with ``--only``, one, and the page stays."""
+    parser = argparse.ArgumentParser(description="Make the gallery.")
+    parser.add_argument("--only", help="the name of one plate, without its ending")
+    only = parser.parse_args().only
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    plates = sorted(p for p in (HERE / "plates").glob("*.py") if only in (None, p.stem))
+    if not plates:
+        raise SystemExit(f"there is no plate {only!r}")
+    parts = [make(plate) for plate in plates]
+    if only is None:
+        (DOCS / "gallery.md").write_text("\n".join([INTRODUCTION, *parts]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""What SqueezeNet takes for the essence of a class
+
+The logit of a class is raised from noise. Siamese cat, espresso, daisy, ladybug, pineapple, fire engine.
+"""
+
+import numpy as np
+from steep import ascent, pictures, zoo
+from steep.random import Generator
+
+model = zoo.load("squeezenet1_1")
+way = model.preprocessing
+
+
+def excited(name):
+    goal = ascent.logit(model, model.classes.index(name))
+    run = ascent.visualize(goal, way.shape, steps=256, lr=0.02, preprocess=way.normalize, generator=Generator(1))
+    return pictures.rgb(np.asarray(run.image)[0])
+
+
+names = ["Siamese cat", "espresso", "daisy", "ladybug", "pineapple", "fire engine"]
+sheet = pictures.sheet([excited(name) for name in names], columns=3, gap=4)

@@ -1,0 +1,22 @@
+"""Many faces of one channel
+
+A channel may have several favourites. Four pictures are moved together, each exciting the channel, and all pushed
+apart by the `diversity` of their textures; the upper row is without that.
+"""
+
+import numpy as np
+from steep import ascent, pictures, zoo
+from steep.random import Generator
+
+model = zoo.load("squeezenet1_1")
+way = model.preprocessing
+shape = (4, 3, 160, 160)
+
+
+def excited(goal):
+    run = ascent.visualize(goal, shape, steps=150, preprocess=way.normalize, generator=Generator(0))
+    return [pictures.rgb(image) for image in np.asarray(run.image)]
+
+
+one = ascent.channel(model, "fire5", 31)
+sheet = pictures.sheet(excited(one) + excited(one + 2000.0 * ascent.diversity(model, "fire4")), columns=4, gap=4)

@@ -1,0 +1,29 @@
+"""The photographs that excite a unit most, and what it saw of each
+
+Twenty-four photographs, the nine that excite a channel of SqueezeNet's fire7 most; beside each the part of it that
+the unit could see, and the gradient of the unit there.
+"""
+
+import numpy as np
+import steep as sp
+from steep import ascent, data, pictures, saliency, zoo
+
+model = zoo.load("squeezenet1_1")
+way = model.preprocessing
+names = ["chelsea", "coffee", "astronaut", "rocket"]
+photos = [data.photo(name) for name in names] + [entry.picture for entry in data.photos("imagenet")]
+dataset = sp.concat([way.preprocess(photo) for photo in photos]).numpy()
+layer, channel, side = "fire7", 33, 112
+top = saliency.top_k(dataset, saliency.unit(model, layer, channel), 9)
+
+
+def trio(index, place):
+    rows, columns = saliency.receptive_field(model, layer, dataset.shape[1:], place)
+    x = dataset[index : index + 1]
+    slope = np.asarray(saliency.gradient(model, x, ascent.neuron(model, layer, channel, place), channels="max"))[0]
+    cuts = [way.to_image(x), way.to_image(x)[rows, columns], pictures.hot(slope[rows, columns])]
+    return [np.asarray(pictures.resized(cut, side, side)) for cut in cuts]
+
+
+tiles = [t for i, p in zip(top.indices, top.positions, strict=True) for t in trio(int(i), tuple(int(v) for v in p))]
+sheet = pictures.sheet(tiles, columns=9, gap=3)
