@@ -48,12 +48,14 @@ def _vgg(*stages: tuple[int, int]) -> list[Any]:
     return [row for count, width in stages for row in [*[Conv(width, 3, padding=1)] * count, Pool(2, 2)]]
 
 
+_SQUEEZENET = [
+    *(Conv(64, 3, 2), Pool(3, 2), *[Fire(16, 64)] * 2, Pool(3, 2), *[Fire(32, 128)] * 2, Pool(3, 2)),
+    *(*[Fire(48, 192)] * 2, *[Fire(64, 256)] * 2, Conv(1000, 1), Mean()),
+]
 NETWORKS = {
     "LeNet": [Conv(6, 5, padding=2), Pool(2, 2), Conv(16, 5), Pool(2, 2), Linear(120), Linear(84), Linear(10, True)],
-    "SqueezeNet 1.1": [
-        *(Conv(64, 3, 2), Pool(3, 2), *[Fire(16, 64)] * 2, Pool(3, 2), *[Fire(32, 128)] * 2, Pool(3, 2)),
-        *(*[Fire(48, 192)] * 2, *[Fire(64, 256)] * 2, Conv(1000, 1), Mean()),
-    ],
+    "SqueezeNet 1.1": _SQUEEZENET,
+    "SqueezeNet 1.1 to fire7": _SQUEEZENET[:10],
     "VGG16 trunk": _vgg((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
 }
 

@@ -19,6 +19,7 @@ ASCENT_LR = 0.1
 ADAM_LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 CHAIN_A = 1.5
 CHAIN_OPS = 100
+VISUALIZE_STEPS, VISUALIZE_LENGTH, VISUALIZE_CHANNEL = 256, 10.0, 33
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Workload:
         In float32 a rounding decides which side of a ReLU or which of two pooled values a deep network's gradient goes
         to, so single pixels differ by per cents between any two libraries; in float64 all agree to 2e-15.
         """
-        if self.kind == "slope":
+        if self.kind in ("slope", "visualize"):
             return 5e-2
         return 2e-4 if self.dtype == "float32" else 1e-11
 
@@ -145,6 +146,7 @@ MAKERS = {
     "train": _network,
     "forward": _network,
     "slope": _network,
+    "visualize": _network,
 }
 
 
@@ -201,6 +203,13 @@ WORKLOADS = [
     network("SqueezeNet 1.1", "slope", (3, 227, 227), 1, goal=17000),
     network("SqueezeNet 1.1", "forward", (3, 227, 227), 8, goal=60000),
     network("SqueezeNet 1.1", "slope", (3, 227, 227), 8, goal=125000),
+    Workload(
+        "SqueezeNet channel visualisation at 227x227, 256 steps",
+        "visualize",
+        (3, 227, 227),
+        1,
+        network="SqueezeNet 1.1 to fire7",
+    ),
     network("VGG16 trunk", "forward", (3, 224, 224), 1, goal=185000),
     network("VGG16 trunk", "slope", (3, 224, 224), 1, goal=375000),
     network("VGG16 trunk", "forward", (3, 224, 224), 8),

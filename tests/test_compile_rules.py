@@ -8,6 +8,7 @@ import gc
 import numpy as np
 import pytest
 import steep as sp
+from steep import nn
 from test_compile import bits
 
 rng = np.random.default_rng(7)
@@ -492,3 +493,12 @@ def test_random_programs(seed):
             args = [normal(*s) for s in shapes]
             assert bits(f(*args)) == bits(fast(*args))
     assert len(fast.programs) == 1
+
+
+def test_an_embedding_is_recorded_and_still_checks_its_indices():
+    table = sp.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+    fast = sp.compile(lambda rows: nn.functional.embedding(rows, table) * 2)
+    for rows in ([0, 3, 3], [1, 2, 0]):
+        assert np.array_equal(np.asarray(fast(sp.tensor(rows)).detach()), np.asarray(table.detach())[rows] * 2)
+    with pytest.raises(IndexError, match="4"):
+        fast(sp.tensor([0, 4, 1]))

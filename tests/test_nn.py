@@ -381,3 +381,29 @@ def test_a_module_changes_its_dtype_whole():
     assert [str(t.dtype) for t in layer.scales] == ["float64", "int64"]
     assert {str(t.dtype) for t in layer.parameters()} == {"float64"} and layer[1].running_mean.dtype == sp.float64
     assert layer(sp.ones((1, 1, 3, 3), dtype=sp.float64)).dtype == sp.float64
+
+
+def test_layers_behind_those_asked_for_do_not_run():
+    net = nn.Sequential({"conv": nn.Conv2d(1, 2, 3), "block": nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)),
+                         "flatten": nn.Flatten(), "fc": nn.Linear(2 * 3 * 3, 4)})  # fmt: skip
+    wide = sp.ones((1, 1, 20, 20))  # which the linear layer would refuse
+    found = net.activations(wide, ["block.0", "conv"])
+    assert found["block.0"].shape == (1, 2, 18, 18) and np.array_equal(arr(found["conv"]), arr(net.conv(wide)))
+    for names in (["fc"], [""], ["conv", ""]):
+        with pytest.raises(ValueError, match="inner sizes"):
+            net.activations(wide, names)
+    relu = nn.ReLU()
+    twice = nn.Sequential(nn.Linear(3, 3), relu, nn.Linear(3, 3), relu)
+    x = sp.tensor([[1.0, -2.0, 3.0]])
+    assert np.array_equal(arr(twice.activations(x, "1")["1"]), arr(twice(x)))
+
+
+def test_a_sequence_with_a_forward_of_its_own_runs_it():
+    class Reversed(nn.Sequential):
+        def forward(self, x):
+            for layer in list(self)[::-1]:
+                x = layer(x)
+            return x
+
+    net = Reversed(nn.Linear(3, 2), nn.Linear(4, 3))
+    assert net.activations(sp.ones((1, 4)), "0")["0"].shape == (1, 2)

@@ -12,6 +12,9 @@ import networks
 import steep as sp
 from steep.nn import functional as F
 from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import VISUALIZE_CHANNEL as CHANNEL
+from workloads import VISUALIZE_LENGTH as LENGTH
+from workloads import VISUALIZE_STEPS as STEPS_OF_ASCENT
 
 NAME = "steep"
 
@@ -175,6 +178,20 @@ def slope(inputs, wrap):
     return gradient_job(step, x)
 
 
+def visualize(inputs, wrap):
+    """The library's own loop: it compiles its steps, unless asked not to."""
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+
+    def objective(x):
+        return networks.run(inputs["network"], Layers, weights, x)[:, CHANNEL].mean()
+
+    def climb():
+        return sp.ascent.maximize(objective, inputs["x"], STEPS_OF_ASCENT, functools.partial(sp.optim.SGD, lr=LENGTH),
+                                  normalize="l2", capture=wrap is sp.compile)  # fmt: skip
+
+    return Job(climb, lambda: [sp.grad(objective)(sp.tensor(inputs["x"])).numpy()])
+
+
 def chain(inputs, wrap):
     x = leaf(inputs["x"])
 
@@ -243,5 +260,6 @@ STEPS = {
     "train": train,
     "forward": forward,
     "slope": slope,
+    "visualize": visualize,
 }
 KINDS = {kind: functools.partial(make, wrap=lambda f: f) for kind, make in STEPS.items()}

@@ -6,6 +6,9 @@ import networks
 import torch
 from torch.nn import functional as F
 from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import VISUALIZE_CHANNEL as CHANNEL
+from workloads import VISUALIZE_LENGTH as LENGTH
+from workloads import VISUALIZE_STEPS as STEPS
 
 NAME = "torch"
 
@@ -153,6 +156,24 @@ def slope(inputs):
     return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
 
 
+def visualize(inputs):
+    weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
+
+    def backward(x):
+        x.grad = None
+        networks.run(inputs["network"], Layers, weights, x)[:, CHANNEL].mean().backward()
+        return x.grad
+
+    def climb():
+        x = leaf(inputs["x"])
+        for _ in range(STEPS):
+            slope = backward(x)
+            with torch.no_grad():
+                x.add_(slope / slope.norm(), alpha=LENGTH)
+
+    return Job(climb, lambda: [backward(leaf(inputs["x"])).numpy()])
+
+
 def chain(inputs):
     x = leaf(inputs["x"])
 
@@ -212,4 +233,5 @@ KINDS = {
     "train": train,
     "forward": forward,
     "slope": slope,
+    "visualize": visualize,
 }

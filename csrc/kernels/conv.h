@@ -17,16 +17,27 @@ struct Window {
   std::int64_t at(std::int64_t i) const { return first + i * gap; }
 };
 
+// Windows of one tap that move by one and have no border: the image is read as it lies.
+inline bool is_plain(const Window* w) {
+  for (int d = 0; d < 3; ++d)
+    if (w[d].taps != 1 || w[d].step != 1 || w[d].first != 0 || w[d].in != w[d].out) return false;
+  return true;
+}
+
 // out[r, t] = bias[r] + sum over channels c and taps i of weight[r, c, i] * image[c, t * step + at(i)].
 struct Correlation {
   Window window[3];
   std::int64_t rows, channels;
-  const void* weight;  // [rows, channels, taps] contiguous
-  const void* image;   // [channels, in, in, in] contiguous
-  const void* bias;    // one a row, or null for none
+  const void* weight;   // [rows, channels, taps] contiguous
+  bool turned = false;  // then it is [channels, rows], which only plain windows take
+  const void* image;    // [channels, in, in, in] contiguous
+  const void* bias;     // one a row, or null for none
   void* out;
-  std::int64_t out_row, out_step[3];  // strides of out, in elements
-  Gemm product;                       // what multiplies, or null for chains of fused multiply-adds
+  std::int64_t out_row, out_step[3];   // strides of out, in elements
+  std::int64_t images = 1;             // the same of so many images, which share packed weights
+  std::int64_t group = 0, groups = 1;  // of depthwise: image i has the weight and bias of group (group + i) % groups
+  std::int64_t image_step, out_image;  // from one to the next, in elements
+  Gemm product;                        // what multiplies, or null for chains of fused multiply-adds
 };
 // The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
 using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,

@@ -113,30 +113,34 @@ static inline bool is_flat(const Correlation& x) {
   return x.out_step[2] == 1 && x.out_step[1] == w[2].out && x.out_step[0] == w[1].out * w[2].out;
 }
 
-// A window of one tap that moves by one and has no border reads the image as it lies.
-static inline bool is_plain(const Correlation& x) {
-  for (const Window& w : x.window)
-    if (w.taps != 1 || w.step != 1 || w.at(0) != 0 || w.in != w.out) return false;
-  return is_flat(x);
+static inline bool is_plain(const Correlation& x) { return is_plain(x.window) && is_flat(x); }
+
+// The rows of the weight that a part takes.
+template <class T> static Matrix<T> weight_rows(const Sweep<T>& s) {
+  const std::int64_t k = s.x.channels * s.taps;
+  const T* weight = static_cast<const T*>(s.x.weight);
+  return s.x.turned ? Matrix<T>{weight + s.row, 1, s.x.rows} : Matrix<T>{weight + s.row * k, k, 1};
 }
 
-template <class T> static void add_bias(const Sweep<T>& s) {
-  for (std::int64_t i = 0; s.x.bias && i < s.rows; ++i) {
-    const T bias = static_cast<const T*>(s.x.bias)[s.row + i];
-    for (std::int64_t j = 0; j < s.count; ++j) s.c[i * s.ldc + j] += bias;
+// Rows [i, i + mi) of a part get their biases, in columns [j, j + nj).
+template <class T>
+static void add_bias(const Sweep<T>& s, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+  for (std::int64_t r = i; r < i + mi; ++r) {
+    const T bias = static_cast<const T*>(s.x.bias)[s.row + r];
+    for (T *c = s.c + r * s.ldc + j, *end = c + nj; c < end; ++c) *c += bias;
   }
 }
 
+// The bias comes in while a rectangle of the product is still in cache.
 template <class T> static void correlate_plain(const Sweep<T>& s) {
   const std::int64_t k = s.x.channels, n = volume(s.x.window, &Window::in);
-  product(Product<T>{s.rows,
-                     s.count,
-                     k,
-                     {static_cast<const T*>(s.x.weight) + s.row * k, k, 1},
-                     {static_cast<const T*>(s.x.image) + s.from, n, 1},
-                     s.c,
-                     s.ldc});
-  add_bias(s);
+  Sweep<T> part = s;
+  const Epilogue done{[](void* to, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+                        add_bias(*static_cast<const Sweep<T>*>(to), i, mi, j, nj);
+                      },
+                      &part};
+  const Matrix<T> image{static_cast<const T*>(s.x.image) + s.from, n, 1};
+  product(Product<T>{s.rows, s.count, k, weight_rows(s), image, s.c, s.ldc, s.x.bias ? &done : nullptr});
 }
 
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {
@@ -211,6 +215,7 @@ template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_
 
 }  // namespace gemm_parts
 
+// The flat road takes all images at once; the others have nothing to share among them.
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
                                          std::int64_t from, std::int64_t to) {
   using namespace gemm_parts;
@@ -218,11 +223,19 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   if (rows <= 0 || count <= 0) return;
   const std::int64_t n = parts(rows, tile_rows), width = widest(static_cast<int>(parts(rows, n))) * lanes<T>;
   T* c = static_cast<T*>(x.out) + row * x.out_row + from;
-  const Sweep<T> s{x, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
-  if (x.product) return correlate_columns(s);
-  if (is_plain(x)) return correlate_plain(s);
-  if (is_flat_road(s)) return correlate_flat(s);
-  correlate_part(s, is_flat(x));
+  Correlation one = x;
+  const Sweep<T> s{one, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
+  const bool plain = is_plain(x);
+  if (!x.product && !plain && is_flat_road(s)) return correlate_flat(s);
+  for (std::int64_t i = 0; i < x.images; ++i) {
+    one.image = static_cast<const T*>(x.image) + i * x.image_step;
+    one.out = static_cast<T*>(x.out) + i * x.out_image;
+    Sweep<T> image = s;
+    image.c = c + i * x.out_image;
+    if (x.product) correlate_columns(image);
+    else if (plain) correlate_plain(image);
+    else correlate_part(image, is_flat(x));
+  }
 }
 
 template <class T> static void correlate_weight(const WeightGradient& x, std::int64_t from, std::int64_t to) {

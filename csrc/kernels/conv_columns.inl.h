@@ -22,15 +22,15 @@ template <class T> static void correlate_columns(Sweep<T> s) {
   const bool plain = is_plain(s.x), flat = is_flat(s.x);
   T* columns = room<T>(slot_columns, (plain ? 0 : k * some) + (flat ? 0 : s.rows * s.count));
   if (!flat) s.c = columns + (plain ? 0 : k * some), s.ldc = s.count;
-  const T* weight = static_cast<const T*>(s.x.weight) + s.row * k;
+  const Matrix<T> weight = weight_rows(s);
   for (std::int64_t j = 0; j < s.count; j += some) {
     const std::int64_t width = least(some, s.count - j);
     const T* image = static_cast<const T*>(s.x.image) + s.from + j;
     if (!plain) read_columns(s, s.from + j, width, columns, some);
-    s.x.product(s.rows, width, k, weight, k, 1, plain ? image : columns, plain ? plane : some, 1, s.c + j, s.ldc,
-                nullptr);
+    s.x.product(s.rows, width, k, weight.at, weight.row, weight.col, plain ? image : columns, plain ? plane : some, 1,
+                s.c + j, s.ldc, nullptr);
   }
-  add_bias(s);
+  if (s.x.bias) add_bias(s, 0, s.rows, 0, s.count);
   if (!flat) spread_out(s);
 }
 

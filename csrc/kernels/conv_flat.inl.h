@@ -111,21 +111,24 @@ template <class T> struct Canvas {
   }
 };
 
-// Worth it where the borders waste little, and there are columns enough to pack the weights for.
+// Worth it where the borders waste little, and there are columns enough to pack the weights for. Where rows are few,
+// both cost less than packing the columns, which few rows share.
 template <class T> static bool is_flat_road(const Sweep<T>& s) {
   const Window* w = s.x.window;
   if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at(0) != 0 || s.taps < 2) return false;
   const Phases x(w[2]), y(w[1]);
-  return s.count > 4 * s.width && x.longest * 4 <= w[2].out && w[1].step * w[2].step <= 16 && y.longest <= 64;
+  const bool few = s.rows <= 64 && s.count >= 64 && x.longest <= w[2].out;
+  const bool wide = s.count > 4 * s.width && x.longest * 4 <= w[2].out;
+  return (few || wide) && w[1].step * w[2].step <= 16 && y.longest <= 64;
 }
 
-// One block of channels: out of the canvas at `image`, whose first position is `start`, into rows s.ldc apart.
-template <class T>
-static void sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image, const std::int64_t* offset) {
+// One block of channels: out of the canvas at `image` into rows s.ldc apart. `packed`: the weights of an image before.
+template <class T> static void sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image,
+                                            const std::int64_t* offset, const T* packed) {
   const std::int64_t depth = k.count * s.taps;
   for (std::int64_t t = 0; t < s.tiles; t += tiles_in_cache) {
     const std::int64_t end = least(t + tiles_in_cache, s.tiles);
-    const T* a = weights_of(s, k, t, end, true).at;
+    const T* a = packed ? packed : weights_of(s, k, t, end, true).at;
     for (std::int64_t j = 0; j < s.ldc; j += s.width)
       for (std::int64_t i = t; i < end; ++i) {
         const std::int64_t row = s.top(i), rows = s.top(i + 1) - row;
@@ -143,13 +146,13 @@ template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t
   if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
 }
 
-// The valid positions of a canvas, to where they belong.
-template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start) {
+// The valid positions of a canvas, to where they belong in `out`.
+template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
   const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step;
   for (std::int64_t i = 0; i < s.rows; ++i)
     for (std::int64_t p = s.from; p < s.from + s.count;) {
       const std::int64_t x = p % wide, some = least(wide - x, s.from + s.count - p);
-      T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row + p / wide * step[1] + x * step[2];
+      T* to = out + (s.row + i) * s.x.out_row + p / wide * step[1] + x * step[2];
       const T* from = s.c + i * s.ldc + canvas.place(p) - start;
       if (step[2] == 1) copy_row(from, to, some);
       else
@@ -163,16 +166,19 @@ template <class T> static void correlate_flat(Sweep<T> s) {
   const std::int64_t zero = canvas.place(s.from), span = canvas.place(s.from + s.count - 1) + 1 - zero;
   s.ldc = parts(span, s.width) * s.width;
   s.c = room<T>(slot_c, s.rows * s.ldc);
-  if (s.x.bias) start(s, s.ldc);
   const std::int64_t most = block_channels(s.x.channels, s.taps), in = volume(s.x.window, &Window::in);
   T* image = room<T>(slot_b, canvas.channel * most + s.width);
   auto* offset =
       static_cast<std::int64_t*>(scratch(slot_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
   canvas.list_offsets(most, offset);
-  for (std::int64_t c = 0; c < s.x.channels; c += most) {
-    const Channels<T> block{c, least(most, s.x.channels - c)};
-    canvas.read(static_cast<const T*>(s.x.image) + c * in, block.count, image);
-    sweep_canvas(s, block, image + zero, offset);
+  const bool kept = s.tiles <= tiles_in_cache && most == s.x.channels;  // all packed weights at once
+  for (std::int64_t i = 0; i < s.x.images; ++i) {
+    if (s.x.bias) start(s, s.ldc);
+    for (std::int64_t c = 0; c < s.x.channels; c += most) {
+      const Channels<T> block{c, least(most, s.x.channels - c)};
+      canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image);
+      sweep_canvas(s, block, image + zero, offset, kept && i ? room<T>(slot_a, 0) : nullptr);
+    }
+    gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);
   }
-  gather_rows(s, canvas, zero);
 }

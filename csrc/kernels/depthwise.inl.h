@@ -86,17 +86,46 @@ template <class T> static void find_taps(const Bordered<T>& b, std::int64_t z, s
 template <class T> constexpr int fixed_lanes = 64 / static_cast<int>(sizeof(T));
 template <class T> constexpr int fixed_vecs = 64 / vector_bytes;
 
-template <class T> STEEP_INLINE void sum_products(const T* x, const T* g, std::int64_t n, T* sums) {
-  V<T> sum[fixed_vecs<T>];
-  repeat<fixed_vecs<T>>(STEEP_EACH(j) { sum[j] = load(sums + j * lanes<T>); });
-  for (std::int64_t i = 0; i < n; i += fixed_lanes<T>)
-    repeat<fixed_vecs<T>>(STEEP_EACH(j) {
-      const std::int64_t at = i + j * lanes<T>;
-      if (at >= n) return;
-      const Part<T> some(least(lanes<T>, n - at));
-      sum[j] = fma(load_part(g + at, some), load_part(x + at, some), sum[j]);
+// The rows of an output and what each tap reads of them: `from` has the taps of a row, then those of the next.
+template <class T> struct Lines {
+  std::int64_t count, taps, n;
+  const T* const* from;
+};
+
+// Some rows of the gradient, `step` apart, times some taps, over one plane: sums stay in registers all along.
+template <class T, int rows, int taps>
+static void sum_products(const Lines<T>& l, std::int64_t tap, const T* grad, std::int64_t step, T* sums) {
+  constexpr int f = fixed_lanes<T>, vecs = fixed_vecs<T>;
+  V<T> sum[rows][taps][vecs];
+  const auto each = [&](auto g) __attribute__((always_inline)) {
+    repeat<rows * taps * vecs>(STEEP_EACH(i) {
+      constexpr int r = i / (taps * vecs), t = i / vecs % taps, j = i % vecs;
+      g(sum[r][t][j], sums + (r * l.taps + t) * f + j * lanes<T>);
     });
-  repeat<fixed_vecs<T>>(STEEP_EACH(j) { store(sums + j * lanes<T>, sum[j]); });
+  };
+  each([](V<T>& v, T* at) { v = load(at); });
+  for (std::int64_t y = 0; y < l.count; ++y, grad += l.n)
+    for (std::int64_t x = 0; x < l.n; x += lanes<T> * vecs)
+      repeat<vecs>(STEEP_EACH(j) {
+        const std::int64_t at = x + j * lanes<T>;
+        if (at >= l.n) return;
+        const Part<T> some(least(lanes<T>, l.n - at));
+        V<T> g[rows];
+        repeat<rows>(STEEP_EACH(r) { g[r] = load_part(grad + r * step + at, some); });
+        repeat<taps>(STEEP_EACH(t) {
+          const V<T> v = load_part(l.from[y * l.taps + tap + t] + at, some);
+          repeat<rows>(STEEP_EACH(r) { sum[r][t][j] = fma(g[r], v, sum[r][t][j]); });
+        });
+      });
+  each([](V<T>& v, T* at) { store(at, v); });
+}
+
+// Some rows of the gradient times every tap: eight at a time, then what is left.
+template <class T, int rows> static void sum_all_taps(const Lines<T>& l, const T* grad, std::int64_t step, T* sums) {
+  std::int64_t i = 0;
+  for (; i + 8 <= l.taps; i += 8) sum_products<T, rows, 8>(l, i, grad, step, sums + i * fixed_lanes<T>);
+  for (; i + 3 <= l.taps; i += 3) sum_products<T, rows, 3>(l, i, grad, step, sums + i * fixed_lanes<T>);
+  for (; i < l.taps; ++i) sum_products<T, rows, 1>(l, i, grad, step, sums + i * fixed_lanes<T>);
 }
 
 template <class T> static T fold_lanes(T* sums) {
@@ -107,49 +136,62 @@ template <class T> static T fold_lanes(T* sums) {
 
 }  // namespace gemm_parts
 
-// The one channel of x to its rows [row, row_end); positions are not split.
+// What every tap reads for every row of the output, row after row.
+template <class T> static gemm_parts::Lines<T> find_lines(const gemm_parts::Bordered<T>& b) {
+  using namespace gemm_parts;
+  const Window* w = b.w;
+  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out;
+  auto** from = static_cast<const T**>(scratch(slot_offsets, static_cast<std::size_t>(lines * taps) * sizeof(T*)));
+  for (std::int64_t y = 0; y < lines; ++y) find_taps(b, y / w[1].out, y % w[1].out, from + y * taps);
+  return {lines, taps, w[2].out, from};
+}
+
+// One plane to one row of x, at `out`.
+template <class T>
+static void depthwise_plane(const Correlation& x, const gemm_parts::Lines<T>& l, const T* weight, T bias, T* out) {
+  using namespace gemm_parts;
+  const std::int64_t high = x.window[1].out, *step = x.out_step;
+  T* line = room<T>(slot_c, l.n);
+  for (std::int64_t i = 0; i < l.count; ++i) {
+    T* to = out + i / high * step[0] + i % high * step[1];
+    T* at = step[2] == 1 ? to : line;
+    depthwise_row(l.from + i * l.taps, weight, l.taps, bias, at, l.n);
+    for (std::int64_t j = 0; at == line && j < l.n; ++j) to[j * step[2]] = line[j];
+  }
+}
+
+// The one channel of every image to its rows [row, row_end); positions are not split.
 template <class T>
 static void depthwise(const Correlation& x, std::int64_t row, std::int64_t row_end, std::int64_t, std::int64_t) {
   using namespace gemm_parts;
-  const Window* w = x.window;
-  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps;
-  const Bordered<T> b(w);
-  b.read(static_cast<const T*>(x.image));
-  const T* from[most_taps];
-  T* line = room<T>(slot_c, w[2].out);
-  for (std::int64_t z = 0; z < w[0].out; ++z)
-    for (std::int64_t y = 0; y < w[1].out; ++y) {
-      find_taps(b, z, y, from);
-      for (std::int64_t r = row; r < row_end; ++r) {
-        T* to = static_cast<T*>(x.out) + r * x.out_row + z * x.out_step[0] + y * x.out_step[1];
-        const T bias = x.bias ? static_cast<const T*>(x.bias)[r] : T(0);
-        T* at = x.out_step[2] == 1 ? to : line;
-        depthwise_row(from, static_cast<const T*>(x.weight) + r * taps, taps, bias, at, w[2].out);
-        for (std::int64_t i = 0; at == line && i < w[2].out; ++i) to[i * x.out_step[2]] = line[i];
-      }
-    }
+  const Bordered<T> b(x.window);
+  const Lines<T> lines = find_lines(b);
+  for (std::int64_t i = 0; i < x.images; ++i) {
+    b.read(static_cast<const T*>(x.image) + i * x.image_step);
+    const std::int64_t first = (x.group + i) % x.groups * x.rows;
+    for (std::int64_t r = row; r < row_end; ++r)
+      depthwise_plane(x, lines, static_cast<const T*>(x.weight) + (first + r) * lines.taps,
+                      x.bias ? static_cast<const T*>(x.bias)[first + r] : T(0),
+                      static_cast<T*>(x.out) + i * x.out_image + r * x.out_row);
+  }
 }
 
 // All rows of the one channel of x.
 template <class T> static void depthwise_weight(const WeightGradient& x, std::int64_t, std::int64_t) {
   using namespace gemm_parts;
   const Window* w = x.window;
-  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, n = w[2].out, positions = w[0].out * w[1].out * n;
+  const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out,
+                     positions = lines * w[2].out;
   const Bordered<T> b(w);
   T* sums = room<T>(slot_a, x.rows * taps * fixed_lanes<T>);
   for (std::int64_t i = 0; i < x.rows * taps * fixed_lanes<T>; ++i) sums[i] = 0;
-  const T* from[most_taps];
+  const Lines<T> all = find_lines(b);
   for (std::int64_t image = 0; image < x.batch; ++image) {
     b.read(static_cast<const T*>(x.image) + image * x.image_step);
     const T* grad = static_cast<const T*>(x.grad) + image * x.grad_step;
-    for (std::int64_t z = 0; z < w[0].out; ++z)
-      for (std::int64_t y = 0; y < w[1].out; ++y) {
-        find_taps(b, z, y, from);
-        for (std::int64_t r = 0; r < x.rows; ++r)
-          for (std::int64_t i = 0; i < taps; ++i)
-            sum_products(from[i], grad + r * positions + (z * w[1].out + y) * n, n,
-                         sums + (r * taps + i) * fixed_lanes<T>);
-      }
+    for (std::int64_t r = 0; r < x.rows; r += 2)
+      (r + 1 < x.rows ? sum_all_taps<T, 2> : sum_all_taps<T, 1>)(all, grad + r * positions, positions,
+                                                                 sums + r * taps * fixed_lanes<T>);
   }
   for (std::int64_t i = 0; i < x.rows * taps; ++i) static_cast<T*>(x.out)[i] = fold_lanes(sums + i * fixed_lanes<T>);
 }

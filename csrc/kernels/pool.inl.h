@@ -31,11 +31,23 @@ template <class T> struct Largest {
   }
   [[gnu::always_inline]] static inline V<I> all(I x) { return V<I>{} + x; }
 
-  [[gnu::always_inline]] inline void see(V<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
-    const V<I> inside = (lane >= all(static_cast<I>(s.lo))) & (lane < all(static_cast<I>(s.hi)));
-    const V<I> wins = inside & ((at < 0) | (x > value) | ((x != x) & (value == value)));
+  // Not above `value`, which is no NaN, is all that keeps an element from winning.
+  [[gnu::always_inline]] inline V<I> wins(V<T> x) const { return (at < 0) | (~(x <= value) & (value == value)); }
+  [[gnu::always_inline]] inline void take(V<I> wins, V<T> x, std::int64_t position, std::int64_t step) {
     value = wins ? x : value;
     at = wins ? all(static_cast<I>(position)) + lane * static_cast<I>(step) : at;
+  }
+  // All lanes that are asked for, or those inside the image.
+  [[gnu::always_inline]] inline void see(V<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
+    if (s.lo == 0 && s.hi == s.count) return take(wins(x), x, position, step);
+    const V<I> inside = (lane >= all(static_cast<I>(s.lo))) & (lane < all(static_cast<I>(s.hi)));
+    take(inside & wins(x), x, position, step);
+  }
+  void put(std::int64_t* out, std::int64_t count) const {
+    typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
+    const Wide wide = __builtin_convertvector(at, Wide);
+    if (count == lanes<T>) __builtin_memcpy(out, &wide, sizeof wide);
+    else __builtin_memcpy(out, &wide, static_cast<std::size_t>(count) * sizeof(std::int64_t));
   }
 };
 
@@ -46,6 +58,11 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
       const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
       if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
+      if (ty + w[1].step >= w[1].taps) {  // of the rows after next, which a plane that comes from memory waits for
+        const T* ahead = plane + (z * w[1].in + y + 2 * w[1].step) * w[2].in + reads->from;
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + lanes<T>);
+      }
       for (std::int64_t tx = 0; tx < w[2].taps; ++tx) {
         const Source<T>& s = reads[tx];
         if (s.lo >= s.hi) continue;
@@ -53,7 +70,7 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
         best.see(read_piece<T, step>(plane + position, s, w[2].step), s, position, w[2].step);
       }
     }
-  for (std::int64_t i = 0; i < reads->count; ++i) out[i] = best.at[i];
+  best.put(out, reads->count);
 }
 
 template <class T, int step> static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to) {

@@ -3,6 +3,7 @@
 // apart read the same taps. Start reading at compute_conv.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 
 #include "core/iterate.h"
@@ -15,8 +16,8 @@ namespace {
 
 using T = const Tensor&;
 
-constexpr double nanoseconds = 0.0125;                  // a multiplication and addition, on one core
-constexpr std::int64_t most_taps = 128, most_rows = 2;  // of what the depthwise kernels take
+constexpr double nanoseconds = 0.0125;  // a multiplication and addition, on one core
+constexpr std::int64_t most_taps = 128, most_rows = 2, most_weight_rows = 16;  // of what the depthwise kernels take
 
 std::int64_t volume(const Dims& d) {
   std::int64_t n = 1;
@@ -28,10 +29,10 @@ std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / 
 // The windows of one dimension: what is read where, and which taps of the kernel these are.
 struct Line {
   k::Window window;
-  std::int64_t last = 0, back = 1;    // the taps are those of the kernel at `last`, `last` - `back`, ..
-  std::int64_t first = 0, apart = 1;  // where output 0 lies in the result, and how far apart outputs are
+  std::int64_t lowest = 0, every = 1;  // the taps are those of the kernel at `lowest`, `lowest` + `every`, ..
+  std::int64_t first = 0, apart = 1;   // where output 0 lies in the result, and how far apart outputs are
 
-  std::int64_t tap(std::int64_t i) const { return last - i * back; }
+  std::int64_t tap(std::int64_t i) const { return lowest + i * every; }
 };
 struct Windows {
   Line line[3];
@@ -48,7 +49,7 @@ struct Windows {
 Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
   Windows w;
   for (int d = 0; d < g.n; ++d)
-    w.line[3 - g.n + d] = {{in[d], out[d], g.stride[d], taps[d], -g.begin[d], g.dilation[d]}, 0, -1};
+    w.line[3 - g.n + d] = {{in[d], out[d], g.stride[d], taps[d], -g.begin[d], g.dilation[d]}};
   return w;
 }
 
@@ -57,16 +58,16 @@ Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& 
 Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, std::int64_t taps, std::int64_t phase) {
   const std::int64_t stride = g.stride[d], dilation = g.dilation[d], every = stride / std::gcd(stride, dilation);
   const auto shifted = [&](std::int64_t i) { return phase + g.begin[d] - i * dilation; };
-  std::int64_t last = taps - 1;
-  while (last >= 0 && last > taps - 1 - every && shifted(last) % stride) --last;
-  const bool any = last >= 0 && shifted(last) % stride == 0;
+  std::int64_t lowest = 0;
+  while (lowest < std::min(every, taps) && shifted(lowest) % stride) ++lowest;
+  const bool any = lowest < std::min(every, taps);
   const k::Window window{out,
                          parts(in - phase, stride),
                          1,
-                         any ? last / every + 1 : 0,
-                         any ? shifted(last) / stride : 0,
-                         every * dilation / stride};
-  return {window, last, every, phase, stride};
+                         any ? parts(taps - lowest, every) : 0,
+                         any ? shifted(lowest) / stride : 0,
+                         -every * dilation / stride};
+  return {window, lowest, every, phase, stride};
 }
 
 // How many phases there are in all dimensions together, those without inputs left out, and the windows of one of them.
@@ -85,18 +86,27 @@ Windows backward(const Geometry& g, const Dims& in, const Dims& out, const Dims&
   return w;
 }
 
+bool is_plain(const Windows& w) {
+  k::Window windows[3];
+  w.fill(windows);
+  return k::is_plain(windows) && w.line[0].apart == 1 && w.line[1].apart == 1 && w.line[2].apart == 1;
+}
+
 // Rows and columns exchanged within each group, of the taps that the windows name: [groups, channels, rows, taps].
 template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::int64_t rows, std::int64_t channels,
                                 T listed, std::int64_t all_taps) {
   const std::int64_t count = listed.size(), *taps = listed.data<std::int64_t>();
-  constexpr std::int64_t block = 16;  // rows, so that the lines written stay in the first cache
+  const bool nine = count == 9 && all_taps == 9;  // in order, and by far the most frequent
+  constexpr std::int64_t block = 16;              // rows, so that the lines written stay in the first cache
   for (std::int64_t g = 0; g < groups; ++g, from += rows * channels * all_taps, to += rows * channels * count)
     for (std::int64_t r0 = 0; r0 < rows; r0 += block)
       for (std::int64_t c = 0; c < channels; ++c)
         for (std::int64_t r = r0; r < std::min(rows, r0 + block); ++r) {
           const E* w = from + (r * channels + c) * all_taps;
           E* t = to + (c * rows + r) * count;
-          for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[i]];
+          if (nine) std::memcpy(t, w, 9 * sizeof(E));
+          else
+            for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[i]];
         }
 }
 Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
@@ -117,13 +127,13 @@ Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
 }
 
 // Whether the depthwise kernels serve: one channel, few rows, and a border that is worth a copy.
-bool is_depthwise(std::int64_t channels, std::int64_t rows, const k::Window* windows) {
+bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows) {
   constexpr std::int64_t longest = 4096;
   std::int64_t taps = 1;
   for (int d = 0; d < 3; ++d) taps *= windows[d].taps;
   const k::Window& x = windows[2];
   if (std::max(std::abs(x.at(0)), std::abs(x.at(x.taps - 1))) > longest) return false;
-  return channels == 1 && rows <= most_rows && taps > 0 && taps <= most_taps;
+  return channels == 1 && few_rows && taps > 0 && taps <= most_taps;
 }
 
 // One correlation for each image and group, from `in` to `out`.
@@ -142,37 +152,67 @@ k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_
   return found == k::table().gemm[type] ? nullptr : found;
 }
 
-// The work is split into images, then positions, then rows; never into what is summed.
+// Planes, of every image and group, which have so much in common that some are given to a kernel at a time.
+void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
+  const std::int64_t item = size_of(j.in.dtype()), planes = j.in.dim(0) * j.groups;
+  const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
+  const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
+  const std::int64_t some = std::clamp<std::int64_t>(65536 / positions, 1, parts(planes, 4 * threads()));
+  const double cost = 4 * nanoseconds * static_cast<double>(j.taps * positions * j.rows);
+  parallel_for(planes, some, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += some) {
+      k::Correlation x = shape;
+      x.images = std::min(some, end - i);
+      x.image_step = in;
+      x.out_image = j.rows * out;
+      x.group = i % j.groups;
+      x.groups = j.groups;
+      x.weight = j.weight.bytes();
+      x.bias = j.bias ? j.bias.bytes() : nullptr;
+      x.image = j.in.bytes() + i * in * item;
+      x.out = j.out.bytes() + (i * j.rows * out + j.out_offset) * item;
+      k::table().depthwise[j.in.dtype()](x, 0, j.rows, 0, positions);
+      if (done) done->f(done->context, i * j.rows, x.images * j.rows, 0, positions);
+    }
+  });
+}
+
+// The work is split into images, then positions, then rows; never into what is summed. Small images go together.
 void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const DType type = j.in.dtype();
   const std::int64_t item = size_of(type), batch = j.in.dim(0);
   const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
   const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
   const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
-  const bool alone = is_depthwise(j.channels, j.rows, shape.window);
-  const k::Correlate f = (alone ? k::table().depthwise : k::table().correlate)[type];
-  const std::int64_t lead = batch * j.groups, want = 4 * static_cast<std::int64_t>(threads());
+  if (is_depthwise(j.channels, j.rows <= most_rows, shape.window)) return run_depthwise(j, shape, done);
+  const std::int64_t want = 4 * static_cast<std::int64_t>(threads());
+  const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, parts(batch, want));
+  const std::int64_t lead = parts(batch, together) * j.groups;
   // Columns as wide as the second cache likes, narrower where there is too little else to share.
-  std::int64_t columns = alone ? positions : std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
+  std::int64_t columns = std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
   columns = parts(parts(positions, parts(positions, columns)), 64) * 64;
   const std::int64_t across = parts(positions, columns);
   std::int64_t tall = j.rows;
-  if (!alone && lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
+  if (lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
   const std::int64_t down = parts(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
-                      static_cast<double>(std::min(tall, j.rows));
-  parallel_for(lead * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+                      static_cast<double>(std::min(tall, j.rows) * together);
+  parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
-      const std::int64_t n = which / j.groups, g = which % j.groups;
+      const std::int64_t n = which / j.groups * together, g = which % j.groups;
       k::Correlation x = shape;
+      x.images = std::min(together, batch - n);
+      x.image_step = j.groups * j.channels * in;
+      x.out_image = j.groups * j.rows * out;
       x.weight = j.weight.bytes() + g * j.rows * j.channels * j.taps * item;
       x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
       x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
       x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
       const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
-      f(x, row, row_end, from, to);
-      if (done) done->f(done->context, which * j.rows + row, row_end - row, from, to - from);
+      k::table().correlate[type](x, row, row_end, from, to);
+      for (std::int64_t m = 0; done && m < x.images; ++m)
+        done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
     }
   });
 }
@@ -215,10 +255,12 @@ void compute_conv_input(const Call& c) {
   const Dims in = spatial(c.out.shape()), out = spatial(grad.shape()), taps = spatial(weight.shape());
   for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
     const Windows w = backward(g, in, out, taps, phase);
-    const Tensor turned = turned_weight(weight, w, g.groups);
+    const bool plain = is_plain(w);
+    const Tensor turned = plain ? weight : turned_weight(weight, w, g.groups);
     Job job{grad, turned, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
             0};
-    const k::Correlation x = correlation(g, w, job);
+    k::Correlation x = correlation(g, w, job);
+    x.turned = plain;
     for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].apart);
     run(job, x, nullptr);
   }
@@ -240,19 +282,22 @@ void compute_conv_weight(const Call& c) {
   shape.image_step = x.dim(1) * in;
   shape.grad_step = grad.dim(1) * out;
   shape.product = product_of(g, x.dtype(), rows, channels * taps, shape.batch * out);
-  const bool alone = is_depthwise(channels, rows, shape.window);
+  const bool alone = is_depthwise(channels, rows <= most_weight_rows, shape.window);
   const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
   const std::int64_t some = parts(channels, std::max<std::int64_t>(1, parts(threads(), g.groups)));
   const std::int64_t across = parts(channels, some);
+  const std::int64_t tall = alone ? parts(parts(rows, parts(threads(), g.groups)), 2) * 2 : rows;  // taken in pairs
+  const std::int64_t down = parts(rows, tall);
   const double cost = nanoseconds * static_cast<double>(shape.batch) * static_cast<double>(out) *
-                      static_cast<double>(rows) * static_cast<double>(some * taps);
-  parallel_for(g.groups * across, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
+                      static_cast<double>(std::min(tall, rows)) * static_cast<double>(some * taps);
+  parallel_for(g.groups * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t group = i / across, from = i % across * some;
+      const std::int64_t row = i % down * tall, from = i / down % across * some, group = i / down / across;
       k::WeightGradient y = shape;
+      y.rows = std::min(tall, rows - row);
       y.image = x.bytes() + group * channels * in * item;
-      y.grad = grad.bytes() + group * rows * out * item;
-      y.out = c.out.bytes() + group * rows * channels * taps * item;
+      y.grad = grad.bytes() + (group * rows + row) * out * item;
+      y.out = c.out.bytes() + (group * rows + row) * channels * taps * item;
       f(y, from, std::min(channels, from + some));
     }
   });

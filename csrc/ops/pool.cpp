@@ -70,11 +70,12 @@ template <class E> void take_as(const Call& c, T x, T at) {
   const std::int64_t* position = at.data<std::int64_t>();
   E* to = c.out.data<E>();
   parallel_for(x.dim(0) * x.dim(1), 1, static_cast<double>(out), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin * out; i < end * out; ++i) {
-      const std::int64_t p = position[i];
-      if (p < -1 || p >= in) refuse_position(c.op.name, p, in);
-      to[i] = p < 0 ? -std::numeric_limits<E>::infinity() : from[i / out * in + p];
-    }
+    for (std::int64_t n = begin; n < end; ++n)
+      for (std::int64_t i = n * out; i < (n + 1) * out; ++i) {
+        const std::int64_t p = position[i];
+        if (p < -1 || p >= in) refuse_position(c.op.name, p, in);
+        to[i] = p < 0 ? -std::numeric_limits<E>::infinity() : from[n * in + p];
+      }
   });
 }
 void infer_take_planes(Call& c) {

@@ -37,12 +37,12 @@ def dream(
 ) -> None:
     """Let a network dream into a picture: raise what a layer sees in it, at several scales.
 
-    A network that takes one size only gets the middle of the picture in that size.
+    A network whose layer takes one size only gets the middle of the picture in that size.
     """
     out.check(output)
-    x = _whole(session, image, long_side)
-    octaves = _possible(session, x, octaves, octave_scale)
-    chosen = session.layer(layer, x)
+    chosen = session.layer(layer, session.opened.read(image))
+    x = _whole(session, image, long_side, chosen)
+    octaves = _possible(session, x, chosen, octaves, octave_scale)
     hint = None if guide is None else session.opened.read(guide)
     low, high = session.bounds()
     length = float(_core.max(high - low)) * step_size / 255
@@ -70,25 +70,26 @@ def dream(
     raise typer.Exit(out.deliver(result, output, session.json))
 
 
-def _takes(session: Session, x: Tensor) -> bool:
+def _takes(session: Session, x: Tensor, layer: str) -> bool:
+    """Whether the model gets as far as the layer with pictures of this size."""
     try:
         with _core.no_grad():
-            session.opened.model(x)
+            ascent.features.activation(session.opened.model, layer, x)
     except (ValueError, TypeError, IndexError):
         return False
     return True
 
 
-def _possible(session: Session, x: Tensor, octaves: int, scale: float) -> int:
+def _possible(session: Session, x: Tensor, layer: str, octaves: int, scale: float) -> int:
     """``octaves``, or 1 with a word about it if the model takes no smaller pictures."""
     smallest = ascent.octave_sizes(x.shape[2], x.shape[3], octaves, scale)[-1]
-    if octaves == 1 or _takes(session, _core.interpolate(x, size=smallest, mode="linear")):
+    if octaves == 1 or _takes(session, _core.interpolate(x, size=smallest, mode="linear"), layer):
         return octaves
     screen.err.print(f"{session.opened.name} takes no {smallest} pixels: the dream has one size", markup=False)
     return 1
 
 
-def _whole(session: Session, image: Path, long_side: int) -> Tensor:
+def _whole(session: Session, image: Path, long_side: int, layer: str) -> Tensor:
     """The whole picture as the model's input; its middle in the model's own size if it takes no other."""
     picture = pillow().fromarray(read_image(image))
     if max(picture.size) > long_side:
@@ -97,7 +98,7 @@ def _whole(session: Session, image: Path, long_side: int) -> Tensor:
     way = session.opened.preprocessing
     pixels = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255
     whole = way.normalize(_core.asarray(pixels if len(way.mean) == 3 else pixels.mean(axis=1, keepdims=True)))
-    if _takes(session, whole):
+    if _takes(session, whole, layer):
         return whole
     screen.err.print(f"{session.opened.name} takes no {whole.shape[2:]} pixels: its own size is used", markup=False)
     return way.preprocess(picture)

@@ -6,7 +6,7 @@ Start at ``_Named``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from steep import _core
@@ -38,9 +38,7 @@ class _Named(Module):
         setattr(self, name, layer)
 
     def _fold(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
-        return x
+        return _fold(self, x)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         """The layers in order, each with its name."""
@@ -69,6 +67,25 @@ class Sequential(_Named):
     def forward(self, x: Any) -> Any:
         """The fold of the layers over ``x``."""
         return self._fold(x)
+
+    def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
+        """The layers up to the last one that holds a wanted module: networks of one input size look inside others."""
+        if type(self).forward is not Sequential.forward or self in wanted:
+            return self
+        holders = [i for i, layer in enumerate(self) if isinstance(layer, Module) and _holds(layer, wanted)]
+        first = list(self)[: holders[-1] + 1] if holders else list(self)
+        return lambda x: _fold(first, x)
+
+
+def _fold(layers: Iterable[Layer], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _holds(layer: Module, wanted: list[Module]) -> bool:
+    held = {id(module) for module in layer.modules()}
+    return any(id(module) in held for module in wanted)
 
 
 class Concat(_Named):

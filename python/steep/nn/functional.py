@@ -139,12 +139,10 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
 
     Raises IndexError for an index outside [0, n).
     """
-    rows = _core.asarray(indices)
-    if rows.size and not 0 <= int(_core.min(rows)) <= int(_core.max(rows)) < weight.shape[0]:
-        raise IndexError(
-            f"embedding: indices run from {int(_core.min(rows))} to {int(_core.max(rows))}, "
-            f"but the table has rows 0 to {weight.shape[0] - 1}"
-        )
+    try:
+        rows = _core.checked_labels(indices, weight.shape[0])
+    except IndexError as error:
+        raise IndexError(f"embedding: the table has rows 0 to {weight.shape[0] - 1}; {error}") from None
     flat = _core.take(weight, _core.reshape(rows, (rows.size,)), axis=0)
     return _core.reshape(flat, (*rows.shape, weight.shape[1]))
 

@@ -193,16 +193,22 @@ class Module:
     def activations(self, x: Any, names: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Outputs of the modules called ``names`` (all, if None) while the model runs on ``x``; differentiable.
 
-        A module that runs several times is represented by its last output; ``""`` is the model itself. Raises
-        ValueError if a name is unknown, or if its module did not run.
+        A module that runs several times is represented by its last output; ``""`` is the model itself. Of a
+        ``Sequential``, the layers behind the last one asked for do not run. Raises ValueError if a name is unknown, or
+        if its module did not run.
         """
         chosen = self._choose([names] if isinstance(names, str) else names)
         found: dict[int, Any] = {}
-        _run_listening(self, x, lambda module, output: found.__setitem__(id(module), output))
+        run = self if names is None else self._up_to(list(chosen.values()))
+        _run_listening(run, x, lambda module, output: found.__setitem__(id(module), output))
         silent = [name for name, module in chosen.items() if id(module) not in found]
         if silent and names is not None:
             raise ValueError(f"activations: {silent} did not run in forward of {type(self).__name__}")
         return {name: found[id(module)] for name, module in chosen.items() if id(module) in found}
+
+    def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
+        """What must run for these modules to give their outputs: the model, unless a subclass knows better."""
+        return self
 
     def _choose(self, names: Iterable[str] | None) -> dict[str, Module]:
         known = dict(self.named_modules())
@@ -260,7 +266,7 @@ def _state_problems(own: dict[str, Tensor], given: dict[str, Tensor], strict: bo
             yield f"{name} is {mine.dtype}, got {theirs.dtype} (convert with astype)"
 
 
-def _run_listening(model: Module, x: Any, listener: Callable[[Module, Any], None]) -> None:
+def _run_listening(model: Callable[[Any], Any], x: Any, listener: Callable[[Module, Any], None]) -> None:
     before = _listeners.active
     _listeners.active = (*before, listener)
     try:

@@ -87,7 +87,7 @@ class Model(Module):
         """Values inside the model by name, differentiable: of layers (their first output), or of any tensor's name.
 
         ``x``: the input, a tuple of inputs in graph order, or a dict of them by name. ``names``: all layers if None.
-        Raises ValueError for a name that the graph does not have.
+        Nodes behind the last one asked for do not run. Raises ValueError for a name that the graph does not have.
         """
         wanted = [names] if isinstance(names, str) else list(self.layers if names is None else names)
         values = self._value_names()
@@ -120,8 +120,11 @@ class Model(Module):
                 self._step(node, known)
 
     def _run(self, values: dict[str, Value], keep: set[str]) -> dict[str, Value]:
+        """Values by name once all nodes have run, or those that ``keep`` needs, if it names any."""
         values = {**self._known.value, **self.initializers, **values}
         for node in self._graph.value.nodes:
+            if keep and keep <= values.keys():
+                break
             if any(name and name not in values for name in node.outputs):
                 self._step(node, values)
             for name in node.finished:
