@@ -48,7 +48,7 @@ def probabilities(model: Classifier, x: Any) -> Tensor:
     return _core.softmax(model(x), axis=-1)
 
 
-def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 500) -> float:
+def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 100) -> float:
     """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time."""
     starts = range(0, len(x), batch_size)
     labels = [predicted(model, x[start : start + batch_size]) for start in starts]
