@@ -116,6 +116,17 @@ def test_info_names_version_instruction_set_and_threads(command):
     assert sp.__version__ in plain and facts["isa"] in plain
 
 
+def test_info_of_a_model_lists_its_layers(command):
+    code, out, _ = command("info", "--model", "digits_cnn", "--json")
+    told, model = json.loads(out), sp.zoo.load("digits_cnn")
+    assert code == 0 and told["input"] == [1, 1, 28, 28] and told["classes"] == 10
+    shapes = {name: list(value.shape) for name, value in model.activations(sp.zeros((1, 1, 28, 28))).items() if name}
+    assert told["layers"] == shapes and list(shapes)[:2] == ["conv1", "relu1"]
+    plain = command("info", "--model", "digits_cnn")[1]
+    assert "conv2    1, 32, 10, 10" in plain and model.source.sha256 in plain
+    assert command("info", "--model", "digits")[0] == 2
+
+
 def test_bench_times_something(command):
     code, out, _ = command("bench", "--json")
     results = json.loads(out)["results"]

@@ -107,7 +107,7 @@ def test_a_fetched_file_is_announced_checked_and_kept(home, monkeypatch, capsys)
     monkeypatch.setattr(fetching, "download", lambda *wanted: [CONTENT])
     path = fetching.fetch(SOURCE)
     assert path == home / "thing.bin" and path.read_bytes() == CONTENT
-    assert "fetching thing: thing.bin (0.0 MB) from nosuch==1" in capsys.readouterr().err
+    assert "fetching thing: thing.bin (1 kB) from nosuch==1" in capsys.readouterr().err
     monkeypatch.setattr(fetching, "download", lambda *wanted: pytest.fail("fetched twice"))
     assert fetching.fetch(SOURCE) == path
     path.write_bytes(b"damaged")

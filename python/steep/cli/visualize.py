@@ -16,7 +16,7 @@ from steep.cli.certificate import Certificate, Finding, gradient_finding
 from steep.cli.session import Session, on_model
 
 File = Annotated[Path, typer.Option("--output", "-o", help="A picture (.png), a film (.gif) or a page (.html).")]
-Layer = Annotated[str, typer.Option(help="The layer's name, as ``model.activations`` knows it.")]
+Layer = Annotated[str, typer.Option(help="A layer's name; steep info --model lists them.")]
 Steps = Annotated[int, typer.Option(min=1, help="Steps of ascent.")]
 
 
