@@ -5,7 +5,6 @@ Pictures are the same bytes for a seed, on any number of threads, captured or no
 
 import hashlib
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 from steep.cli import certificate, output
-from steep.cli.app import run
 from steep.cli.certificate import Certificate, Finding
 
 MODEL = ("--model", "digits_cnn")
@@ -31,21 +29,12 @@ COMMANDS = {
 }
 
 
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs ``steep`` with the given words in a folder with a picture of a digit; gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def digit(tmp_path):
+    """A picture of a digit in the folder where commands run."""
     picture = np.zeros((28, 28), np.uint8)
     picture[4:24, 13:16] = 255
     Image.fromarray(picture).save(tmp_path / "digit.png")
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["steep", *map(str, words)])
-        code = run()
-        text = capsys.readouterr()
-        return code, text.out, text.err
-
-    return call
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -15,7 +15,6 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 from steep.cli import models
-from steep.cli.app import run
 from steep.cli.classify import probabilities
 
 FACTORY = """
@@ -32,20 +31,6 @@ def wrong():
 def broken():
     raise TypeError("no luck")
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs ``steep`` with the given words in a folder of its own and gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["steep", *map(str, words)])
-        code = run()
-        text = capsys.readouterr()
-        return code, text.out, text.err
-
-    return call
 
 
 @pytest.fixture
