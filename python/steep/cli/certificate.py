@@ -49,7 +49,7 @@ class Finding:
         return self.bound is None or (not isinstance(self.value, str) and self.value <= self.bound)
 
     def __str__(self) -> str:
-        shown = self.value if isinstance(self.value, str) else f"{self.value:.2g}"
+        shown = self.value if isinstance(self.value, str) else f"{self.value:.3g}"
         return shown if self.bound is None else f"{shown} ({'at most' if self.holds else 'NOT at most'} {self.bound:g})"
 
 
