@@ -7,9 +7,9 @@ at ``Certificate``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,19 @@ from steep.nn.module import Module
 from steep.random import Generator
 
 PIXELS = 10
-STEPS = (1e-6, 1e-3, 3e-3, 1e-2, 3e-2)  # of differences, in deviations of the input: in double precision, and in single
+
+
+class Precision(NamedTuple):
+    """How differences are taken: ``steps`` in deviations of the input, the ``least`` slope that an error is measured
+    by, as a share of the typical one, and the ``bound`` on the error."""
+
+    steps: tuple[float, ...]
+    least: float
+    bound: float
+
+
+DOUBLE = Precision((1e-6,), 1e-3, 1e-4)
+SINGLE = Precision((1e-3, 3e-3, 1e-2, 3e-2), 0.1, 0.05)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Finding:
         return self.bound is None or (not isinstance(self.value, str) and self.value <= self.bound)
 
     def __str__(self) -> str:
-        shown = self.value if isinstance(self.value, str) else f"{self.value:.2g}"
+        shown = self.value if isinstance(self.value, str) else f"{self.value:.3g}"
         return shown if self.bound is None else f"{shown} ({'at most' if self.holds else 'NOT at most'} {self.bound:g})"
 
 
@@ -85,8 +97,9 @@ def gradient_finding(
     at, draw = x.detach().astype(_core.float64) if exact else x.detach(), Generator(seed)
     spread = float(_core.std(at)) or 1.0
     near = at + draw.normal(tuple(at.shape), std=0.01 * spread, dtype=at.dtype)
-    error = _difference(score(doubled), near, draw, [spread * step for step in (STEPS[:1] if exact else STEPS[1:])])
-    return Finding(f"gradient against central differences, {PIXELS} pixels", error, 1e-4 if exact else 0.05)
+    how = DOUBLE if exact else SINGLE
+    error = _difference(score(doubled), near, draw, spread, how)
+    return Finding(f"gradient against central differences, {PIXELS} pixels", error, how.bound)
 
 
 def box_finding(x: Any, low: Any, high: Any) -> Finding:
@@ -96,7 +109,7 @@ def box_finding(x: Any, low: Any, high: Any) -> Finding:
     return Finding("values outside of their box", float(outside), 1e-4 * float(np.max(high - low)))
 
 
-def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, steps: Sequence[float]) -> float:
+def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, spread: float, how: Precision) -> float:
     """The median over pixels of the relative error of the gradient, by the step that agrees best."""
     slopes = np.asarray(steep.grad(lambda v: _core.sum(f(v)))(x), np.float64).reshape(-1)
     values, typical = np.array(x, copy=True), float(np.sqrt(np.mean(slopes**2)))
@@ -109,8 +122,8 @@ def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, ste
             with _core.no_grad():
                 ends.append(float(_core.sum(f(_core.asarray(moved)))))
         estimate = (ends[0] - ends[1]) / (2 * step)
-        size = max(abs(estimate), abs(float(slopes[at])), 1e-3 * typical, 1e-30)
+        size = max(abs(estimate), abs(float(slopes[at])), how.least * typical, 1e-30)
         return abs(estimate - float(slopes[at])) / size
 
     pixels = np.asarray(generator.permutation(values.size))[:PIXELS]
-    return min(float(np.median([error(at, step) for at in pixels])) for step in steps)
+    return min(float(np.median([error(at, spread * step) for at in pixels])) for step in how.steps)
