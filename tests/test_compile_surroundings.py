@@ -215,3 +215,43 @@ def test_what_is_not_named_may_change():
         plain.epoch = i
         fast(normal(3))
     assert len(fast.programs) == 1
+
+
+def sets_last(total, held):
+    held.last = total
+
+
+REFUSALS = {
+    "item": lambda total, held: total.item(),
+    "attribute": sets_last,
+    "element": lambda total, held: held.options.update(last=total),
+    "list": lambda total, held: held.seen.append(total),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS.values(), ids=REFUSALS)
+def test_a_refused_run_leaves_nothing_behind(refused):
+    """Generators, running statistics, tensors written in place, gradients, attributes and containers."""
+    held = Plain()
+    held.last, held.seen = normal(), []
+    held.norm, held.drop, held.source = sp.nn.BatchNorm2d(2), sp.nn.Dropout(0.5, generator=3), sp.random.Generator(4)
+    half, total = sp.ones((2,), dtype=sp.bfloat16), sp.zeros(())
+    x = sp.tensor(np.ones((3, 2, 2, 2), "f4") * np.arange(2, dtype="f4"), requires_grad=True)
+
+    def state():
+        tensors = [*held.norm.state_dict().values(), total, half.astype("float32"), held.last]
+        return (bits(tensors), held.source.position, held.drop.generator.position, len(held.seen),
+                set(held.options), x.grad is None)  # fmt: skip
+
+    @sp.compile
+    def step():
+        y = held.drop(held.norm(x)) + held.source.normal((2, 2))
+        total[...] = total + y.sum().detach()
+        half[...] = half * 2
+        y.sum().backward()
+        refused(total * 2, held)
+
+    before = state()
+    with pytest.raises(sp.CompileError):
+        step()
+    assert state() == before

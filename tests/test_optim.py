@@ -409,6 +409,30 @@ def test_what_cannot_be_captured_runs_as_it_is_and_says_why():
     assert clipped[0].history == clipped[1].history and clipped[0].eager
 
 
+class Watchful(SGD):
+    """An update that looks at a value after it has moved the parameter."""
+
+    def update(self, param, grad, slots, lr, count):
+        super().update(param, grad, slots, lr, count)
+        self.largest = float(sp.max(sp.abs(param)))
+
+
+def test_a_part_that_was_refused_halfway_has_the_same_bits():
+    """A refused recording has drawn and moved already; the eager run must not find it done."""
+
+    def run(capture):
+        draws, x = Generator(2), sp.ones(5)
+
+        def f(v):
+            value = sp.sum(sp.square(v + draws.normal((5,))))
+            return value if float(value) > 0 else -value
+
+        result = minimize(f, x, partial(Watchful, lr=0.1, momentum=0.9), 4, capture=capture)
+        return result.history, np.asarray(x).tobytes(), draws.position
+
+    assert run(True) == run(False)
+
+
 def test_a_number_that_the_objective_closes_over_may_change_during_a_captured_run():
     weight = {"of": 1.0}
 

@@ -128,6 +128,14 @@ class Compiled(_core.CompiledBase):
         texts = [_text(x) for x in leaves]
         self._check_number(texts)
         around = Surroundings(self._function)
+        around.keep()
+        try:
+            return self._recorded(leaves, structure, around, texts)
+        except _core.CompileError:
+            around.undo()
+            raise
+
+    def _recorded(self, leaves: list[Any], structure: tree.Structure, around: Surroundings, texts: list[str]) -> Any:
         free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
         graph = Graph(self._function, structure, leaves, compile) if _core.is_grad_enabled() else None
         run = self._captured(leaves, structure, free)
@@ -268,7 +276,9 @@ def compile(function: Callable[..., Any], verify: bool = False) -> Compiled:
     or a call of NumPy's random numbers, happens while recording only.
 
     Raises CompileError where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``), sets a
-    variable or an attribute outside of it, adds tensors to a list, or needs more than 32 programs. ``verify`` runs the
-    plain function beside every replay and names the first difference. ``print(fast.program)`` shows the program.
+    variable or an attribute outside of it, adds tensors to a list, or needs more than 32 programs. What such a run
+    wrote in place, drew from generators or set is put back, so the plain function may be called instead. ``verify``
+    runs the plain function beside every replay and names the first difference. ``print(fast.program)`` shows the
+    program.
     """
     return Compiled(function, verify)

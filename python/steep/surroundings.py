@@ -63,6 +63,43 @@ class Surroundings:
         """Whether the function can reach this tensor's memory without being given it."""
         return any(isinstance(t, Tensor) and _core._same_memory(x, t) for t in self._seen.values())
 
+    # -- a run that was refused ---------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Copies every tensor within reach, so that ``undo`` can put back what a run writes in place."""
+        leaves = [t for t in self._reachable() if t.is_leaf]
+        self._copies = [(t, _core.asarray(t.detach(), copy=True)) for t in leaves]
+        self._grads = [(t, t.grad) for t in leaves if t.requires_grad]
+
+    def undo(self) -> None:
+        """Puts back what has changed since ``keep``, so that the function can run again as if it never had."""
+        with _core._unrecorded(), _core.no_grad():
+            for tensor, copy in self._copies:
+                if tensor.detach().numpy().tobytes() != copy.numpy().tobytes():
+                    tensor[...] = copy
+        for tensor, grad in self._grads:
+            tensor.grad = grad
+        for kind, holder, name, before in self.found:
+            now = value_of(kind, holder, name)
+            if now is not before and not _equal(now, before):
+                _put_back(kind, holder, name, before)
+
+    def _reachable(self) -> Iterator[Tensor]:
+        """The tensors that were found, and those in attributes of whatever was found, steep's own objects included."""
+        waiting, seen = list(self._seen.values()), dict[int, Any]()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in seen or isinstance(value, (*PLAIN, type, ModuleType, FunctionType)):
+                continue
+            seen[id(value)] = value
+            if isinstance(value, Tensor):
+                yield value
+                waiting.append(value.grad)
+            elif type(value) in _CONTAINERS:
+                waiting += (value.values() if isinstance(value, dict) else value) if len(value) <= MOST_ITEMS else ()
+            else:
+                waiting += getattr(value, "__dict__", {}).values()
+
     # -- finding ------------------------------------------------------------------------------------------------
 
     def _note(self, kind: int, holder: Any, name: Any, value: Any) -> None:
@@ -198,6 +235,18 @@ def value_of(kind: int, holder: Any, name: Any) -> Any:
         return holder[name] if kind == ITEM else getattr(holder, name)
     except (ValueError, LookupError, AttributeError):
         return MISSING
+
+
+def _put_back(kind: int, holder: Any, name: Any, before: Any) -> None:
+    if kind == CELL:
+        holder.cell_contents = before
+    elif kind == ITEM:
+        holder[name] = before
+    elif kind == ATTRIBUTE:
+        setattr(holder, name, before)
+    elif kind == LENGTH:
+        while len(holder) > before:
+            holder.popitem() if isinstance(holder, dict) else holder.pop()
 
 
 def _matters(value: Any) -> bool:
