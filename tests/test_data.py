@@ -261,7 +261,7 @@ def test_damaged_idx_files_are_refused(tmp_path):
 def test_missing_data_sets_say_what_to_do(home):
     with pytest.raises(data.FetchError, match=r"mnist is not on this machine: put the files train-images.* in "):
         data.mnist()
-    with pytest.raises(ValueError, match="known are"):
+    with pytest.raises(ValueError, match="Known are mnist5k, digits"):
         data.load("cifar")
 
 
