@@ -276,7 +276,7 @@ def test_pictures_and_labels_that_do_not_fit_are_refused(home):
 def test_missing_data_sets_say_what_to_do(home):
     with pytest.raises(data.FetchError, match=r"mnist is not on this machine: put the files train-images.* in "):
         data.mnist()
-    with pytest.raises(ValueError, match="known are"):
+    with pytest.raises(ValueError, match="Known are mnist5k, digits"):
         data.load("cifar")
 
 

@@ -212,3 +212,5 @@ def test_scores_predictions_and_accuracy():
     assert predicted(two_classes, x).tolist() == [1, 0] and accuracy(two_classes, x, [1, 1]) == 0.5
     with pytest.raises(IndexError):
         class_scores(two_classes(x), -1)
+    with pytest.raises(ValueError, match="give one class, or one for each row"):
+        class_scores(two_classes(x), [0, 1, 0])

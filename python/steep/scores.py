@@ -21,10 +21,14 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
     """The entry ``target`` of ``scores`` (..., classes): shape (...).
 
     ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes,
-    TypeError for scores that are no tensor.
+    ValueError for labels of another shape, TypeError for scores that are no tensor.
     """
     labels = _labels(target, one_tensor(scores).shape[-1])
-    chosen = _core.broadcast_to(labels, scores.shape[:-1])
+    try:
+        chosen = _core.broadcast_to(labels, scores.shape[:-1])
+    except ValueError:
+        what = f"classes of shape {labels.shape} for scores {scores.shape}"
+        raise ValueError(f"{what}: give one class, or one for each row") from None
     picked = _core.take_along_axis(scores, _core.expand_dims(chosen, axis=-1), axis=-1)
     return _core.squeeze(picked, axis=-1)
 

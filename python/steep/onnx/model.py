@@ -13,6 +13,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.near import near
 from steep.nn.module import Module
 from steep.onnx.graph import Graph, Input, Source, read
 from steep.onnx.table import Node, Value
@@ -93,9 +94,8 @@ class Model(Module):
         values = self._value_names()
         unknown = [name for name in wanted if name not in values]
         if unknown:
-            raise ValueError(
-                f"activations: no layer or value {unknown}; see model.layers, which has {self.layers[:5]}..."
-            )
+            hint = near(unknown[0], values) or "."
+            raise ValueError(f"activations: no layer or value {unknown}{hint} See model.layers: {self.layers[:5]}...")
         given, named = _split(x)
         found = self._run(_bind(self._graph.value.inputs, given, named), {values[name] for name in wanted})
         return {name: _tensor(found[values[name]]) for name in wanted}
