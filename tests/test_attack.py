@@ -356,6 +356,13 @@ def test_pgd_refuses(options, words):
             attack.ddn(linear, X, Y, steps=2, **options)
 
 
+def test_a_radius_may_be_a_tensor():
+    eps = sp.asarray(0.25)
+    for attacked in (attack.pgd(linear, X, Y, eps), attack.ddn(linear, X, Y, steps=3, eps=eps)):
+        assert attacked.x.shape == X.shape and attacked.distance.max() <= 0.25 * (1 + 1e-6)
+    assert attack.fgsm(linear, X, Y, sp.asarray([0.1, 0.2])).success.shape == (2, 3)
+
+
 def test_what_has_no_finite_step_is_refused():
     for call in (attack.pgd, attack.fgsm):
         with pytest.raises(ValueError, match="finite step_size"):

@@ -420,3 +420,19 @@ def test_rows_85_to_87_pictures_and_prompts_are_nodes_like_any_other():
     embedding = picture[0] @ arr(encoder).T
     cosine = arr(prompt.image) @ embedding / np.linalg.norm(arr(prompt.image)) / np.linalg.norm(embedding)
     assert cosine >= 0.999
+
+
+REFUSED = {
+    "a negative border": (lambda: ascent.channel(None, "0", 0, border=-1), ValueError, "border must not be negative"),
+    "no filters": (lambda: ascent.filters(None, "0", []), ValueError, "a filter and a batch"),
+    "an empty batch": (lambda: ascent.filters(None, "0", [1], batch=0), ValueError, "a filter and a batch"),
+    "a spectrum of a line": (lambda: ascent.fft((8,), Generator(0)), ValueError, "fft: needs a shape"),
+    "a spectrum of nothing": (lambda: ascent.fft((3, 0, 8), Generator(0)), ValueError, "fft: needs a shape"),
+    "half a pixel": (lambda: ascent.transforms.jitter(1.5, Generator(0)), TypeError, "integer"),
+}
+
+
+@pytest.mark.parametrize("call, error, words", REFUSED.values(), ids=REFUSED)
+def test_what_would_give_an_odd_picture_is_refused(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

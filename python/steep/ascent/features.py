@@ -62,10 +62,12 @@ def channel(model: Any, layer: str, index: Any, reduce: str = "mean", border: in
     """A feature map: channel ``index`` by its "mean", "sum", "max" or "l2" over positions, summed over rows.
 
     ``index`` is one channel, or one for each row of the batch. ``border`` positions at each edge do not count, as in
-    Keras's example, where it is 2. Raises ValueError for another reduction, IndexError, when called, for a channel that
-    the layer does not have. Sources: Erhan et al. 2009; notes table, rows 54 and 55.
+    Keras's example, where it is 2. Raises ValueError for another reduction or a negative border, IndexError, when
+    called, for a channel that the layer does not have. Sources: Erhan et al. 2009; notes table, rows 54 and 55.
     """
     how = _reduction(reduce)
+    if border < 0:
+        raise ValueError(f"channel: the border must not be negative, got {border}")
 
     def value(x: Any) -> Tensor:
         chosen = _channels(activation(model, layer, x), index, layer)

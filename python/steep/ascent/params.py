@@ -54,8 +54,11 @@ def fft(shape: tuple[int, ...], generator: Generator, std: float = 0.01, decay: 
 
     So a step moves all scales of the picture alike, where a step in pixels moves mostly the finest. The picture is
     NumPy's ``irfft2`` of (real + i imaginary) * scale, times the root of the number of pixels over 4; the parameters
-    (..., 2, height, width // 2 + 1) start normal with ``std``. Source: Olah et al. 2017, "Feature Visualization".
+    (..., 2, height, width // 2 + 1) start normal with ``std``. Raises ValueError for a shape without pixels. Source:
+    Olah et al. 2017, "Feature Visualization".
     """
+    if len(shape) < 2 or min(shape[-2:]) < 1:
+        raise ValueError(f"fft: needs a shape (..., height, width) with pixels, got {shape}")
     height, width = shape[-2:]
     spectrum = generator.normal((*shape[:-2], 2, height, width // 2 + 1), std=std)
     return Parameterization(spectrum, Spectrum(height, width, decay))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import pi
+from operator import index
 from typing import TypeAlias
 
 import numpy as np
@@ -36,9 +37,10 @@ def pad(width: int, mode: str = "constant", value: float = 0.0) -> Transform:
 def jitter(pixels: int, generator: Generator, wrap: bool = False) -> Transform:
     """A crop at a random place, ``pixels`` smaller in height and width; with ``wrap`` a roll by -pixels to pixels.
 
-    The roll keeps the size, as DeepDream's does (notes table, row 68).
+    The roll keeps the size, as DeepDream's does (notes table, row 68). Raises ValueError for a negative number,
+    TypeError for a broken one.
     """
-    if pixels < 0:
+    if index(pixels) < 0:
         raise ValueError(f"jitter: the number of pixels must not be negative, got {pixels}")
 
     def moved(x: Tensor) -> Tensor:

@@ -82,8 +82,10 @@ def filters(
 
     From uniform noise of width .25 about 0, ``steps`` steps of length ``lr`` along the gradient, ``batch`` filters at a
     time. ``history`` is the sum over filters. ``steep.pictures.deprocess`` and ``sheet`` make the page. Sources:
-    Chollet, "Visualizing what convnets learn"; notes table, row 55.
+    Chollet, "Visualizing what convnets learn"; notes table, row 55. Raises ValueError for no filters or an empty batch.
     """
+    if not len(indices) or batch < 1:
+        raise ValueError(f"filters: needs a filter and a batch of 1 at least, got {len(indices)} and {batch}")
     draw = generator or Generator(0)
     runs = []
     for first in range(0, len(indices), batch):

@@ -103,7 +103,7 @@ class Problem:
         """Predict again. With ``eps``, changes that are longer are first cut to it; several make one stacked result."""
         if eps is None:
             return self._judged(moved, history, steps)
-        if not np.ndim(eps):
+        if not np.asarray(eps).ndim:
             return self._judged(self.into_ball(checked_eps(eps))(moved), history, steps)
         return stacked([self.judged(moved, history, steps, float(e)) for e in np.asarray(eps)])
 
@@ -178,7 +178,8 @@ def checked_eps(eps: Any) -> float:
 
 def for_each(eps: Any, attack: Callable[[float], Attack]) -> Attack:
     """``attack(eps)``, or the attacks for several eps stacked."""
-    return attack(checked_eps(eps)) if not np.ndim(eps) else stacked([attack(checked_eps(e)) for e in np.asarray(eps)])
+    radii = np.asarray(eps)
+    return stacked([attack(checked_eps(e)) for e in radii]) if radii.ndim else attack(checked_eps(eps))
 
 
 def stacked(attacks: list[Attack]) -> Attack:
