@@ -244,6 +244,9 @@ def test_an_adversary_leaves_the_mode_and_the_running_statistics_alone():
     moved = attack.adversary(model, 0.1)(x, sp.asarray([0, 1] * 3), Generator(1))
     assert model.training and all(np.array_equal(a, arr(b)) for a, b in zip(before, model.buffers(), strict=True))
     assert arr(moved).min() >= 0 and np.abs(arr(moved) - np.clip(arr(x), 0, 1)).max() <= 0.1
+    model[1].eval()  # frozen while the rest is trained
+    attack.adversary(model, 0.1, steps=1)(x, sp.asarray([0, 1] * 3), Generator(1))
+    assert [module.training for module in model.modules()] == [True, True, False, True, True]
 
 
 def test_an_honest_network_raises_no_alarm(digits, small):
@@ -322,6 +325,8 @@ def linear(x):
         (lambda f: f(linear, X[0], Y), TypeError, r"shape \(n, \.\.\.\)"),
         (lambda f: f(linear, X, Y, bounds=(1, 0)), ValueError, r"\(low, high\)"),
         (lambda f: f(lambda x: sp.sum(sp.asarray(x), axis=-1), X, Y), ValueError, r"scores \(n, classes\)"),
+        (lambda f: f(lambda x: linear(x)[:, :1], X, Y * 0), ValueError, "has 1 class"),
+        (lambda f: f(lambda x: (linear(x), x), X, Y), TypeError, r"one tensor of scores, this one a tuple.*\[0\]"),
     ],
 )
 @pytest.mark.parametrize("name", ["pgd", "deepfool", "ddn", "carlini_wagner", "lbfgs", "fgsm"])
@@ -336,6 +341,7 @@ def test_attacks_refuse(name, call, error, words):
         ({"eps": -0.1}, "must not be negative"),
         ({"eps": [0.1, np.nan]}, "must not be negative"),
         ({"eps": []}, "empty"),
+        ({"eps": 0.1, "steps": -1}, "steps must not be negative"),
         ({"eps": 0.1, "norm": "l0"}, "norm must be one of"),
         ({"eps": 0.1, "loss": "hinge"}, "loss must be one of"),
         ({"eps": 0.1, "restarts": 3}, "generator"),
@@ -345,9 +351,20 @@ def test_attacks_refuse(name, call, error, words):
 def test_pgd_refuses(options, words):
     with pytest.raises(ValueError, match=words):
         attack.pgd(linear, X, Y, **options)
-    if "loss" not in options and "restarts" not in options and "norm" not in options:
+    if options.keys() == {"eps"}:
         with pytest.raises(ValueError, match=words):
             attack.ddn(linear, X, Y, steps=2, **options)
+
+
+def test_what_has_no_finite_step_is_refused():
+    for call in (attack.pgd, attack.fgsm):
+        with pytest.raises(ValueError, match="finite step_size"):
+            call(linear, X, Y, np.inf)
+    far = attack.pgd(linear, X, Y, np.inf, step_size=0.1, steps=3)
+    assert np.isfinite(arr(far.x)).all()
+    with pytest.raises(ValueError, match="finite box"):
+        attack.carlini_wagner(linear, X, Y, bounds=(0, np.inf))
+    assert attack.lbfgs(linear, X, Y, bounds=(-np.inf, np.inf), steps=2, searches=1).x.shape == X.shape
 
 
 def test_masking_needs_something_to_attack():

@@ -210,6 +210,23 @@ def test_only_the_demo_needs_pillow():
     assert done.returncode == 0 and "2 of 2 hold" in done.stdout
 
 
+def test_an_interrupt_before_the_command_has_begun_is_one_line(monkeypatch, capsys):
+    """Importing the commands takes a moment; nobody wants a traceback of that."""
+    import steep.cli
+
+    class Interrupted:
+        def find_spec(self, name, *rest):
+            if name == "steep.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "steep.cli.app")
+    monkeypatch.delattr(steep.cli, "app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        steep.cli.main()
+    assert ended.value.code == 130 and capsys.readouterr().err == "steep: interrupted\n"
+
+
 def test_python_dash_m_steep():
     done = subprocess.run([sys.executable, "-m", "steep", "selftest", "--rows", "20"], capture_output=True, text=True)
     assert done.returncode == 0 and "1 of 1 hold" in done.stdout and done.stderr == ""

@@ -14,8 +14,8 @@ pytest.importorskip("rich")
 pytest.importorskip("PIL")
 
 from PIL import Image
-from steep.cli import models
-from steep.cli.classify import probabilities
+from steep.cli import models, screen, session
+from steep.cli.models import probabilities
 
 FACTORY = """
 import steep as sp
@@ -30,6 +30,29 @@ def wrong():
 
 def broken():
     raise TypeError("no luck")
+
+def missing():
+    raise KeyError("no key")
+
+def leaves():
+    raise SystemExit(7)
+
+class Odd(nn.Module):
+    def __init__(self, of):
+        self.of = of
+        vars(self).update(vars(tiny()))
+
+    def forward(self, x):
+        return self.of(self.pool(self.relu(self.conv(x))))
+
+def fails():
+    return Odd(lambda y: {}["no such key"])
+
+def nan():
+    return Odd(lambda y: y[..., 0, 0] * float("nan"))
+
+def pair():
+    return Odd(lambda y: (y, y))
 """
 
 
@@ -116,6 +139,15 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
         (("cat.png", "--model", "tiny.safetensors", "--factory", ""), "--factory"),
         (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:wrong"), "makes a int"),
         (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:broken"), "no luck"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:missing"), "no key"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:leaves"), "makes no model"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "half_written:tiny"), "invalid syntax"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:fails", "--size", "8"), "no such key"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:nan", "--size", "8"), "not finite"),
+        (("cat.png", "--model", "tiny.safetensors", "--factory", "my_models:pair", "--size", "8"), "gives tuple"),
+        (("cut.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--size", "8")), "cut.png: "),
+        (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--std", "nan")), "finite"),
+        (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--mean", "inf")), "finite"),
         (("cat.png", "--model", "squeezenet1_1", "--factory", "my_models:tiny"), "--factory goes with"),
         (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "there is no file none.png"),
         (
@@ -135,8 +167,37 @@ def test_faults_are_one_line_and_exit_two(command, folder, words, said, monkeypa
     pytest.importorskip("onnx")
     for name in ("broken.onnx", "broken.safetensors"):
         (path / name).write_bytes(b"\xff\xff not a model")
+    (path / "half_written.py").write_text("def tiny(:")
+    (path / "cut.png").write_bytes((path / "cat.png").read_bytes()[:900])
     code, out, err = command("classify", *words)
     assert code == 2 and out == "" and said in err and err.startswith("steep: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("of", ["fails", "nan", "pair"])
+@pytest.mark.parametrize("words", [("attack",), ("saliency",), ("visualize", "--class", "0")], ids=lambda w: w[0])
+def test_a_model_that_is_no_classifier_is_one_line_everywhere(command, folder, words, of):
+    name, *options = words
+    options += [] if name == "visualize" else ["cat.png"]
+    code, out, err = command(name, *options, "--model", "tiny.safetensors", "--factory", f"my_models:{of}",
+                             "--size", "8", "-o", "x.png")  # fmt: skip
+    assert code == 2 and out == "" and err.startswith("steep: ") and err.count("\n") == 1
+    assert any(said in err for said in ("no such key", "not finite", "gives tuple"))
+
+
+def test_layers_of_any_name_have_their_progress(command, folder):
+    path, *_ = folder
+    (path / "braces.py").write_text(FACTORY.replace('"conv": nn', '"conv {0} [b]": nn'))
+    model = nn.Sequential({"conv {0} [b]": nn.Conv2d(3, 4, 3, generator=5)})
+    sp.io.save("braces.safetensors", model.state_dict())
+    words = ("--model", "braces.safetensors", "--factory", "braces:tiny", "--size", "8", "--steps", "1")
+    code, out, err = command("visualize", *words, "--layer", "conv {0} [b]", "-o", "x.png", "--json")
+    assert code in (0, 1) and json.loads(out)["objective"] == "conv {0} [b]", err
+    sys.modules.pop("braces", None)
+
+
+def test_json_has_no_numbers_that_are_none(capsys):
+    screen.print_json({"value": float("nan"), "more": [float("inf"), 1.5, None], "of": ("text", 2)})
+    assert json.loads(capsys.readouterr().out) == {"value": None, "more": [None, 1.5, None], "of": ["text", 2]}
 
 
 def opened(classes=None):
@@ -167,6 +228,10 @@ def test_outputs_that_are_probabilities_are_not_squashed_again():
     chances = np.array([0.25, 0.5, 0.25])
     assert np.array_equal(probabilities(chances), chances)
     assert np.allclose(probabilities(np.log(chances) + 3), chances)
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax())
+    told = session.Session(models.Opened("soft", model, sp.zoo.Preprocessing(8), None, ""), 0, False)
+    x = np.full((1, 3, 8, 8), [[[[0.0]], [[3.0]], [[1.0]]]], "f4")
+    assert told.verdict(sp.asarray(x))[2] == float(model(x).max())
 
 
 def test_classify_names_the_cat(command):

@@ -5,6 +5,7 @@ import hashlib
 import io
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -256,6 +257,20 @@ def test_damaged_idx_files_are_refused(tmp_path):
         (tmp_path / "f.gz").write_bytes(gzip.compress(raw))
         with pytest.raises(ValueError, match="not a whole idx file"):
             data.sets.read_idx(tmp_path / "f.gz")
+    whole = gzip.compress(b"\0\0\x08\x01\0\0\x01\0" + np.random.default_rng(0).bytes(256), mtime=0)
+    for at in range(10, len(whole), 3):  # behind gzip's own header, parts of which say nothing of the data
+        for damaged in (whole[: at - 10], whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :]):
+            (tmp_path / "f.gz").write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"f\.gz is not a whole"):
+                data.sets.read_idx(tmp_path / "f.gz")
+
+
+def test_pictures_and_labels_that_do_not_fit_are_refused(home):
+    write_idx(home / "mnist")
+    labels = home / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc"))
+    with pytest.raises(ValueError, match=r"mnist: pictures of shape \(4, 28, 28\) and labels of shape \(3,\)"):
+        data.load("mnist")
 
 
 def test_missing_data_sets_say_what_to_do(home):
@@ -335,3 +350,31 @@ def test_pictures_are_read_upright_and_resized_to_their_middle(tmp_path):
     for wrong in (np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.int64), np.full((8, 8), 2.0), np.zeros((0, 3))):
         with pytest.raises(ValueError, match="picture"):
             images.to_square(wrong, 8, 1.0)
+
+
+def test_greys_of_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    greys = np.array([[0, 257, 300, 32639, 65535]], np.uint16)
+    image.fromarray(greys).save(tmp_path / "deep.png")
+    picture = data.read_image(tmp_path / "deep.png")
+    assert picture[0, :, 1].tolist() == [0, 1, 1, 127, 255]
+    assert np.array_equal(images.to_picture(image.fromarray(greys)), picture)
+    image.fromarray(greys / np.float32(65535)).save(tmp_path / "floats.tiff")
+    assert np.array_equal(data.read_image(tmp_path / "floats.tiff"), picture)
+    image.fromarray(greys.astype(np.int32) * 2).save(tmp_path / "deeper.tiff")
+    with pytest.raises(ValueError, match="16 bits are the most"):
+        data.read_image(tmp_path / "deeper.tiff")
+
+
+def test_a_picture_of_one_row_does_not_fill_the_memory():
+    """Enlarged whole, its short side 256, it would take 4 GB."""
+    pytest.importorskip("PIL.Image")
+    row = np.zeros((1, 20_001, 3), np.uint8)
+    row[:, 9_990:10_011] = 200
+    tracemalloc.start()
+    square = images.to_square(row, 224, 256 / 224)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert square.shape == (224, 224, 3) and square.min() == 200 and most < 1e7
+    column = images.to_square(row.transpose(1, 0, 2), 224, 256 / 224)
+    assert np.array_equal(column, square.transpose(1, 0, 2))

@@ -189,6 +189,23 @@ def test_saliency_refuses_unknown_classes_and_whole_numbers():
         saliency.gradient(lambda x: x.astype(sp.float32), np.zeros((1, 3), np.int64), 0)
 
 
+def test_a_model_that_returns_several_things_is_named():
+    model = lambda x: (two_classes(x), x)  # noqa: E731
+    x = tensor([[1, 1], [-1, -1]])
+    asks = (lambda: ascent.logit(model, 0)(x), lambda: ascent.margin(model, 0)(x), lambda: saliency.gradient(model, x),
+            lambda: saliency.sanity.cascade(model, x), lambda: accuracy(model, x, [0, 0]))  # fmt: skip
+    for ask in asks:
+        with pytest.raises(TypeError, match=r"one tensor of scores, this one a tuple; .*model\(x\)\[0\]"):
+            ask()
+
+
+def test_a_margin_needs_another_class():
+    with pytest.raises(ValueError, match=r"two classes at least, got scores of shape \(2, 1\)"):
+        ascent.margin(lambda x: x[:, :1], 0)(tensor([[1, 1], [-1, -1]]))
+    with pytest.raises(IndexError, match="class 2 is not among"):
+        ascent.margin(two_classes, 2)(tensor([[1, 1]]))
+
+
 def test_scores_predictions_and_accuracy():
     x = tensor([[1, 1], [-1, -1]])
     assert np.array_equal(arr(class_scores(two_classes(x), [1, 0])), [3.5, 3.5])

@@ -51,8 +51,8 @@ def grey(image: Array) -> Colours:
 
 
 def hot(image: Array) -> Colours:
-    """Values of at least 0, the largest of the picture at the bright end: (height, width) to (height, width, 3)."""
-    values = np.asarray(image, np.float64)
+    """Values of at least 0, the largest at the bright end, NaN black: (height, width) to (height, width, 3)."""
+    values = np.nan_to_num(np.asarray(image, np.float64))
     at = values / max(float(values.max()), 1e-12) * (len(HOT) - 1)
     low = np.minimum(at.astype(int), len(HOT) - 2)
     return _bytes(HOT[low] + (HOT[low + 1] - HOT[low]) * (at - low)[..., None])

@@ -21,9 +21,9 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
     """The entry ``target`` of ``scores`` (..., classes): shape (...).
 
     ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes,
-    ValueError for labels of another shape.
+    ValueError for labels of another shape, TypeError for scores that are no tensor.
     """
-    labels = _labels(target, scores.shape[-1])
+    labels = _labels(target, one_tensor(scores).shape[-1])
     try:
         chosen = _core.broadcast_to(labels, scores.shape[:-1])
     except ValueError:
@@ -31,6 +31,14 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
         raise ValueError(f"{what}: give one class, or one for each row") from None
     picked = _core.take_along_axis(scores, _core.expand_dims(chosen, axis=-1), axis=-1)
     return _core.squeeze(picked, axis=-1)
+
+
+def one_tensor(scores: Any) -> Tensor:
+    """``scores``, which must be one tensor. Raises TypeError saying what to do about a model that returns several."""
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"a classifier returns one tensor of scores, this one a {type(scores).__name__}; if the scores "
+                        "are a part of it, pass a function that takes them out: lambda x: model(x)[0]")  # fmt: skip
+    return scores
 
 
 def _labels(target: Any, classes: int) -> Tensor:
@@ -45,12 +53,12 @@ def _labels(target: Any, classes: int) -> Tensor:
 def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
     """The class of the highest score for each row of ``x``: int64 of shape (...)."""
     with _core.no_grad():
-        return np.asarray(_core.argmax(model(x), axis=-1))
+        return np.asarray(_core.argmax(one_tensor(model(x)), axis=-1))
 
 
 def probabilities(model: Classifier, x: Any) -> Tensor:
     """The softmax of the scores: (..., classes), recorded if the input is."""
-    return _core.softmax(model(x), axis=-1)
+    return _core.softmax(one_tensor(model(x)), axis=-1)
 
 
 def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 100) -> float:

@@ -269,6 +269,34 @@ def test_the_gradient_passes_the_cascade_and_maps_that_show_the_input_do_not():
     assert final(saliency.guided_backprop) > 0.4 and final(saliency.input_times_gradient) > 0.9
 
 
+def test_a_map_that_is_always_the_same_does_not_pass():
+    net, x = convnet(), pictures(2)
+    for value, verdict in ((0.0, "1.00"), (np.nan, "nan")):
+        result = saliency.sanity.cascade(net, x, None, lambda model, v, target, of=value: v * 0 + of)
+        assert not result.passed and "hardly depends" in result.verdict and verdict in result.verdict
+    for wrong in ({"stages": 0}, {"border": 0.5}, {"x": x[:0]}):
+        with pytest.raises(ValueError, match="cascade: needs"):
+            saliency.sanity.cascade(net, **{"x": x, **wrong})
+
+
+def test_no_rows_have_maps_too():
+    net, x = convnet(), pictures(2)[:0]
+    assert saliency.occlusion(net, x).shape == saliency.grad_cam(net, x, "3").shape == (0, 10, 10)
+    for method in (saliency.gradient, saliency.integrated_gradients, saliency.smoothgrad):
+        assert method(net, x).shape == x.shape
+    with pytest.raises(ValueError, match="samples must be at least 1"):
+        saliency.top_k(x, saliency.unit(net, "3", 5))
+    with pytest.raises(ValueError, match="batch_size"):
+        saliency.occlusion(net, pictures(1), batch_size=0)
+
+
+def test_a_receptive_field_leaves_running_statistics_alone():
+    """The NaN that it sends through a network would stay in them for good."""
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, generator=0), nn.BatchNorm2d(6), nn.ReLU())
+    assert saliency.receptive_field(net, "1", (3, 10, 10), (2, 2)) == (slice(2, 5), slice(2, 5))
+    assert net[1].training and np.array_equal(arr(net[1].running_mean), np.zeros(6))
+
+
 def test_ranks_share_the_mean_of_ties():
     from scipy.stats import spearmanr
 
@@ -277,6 +305,7 @@ def test_ranks_share_the_mean_of_ties():
         a, b = rng.integers(0, 6, 30), rng.integers(0, 6, 30)
         assert saliency.sanity.rank_correlation(a, -b) == pytest.approx(spearmanr(a, b)[0])
     assert saliency.sanity.rank_correlation(np.zeros(3), np.arange(3)) == 0
+    assert saliency.sanity.rank_correlation(np.zeros(3), np.ones(3)) == 1
 
 
 def test_the_class_predicted_is_the_default_everywhere():

@@ -32,11 +32,15 @@ def margin(model: Classifier, target: Any) -> Term:
     """The score of class ``target`` less the log-sum-exp of all others, summed over rows.
 
     For each row it is the log-odds of the class, log(p / (1 - p)), so it grows on when the probability is near 1.
+    Raises ValueError, when called, for a model of one class: nothing is left to compare it with.
     """
     return Term(lambda x: _log_odds(model(x), target), f"margin({target})")
 
 
 def _log_odds(scores: Tensor, target: Any) -> Tensor:
+    chosen = class_scores(scores, target)
+    if scores.shape[-1] < 2:
+        raise ValueError(f"margin needs two classes at least, got scores of shape {scores.shape}")
     mine = _core.one_hot(_core.asarray(target, dtype=_core.int64), scores.shape[-1]) > 0
     others = _core.logsumexp(_core.where(mine, -math.inf, scores), axis=-1)
-    return _core.sum(class_scores(scores, target) - others)
+    return _core.sum(chosen - others)

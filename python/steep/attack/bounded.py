@@ -6,6 +6,7 @@ direction of the norm; after each step the input goes back into the ball and the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -52,8 +53,8 @@ def pgd(
     ``generator`` the start is a random point of the ball; ``restarts`` then tries rows that held out again. ``loss`` is
     "cross_entropy" or "margin", of the scores, which does not saturate. Values stay inside ``bounds``. Steps are
     compiled unless ``capture=False``, for models that do other things in Python than computing. Raises as ``posed``,
-    and ValueError for a negative eps or restarts without a generator. Sources: Madry et al. 2018, arXiv:1706.06083; for
-    l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
+    and ValueError for a negative eps, restarts without a generator or steps of infinite length. Sources: Madry et al.
+    2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
     """
     problem = posed("pgd", model, x, y, bounds, targeted, norm)
     if loss not in LOSSES:
@@ -63,6 +64,8 @@ def pgd(
 
     def attack(radius: float) -> Attack:
         length = 2.5 * radius / max(1, steps) if step_size is None else step_size
+        if not math.isfinite(length):
+            raise ValueError(f"pgd: steps of length {length} for an eps of {radius}; give a finite step_size")
         climb = _Climb(LOSSES[loss], radius, length, steps, generator, callback, capture)
         found = climb(problem)
         for _ in range(restarts - 1):

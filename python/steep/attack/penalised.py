@@ -43,11 +43,13 @@ def carlini_wagner(
 
     Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) runs through the box; c
     starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. With
-    ``eps``, or several, changes are cut to that length before judging. Raises as ``posed``. Source: Carlini and Wagner
-    2017, arXiv:1608.04644, the l2 attack.
+    ``eps``, or several, changes are cut to that length before judging. Raises as ``posed``, and ValueError for
+    infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
     """
     problem = posed("carlini_wagner", model, x, y, bounds, targeted)
     low, high = problem.bounds
+    if not math.isfinite(high - low):
+        raise ValueError(f"carlini_wagner: tanh runs through a finite box, got the bounds {bounds}; lbfgs needs none")
     start = _core.atanh(((problem.clean - low) * (2 / (high - low)) - 1) * INSIDE)
 
     def attempt(constant: Tensor, best: Best) -> Result:

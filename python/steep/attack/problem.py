@@ -19,7 +19,7 @@ from steep._core import Tensor
 from steep.optim.norms import find_norm, in_rows
 from steep.optim.projections import ball, box, compose
 from steep.random import Generator
-from steep.scores import Classifier, class_scores, predicted
+from steep.scores import Classifier, class_scores, one_tensor, predicted
 
 Box = tuple[float, float]
 Eps = float | Sequence[float] | None
@@ -125,16 +125,19 @@ def posed(
 ) -> Problem:
     """The problem, checked.
 
-    Raises TypeError for inputs that are not floats or labels that are not whole numbers; ValueError for shapes that do
-    not fit, values that are not finite or outside the box, an unknown norm; IndexError for labels that are no classes.
+    Raises TypeError for inputs that are not floats, labels that are not whole numbers or scores that are no tensor;
+    ValueError for shapes that do not fit, fewer than two classes, values that are not finite or outside the box, an
+    unknown norm; IndexError for labels that are no classes.
     """
     find_norm(who, norm)
     clean, labels = _core.asarray(x).detach(), _core.asarray(y)
     _check_inputs(who, clean, bounds)
     with _core.no_grad():
-        scores = model(clean)
+        scores = one_tensor(model(clean))
     if scores.ndim != 2 or len(scores) != len(clean):
         raise ValueError(f"{who}: the model must give scores (n, classes) for {clean.shape}, got {scores.shape}")
+    if scores.shape[1] < 2:
+        raise ValueError(f"{who}: the model has {scores.shape[1]} class; there must be another one to be taken for")
     _check_labels(who, labels, scores)
     low, high = bounds
     return Problem(model, clean, _core.astype(labels, _core.int64), norm, targeted, (float(low), float(high)))

@@ -13,10 +13,15 @@ PACKAGES = {"PIL": "Pillow"}  # where a package is not called what one imports
 
 def main() -> None:
     """Run the command line; needs the extra ``viz``, and says so in one line where it is missing."""
-    require("typer", "rich")
-    from steep.cli.app import run
+    try:
+        require("typer", "rich")
+        from steep.cli.app import run
 
-    raise SystemExit(run())
+        code = run()
+    except KeyboardInterrupt:  # before the command has begun
+        print("steep: interrupted", file=sys.stderr)
+        code = 130
+    raise SystemExit(code)
 
 
 def require(*modules: str) -> None:

@@ -60,6 +60,8 @@ def run() -> int:
         return _complain(f"there is no file {error.filename}" if error.filename else str(error), 2)
     except (OSError, ValueError, TypeError, IndexError, MemoryError, ImportError, steep.GradientError) as error:
         return _complain(str(error) or type(error).__name__, 2)
+    except Exception as error:  # of a user's own model, whose code may raise anything
+        return _complain(f"{type(error).__name__}: {error}", 2)
     return 0
 
 

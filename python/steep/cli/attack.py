@@ -90,7 +90,7 @@ def attack_(
 def _method(session: Session, method: str, eps: float, norm: str, steps: int) -> tuple[Method, str, dict[str, Any]]:
     """The attack as a function of model, pixels and labels, the norm it measures by, and its settings."""
     if method not in METHODS:
-        raise ValueError(f"there is no method {method!r}{near(method, METHODS)} There are {', '.join(METHODS)}")
+        raise ValueError(f"there is no method {method!r}{near(method, METHODS) or '.'} There are {', '.join(METHODS)}")
     if method == "fgsm":
         return partial(attack.fgsm, eps=eps), "linf", {"eps": eps}
     if method == "pgd":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.markup import escape
 
 from steep import _core
@@ -30,7 +29,7 @@ def classify(
     """
     opened = session.opened
     with _core.no_grad():
-        chances = probabilities(models.class_scores(opened, opened.read(image)).numpy())
+        chances = models.probabilities(models.class_scores(opened, opened.read(image)).numpy())
     best = [int(i) for i in np.argsort(-chances, kind="stable")[:top]]
     if session.json:
         found = [{"class": i, "name": opened.label(i), "probability": float(chances[i])} for i in best]
@@ -39,13 +38,3 @@ def classify(
         return
     rows = [[f"{chances[i]:.4f}", str(i), escape(opened.label(i))] for i in best]
     screen.out.print(screen.table("probability>", "class>", "name", rows=rows))
-
-
-def probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """The softmax of scores (classes,), or the scores themselves if they are probabilities already."""
-    values = np.asarray(scores, np.float64)
-    if values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
-        return values
-    shares: NDArray[np.float64] = np.exp(values - values.max())
-    shares /= shares.sum()
-    return shares

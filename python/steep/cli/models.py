@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from steep import io, zoo
+from steep import _core, io, zoo
 from steep._core import Tensor
 from steep.cli import screen
 from steep.data import FetchError, read_image
@@ -64,10 +66,8 @@ class Opened:
     def layer(self, name: str) -> str:
         """``name`` if it is a layer of the model's. Raises ValueError suggesting near names."""
         if name not in self.layers:
-            first = ", ".join(self.layers[:6])
-            raise ValueError(
-                f"{self.name} has no layer {name!r}{near(name, self.layers)} It has {len(self.layers)}: {first}, ..."
-            )
+            hint, first = near(name, self.layers) or ".", ", ".join(self.layers[:6])
+            raise ValueError(f"{self.name} has no layer {name!r}{hint} It has {len(self.layers)}: {first}, ...")
         return name
 
     def label(self, number: int) -> str:
@@ -193,7 +193,7 @@ def made(factory: str) -> Module:
     sys.path.insert(0, str(Path.cwd()))
     try:
         model = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
         raise ValueError(f"--factory {factory!r} makes no model (module:function): {error}") from None
     finally:
         sys.path.pop(0)
@@ -216,9 +216,24 @@ def _class_names(source: str) -> tuple[str, ...]:
 
 
 def class_scores(opened: Opened, x: Tensor) -> Tensor:
-    """The model's scores for one input, (classes,). Raises ValueError if its output is not one score a class."""
+    """The model's scores for one input, (classes,).
+
+    Raises ValueError if its output is not one finite score a class.
+    """
     scores: Any = opened.model(x)
     if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
         shape = scores.shape if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"{opened.name} gives {shape} for one picture, not (1, classes): it is not a classifier")
+    if not bool(_core.all(_core.isfinite(scores))):
+        raise ValueError(f"{opened.name} gives scores that are not finite")
     return scores[0]
+
+
+def probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """The softmax of scores (classes,), or the scores themselves if they are probabilities already."""
+    values = np.asarray(scores, np.float64)
+    if values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
+        return values
+    shares: NDArray[np.float64] = np.exp(values - values.max())
+    shares /= shares.sum()
+    return shares

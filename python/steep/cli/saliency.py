@@ -72,7 +72,7 @@ def saliency_(
 def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
     """The map as a function of model, input and class, and the settings that it has beyond these."""
     if method not in (*MAPS, *PLACES):
-        raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES))} "
+        raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES)) or '.'} "
                          f"There are {', '.join((*MAPS, *PLACES))}")  # fmt: skip
     if layer and method != "grad_cam":
         raise ValueError(f"--layer is for grad_cam; {method} needs none")

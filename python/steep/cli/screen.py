@@ -6,6 +6,7 @@ stdout carries results only, so that ``--json`` can be piped; everything that mo
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from steep import _core
+from steep import _core, tree
 from steep.optim.loop import Progress as Step
 from steep.training import Seen
 
@@ -34,8 +35,12 @@ def use_threads(count: int | None) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(value, indent=2))
+    """One JSON document on stdout; numbers that are not finite, which JSON has not, are null."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    return tree.map(lambda x: None if isinstance(x, float) and not isfinite(x) else x, value)
 
 
 def table(*columns: str, rows: list[list[str]]) -> Table:
@@ -84,7 +89,7 @@ class StepBar:
     """A progress bar of an ascent on stderr: steps, value, time left. A context manager; call it as a callback."""
 
     def __init__(self, what: str, steps: int) -> None:
-        columns = (TextColumn(what, markup=False), BarColumn(), MofNCompleteColumn(),
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
                    TextColumn("value {task.fields[value]}  left"), TimeRemainingColumn())  # fmt: skip
         self.progress = Progress(*columns, console=err, transient=True)
         self.task = self.progress.add_task(what, total=steps, value="")

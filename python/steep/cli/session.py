@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, get_type_hints
 
-import numpy as np
-
 from steep import _core
 from steep._core import Tensor
 from steep.ascent.features import activation
@@ -21,7 +19,6 @@ from steep.cli import models, require, screen
 from steep.cli.models import Opened
 from steep.pictures import Colours
 from steep.random import Generator
-from steep.scores import probabilities
 
 LARGEST = 1 << 26  # numbers in a layer's output that are still looked at when a layer is chosen
 
@@ -60,7 +57,7 @@ class Session:
     def verdict(self, x: Tensor) -> tuple[int, str, float]:
         """The class predicted for one input, its name, and its probability, by running the model now."""
         with _core.no_grad():
-            chances = np.asarray(probabilities(self.opened.model, x), np.float64)[0]
+            chances = models.probabilities(models.class_scores(self.opened, x).numpy())
         best = int(chances.argmax())
         return best, self.opened.label(best), float(chances[best])
 

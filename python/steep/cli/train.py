@@ -42,6 +42,8 @@ def train(
     screen.use_threads(threads)
     if output is not None and output.suffix.lower() not in io.WRITERS:
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed=seed)
     (train, test), began = map(_with_channel, datasets.load(data)), time.perf_counter()
     model = models.made(factory) if factory else network(train, hidden, seed)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Picture: TypeAlias = NDArray[np.uint8]
+LONGEST = 16  # times the short side, beyond which the ends of a picture are cut off before it is resized
 
 
 def pillow() -> Any:
@@ -32,14 +34,36 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
     image = pillow()
     name = "the picture" if isinstance(source, bytes) else os.fspath(source)
     try:
-        with image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", image.DecompressionBombWarning)  # large, and still below Pillow's limit
+            opened = image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        with opened:
             from PIL import ImageOps
 
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+            return _eight_bits(ImageOps.exif_transpose(opened))
     except image.DecompressionBombError as error:
         raise ValueError(f"{name}: {error}") from None
     except (image.UnidentifiedImageError, SyntaxError):
         raise ValueError(f"{name} is not a picture that Pillow can read") from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _eight_bits(image: Any) -> Picture:
+    """Pillow's image as uint8 (height, width, 3); Pillow itself cuts off greys of 16 bits at 255 instead of scaling.
+
+    Raises ValueError for greys of more bits, and for floats that reach beyond [0, 1].
+    """
+    if image.mode == "F":
+        return to_picture(np.asarray(image))
+    if not image.mode.startswith("I"):
+        return np.array(image.convert("RGB"))
+    greys = np.asarray(image)
+    if greys.min() < 0 or greys.max() > 65535:
+        raise ValueError(f"a picture of grey values from {greys.min()} to {greys.max()}: 16 bits are the most")
+    return to_picture(np.rint(greys / 257).astype(np.uint8))
 
 
 def to_picture(image: Any) -> Picture:
@@ -47,7 +71,7 @@ def to_picture(image: Any) -> Picture:
 
     Raises ValueError for another shape, or for floats that reach beyond [0, 1].
     """
-    values = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    values = _eight_bits(image) if hasattr(image, "convert") else np.asarray(image)
     if values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or 0 in values.shape:
@@ -61,12 +85,19 @@ def to_picture(image: Any) -> Picture:
     return np.ascontiguousarray(np.broadcast_to(values[..., :3], (*values.shape[:2], 3)), np.uint8)
 
 
+def _not_too_long(picture: Picture) -> Picture:
+    """The middle of a picture that is far longer than the square needs, which enlarged would fill the memory."""
+    most = LONGEST * min(picture.shape[:2])
+    rows, columns = (max(0, n - most) // 2 for n in picture.shape[:2])
+    return picture[rows : picture.shape[0] - rows, columns : picture.shape[1] - columns]
+
+
 def to_square(image: Any, size: int, margin: float) -> Picture:
     """The middle ``size`` x ``size`` pixels of the picture, after its short side was made ``size * margin``, bicubic.
 
     Raises ValueError for what is not a picture.
     """
-    picture = pillow().fromarray(to_picture(image))
+    picture = pillow().fromarray(_not_too_long(to_picture(image)))
     short = int(size * margin)
     width, height = (max(short, round(side * short / min(picture.size))) for side in picture.size)
     if (width, height) != picture.size:

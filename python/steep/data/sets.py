@@ -7,6 +7,7 @@ To add a data set, write a function and give it a line in ``SETS``.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,10 +112,12 @@ def _read_idx_folder(name: str, remedy: str) -> Splits:
         files = ", ".join(IDX_FILES)
         raise FetchError(f"{name} is not on this machine: {remedy}put the files {files} in {folders[-1]}")
     x, y, x_test, y_test = (read_idx(folder / file) for file in IDX_FILES)
-    return Splits(_pair(x, y), _pair(x_test, y_test))
+    return Splits(_pair(folder, x, y), _pair(folder, x_test, y_test))
 
 
-def _pair(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Part:
+def _pair(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Part:
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(f"{folder}: pictures of shape {images.shape} and labels of shape {labels.shape} do not fit")
     return Part(_scaled(images, 255), labels.astype(np.int64))
 
 
@@ -123,7 +126,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Two zero bytes, the type (8 for bytes), the number of dimensions, each as four bytes big-endian, then the data.
     """
-    raw = gzip.decompress(path.read_bytes())
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is not a whole gzip file: {error}") from None
     dims = raw[3] if len(raw) >= 4 and raw[:3] == b"\0\0\x08" else 0
     shape = tuple(int(n) for n in np.frombuffer(raw[4 : 4 + 4 * dims], ">u4"))
     data = np.frombuffer(raw, np.uint8, offset=min(len(raw), 4 + 4 * dims))

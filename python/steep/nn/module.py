@@ -41,6 +41,18 @@ def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], A
         _listeners.around = before
 
 
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Inside, the whole tree of ``model`` is in evaluation mode; afterwards each module is in the mode it was in."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
 class Module:
     """Base of every layer and model: override ``forward``, keep tensors and modules as attributes."""
 

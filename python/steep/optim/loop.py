@@ -80,7 +80,8 @@ def minimize(
     captured, since it reads a tensor's value, say, it runs as it is, and ``Result.eager`` gives the reason.
 
     A value that is not finite ends the run and is reported in the result. Raises ValueError if ``fun`` gives no scalar,
-    if nothing in ``params`` influences it, or if the optimiser belongs to other tensors or ascends.
+    if nothing in ``params`` influences it, if the optimiser belongs to other tensors or ascends, or for a negative
+    number of steps.
     """
     optimizer = _prepared(optimizer, params)
     if optimizer.maximize:
@@ -115,6 +116,8 @@ def _prepared(optimizer: Optimizer | Make, params: Tree) -> Optimizer:
 
 
 def _run(step: _Step, steps: int, callback: Callable[[Progress], object] | None) -> Result:
+    if steps < 0:
+        raise ValueError(f"the number of steps must not be negative, got {steps}")
     result = Result(step.params)
     for number in range(steps):
         value = step()

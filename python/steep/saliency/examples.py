@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep import _core
+from steep.nn.module import Module, evaluating
 
 Unit = Callable[[Any], Any]
 
@@ -40,10 +42,10 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
     """The ``k`` samples of ``dataset`` (n, ...) whose map by ``unit`` has the highest maximum; ties in their order.
 
     ``unit`` maps a batch to (n,) values or (n, ...) maps. Equal to NumPy's stable argsort of the negated maxima. Raises
-    ValueError for a k below 1.
+    ValueError for a k or batch size below 1, or an empty data set.
     """
-    if k < 1:
-        raise ValueError(f"top_k: k must be at least 1, got {k}")
+    if k < 1 or batch_size < 1 or not len(dataset):
+        raise ValueError(f"top_k: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
     best, places = [], []
     with _core.no_grad():
         for first in range(0, len(dataset), batch_size):
@@ -62,7 +64,8 @@ def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tu
     """The smallest rectangle of pixels that can influence ``position`` of ``layer``, for inputs of ``shape`` (c, h, w).
 
     Found by sending NaN through the network from ever fewer rows and columns of pixels: it stops at nothing that it
-    influences, so this holds for any model. Raises ValueError if the input reaches no such position.
+    influences, so this holds for any model; a module runs in evaluation mode, so that running statistics stay. Raises
+    ValueError if the input reaches no such position.
     """
 
     def along(axis: int) -> slice:
@@ -76,7 +79,8 @@ def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tu
         last = size - 1 - bisect_left(range(1, size), True, key=lambda count: reaches(size - count, size))
         return slice(first, last + 1)
 
-    return along(1), along(2)
+    with evaluating(model) if isinstance(model, Module) else nullcontext():
+        return along(1), along(2)
 
 
 def patches(model: Any, layer: str, dataset: Any, top: Top) -> list[NDArray[Any]]:

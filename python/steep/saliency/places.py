@@ -12,7 +12,7 @@ import numpy as np
 from steep import _core
 from steep._core import Tensor
 from steep.saliency.maps import scored
-from steep.scores import class_scores, predicted
+from steep.scores import class_scores, one_tensor, predicted
 from steep.tape import GradientTape
 
 
@@ -29,7 +29,7 @@ def grad_cam(
     with GradientTape() as tape:
         tape.watch(inputs)
         inside, scores = _layer_and_scores(model, inputs, layer)
-        chosen = np.argmax(np.asarray(scores.detach()), axis=-1) if target is None else target
+        chosen = np.argmax(np.asarray(one_tensor(scores).detach()), axis=-1) if target is None else target
         score = _core.sum(class_scores(scores, chosen))
     if inside.ndim != 4:
         raise ValueError(f"grad_cam needs a layer of maps (n, channels, h, w); {layer!r} gives {inside.shape}")
@@ -40,8 +40,7 @@ def grad_cam(
         weights = _core.mean(slopes, axis=(2, 3), keepdims=True)
         places = _core.sum(weights * inside.detach(), axis=1, keepdims=True)
         places = places if signed else _core.relu(places)
-        wide = _core.interpolate(places, size=inputs.shape[2:], mode="linear") if resize else places
-        return _core.squeeze(wide, axis=1)
+        return _core.squeeze(_enlarged(places, inputs.shape[2:]) if resize else places, axis=1)
 
 
 def occlusion(
@@ -64,13 +63,19 @@ def occlusion(
     if inputs.ndim != 4 or not 1 <= window <= min(inputs.shape[2:]):
         raise ValueError(f"occlusion: a window of {window} does not fit pictures of shape {inputs.shape}")
     step = max(1, window // 2) if stride is None else stride
-    if step < 1:
-        raise ValueError(f"occlusion: the stride must be at least 1, got {stride}")
+    if step < 1 or batch_size < 1:
+        raise ValueError(f"occlusion: stride and batch_size must be at least 1, got {step} and {batch_size}")
     corners = [(top, left) for top in _starts(inputs.shape[2], window, step)
                for left in _starts(inputs.shape[3], window, step)]  # fmt: skip
     rows = [_occluded_row(model, inputs[i : i + 1], _of_row(target, i), corners, window, fill, batch_size)
             for i in range(inputs.shape[0])]  # fmt: skip
-    return _core.asarray(np.stack(rows), dtype=inputs.dtype)
+    return _core.asarray(np.reshape(rows, (-1, *inputs.shape[2:])), dtype=inputs.dtype)
+
+
+def _enlarged(places: Tensor, size: tuple[int, ...]) -> Tensor:
+    if not len(places):
+        return _core.zeros((0, 1, *size), dtype=places.dtype)
+    return _core.interpolate(places, size=size, mode="linear")
 
 
 def _layer_and_scores(model: Any, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:

@@ -69,8 +69,11 @@ def cascade(
     and standard deviation they had; running statistics stay. With ``stages`` the map is made again only so often, the
     last time with all layers random. Of maps with positions, the share ``border`` at each edge does not count: pixels
     there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights are as before
-    afterwards, also after an error. Raises ValueError for a model without weights.
+    afterwards, also after an error. Raises ValueError for a model without weights, no rows, fewer than one stage, or a
+    border of a half or more.
     """
+    if not 0 <= border < 0.5 or (stages is not None and stages < 1) or not len(x):
+        raise ValueError(f"cascade: needs rows, a stage and a border below .5, got {len(x)}, {stages} and {border}")
     inputs, draw = _core.asarray(x), generator or Generator(0)
     chosen = predicted(model, inputs) if target is None else target
     layers = list(weights_by_layer(model))
@@ -105,11 +108,16 @@ def _inner(map: NDArray[Any], border: float) -> NDArray[Any]:
 
 
 def rank_correlation(a: Any, b: Any) -> float:
-    """Spearman's correlation of the absolute values of two arrays; 0 if one of them is constant."""
+    """Spearman's correlation of the absolute values of two arrays; 0 if one of them is constant, 1 if both are.
+
+    NaN if one of them has values that are not finite: such a map passes no check.
+    """
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
     ranks = [_ranks(np.abs(np.asarray(v, np.float64)).reshape(-1)) for v in (a, b)]
     first, second = (r - r.mean() for r in ranks)
     size = np.sqrt((first @ first) * (second @ second))
-    return float(first @ second / size) if size else 0.0
+    return float(first @ second / size) if size else float(not first.any() and not second.any())
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

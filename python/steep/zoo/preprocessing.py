@@ -42,6 +42,8 @@ class Preprocessing:
                 f"{self.channels} needs {count} means and {count} deviations other than 0, "
                 f"got {self.mean} and {self.std}"
             )
+        if not np.all(np.isfinite([*self.mean, *self.std, self.scale])) or not self.scale:
+            raise ValueError(f"means, deviations and scale are finite, got {self.mean}, {self.std} and {self.scale}")
         if self.size < 1 or self.margin < 1:
             raise ValueError(f"size and margin are at least 1, got {self.size} and {self.margin}")
 
