@@ -135,14 +135,28 @@ def test_the_gradient_finding_finds_a_wrong_gradient():
     assert not bad.holds and bad.value == pytest.approx(0.5, abs=0.01)
 
 
-def test_the_gradient_finding_of_a_model_in_single_precision(tmp_path):
+def test_the_gradient_finding_of_an_onnx_model_is_in_double_precision(tmp_path):
     pytest.importorskip("onnx")
-    net = sp.zoo.load("digits_cnn")
-    sp.onnx.save(net, tmp_path / "net.onnx", sp.zeros((1, 1, 28, 28)))
-    model = sp.onnx.load(tmp_path / "net.onnx", requires_grad=False)
-    for seed in range(3):
-        x = sp.random.Generator(seed).uniform((1, 1, 28, 28))
-        good = certificate.gradient_finding(model, lambda m: lambda v: sp.sum(m(v)[:, 4]), x, seed)
-        assert good.value < 0.02 and good.bound == 0.05
-        with sp.gradient_rule("relu", "guided"):
-            assert not certificate.gradient_finding(model, lambda m: lambda v: sp.sum(m(v)[:, 4]), x, seed).holds
+    sp.onnx.save(sp.zoo.load("digits_cnn"), tmp_path / "net.onnx", sp.zeros((1, 1, 28, 28)))
+    model, score = sp.onnx.load(tmp_path / "net.onnx", requires_grad=False), lambda m: lambda v: sp.sum(m(v)[:, 4])
+    x = sp.random.Generator(0).uniform((1, 1, 28, 28))
+    good = certificate.gradient_finding(model, score, x, 0)
+    assert good.value < 1e-5 and good.bound == 1e-4 and model(x).dtype == sp.float32
+    with sp.gradient_rule("relu", "guided"):
+        assert not certificate.gradient_finding(model, score, x, 0).holds
+
+
+def test_the_gradient_finding_of_a_model_that_casts_by_itself_is_in_single_precision():
+    onnx = pytest.importorskip("onnx")
+    make, weight = onnx.helper, sp.random.Generator(1).normal((6, 3)).numpy()
+    sizes = [make.make_tensor_value_info(name, 1, [1, n]) for name, n in (("x", 6), ("y", 3))]
+    nodes = [
+        make.make_node("Cast", ["x"], ["c"], to=1),
+        make.make_node("MatMul", ["c", "w"], ["m"]),
+        make.make_node("Tanh", ["m"], ["y"]),
+    ]
+    graph = make.make_graph(nodes, "g", sizes[:1], sizes[1:], [onnx.numpy_helper.from_array(weight, "w")])
+    file = make.make_model(graph, opset_imports=[make.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    model, score = sp.onnx.load(file, requires_grad=False), lambda m: lambda v: sp.sum(m(v)[:, 1])
+    found = certificate.gradient_finding(model, score, sp.random.Generator(0).normal((1, 6)), 0)
+    assert found.holds and found.bound == 0.05 and found.value < 0.01

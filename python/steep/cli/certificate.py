@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -87,18 +88,26 @@ def gradient_finding(
 ) -> Finding:
     """The gradient of ``score(model)`` at ``x`` against central differences, at random pixels.
 
-    In double precision where the model's weights can be converted; an ONNX model says itself what it takes, and is
-    differenced in its own, with several steps, of which the best counts: small ones drown in rounding, large ones cross
-    kinks. ``x`` is moved by a little noise first: where values are tied, as in a flat picture, maxima have no
-    derivative. The value is the median over pixels, relative to the larger of the two.
+    In double precision; an ONNX model that does not run or does not hold in it, since it casts by itself, is tried once
+    more in its own, with several steps, of which the best counts: small ones drown in rounding, large ones cross kinks.
+    ``x`` is moved by a little noise first: where values are tied, as in a flat picture, maxima have no derivative. The
+    value is the median over pixels, relative to the larger of the two.
     """
-    exact = not hasattr(model, "initializers")  # which ONNX models have; importing them for this would be slow
-    doubled = copy.deepcopy(model).astype(_core.float64) if exact else model
-    at, draw = x.detach().astype(_core.float64) if exact else x.detach(), Generator(seed)
-    spread = float(_core.std(at)) or 1.0
-    near = at + draw.normal(tuple(at.shape), std=0.01 * spread, dtype=at.dtype)
-    how = DOUBLE if exact else SINGLE
-    error = _difference(score(doubled), near, draw, spread, how)
+    if hasattr(model, "initializers"):  # which ONNX models have; importing them for this would be slow
+        with suppress(ValueError, TypeError):
+            found = _compared(copy.deepcopy(model).astype(_core.float64), score, x.astype(_core.float64), seed, DOUBLE)
+            if found.holds:
+                return found
+        return _compared(model, score, x, seed, SINGLE)
+    return _compared(copy.deepcopy(model).astype(_core.float64), score, x.astype(_core.float64), seed, DOUBLE)
+
+
+def _compared(
+    model: Module, score: Callable[[Module], Callable[[Any], Tensor]], x: Tensor, seed: int, how: Precision
+) -> Finding:
+    draw, spread = Generator(seed), float(_core.std(x.detach())) or 1.0
+    near = x.detach() + draw.normal(tuple(x.shape), std=0.01 * spread, dtype=x.dtype)
+    error = _difference(score(model), near, draw, spread, how)
     return Finding(f"gradient against central differences, {PIXELS} pixels", error, how.bound)
 
 
