@@ -11,6 +11,8 @@ import weakref
 import numpy as np
 import pytest
 import steep as sp
+from steep import ascent, attack, nn, saliency
+from steep.random import Generator
 from test_compile import bits
 
 rng = np.random.default_rng(11)
@@ -261,3 +263,49 @@ def test_threads_that_share_a_compiled_function():
     for t in threads:
         t.join()
     assert not wrong
+
+
+# ---- compiled steps are freed when they are done with ----
+
+NET = nn.Sequential({"conv": nn.Conv2d(1, 8, 3, padding=1, generator=0), "relu": nn.ReLU(), "flatten": nn.Flatten(),
+                     "scores": nn.Linear(8 * 64, 3, generator=1)}).eval()  # fmt: skip
+X = np.random.default_rng(0).random((2, 1, 8, 8)).astype("f4")
+RUNS = {
+    "compile": lambda: sp.compile(lambda x: sp.sum(NET(x)))(sp.tensor(X, requires_grad=True)).backward(),
+    "maximize": lambda: ascent.maximize(ascent.channel(NET, "conv", 0), X, 3, warm_start=1, keep=1),
+    "refused": lambda: ascent.maximize(lambda x: sp.sum(NET(x)) * float(sp.sum(x)), X, 2),
+    "deepdream": lambda: ascent.deepdream(NET, "conv", X, octaves=1, steps=2, jitter=2),
+    "pgd": lambda: attack.pgd(NET, X, [0, 1], 0.1, steps=2, generator=Generator(0), restarts=2),
+    "deepfool": lambda: attack.deepfool(NET, X, [0, 1], steps=2),
+    "ddn": lambda: attack.ddn(NET, X, [0, 1], steps=2),
+    "carlini_wagner": lambda: attack.carlini_wagner(NET, X, [0, 1], steps=2, searches=2),
+    "lbfgs": lambda: attack.lbfgs(NET, X, [0, 1], steps=2, searches=2),
+    "smoothgrad": lambda: saliency.smoothgrad(NET, X, samples=2),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_run_holds_no_memory_until_cycles_are_looked_for(run):
+    """Programs own their temporaries: of large networks, a few that wait for Python's collector fill the memory."""
+    run()
+    gc.collect()
+    gc.disable()
+    try:
+        before = sp._core.memory_report()["live_bytes"]
+        run()
+        assert sp._core.memory_report()["live_bytes"] == before
+    finally:
+        gc.enable()
+
+
+def test_a_second_derivative_outlives_the_compiled_function():
+    x = sp.tensor([0.5, 2.0], requires_grad=True)
+    weight = sp.tensor([3.0, 5.0], requires_grad=True)
+
+    def slope():
+        fast = sp.compile(lambda x: sp.sum(weight * x**3))
+        fast(x)
+        return sp.grad(lambda v: fast(v))
+
+    second = sp.grad(lambda v: sp.sum(slope()(v)))(x)
+    assert np.allclose(np.asarray(second), np.asarray(weight.detach() * 6 * x.detach()))

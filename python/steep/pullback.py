@@ -24,8 +24,8 @@ class Graph:
         ends = [_node_of(x) for x, wanted in zip(leaves, self.watched, strict=True) if wanted]
         self.given = [node for node in ends if node is not None]
         self.since = _core._sequence()
+        self.captured: list[Any] = []
         self.pull = compile(self._pull_function())
-        self.captured: tuple[Any, ...] = ()
         self.wanted: list[int] = []
         self.program: Any = None
 
@@ -35,7 +35,7 @@ class Graph:
         self.wanted = [i for i, y in enumerate(outputs) if self._is_computed(y)]
         reached = [outputs[i] for i in self.wanted]
         captured = _core._captured(reached, self.given, self.since)
-        self.captured = tuple(n if n.target is None else n.target for n in captured)
+        self.captured += (n if n.target is None else n.target for n in captured)
         return not program._writes and not any(_core._is_freed(y) for y in reached)
 
     def _is_computed(self, y: Tensor) -> bool:
@@ -44,7 +44,8 @@ class Graph:
         return node is not None and node.target is None and node not in self.given
 
     def _pull_function(self) -> Callable[..., list[Tensor | None]]:
-        function, structure, watched = self.function, self.structure, self.watched
+        # Not self: a cycle would keep the program, and its memory, until Python looks for cycles.
+        function, structure, watched, captured = self.function, self.structure, self.watched, self.captured
 
         def pull(i: int, g: Tensor, *leaves: Any) -> list[Tensor | None]:
             """The gradients of result ``i`` by the arguments and by what the function closes over."""
@@ -53,7 +54,7 @@ class Graph:
             args, kwargs = tree.unflatten(structure, [x for x, _ in pairs])
             with _core.enable_grad():
                 results = [y for y in tree.leaves(function(*args, **kwargs)) if isinstance(y, Tensor)]
-            ends = [*(node for _, node in pairs if node is not None), *map(_node_of, self.captured)]
+            ends = [*(node for _, node in pairs if node is not None), *map(_node_of, captured)]
             targets = [node for node in ends if node is not None]
             found = iter(_core._walk_backward([results[i]], [g], targets, _core.is_grad_enabled(), since))
             return [None if node is None else next(found) for node in ends]  # None: no leaf any more
@@ -64,7 +65,7 @@ class Graph:
         """A replay's results, with nodes that the backward pass goes through."""
         kept = [_core._Kept(x) if isinstance(x, Tensor) else x for x in leaves]
         version = self.program._versions()
-        inputs = [x for x, on in zip(leaves, self.watched, strict=True) if on] + list(self.captured)
+        inputs = [x for x, on in zip(leaves, self.watched, strict=True) if on] + self.captured
 
         def rule_of(i: int) -> Callable[[Tensor], Any]:
             return lambda g: self._gradients(i, g, kept, version)
