@@ -34,12 +34,14 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/notebooks.py --check
 	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
 	echo $(LINTED) | xargs -n 1 -P 2 $(BIN)/clang-tidy -p build/lint --quiet \
 	  --extra-arg=-isystem --extra-arg=$(shell gcc -print-file-name=include) 2>/dev/null
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/notebooks.py
 
 # docs/gallery.md and its pictures, from scratch; fetches weights, some minutes.
 gallery: $(VENV)/.dev

@@ -4,11 +4,9 @@ The networks are small and trained here, on 4,000 digits of 28x28, or ship with 
 more, the test says what was measured.
 """
 
-import re
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +66,7 @@ def right(model, part, count):
 
 
 def test_deepfool_finds_changes_of_about_a_tenth_in_under_three_steps(digits, wide):
-    """Table 1 has a mean of |r| / |x| of .11 for FC500-150-10; like there, without a box. Measured here: .107."""
+    """Table 1 has a mean of |r| / |x| of .11 for FC500-150-10; like there, without a box. Measured here: .103."""
     x = digits.test.x[:200]
     result = attack.deepfool(wide, x, predicted(wide, x), bounds=(-100, 100))
     rho = result.distance / np.linalg.norm(x.reshape(len(x), -1), axis=1)
@@ -86,8 +84,8 @@ def test_pgd_reads_every_digit_wrongly_within_three_tenths(digits, shipped):
 def test_lbfgs_distorts_less_than_noise_that_is_harmless(digits, small):
     """Table 1 has a mean of |r| / sqrt(784) of .058 for FC100-100-10 (.065 for FC200-200-10), table 2 noise of .1.
 
-    Held by a network trained with noise, attacked without a target. One trained without noise measures .043, and .076
-    with random targets.
+    Held by a network trained with noise, attacked without a target: .063. One trained without noise measures .043, and
+    .076 with random targets.
     """
     x, y = right(small, digits.test, 60)
     result = attack.lbfgs(small, x, y)
@@ -180,6 +178,13 @@ def test_several_radii_are_as_many_attacks(digits, small):
     assert np.array_equal(cut.success[2], least.success)
     assert cut.distance.max(1)[:2] == pytest.approx([0.5, 1], rel=1e-5)
     assert np.array_equal(cut.success, [predicted(small, row) != y for row in arr(cut.x)])
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_radius_of_zero_changes_nothing(digits, small, norm):
+    x, y = right(small, digits.test, 3)
+    result = attack.pgd(small, x, y, 0.0, norm=norm, steps=3, generator=Generator(0))
+    assert np.array_equal(arr(result.x), x) and not result.success.any() and not result.distance.any()
 
 
 def test_restarts_only_try_what_held_out_and_find_no_less(digits, small):
@@ -277,6 +282,13 @@ def test_an_attack_by_scores_alone_sees_through_rounding(digits, small):
     assert attack.pgd(blind, x, y, 0.3).success.mean() >= 0.5
 
 
+def test_the_margin_does_not_saturate(digits, small):
+    masked = partial(MASKS["saturation"][0], small)
+    x, y = right(masked, digits.test, 20)
+    by_loss = [attack.pgd(masked, x, y, 0.3, loss=loss).success.mean() for loss in ("cross_entropy", "margin")]
+    assert by_loss[0] < 0.3 and by_loss[1] > 0.9
+
+
 HONEST = Evidence(0.3, 0.8, 0.1, 0.5, 1.0, (0.1, 0.4, 1.0, 3.0), 0.0)
 
 
@@ -360,13 +372,6 @@ def test_what_has_no_finite_step_is_refused():
     with pytest.raises(ValueError, match="finite box"):
         attack.carlini_wagner(linear, X, Y, bounds=(0, np.inf))
     assert attack.lbfgs(linear, X, Y, bounds=(-np.inf, np.inf), steps=2, searches=1).x.shape == X.shape
-
-
-def test_the_lines_of_the_page_run(digits, capsys):
-    page = (Path(__file__).resolve().parent.parent / "docs" / "attack.md").read_text()
-    small_digits()
-    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
-    assert "False []" in capsys.readouterr().out
 
 
 def test_masking_needs_something_to_attack():

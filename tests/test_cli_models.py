@@ -15,7 +15,6 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 from steep.cli import models, screen, session
-from steep.cli.app import run
 from steep.cli.models import probabilities
 
 FACTORY = """
@@ -55,20 +54,6 @@ def nan():
 def pair():
     return Odd(lambda y: (y, y))
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs ``steep`` with the given words in a folder of its own and gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["steep", *map(str, words)])
-        code = run()
-        text = capsys.readouterr()
-        return code, text.out, text.err
-
-    return call
 
 
 @pytest.fixture
@@ -145,7 +130,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
     "words, said",
     [
         (("cat.png", "--model", "squeezenet"), "did you mean 'squeezenet1_1'?"),
-        (("cat.png", "--model", "none.onnx"), "none.onnx"),
+        (("cat.png", "--model", "none.onnx"), "there is no file none.onnx"),
         (("cat.png", "--model", "broken.onnx"), "not an ONNX model"),
         (("cat.png", "--model", "broken.safetensors", "--factory", "my_models:tiny"), "broken.safetensors"),
         (("cat.png", "--model", "tiny.safetensors"), "--factory module:function"),
@@ -164,7 +149,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
         (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--std", "nan")), "finite"),
         (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--mean", "inf")), "finite"),
         (("cat.png", "--model", "squeezenet1_1", "--factory", "my_models:tiny"), "--factory goes with"),
-        (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "none.png"),
+        (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "there is no file none.png"),
         (
             ("my_models.py", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")),
             "is not a picture",

@@ -108,7 +108,7 @@ def test_a_fetched_file_is_announced_checked_and_kept(home, monkeypatch, capsys)
     monkeypatch.setattr(fetching, "download", lambda *wanted: [CONTENT])
     path = fetching.fetch(SOURCE)
     assert path == home / "thing.bin" and path.read_bytes() == CONTENT
-    assert "fetching thing: thing.bin (0.0 MB) from nosuch==1" in capsys.readouterr().err
+    assert "fetching thing: thing.bin (1 kB) from nosuch==1" in capsys.readouterr().err
     monkeypatch.setattr(fetching, "download", lambda *wanted: pytest.fail("fetched twice"))
     assert fetching.fetch(SOURCE) == path
     path.write_bytes(b"damaged")
@@ -276,7 +276,7 @@ def test_pictures_and_labels_that_do_not_fit_are_refused(home):
 def test_missing_data_sets_say_what_to_do(home):
     with pytest.raises(data.FetchError, match=r"mnist is not on this machine: put the files train-images.* in "):
         data.mnist()
-    with pytest.raises(ValueError, match="known are"):
+    with pytest.raises(ValueError, match="Known are mnist5k, digits"):
         data.load("cifar")
 
 

@@ -215,3 +215,5 @@ def test_scores_predictions_and_accuracy():
         accuracy(two_classes, x, [1])
     with pytest.raises(IndexError):
         class_scores(two_classes(x), -1)
+    with pytest.raises(ValueError, match="give one class, or one for each row"):
+        class_scores(two_classes(x), [0, 1, 0])

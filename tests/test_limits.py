@@ -12,9 +12,13 @@ import pytest
 import steep as sp
 from test_trust import run, values
 
-# --- 14: Ctrl-C
+# --- 14: Ctrl-C. How long it takes to be heard is held against how long the work takes when it is left alone.
 
 INTERRUPT = """
+def seconds(work):
+    start = time.perf_counter(); work()
+    return time.perf_counter() - start
+
 def latency(work, after):
     pressed = []
     def press():
@@ -31,10 +35,9 @@ def latency(work, after):
 def test_ctrl_c_inside_a_long_product(threads):
     code = """
 x = sp.ones((5000, 5000)); x @ x[:, :100]
-def work():
-    for _ in range(20): x @ x
-took = latency(work, 0.15)
-assert took < 0.5, took
+whole = seconds(lambda: x @ x)
+took = latency(lambda: x @ x, whole / 5)
+assert took < whole / 2, (took, whole)
 assert (sp.ones((300, 300)) @ sp.ones((300, 300))).numpy().max() == 300
 print("good")
 """
@@ -48,9 +51,10 @@ y = a
 for i in range(800_000): y = sp.tanh(y) if i % 2 else y * 1.01
 y = y.sum()
 def work():
-    for _ in range(50): y.backward(retain_graph=True)
-took = latency(work, 0.3)
-assert took < 0.5, took
+    for _ in range(4): y.backward(retain_graph=True)
+whole = seconds(work)
+took = latency(work, whole / 5)
+assert took < whole / 2, (took, whole)
 b = sp.tensor([1.0], requires_grad=True); (b * 3).sum().backward(); assert b.grad.numpy()[0] == 3
 print("good")
 """

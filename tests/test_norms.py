@@ -154,6 +154,27 @@ def test_box_lbfgs_stays_in_the_box_and_agrees_with_scipy():
         assert np.allclose(row, there.x, atol=1e-6)
 
 
+def test_box_lbfgs_goes_on_from_its_state():
+    def run(splits):
+        x, state = sp.tensor(np.array([[-1.2, 1.0], [2.0, -1.0]])), None
+        values = sp.zeros((2,), dtype=sp.float64)
+
+        def total(v):
+            each = rosenbrock(v)
+            values[...] = each.detach()
+            return sp.sum(each)
+
+        for steps in splits:
+            optimizer = BoxLBFGS([x], values, -3.0, 3.0)
+            if state is not None:
+                optimizer.load_state_dict(state)
+            minimize(lambda p: total(p[0]), [x], optimizer, steps)
+            state = optimizer.state_dict()
+        return arr(x)
+
+    assert np.array_equal(run([12]), run([5, 7])) and not np.array_equal(run([12]), run([5]))
+
+
 def test_box_lbfgs_refuses():
     x, y = sp.tensor([[1.0]]), sp.tensor([[1.0]])
     for params, low in (([x, y], 0.0), ([x], 2.0)):

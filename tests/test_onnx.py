@@ -391,3 +391,14 @@ def test_saved_modules_load_again(tmp_path, name):
     np.testing.assert_allclose(again(x).numpy(), module.eval()(sp.asarray(x)).numpy(), rtol=1e-4, atol=1e-5)
     assert again(x[:1]).shape[0] == 1
     assert sum(p.size for p in again.parameters()) >= sum(p.size for p in module.parameters())
+
+
+def test_a_model_in_double_precision(tmp_path):
+    net = nn.Sequential(nn.Conv2d(1, 3, 3, generator=1), nn.GELU(), nn.Flatten(), nn.Linear(48, 2, generator=2))
+    sp.onnx.save(net, tmp_path / "m.onnx", sp.zeros((1, 1, 6, 6)))
+    model, x = sp.onnx.load(tmp_path / "m.onnx").astype(sp.float64), np.random.default_rng(0).normal(size=(2, 1, 6, 6))
+    y = model(x)
+    assert y.dtype == sp.float64 and all(p.dtype == sp.float64 and p.requires_grad for p in model.parameters())
+    assert np.allclose(y.detach().numpy(), net.astype(sp.float64)(x).detach().numpy(), rtol=0, atol=1e-12)
+    with pytest.raises(TypeError, match="takes float64, got float32"):
+        model(x.astype(np.float32))

@@ -1,5 +1,7 @@
 """Training: augmentation, one recipe to the bit, resuming in the middle, and the shipped network of digits."""
 
+import runpy
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,3 +139,23 @@ def test_the_shipped_network_reads_digits_as_its_file_says():
     with sp.matmul_precision("fma"):
         found = accuracy(model.eval(), test.x[:, None], test.y)
     assert found >= 0.975 and f"{found:.4f}" == facts["test_accuracy"]
+
+
+def test_the_example_that_made_it_runs_and_resumes(monkeypatch, tmp_path, capsys):
+    try:
+        data.load("mnist5k")
+    except data.FetchError as error:
+        pytest.skip(str(error))
+    examples = Path(__file__).resolve().parent.parent / "examples"
+    monkeypatch.syspath_prepend(str(examples))
+    outputs = []
+    for more in ([], ["--resume"]):
+        output = tmp_path / f"weights{len(outputs)}.safetensors"
+        words = ["--epochs", "1", "--checkpoint", str(tmp_path / "run.safetensors"), "--output", str(output), *more]
+        monkeypatch.setattr(sys, "argv", ["train_digits_cnn.py", *words])
+        runpy.run_path(str(examples / "train_digits_cnn.py"), run_name="__main__")
+        outputs.append(output.read_bytes())
+    printed = capsys.readouterr()
+    assert outputs[0] == outputs[1] and printed.out.count("mnist5k: test accuracy") == 2
+    assert len(set(printed.out.splitlines())) == 1
+    assert "epoch 1/1, step 62/62" in printed.err

@@ -1,7 +1,8 @@
 """Pictures as arrays: from what an optimisation leaves to colours that can be shown, many on one sheet, and PNG files.
 
-Pictures in are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only ``png``
-and ``resized`` need Pillow. PNG bytes depend on the values alone: no time and nothing of the machine is in them.
+Pictures in are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only
+``image``, ``png`` and ``resized`` need Pillow. PNG bytes depend on the values alone: no time and nothing of the machine
+is in them.
 """
 
 from __future__ import annotations
@@ -93,11 +94,15 @@ def resized(colours: Colours, height: int, width: int) -> Colours:
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def png(colours: Colours, scale: int = 1) -> bytes:
-    """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; needs Pillow."""
+def image(colours: Colours, scale: int = 1) -> Any:
+    """Pillow's image of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; notebooks show it."""
     from PIL import Image
 
-    enlarged = colours.repeat(scale, axis=0).repeat(scale, axis=1)
+    return Image.fromarray(colours.repeat(scale, axis=0).repeat(scale, axis=1), "RGB")
+
+
+def png(colours: Colours, scale: int = 1) -> bytes:
+    """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; needs Pillow."""
     buffer = io.BytesIO()
-    Image.fromarray(enlarged, "RGB").save(buffer, "PNG", optimize=False, compress_level=9)
+    image(colours, scale).save(buffer, "PNG", optimize=False, compress_level=9)
     return buffer.getvalue()

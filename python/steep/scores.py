@@ -21,10 +21,14 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
     """The entry ``target`` of ``scores`` (..., classes): shape (...).
 
     ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes,
-    TypeError for scores that are no tensor.
+    ValueError for labels of another shape, TypeError for scores that are no tensor.
     """
     labels = _labels(target, one_tensor(scores).shape[-1])
-    chosen = _core.broadcast_to(labels, scores.shape[:-1])
+    try:
+        chosen = _core.broadcast_to(labels, scores.shape[:-1])
+    except ValueError:
+        what = f"classes of shape {labels.shape} for scores {scores.shape}"
+        raise ValueError(f"{what}: give one class, or one for each row") from None
     picked = _core.take_along_axis(scores, _core.expand_dims(chosen, axis=-1), axis=-1)
     return _core.squeeze(picked, axis=-1)
 
@@ -57,7 +61,7 @@ def probabilities(model: Classifier, x: Any) -> Tensor:
     return _core.softmax(one_tensor(model(x)), axis=-1)
 
 
-def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 500) -> float:
+def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 100) -> float:
     """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time.
 
     NaN of no rows. Raises ValueError if there are not as many labels.

@@ -85,7 +85,7 @@ class Surroundings:
                 _put_back(kind, holder, name, before)
 
     def _reachable(self) -> Iterator[Tensor]:
-        """The tensors that were found, and those in attributes of whatever was found, steep's own objects included."""
+        """The tensors that were found, and those in attributes of steep's own objects among what was found."""
         waiting, seen = list(self._seen.values()), dict[int, Any]()
         while waiting:
             value = waiting.pop()
@@ -97,7 +97,7 @@ class Surroundings:
                 waiting.append(value.grad)
             elif type(value) in _CONTAINERS:
                 waiting += (value.values() if isinstance(value, dict) else value) if len(value) <= MOST_ITEMS else ()
-            else:
+            elif any(base.__module__.startswith("steep.") for base in type(value).__mro__):
                 waiting += getattr(value, "__dict__", {}).values()
 
     # -- finding ------------------------------------------------------------------------------------------------

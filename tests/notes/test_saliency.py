@@ -218,8 +218,7 @@ def test_grad_cam_by_its_formula_and_for_onnx(tmp_path):
     assert np.allclose(arr(saliency.grad_cam(net, x, "4", 2, resize=False)), by_hand, atol=1e-6)
     assert saliency.grad_cam(net, x, "4").shape == (2, 10, 10)
     model = through_onnx(net, tmp_path)
-    relus = [name for name in model.layers if "Relu" in name]
-    assert np.allclose(arr(saliency.grad_cam(model, x, relus[-1], 2, resize=False)), by_hand, atol=1e-5)
+    assert np.allclose(arr(saliency.grad_cam(model, x, "4", 2, resize=False)), by_hand, atol=1e-5)
     with pytest.raises(ValueError, match="needs a layer of maps"):
         saliency.grad_cam(net, x, "5", 2)
 

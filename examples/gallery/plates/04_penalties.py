@@ -20,7 +20,7 @@ runs = [
     climb(noise, project=inside),
     climb(noise, project=inside, penalty=1e-5 * ascent.total_variation),
     climb(noise, project=ascent.compose(ascent.gaussian(0.6), inside)),
-    climb(noise, project=ascent.compose(ascent.bilateral(1.0, 40.0), inside)),
+    climb(noise, project=ascent.compose(ascent.bilateral(1.0, 12.0), inside)),
     climb(noise, project=inside, transform=ascent.jitter(16, Generator(1), wrap=True)),
 ]
 spectrum = ascent.visualize(goal, way.shape, steps=150, preprocess=way.normalize, generator=Generator(0))

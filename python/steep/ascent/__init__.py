@@ -18,13 +18,13 @@ from steep.ascent.regularizers import feature_statistics, haar_wavelet, l1, l2, 
 from steep.ascent.term import Term
 from steep.ascent.transforms import blur, compose, jitter, noise, pad, rotate, scale
 from steep.ascent.visualize import filters, standard_transforms, visualize
-from steep.optim.projections import ball, box
+from steep.optim.projections import ball, box, simplex
 
 __all__ = [
     "Ascent", "Dream", "Inversion", "Parameterization", "Term", "ball", "bilateral", "blur", "box", "caricature",
     "channel", "color_decorrelated", "compose", "deepdream", "direction", "diversity", "feature_statistics", "fft",
     "filters", "gaussian", "guided_by", "haar", "haar_shrink", "haar_wavelet", "inverse_haar", "inversion", "invert",
     "jitter", "l1", "l2", "latent", "layer", "logit", "lp", "mahendran_vedaldi", "margin", "maximize", "median",
-    "neuron", "noise", "octave_sizes", "pad", "pixels", "probability", "rotate", "scale", "similarity",
+    "neuron", "noise", "octave_sizes", "pad", "pixels", "probability", "rotate", "scale", "similarity", "simplex",
     "standard_transforms", "total_variation", "visualize",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,6 @@ from steep._core import Tensor
 from steep.attack.problem import Attack, Box, Problem, for_each, posed
 from steep.nn import cross_entropy
 from steep.optim.loop import Progress
-from steep.optim.norms import find_norm
 from steep.random import Generator
 from steep.scores import Classifier
 
@@ -57,18 +57,16 @@ def pgd(
     2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
     """
     problem = posed("pgd", model, x, y, bounds, targeted, norm)
-    if restarts < 1 or (restarts > 1 and generator is None) or loss not in LOSSES:
-        raise ValueError(
-            f"pgd: {restarts} restarts need a generator to start from random points"
-            if loss in LOSSES
-            else f"pgd: loss must be one of {list(LOSSES)}, got {loss!r}"
-        )
+    if loss not in LOSSES:
+        raise ValueError(f"pgd: loss must be one of {list(LOSSES)}, got {loss!r}")
+    if restarts < 1 or (restarts > 1 and generator is None):
+        raise ValueError(f"pgd: restarts must be at least 1, and more need a generator to start from, got {restarts}")
 
     def attack(radius: float) -> Attack:
         length = 2.5 * radius / max(1, steps) if step_size is None else step_size
         if not math.isfinite(length):
             raise ValueError(f"pgd: steps of length {length} for an eps of {radius}; give a finite step_size")
-        climb = partial(_climbed, LOSSES[loss], radius, length, steps, generator, callback, capture)
+        climb = _Climb(LOSSES[loss], radius, length, steps, generator, callback, capture)
         found = climb(problem)
         for _ in range(restarts - 1):
             found = _retried(problem, found, climb)
@@ -82,34 +80,39 @@ def fgsm(model: Classifier, x: Any, y: Any, eps: Any, *, targeted: bool = False,
     return for_each(eps, lambda e: pgd(model, x, y, e, steps=1, step_size=e, targeted=targeted, bounds=bounds))
 
 
-def _climbed(
-    loss: Loss,
-    eps: float,
-    length: float,
-    steps: int,
-    generator: Generator | None,
-    callback: Callable[[Progress], object] | None,
-    capture: bool,
-    problem: Problem,
-) -> Attack:
-    project = problem.into_ball(eps)
-    moved = _start(problem, eps, project, generator)
-    make = partial(optim.Steepest, lr=length, norm=problem.norm, batched=True, bounds=problem.held())
-    climb = optim.minimize if problem.targeted else optim.maximize
-    result = climb(lambda v: loss(problem, problem.model(v)), moved, make, steps, project, callback, capture=capture)
-    return problem.judged(moved, result.history, result.steps)
+@dataclass(frozen=True)
+class _Climb:
+    """One run of PGD: call it with a problem."""
+
+    loss: Loss
+    eps: float
+    length: float
+    steps: int
+    generator: Generator | None
+    callback: Callable[[Progress], object] | None
+    capture: bool
+
+    def __call__(self, problem: Problem) -> Attack:
+        project = problem.into_ball(self.eps)
+        moved = self._start(problem, project)
+        make = partial(optim.Steepest, lr=self.length, norm=problem.norm, batched=True, bounds=problem.held())
+        climb = optim.minimize if problem.targeted else optim.maximize
+
+        def loss(v: Tensor) -> Tensor:
+            return self.loss(problem, problem.model(v))
+
+        result = climb(loss, moved, make, self.steps, project, self.callback, capture=self.capture)
+        return problem.judged(moved, result.history, result.steps)
+
+    def _start(self, problem: Problem, project: Callable[[Any], Any]) -> Tensor:
+        moved = problem.copy()
+        if self.generator is not None:
+            noise = problem.random(self.generator) * self.eps
+            moved[...] = project(moved + noise)
+        return moved
 
 
-def _start(problem: Problem, eps: float, project: Callable[[Any], Any], generator: Generator | None) -> Tensor:
-    moved = problem.copy()
-    if generator is not None and len(moved):
-        shape = (len(moved), moved.size // len(moved))
-        noise = find_norm("pgd", problem.norm).sample(shape, generator, moved.dtype) * eps
-        moved[...] = project(moved + _core.reshape(noise, moved.shape))
-    return moved
-
-
-def _retried(problem: Problem, found: Attack, climb: Callable[[Problem], Attack]) -> Attack:
+def _retried(problem: Problem, found: Attack, climb: _Climb) -> Attack:
     """``found`` with the rows that held out attacked once more; rows that hold out again keep their first attempt."""
     left = np.flatnonzero(~found.success)
     if not len(left):

@@ -160,12 +160,11 @@ def _share(attack: Attack) -> float:
 
 def _random(problem: Problem, eps: float, tries: int, generator: Generator) -> float:
     """The share of rows that one of ``tries`` random points of the ball fools."""
-    project, kind = problem.into_ball(eps), find_norm("masking", problem.norm)
-    shape = tuple(in_rows(problem.clean, True).shape)
-    fooled: NDArray[np.bool_] = np.zeros(shape[0], np.bool_)
+    project = problem.into_ball(eps)
+    fooled: NDArray[np.bool_] = np.zeros(len(problem.clean), np.bool_)
     for _ in range(tries):
-        noise = _core.reshape(kind.sample((shape[0], shape[1]), generator, problem.clean.dtype), problem.clean.shape)
-        fooled |= predicted(problem.model, project(problem.clean + noise * eps)) != np.asarray(problem.labels)
+        there = project(problem.clean + problem.random(generator) * eps)
+        fooled |= predicted(problem.model, there) != np.asarray(problem.labels)
     return float(fooled.mean())
 
 

@@ -18,6 +18,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.optim.norms import find_norm, in_rows
 from steep.optim.projections import ball, box, compose
+from steep.random import Generator
 from steep.scores import Classifier, class_scores, one_tensor, predicted
 
 Box = tuple[float, float]
@@ -79,6 +80,12 @@ class Problem:
     def copy(self) -> Tensor:
         """The clean inputs, to be moved."""
         return _core.tensor(self.clean)
+
+    def random(self, generator: Generator) -> Tensor:
+        """Changes drawn evenly from the ball of radius 1, shaped like the inputs."""
+        rows = in_rows(self.clean, True)
+        noise = find_norm("attack", self.norm).sample((rows.shape[0], rows.shape[1]), generator, rows.dtype)
+        return _core.reshape(noise, self.clean.shape)
 
     def held(self) -> Box | None:
         """The bounds, for steps that must leave out elements which the box blocks."""

@@ -56,6 +56,8 @@ def run() -> int:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except FileNotFoundError as error:
+        return _complain(f"there is no file {error.filename}" if error.filename else str(error), 2)
     except (OSError, ValueError, TypeError, IndexError, MemoryError, ImportError, steep.GradientError) as error:
         return _complain(str(error) or type(error).__name__, 2)
     except Exception as error:  # of a user's own model, whose code may raise anything

@@ -30,6 +30,7 @@ SMALLEST: dict[str, Method] = {
     "lbfgs": attack.lbfgs,
 }
 METHODS = (*BOUNDED, *SMALLEST)
+HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which finds how much it takes")
 
 
 @on_model
@@ -81,7 +82,7 @@ def attack_(
          (f"the change, {0.5 / size:.3g} times", pictures.rgb(0.5 + 0.5 * change / size))],
         Certificate(opened.name, opened.hash, {"method": method, "norm": used, **settings, "class": label,
                                                "target": told["target"], "seed": session.seed}, findings),
-        told, found.history, (), "" if success else "the prediction held",
+        told, found.history, (), "" if success else f"the prediction held{HINTS.get(method, '')}",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

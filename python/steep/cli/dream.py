@@ -60,7 +60,8 @@ def dream(
     settings = {"layer": chosen, "guide": str(guide or ""), "octaves": [list(size) for size in run.octaves],
                 "steps": steps, "step_size": step_size, "jitter": jitter, "seed": session.seed}  # fmt: skip
     result = out.Result(
-        f"A dream of {chosen}", f"{chosen} of {session.opened.name} dreams into {image.name}, {len(run.octaves)} sizes",
+        f"A dream of {chosen}", f"{chosen} of {session.opened.name} dreams into {image.name}, "
+        f"{len(run.octaves)} size{'s' * (len(run.octaves) > 1)}",
         [("the dream", session.picture(run.image)), (image.name, session.picture(x))],
         Certificate(session.opened.name, session.opened.hash, settings, findings),
         {"image": str(image), "layer": chosen, "before": rise[0], "after": rise[1], "status": run.status},

@@ -1,26 +1,55 @@
-"""``steep info``: what is installed and what this machine lets it use."""
+"""``steep info``: what is installed and what this machine lets it use; with ``--model``, what a network is made of."""
 
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
+from rich.markup import escape
 
 import steep
 from steep import _core
-from steep.cli import screen
+from steep.cli import models, screen
 from steep.data.fetch import cache_folder
 
 
-def info(threads: screen.Threads = None, json: screen.Json = False) -> None:
-    """Print versions, the instruction set in use, threads, memory and the number of ops."""
+def info(
+    model: Annotated[str, typer.Option(help="Say instead what is in this model: its input, layers and shapes.")] = "",
+    factory: models.Factory = "",
+    threads: screen.Threads = None,
+    json: screen.Json = False,
+) -> None:
+    """Print versions, the instruction set in use, threads, memory and the number of ops; or what a model is made of."""
     screen.use_threads(threads)
-    facts = gather()
+    facts = of_model(models.open_model(model, factory)) if model else gather()
+    layers: dict[str, Any] = {} if json else facts.pop("layers", {})
     if json:
         screen.print_json(facts)
         return
-    screen.out.print(screen.table("", "", rows=[[name.replace("_", " "), _shown(v)] for name, v in facts.items()]))
+    rows = [[name.replace("_", " "), escape(_shown(v))] for name, v in facts.items()]
+    screen.out.print(screen.table("", "", rows=rows))
+    if layers:
+        screen.out.print(screen.table("layer", "output", rows=[[escape(n), _shown(s)] for n, s in layers.items()]))
+
+
+def of_model(opened: models.Opened) -> dict[str, Any]:
+    """A model as plain values: its hash, how pictures become its input, and each layer's output shape in order."""
+    way = opened.preprocessing
+    with _core.no_grad():
+        found = opened.model.activations(_core.zeros(way.shape), opened.layers)
+    return {
+        "model": opened.name,
+        "sha256": opened.hash,
+        "input": list(way.shape),
+        "channels": way.channels,
+        "scale": way.scale,
+        "mean": list(way.mean),
+        "std": list(way.std),
+        "classes": len(opened.classes or ()) or "not named",
+        "layers": {name: list(getattr(value, "shape", ())) for name, value in found.items()},
+    }
 
 
 def gather() -> dict[str, Any]:
@@ -37,7 +66,7 @@ def gather() -> dict[str, Any]:
         "isas_supported": supported.split(),
         "threads": _core.get_num_threads(),
         "ops": len(rows),
-        "ops_with_gradient": sum(bool(row["differentiable"]) for row in rows),
+        "gradient_rules": sum(bool(row["differentiable"]) for row in rows),
         "memory": dict(_core.memory_report()),
         "cache": str(cache_folder()),
     }
@@ -46,4 +75,4 @@ def gather() -> dict[str, Any]:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in value.items())
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,11 +23,13 @@ from steep import _core, io, zoo
 from steep._core import Tensor
 from steep.cli import screen
 from steep.data import FetchError, read_image
+from steep.demo.network import of_sizes
 from steep.near import near
 from steep.nn.module import Module
 from steep.zoo import labels
 from steep.zoo.table import TORCHVISION
 
+TRAINED = ("hidden.weight", "hidden.bias", "scores.weight", "scores.bias")  # what steep train saves without a factory
 Model = Annotated[str, typer.Option("--model", help="A name of the zoo, an .onnx file, or .safetensors weights.")]
 Factory = Annotated[str, typer.Option(help='For .safetensors: "module:function" that makes the model.')]
 Size = Annotated[int | None, typer.Option(min=1, help="Side of the square that the model takes.")]
@@ -134,9 +137,8 @@ def open_model(spec: str, factory: str = "", given: Input = Input(), classes: st
     opener = OPENERS.get(path.suffix.lower())
     if opener is None and spec not in zoo.names():
         hint = near(spec, zoo.names()) or "."
-        raise ValueError(
-            f"{spec!r} is neither a model of the zoo{hint} ({', '.join(zoo.names())}) nor an .onnx or .safetensors file"
-        )
+        raise ValueError(f"{spec!r} is no .onnx or .safetensors file and no model of the zoo{hint} "
+                         f"The zoo has {', '.join(zoo.names())}")  # fmt: skip
     if factory and path.suffix.lower() != ".safetensors":
         raise ValueError("--factory goes with .safetensors weights only")
     opened = opener(path, factory) if opener else _from_zoo(spec)
@@ -167,15 +169,25 @@ def _from_onnx(path: Path, _: str) -> Opened:
 
 
 def _from_safetensors(path: Path, factory: str) -> Opened:
-    if not factory:
+    weights = io.load(path)
+    if not factory and weights.keys() != set(TRAINED):
         raise ValueError(f"{path} holds weights alone: --factory module:function says what makes the model")
-    weights, model = io.load(path), _made(factory)
+    model = made(factory) if factory else _trained(weights)
     model.load_state_dict(weights)
     way = getattr(model, "preprocessing", TORCHVISION)
     return Opened(path.name, model.eval(), way, getattr(model, "classes", None), _sha256(path))
 
 
-def _made(factory: str) -> Module:
+def _trained(weights: dict[str, Tensor]) -> Module:
+    """The network of ``steep train`` without a factory, in the sizes of its weights; its pictures are square."""
+    (hidden, inputs), classes = weights["hidden.weight"].shape, weights["scores.weight"].shape[0]
+    size = math.isqrt(inputs)
+    model = of_sizes(inputs, hidden, classes)
+    vars(model)["preprocessing"] = zoo.Preprocessing(size, (0.0,), (1.0,), channels="grey", margin=1)
+    return model
+
+
+def made(factory: str) -> Module:
     """What the function named "module:function" returns; modules are looked for in the current folder too."""
     module, _, function = factory.partition(":")
     sys.path.insert(0, str(Path.cwd()))

@@ -96,7 +96,7 @@ def _html(result: Result) -> bytes:
     curve = page.curve(list(result.history), "value by step", "step")
     body = [
         page.header(escape(result.title), escape(result.text), []),
-        page.section("Pictures", "", page.grid(min(3, len(figures)), figures)),
+        page.section("Pictures", "", page.grid(min(3, max(2, len(figures))), figures)),
         *([page.section("On the way", "The value before each step.", curve)] if curve else []),
         page.section("How it was made", "The same command gives the same bytes.", page.table(rows)),
     ]

@@ -57,9 +57,9 @@ def saliency_(
         facts = {"sanity": {"layers": asked.layers, "correlations": asked.correlations, "passed": asked.passed}}
     number, label, chance = session.verdict(x)
     findings.append(Finding("predicted", f"{label}, p = {chance:.4f}"))
-    name = opened.label(target)
+    name = opened.label(target) if opened.classes else f"class {target}"
     text = f"{method} of {name} in {image.name} (read as {label}, p = {chance:.3f})"
-    told = {"image": str(image), "method": method, "class": target, "label": name, "predicted": number,
+    told = {"image": str(image), "method": method, "class": target, "label": opened.label(target), "predicted": number,
             "probability": chance, **facts}  # fmt: skip
     result = out.Result(
         f"What {opened.name} looks at", text, [(method, pictures.hot(values)), (image.name, session.picture(x))],

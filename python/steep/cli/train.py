@@ -10,7 +10,7 @@ import typer
 
 from steep import data as datasets
 from steep import io
-from steep.cli import screen
+from steep.cli import models, screen
 from steep.demo import Settings
 from steep.demo.network import network
 from steep.training import Recipe, fit
@@ -21,7 +21,8 @@ DEFAULT = Recipe()
 def train(
     data: Annotated[str, typer.Option(help="Data set: mnist5k, digits, fashion_mnist, mnist.")] = "mnist5k",
     output: Annotated[Path | None, typer.Option(help="Save the weights here (.safetensors or .npz).")] = None,
-    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = Settings.hidden,
+    factory: Annotated[str, typer.Option(help='"module:function" that makes another network to train.')] = "",
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden units, without a factory.")] = Settings.hidden,
     epochs: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = DEFAULT.batch_size,
     lr: Annotated[float, typer.Option(help="Learning rate at the start; falls as half a cosine.")] = DEFAULT.lr,
@@ -33,16 +34,21 @@ def train(
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Train a network with one hidden layer of ReLUs by SGD with momentum. Exits with 1 if training diverges."""
+    """Train a network on pictures of a data set by SGD with momentum. Exits with 1 if training diverges.
+
+    It has one hidden layer of ReLUs, or is what ``--factory`` makes: a module that takes pictures (n, 1, height,
+    width) and gives scores (n, classes). The other commands take the weights with the same factory.
+    """
     screen.use_threads(threads)
     if output is not None and output.suffix.lower() not in io.WRITERS:
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
     if output is not None and not output.parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed=seed)
-    splits, began = datasets.load(data), time.perf_counter()
+    (train, test), began = map(_with_channel, datasets.load(data)), time.perf_counter()
+    model = models.made(factory) if factory else network(train, hidden, seed)
     with screen.TrainingBar() as bar:
-        trained = fit(network(splits.train, hidden, seed), splits.train, splits.test, recipe, bar)
+        trained = fit(model, train, test, recipe, bar)
     result = {
         "data": data,
         "test_accuracy": trained.test_accuracy,
@@ -58,3 +64,8 @@ def train(
     saved = "" if output is None else f"; weights in {output}"
     screen.print_json(result) if json else screen.out.print(f"{text}, {result['seconds']} s{saved}", markup=False)
     raise typer.Exit(1 if trained.status == "diverged" else 0)
+
+
+def _with_channel(part: datasets.Part) -> datasets.Part:
+    """Pictures (n, height, width) as (n, 1, height, width)."""
+    return datasets.Part(part.x[:, None], part.y)

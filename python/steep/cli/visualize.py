@@ -16,7 +16,7 @@ from steep.cli.certificate import Certificate, Finding, gradient_finding
 from steep.cli.session import Session, on_model
 
 File = Annotated[Path, typer.Option("--output", "-o", help="A picture (.png), a film (.gif) or a page (.html).")]
-Layer = Annotated[str, typer.Option(help="The layer's name, as ``model.activations`` knows it.")]
+Layer = Annotated[str, typer.Option(help="A layer's name; steep info --model lists them.")]
 Steps = Annotated[int, typer.Option(min=1, help="Steps of ascent.")]
 
 
@@ -69,7 +69,8 @@ def _objective(session: Session, layer: str, channel: int | None, klass: str, x:
         raise ValueError("say what to excite: --class NAME, or --layer NAME with or without --channel N")
     if klass:
         number = session.class_of(klass, x)
-        return session.opened.label(number), lambda model: ascent.logit(model, number)
+        label = session.opened.label(number)
+        return label if session.opened.classes else f"class {label}", lambda model: ascent.logit(model, number)
     found = session.opened.layer(layer)
     with _core.no_grad():
         count = ascent.features.activation(session.opened.model, found, x).shape[1]

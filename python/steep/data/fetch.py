@@ -93,9 +93,13 @@ def _installed(source: Source) -> bytes | None:
     return None
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{-(-count // 1000)} kB"
+
+
 def _downloaded(source: Source, others: Iterable[Source]) -> list[tuple[Source, bytes]]:
     wanted = list(dict.fromkeys([source, *others]))
-    names = ", ".join(f"{each.filename} ({each.size / 1e6:.1f} MB)" for each in wanted)
+    names = ", ".join(f"{each.filename} ({_size(each.size)})" for each in wanted)
     print(f"steep: fetching {source.name}: {names} from {source.requirement}", file=sys.stderr)
     try:
         contents = download(source.requirement, source.sdist, [each.member for each in wanted])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep.data.fetch import FetchError, Source, cache_folder, fetch
+from steep.near import near
 
 
 class Part(NamedTuple):
@@ -148,5 +149,5 @@ SETS: dict[str, Callable[[], Splits]] = {
 def load(name: str) -> Splits:
     """The data set called ``name``: its training and test parts, each (x, y). Raises ValueError for an unknown name."""
     if name not in SETS:
-        raise ValueError(f"there is no data set {name!r}; known are {list(SETS)}")
+        raise ValueError(f"there is no data set {name!r}{near(name, SETS) or '.'} Known are {', '.join(SETS)}")
     return SETS[name]()

@@ -9,7 +9,11 @@ from steep.random import Generator
 
 def network(part: Part, hidden: int, seed: int = 0) -> nn.Sequential:
     """Pictures like those of ``part`` to a score for each class in it, first values drawn from ``seed``."""
-    inputs, classes = part.x[0].size, int(part.y.max()) + 1
+    return of_sizes(part.x[0].size, hidden, int(part.y.max()) + 1, seed)
+
+
+def of_sizes(inputs: int, hidden: int, classes: int, seed: int = 0) -> nn.Sequential:
+    """The network with ``inputs`` pixels, ``hidden`` units and ``classes`` scores."""
     source = Generator(seed)
     return nn.Sequential(
         {

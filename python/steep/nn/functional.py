@@ -6,7 +6,7 @@ Activations are the engine's own operations under the same names; losses come fr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from steep import _core
@@ -203,40 +203,23 @@ def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -
     return [side for both in _borders(kernel, stride, padding, dilation, sizes) for side in both]
 
 
-def conv1d(
-    x: Any,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """``steep.conv1d``, with padding "same", "same_upper" and "valid" as well."""
-    return _core.conv1d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
+def _with_padding_by_name(core: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A convolution of the core that takes padding "same", "same_upper" and "valid" as well."""
+
+    def conv(
+        x: Any,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        return core(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
+
+    conv.__name__ = conv.__qualname__ = core.__name__
+    conv.__doc__ = f'``steep.{core.__name__}``, with padding "same", "same_upper" and "valid" as well.'
+    return conv
 
 
-def conv2d(
-    x: Any,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """``steep.conv2d``, with padding "same", "same_upper" and "valid" as well."""
-    return _core.conv2d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
-
-
-def conv3d(
-    x: Any,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """``steep.conv3d``, with padding "same", "same_upper" and "valid" as well."""
-    return _core.conv3d(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
+conv1d, conv2d, conv3d = map(_with_padding_by_name, (_core.conv1d, _core.conv2d, _core.conv3d))

@@ -7,18 +7,21 @@ worked out by the same functions outside of any recording; all else is tensors. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.near import near
 from steep.nn.module import Module
 from steep.onnx.graph import Graph, Input, Source, read
 from steep.onnx.table import Node, Value
 
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
 FOLD_LIMIT = 1 << 16
+M = TypeVar("M", bound="Model")
 
 
 def load(source: Source, requires_grad: bool = True) -> Model:
@@ -93,12 +96,25 @@ class Model(Module):
         values = self._value_names()
         unknown = [name for name in wanted if name not in values]
         if unknown:
-            raise ValueError(
-                f"activations: no layer or value {unknown}; see model.layers, which has {self.layers[:5]}..."
-            )
+            hint = near(unknown[0], values) or "."
+            raise ValueError(f"activations: no layer or value {unknown}{hint} See model.layers: {self.layers[:5]}...")
         given, named = _split(x)
         found = self._run(_bind(self._graph.value.inputs, given, named), {values[name] for name in wanted})
         return {name: _tensor(found[values[name]]) for name in wanted}
+
+    def astype(self: M, dtype: Any) -> M:
+        """Make weights, float constants and float inputs those of ``dtype``, a float type, and return the model.
+
+        Casts that the graph itself makes stay. The weights are new tensors: make optimisers afterwards.
+        """
+        super().astype(dtype)
+        graph, known = self._graph.value, self._known.value
+        graph.inputs = [replace(i, dtype=dtype) if i.dtype.name.startswith("float") else i for i in graph.inputs]
+        floats = {n: v for n, v in known.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+        known |= {
+            name: value.astype(np.dtype(_core.zeros((), dtype=dtype).dtype.name)) for name, value in floats.items()
+        }
+        return self
 
     def _value_names(self) -> dict[str, str]:
         """The tensor that each name of a layer or a tensor stands for; a tensor's own name comes first."""

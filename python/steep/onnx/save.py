@@ -73,7 +73,8 @@ def _export(file: File, layer: Any, value: str, name: str, x: Tensor) -> tuple[s
     export = export_of(layer)
     if export is None:
         return write_trace(file, layer, value, name, x)
-    return export(file, layer, value, name or type(layer).__name__.lower(), x), layer(x)
+    label = name or type(layer).__name__.lower()
+    return file.layer(label, export(file, layer, value, label, x)), layer(x)
 
 
 # -- containers -------------------------------------------------------------------------------------------------------

@@ -36,6 +36,13 @@ class File:
         )
         return output
 
+    def layer(self, name: str, output: str) -> str:
+        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``."""
+        free = name and all(node.name != name for node in self.nodes)
+        if free and self.nodes and self.nodes[-1].output[0] == output:
+            self.nodes[-1].name = name
+        return output
+
     def weight(self, value: Any, name: str) -> str:
         """Add an initializer; returns its name, "" for None."""
         if value is None:

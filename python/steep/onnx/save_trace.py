@@ -130,7 +130,7 @@ class _Writer:
         if step.layer is not None:
             export, name = export_of(step.layer), self.layers.get(id(step.layer), self.name)
             assert export is not None
-            return export(self.file, step.layer, inputs[0], name, step.inputs[0])
+            return self.file.layer(name, export(self.file, step.layer, inputs[0], name, step.inputs[0]))
         if step.op not in OPS:
             raise UnsupportedError(f"save: the op {step.op!r} in {self.name or 'the model'} cannot be written")
         return OPS[step.op](self.file, step, inputs, self.name or step.op)

@@ -8,7 +8,7 @@ projection of the line. The two loops are those of ``lbfgs.py``, row by row. Sta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -85,11 +85,18 @@ class BoxLBFGS(Optimizer):
         rounding = float(np.finfo(np.asarray(value).dtype).eps)
         return fall > rounding * _core.maximum(_core.abs(value), 1e-3)
 
+    def _known(self) -> Tensor:
+        """Whether some curvature of each row is known: bool (n, 1)."""
+        known = _core.zeros((len(self.values), 1), dtype=_core.bool)
+        for _, _, rho in self._pairs:
+            known = known | (rho > 0)
+        return known
+
     def _first_lengths(self, slope: Tensor) -> Tensor:
         """The rate, made cautious while no curvature is known: (n, 1)."""
         size = _core.sum(_core.abs(slope), axis=-1, keepdims=True)
         whole = _core.full_like(size, self.rate())
-        return whole if self._pairs else whole / _core.maximum(size, 1.0)
+        return _core.where(self._known(), whole, whole / _core.maximum(size, 1.0))
 
     def _direction(self, x: Tensor, slope: Tensor) -> Tensor:
         """Downhill for every row, zero where an element is held at a bound."""
@@ -112,10 +119,7 @@ class BoxLBFGS(Optimizer):
 
     def _give_up(self, failed: Tensor) -> None:
         """Rows without a lower value forget what they know of the curvature; those that knew nothing are done."""
-        known = _core.zeros_like(failed)
-        for _, _, rho in self._pairs:
-            known = known | (rho[:, 0] > 0)
-        self._done = self._done | (failed & ~known)
+        self._done = self._done | (failed & ~self._known()[:, 0])
         self._pairs = [(s, y, _core.where(failed[:, None], _core.zeros_like(rho), rho)) for s, y, rho in self._pairs]
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
@@ -124,6 +128,18 @@ class BoxLBFGS(Optimizer):
         good = product > 1e-10 * _dot(y, y)
         rho = _core.where(good, 1 / _core.where(good, product, 1.0), 0.0)
         self._pairs = [*self._pairs, (s, y, rho.astype(s.dtype))][-self.history :]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The remembered steps, changes of gradient and products, and which rows are done, copied."""
+        pairs = [{"step": copy_of(s), "change": copy_of(y), "inverse": copy_of(rho)} for s, y, rho in self._pairs]
+        return {**super().state_dict(), "pairs": pairs, "done": copy_of(self._done)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        pairs = state["pairs"]
+        self._pairs = [(copy_of(p["step"]), copy_of(p["change"]), copy_of(p["inverse"])) for p in pairs]
+        self._done = copy_of(state["done"])
 
     def _write(self, rows: Tensor) -> None:
         self.params[0][...] = _core.reshape(rows, self.params[0].shape)

@@ -53,6 +53,7 @@ def fit(
     every: int | None = None,
     resume: bool = False,
     disturb: Disturb | None = None,
+    capture: bool = True,
 ) -> Trained[M]:
     """Train ``model`` in place on ``train`` and measure it on both parts; ``watch`` may stop it by returning True.
 
@@ -60,8 +61,9 @@ def fit(
     same weights, bit for bit, on any number of threads. With ``checkpoint`` the run is saved there every so many steps
     (by default once an epoch); with ``resume`` it is taken up from there and ends with the bits of a run that never
     stopped. ``disturb(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
-    from the generator that is saved with the run. The model is left in evaluation mode. Raises ValueError for a recipe
-    that no optimiser or loader takes, and for a checkpoint of another recipe or model.
+    from the generator that is saved with the run. Steps are compiled unless ``capture=False``, for models that do more
+    in Python than computing. The model is left in evaluation mode. Raises ValueError for a recipe that no optimiser or
+    loader takes, and for a checkpoint of another recipe or model.
     """
     run = _Run(model.train(), train, recipe, disturb)
     if resume:
@@ -77,7 +79,7 @@ def fit(
 
     run.batches.refill()
     left = run.steps - len(run.history)
-    result = optim.minimize(run.loss, model.parameters(), run.optimizer, left, callback=after, capture=True)
+    result = optim.minimize(run.loss, model.parameters(), run.optimizer, left, callback=after, capture=capture)
     model.eval()
     return Trained(model, run.epochs(), accuracy(model, *train), accuracy(model, *test), result.status)
 
