@@ -111,6 +111,30 @@ def test_noise_keeps_the_dtype_and_has_its_size():
         assert y.dtype == dtype and abs(y.std() - 0.5) < 0.02
 
 
+def test_what_cannot_be_trained_is_refused_before_it_begins(tmp_path):
+    train, test = pictures(64), pictures(8)
+    for part, options, words in (
+        (data.Part(train.x[:0], train.y[:0]), {}, "data set is empty"),
+        (train, {"every": 0, "checkpoint": tmp_path / "run"}, "1 at least, got 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            fit(network(), part, test, RECIPE, **options)
+    with pytest.raises(ValueError, match="deviation must not be negative, got -1"):
+        fit(network(), train, test, replace(RECIPE, noise=-1))
+
+    class Pair(nn.Module):
+        def __init__(self):
+            self.net = network()
+
+        def forward(self, x):
+            return self.net(x), x
+
+    with pytest.raises(TypeError, match="one tensor of scores, this one a tuple"):
+        fit(Pair(), train, test, RECIPE)
+    none = fit(network(), train, data.Part(test.x[:0], test.y[:0]), replace(RECIPE, epochs=1))
+    assert np.isnan(none.test_accuracy) and 0 <= none.train_accuracy <= 1
+
+
 def test_augmentation_refuses():
     with pytest.raises(ValueError, match="negative"):
         augment.shift(np.zeros((2, 3, 3)), -1, Generator(0))

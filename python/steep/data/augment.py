@@ -38,7 +38,12 @@ def flip(x: Any, generator: Generator) -> Tensor:
 
 
 def noise(x: Any, std: float, generator: Generator) -> Tensor:
-    """``x`` of any shape plus normal noise of standard deviation ``std``, in the dtype of ``x``."""
+    """``x`` of any shape plus normal noise of standard deviation ``std``, in the dtype of ``x``.
+
+    Raises ValueError for a negative ``std``.
+    """
+    if not std >= 0:
+        raise ValueError(f"noise: the standard deviation must not be negative, got {std}")
     values: Tensor = _core.asarray(x)
     return values + generator.normal(values.shape, std=std, dtype=values.dtype)
 

@@ -25,7 +25,7 @@ class Batches:
     """
 
     def __init__(self, train: Part, recipe: Recipe, disturb: Disturb | None = None) -> None:
-        size = min(recipe.batch_size, len(train.y))
+        size = min(recipe.batch_size, max(1, len(train.y)))
         self.loader = DataLoader(TensorDataset(*train), size, shuffle=True, seed=recipe.seed, drop_last=True)
         self.disturb, self.recipe, self.source = disturb, recipe, Generator(recipe.seed + 1)
         self.x = _core.zeros((size, *train.x.shape[1:]), dtype=_core.float32)

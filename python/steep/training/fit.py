@@ -14,7 +14,7 @@ from steep import _core, io, nn, optim
 from steep._core import Tensor
 from steep.data import Part
 from steep.optim.loop import Progress
-from steep.scores import accuracy
+from steep.scores import accuracy, one_tensor
 from steep.training.batches import Batches, Disturb
 from steep.training.recipe import Recipe
 
@@ -63,12 +63,14 @@ def fit(
     stopped. ``disturb(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
     from the generator that is saved with the run. Steps are compiled unless ``capture=False``, for models that do more
     in Python than computing. The model is left in evaluation mode. Raises ValueError for a recipe that no optimiser or
-    loader takes, and for a checkpoint of another recipe or model.
+    loader takes, for fewer than 1 step between checkpoints, and for a checkpoint of another recipe or model.
     """
     run = _Run(model.train(), train, recipe, disturb)
     if resume:
         run.load(checkpoint)
-    every = every or len(run.batches.loader)
+    every = len(run.batches.loader) if every is None else every
+    if every < 1:
+        raise ValueError(f"fit: a checkpoint is written every so many steps, 1 at least, got {every}")
 
     def after(progress: Progress) -> object:
         run.history.append(progress.value)
@@ -98,7 +100,7 @@ class _Run:
 
     def loss(self, params: Any) -> Tensor:
         """The mean cross-entropy of the batch at hand; the share of it that was read rightly goes to ``hits``."""
-        scores = self.model(self.batches.x)
+        scores = one_tensor(self.model(self.batches.x))
         right = _core.argmax(scores.detach(), axis=-1) == self.batches.y
         self.hits[...] = _core.mean(right.astype(_core.float32))
         return nn.cross_entropy(scores, self.batches.y)
