@@ -221,11 +221,17 @@ def sets_last(total, held):
     held.last = total
 
 
+def sets_first(total, held):
+    held.seen[:] = [total]
+
+
 REFUSALS = {
     "item": lambda total, held: total.item(),
     "attribute": sets_last,
     "element": lambda total, held: held.options.update(last=total),
     "list": lambda total, held: held.seen.append(total),
+    "pop": lambda total, held: held.seen.pop(0),
+    "slice": sets_first,
 }
 
 
@@ -233,14 +239,14 @@ REFUSALS = {
 def test_a_refused_run_leaves_nothing_behind(refused):
     """Generators, running statistics, tensors written in place, gradients, attributes and containers."""
     held = Plain()
-    held.last, held.seen = normal(), []
+    held.last, held.seen = normal(), [1, 2.5, "text"]
     held.norm, held.drop, held.source = sp.nn.BatchNorm2d(2), sp.nn.Dropout(0.5, generator=3), sp.random.Generator(4)
     half, total = sp.ones((2,), dtype=sp.bfloat16), sp.zeros(())
     x = sp.tensor(np.ones((3, 2, 2, 2), "f4") * np.arange(2, dtype="f4"), requires_grad=True)
 
     def state():
         tensors = [*held.norm.state_dict().values(), total, half.astype("float32"), held.last]
-        return (bits(tensors), held.source.position, held.drop.generator.position, len(held.seen),
+        return (bits(tensors), held.source.position, held.drop.generator.position, list(held.seen),
                 set(held.options), x.grad is None)  # fmt: skip
 
     @sp.compile
@@ -255,3 +261,18 @@ def test_a_refused_run_leaves_nothing_behind(refused):
     with pytest.raises(sp.CompileError):
         step()
     assert state() == before
+
+
+def test_a_variable_that_a_refused_run_set_first_has_no_value_again():
+    @sp.compile
+    def step(x):
+        nonlocal found
+        found = x * 2
+        return found
+
+    with pytest.raises(sp.CompileError, match="sets 'found'"):
+        step(sp.ones(2))
+    (cell,) = step.__wrapped__.__closure__
+    with pytest.raises(ValueError, match="empty"):
+        _ = cell.cell_contents
+    found = None

@@ -238,8 +238,12 @@ def value_of(kind: int, holder: Any, name: Any) -> Any:
 
 
 def _put_back(kind: int, holder: Any, name: Any, before: Any) -> None:
-    if kind == CELL:
+    if before is MISSING:  # a variable that had no value
+        del holder.cell_contents
+    elif kind == CELL:
         holder.cell_contents = before
+    elif kind == ITEM and isinstance(holder, list) and name == len(holder):
+        holder.append(before)
     elif kind == ITEM:
         holder[name] = before
     elif kind == ATTRIBUTE:
