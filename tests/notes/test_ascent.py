@@ -158,6 +158,13 @@ def test_row_58_a_seed_decides_every_bit_on_any_number_of_threads_captured_or_no
     assert len(seen) == 1
 
 
+def test_row_58_a_start_may_be_nested_lists_or_a_tree_of_arrays():
+    go = partial(ascent.maximize, steps=3, optimizer=partial(SGD, lr=0.5))
+    assert arr(go(lambda x: sp.sum(x), [[1.0, 2.0], [3.0, 4.0]]).image).tolist() == [[2.5, 3.5], [4.5, 5.5]]
+    both = go(lambda x: sp.sum(x["a"]) - sp.sum(x["b"]), {"a": np.zeros(2), "b": np.ones(1)}).params
+    assert arr(both["a"]).tolist() == [1.5, 1.5] and arr(both["b"]).tolist() == [-0.5]
+
+
 def test_row_58_pictures_on_the_way_are_kept():
     run = ascent.maximize(lambda x: sp.sum(x), np.zeros(2), 10, partial(SGD, lr=1.0), keep=5, warm_start=3)
     assert [arr(frame).tolist() for frame in run.frames] == [[k, k] for k in (2, 4, 6, 8, 10)]

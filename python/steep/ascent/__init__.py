@@ -9,7 +9,7 @@ from steep.ascent.dream import Dream, deepdream, octave_sizes
 from steep.ascent.features import (
     caricature, channel, direction, diversity, guided_by, inversion, layer, neuron, similarity,
 )  # fmt: skip
-from steep.ascent.filters import bilateral, gaussian, haar, haar_shrink, inverse_haar, median
+from steep.ascent.smoothing import bilateral, gaussian, haar, haar_shrink, inverse_haar, median
 from steep.ascent.invert import Inversion, invert, mahendran_vedaldi
 from steep.ascent.loop import Ascent, maximize
 from steep.ascent.objectives import logit, margin, probability

@@ -81,9 +81,10 @@ def maximize(
 
 
 def _rendered(render: Callable[[Any], Tensor], params: Tree) -> Tensor:
-    """The picture now, in memory of its own."""
+    """The picture now (a tree of them, if that is what the parameters are), in memory of its own."""
     with _core.no_grad():
-        return _core.tensor(render(params))
+        picture: Tensor = tree.map(_core.tensor, render(params))
+        return picture
 
 
 def _keeping(

@@ -43,9 +43,13 @@ class Parameterization:
 
 
 def pixels(start: Any, generator: Generator | None = None, mean: float = 0.0, std: float = 0.01) -> Parameterization:
-    """The pixels themselves: from a picture, or from a shape and a ``generator``, normal with ``mean`` and ``std``."""
+    """The pixels themselves: from a picture, or from a shape and a ``generator``, normal with ``mean`` and ``std``.
+
+    A picture is an array, nested lists of numbers, or a tree of arrays.
+    """
     if generator is None:
-        return Parameterization(tree.map(_core.tensor, start), _same)
+        numbers = all(isinstance(leaf, int | float) for leaf in tree.leaves(start))
+        return Parameterization(_core.tensor(start) if numbers else tree.map(_core.tensor, start), _same)
     return Parameterization(generator.normal(tuple(start), mean, std), _same)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from steep import _core
 from steep._core import Tensor
 from steep.ascent.features import activation, gram
-from steep.ascent.filters import haar
+from steep.ascent.smoothing import haar
 from steep.ascent.term import Term
 
 

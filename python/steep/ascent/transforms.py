@@ -16,7 +16,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.ascent.filters import gaussian
+from steep.ascent.smoothing import gaussian
 from steep.optim.projections import compose
 from steep.random import Generator
 
