@@ -66,14 +66,15 @@ def jobs_of(workload, peers):
     return jobs, gradients
 
 
-def differences(gradients, tolerance):
-    """Peers whose gradients are not eager steep's, with the largest relative difference."""
+def differences(gradients, tolerance, deep=False):
+    """Peers whose gradients are not eager steep's, with the relative difference: of the worst element, or of all."""
     import numpy as np
 
     wrong = {}
     for name, arrays in gradients.items():
         for mine, theirs in zip(gradients["steep"], arrays, strict=True):
-            worst = float(np.max(np.abs(mine - theirs)) / max(1e-30, np.max(np.abs(theirs))))
+            size = np.linalg.norm if deep else lambda a: np.max(np.abs(a))
+            worst = float(size((mine - theirs).ravel()) / max(1e-30, size(theirs.ravel())))
             if not worst <= tolerance:
                 wrong[name] = max(worst, wrong.get(name, 0.0))
     return wrong
@@ -118,7 +119,7 @@ def measure(workload, peers, rounds=ROUNDS):
     """A row: the times of every peer, and whose gradients differ."""
     workload.make()
     jobs, gradients = jobs_of(workload, peers)
-    wrong = differences(gradients, workload.tolerance)
+    wrong = differences(gradients, workload.tolerance, workload.deep)
     gradients.clear()
     times = {
         name: {"min": min(t), "median": statistics.median(t), "rounds": t}
