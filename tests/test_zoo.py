@@ -87,6 +87,15 @@ def noisy(picture, sigma):
     return np.clip(picture + np.random.default_rng(0).normal(0, sigma, picture.shape), 0, 255)
 
 
+def test_lpips_of_noise_and_blur_on_a_small_cat(fetched):
+    distance, cat = fetched(zoo.lpips, "alex"), fetched(sp.data.photo, "chelsea")
+    small = to_square(cat, 160, 256 / 224)
+    x = sp.tensor(unit([small])[0], dtype=sp.float32)
+    noises = [np.clip(small + np.random.RandomState(0).normal(0, sigma, small.shape), 0, 255) for sigma in (10, 40)]
+    others = [*(sp.tensor(noise, dtype=sp.float32) for noise in unit(noises)), sp.ascent.gaussian(2.0)(x)]
+    assert [float(distance(x, y)[0]) for y in others] == pytest.approx([0.061, 0.757, 0.411], abs=0.002)
+
+
 # Computed by PyTorch 2.13 in float64 from the same weights, by the formula of the paper, on the whole photograph.
 @pytest.mark.parametrize("sigma, wanted", [(10, 0.26690479), (40, 1.13225133)])
 def test_lpips_of_noise(fetched, sigma, wanted):
