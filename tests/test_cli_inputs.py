@@ -84,6 +84,13 @@ def test_every_attack_tells_what_predicting_again_gave(method, command):
     assert json.loads(out)["success"] == (json.loads(out)["predicted_after"] == 7) == (code == 0)
 
 
+def test_the_gradient_that_is_certified_is_that_of_the_guided_dream(command):
+    words = ("dream", "digit.png", *MODEL, "--octaves", "1", "--jitter", "2", "--json")
+    plain, guided = (json.loads(command(*words, *more)[1]) for more in ((), ("--guide", "digit.png")))
+    values = [told["certificate"]["findings"][0]["value"] for told in (plain, guided)]
+    assert plain["ok"] and guided["ok"] and values[0] != values[1]
+
+
 def test_an_attack_that_fails_says_so(command):
     code, out, _ = command("attack", "digit.png", *MODEL, "--eps", "0.0001")
     assert code == 1 and "the prediction held: try a larger --eps" in out

@@ -97,7 +97,7 @@ def curve(values: list[float], label: str = "loss by round", unit: str = "round"
         return ""
     heights = [log10(value) for value in shown] if min(shown) > 0 else shown
     low, span = min(heights), max(max(heights) - min(heights), 1e-9)
-    width, height, left, top = 720, 200, 56, 12
+    width, height, left, top = 720, 200, 72, 12
     bottom = height - 28
     points = " ".join(
         f"{left + (width - left - 12) * i / (len(shown) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"

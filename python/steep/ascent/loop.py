@@ -111,6 +111,7 @@ def _climbed(
         return first
     rest = climb(steps=steps - warm, callback=callback and _later(callback, warm))
     rest.history[:0] = first.history
+    rest.eager = first.eager or rest.eager
     return rest
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from steep import _core, ascent
+from steep import _core, ascent, pictures
 from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli import screen
@@ -16,7 +16,8 @@ from steep.cli.certificate import Certificate, Finding, box_finding, gradient_fi
 from steep.cli.classify import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File, Layer, Steps
-from steep.data.images import pillow, read_image
+from steep.data.images import read_image
+from steep.nn.module import Module
 
 Guide = Annotated[Path | None, typer.Option(help="A picture whose features are to be brought out.")]
 
@@ -51,9 +52,15 @@ def dream(
                                steps=steps, step_size=length, jitter=jitter, guide=hint, bounds=(low, high),
                                generator=session.generator(), callback=bar,
                                keep=out.film_wanted(output))  # fmt: skip
+
+    def score(model: Module) -> ascent.Term:
+        if hint is None:
+            return ascent.layer(model, chosen)
+        return ascent.Term(lambda v: ascent.guided_by(model, chosen, hint.astype(v.dtype))(v))
+
     rise = [float(ascent.layer(session.opened.model, chosen)(v)) for v in (x, run.image)]
     findings = [
-        gradient_finding(session.opened.model, lambda m: ascent.layer(m, chosen), run.image, session.seed),
+        gradient_finding(session.opened.model, score, run.image, session.seed),
         box_finding(run.image, low, high),
         Finding("norm of the layer", f"{rise[0]:.4g} to {rise[1]:.4g}"),
     ]
@@ -92,10 +99,11 @@ def _possible(session: Session, x: Tensor, layer: str, octaves: int, scale: floa
 
 def _whole(session: Session, image: Path, long_side: int, layer: str) -> Tensor:
     """The whole picture as the model's input; its middle in the model's own size if it takes no other."""
-    picture = pillow().fromarray(read_image(image))
-    if max(picture.size) > long_side:
-        width, height = (max(1, round(side * long_side / max(picture.size))) for side in picture.size)
-        picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
+    picture = read_image(image)
+    height, width = picture.shape[:2]
+    if max(height, width) > long_side:
+        shrink = long_side / max(height, width)
+        picture = pictures.resized(picture, max(1, round(height * shrink)), max(1, round(width * shrink)))
     way = session.opened.preprocessing
     pixels = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255
     whole = way.normalize(_core.asarray(pixels if len(way.mean) == 3 else pixels.mean(axis=1, keepdims=True)))

@@ -14,6 +14,7 @@ from steep.cli.certificate import Certificate, Finding, box_finding, gradient_fi
 from steep.cli.classify import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File, Layer, Steps
+from steep.nn.module import Module
 
 
 @on_model
@@ -37,8 +38,12 @@ def invert(
     with screen.StepBar(f"invert {chosen}", steps) as bar:
         run = ascent.invert(session.opened.model, chosen, x, steps=steps, penalty=penalty, bounds=bounds,
                             generator=session.generator(), callback=bar, keep=out.film_wanted(output))  # fmt: skip
+
+    def score(model: Module) -> ascent.Term:
+        return ascent.Term(lambda v: ascent.inversion(model, chosen, x.astype(v.dtype))(v))
+
     findings = [
-        gradient_finding(session.opened.model, lambda m: ascent.layer(m, chosen), run.image, session.seed),
+        gradient_finding(session.opened.model, score, run.image, session.seed),
         box_finding(run.image, *bounds),
         Finding("relative error of the activations", f"{run.feature_error:.4f}"),
         Finding("relative error of the pixels", f"{run.input_error:.4f}"),
