@@ -156,6 +156,11 @@ MAKERS = {
 }
 
 
+def kinds_of(names: dict[str, Any]) -> dict[str, Callable[..., Job]]:
+    """What a peer can do: the functions among its names that are called like a kind."""
+    return {kind: names[kind] for kind in MAKERS if kind in names}
+
+
 def mlp(*sizes: int, batch: int, activation: str = "relu", optimizer: str = "sgd", goal: float = 0.0) -> Workload:
     """A training step. Each weight takes three products, but the first layer's input has no gradient."""
     weights = [i * o for i, o in itertools.pairwise(sizes)]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
 
 NAME = "jax"
 jax.config.update("jax_enable_x64", True)  # for the rows in float64; float32 stays float32
@@ -221,17 +221,4 @@ def layernorm(inputs):
     return _pulled(f, *(jnp.asarray(inputs[k]) for k in ("g", "x", "weight", "bias")))
 
 
-KINDS = {
-    "overhead": overhead,
-    "mlp": mlp,
-    "chain": chain,
-    "matmul": matmul,
-    "product": product,
-    "softmax": softmax,
-    "layernorm": layernorm,
-    "cnn": cnn,
-    "ascent": ascent,
-    "train": train,
-    "forward": forward,
-    "slope": slope,
-}
+KINDS = kinds_of(globals())

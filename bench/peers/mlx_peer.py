@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 import numpy as np
-from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
 
 NAME = "mlx"
 mx.set_default_device(mx.cpu)
@@ -133,12 +133,4 @@ def layernorm(inputs):
     return _job(gradients, *(mx.array(inputs[k]) for k in ("x", "weight", "bias")))
 
 
-KINDS = {
-    "overhead": overhead,
-    "mlp": mlp,
-    "chain": chain,
-    "matmul": matmul,
-    "product": product,
-    "softmax": softmax,
-    "layernorm": layernorm,
-}
+KINDS = kinds_of(globals())

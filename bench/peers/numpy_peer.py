@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
 
 NAME = "numpy"
 
@@ -154,12 +154,4 @@ def layernorm(inputs):
     return Job(step, lambda: list(step()))
 
 
-KINDS = {
-    "overhead": overhead,
-    "mlp": mlp,
-    "chain": chain,
-    "matmul": matmul,
-    "product": product,
-    "softmax": softmax,
-    "layernorm": layernorm,
-}
+KINDS = kinds_of(globals())

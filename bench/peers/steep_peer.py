@@ -11,7 +11,7 @@ import functools
 import networks
 import steep as sp
 from steep.nn import functional as F
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
 from workloads import VISUALIZE_CHANNEL as CHANNEL
 from workloads import VISUALIZE_LENGTH as LENGTH
 from workloads import VISUALIZE_STEPS as STEPS_OF_ASCENT
@@ -247,19 +247,5 @@ def layernorm(inputs, wrap):
     return gradient_job(step, x, weight, bias)
 
 
-STEPS = {
-    "overhead": overhead,
-    "mlp": mlp,
-    "chain": chain,
-    "matmul": matmul,
-    "product": product,
-    "softmax": softmax,
-    "layernorm": layernorm,
-    "cnn": cnn,
-    "ascent": ascent,
-    "train": train,
-    "forward": forward,
-    "slope": slope,
-    "visualize": visualize,
-}
+STEPS = kinds_of(globals())
 KINDS = {kind: functools.partial(make, wrap=lambda f: f) for kind, make in STEPS.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import networks
 import torch
 from torch.nn import functional as F
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job
+from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
 from workloads import VISUALIZE_CHANNEL as CHANNEL
 from workloads import VISUALIZE_LENGTH as LENGTH
 from workloads import VISUALIZE_STEPS as STEPS
@@ -220,18 +220,4 @@ def layernorm(inputs):
     return Job(step, lambda: [step(), *(p.grad.numpy().copy() for p in (x, weight, bias))][1:])
 
 
-KINDS = {
-    "overhead": overhead,
-    "mlp": mlp,
-    "chain": chain,
-    "matmul": matmul,
-    "product": product,
-    "softmax": softmax,
-    "layernorm": layernorm,
-    "cnn": cnn,
-    "ascent": ascent,
-    "train": train,
-    "forward": forward,
-    "slope": slope,
-    "visualize": visualize,
-}
+KINDS = kinds_of(globals())
