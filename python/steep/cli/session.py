@@ -14,13 +14,10 @@ from typing import Any, get_type_hints
 
 from steep import _core
 from steep._core import Tensor
-from steep.ascent.features import activation
 from steep.cli import models, require, screen
 from steep.cli.models import Opened
 from steep.pictures import Colours
 from steep.random import Generator
-
-LARGEST = 1 << 26  # numbers in a layer's output that are still looked at when a layer is chosen
 
 
 @dataclass(frozen=True)
@@ -66,19 +63,16 @@ class Session:
         if name:
             return self.opened.layer(name)
         top = [layer for layer in self.opened.layers if "." not in layer]
-        maps = [layer for layer in (top if len(top) > 2 else self.opened.layers) if _is_map(self.opened, layer, x)]
+        with _core.no_grad():
+            found = self.opened.model.activations(x)
+        maps = [layer for layer in (top if len(top) > 2 else self.opened.layers) if _is_map(found.get(layer))]
         if not maps:
             raise ValueError(f"{self.opened.name} has no layer of maps; say which with --layer")
         return maps[2 * len(maps) // 3]
 
 
-def _is_map(opened: Opened, layer: str, x: Tensor) -> bool:
-    with _core.no_grad():
-        try:
-            found = activation(opened.model, layer, x)
-        except ValueError:
-            return False
-    return found.ndim == 4 and min(found.shape[2:]) > 1 and found.size < LARGEST
+def _is_map(found: Any) -> bool:
+    return isinstance(found, Tensor) and found.ndim == 4 and min(found.shape[2:]) > 1
 
 
 def _shared(
