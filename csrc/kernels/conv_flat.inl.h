@@ -189,8 +189,7 @@ template <class T> static void correlate_flat(Sweep<T> s) {
     if (s.x.bias) start(s, s.ldc);
     for (std::int64_t c = 0; c < s.x.channels; c += most) {
       const Channels<T> block{c, least(most, s.x.channels - c)};
-      canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image,
-                  s.width);
+      canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image, s.width);
       sweep_canvas(s, block, image + zero, offset, kept && i ? room<T>(slot_a, 0) : nullptr);
     }
     gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);
