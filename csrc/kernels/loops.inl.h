@@ -76,17 +76,19 @@ void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
   if (n > 0) store_part(y, call2<F>(a.last(n), b.last(n), p), n);
 }
 
+// The third operand is a function, called where it is needed.
 template <class F, class T>
 void loop3(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
   using V = Vec<T>;
   Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2), c(in[2], scalars & 4);
   T* y = static_cast<T*>(out);
-#pragma GCC unroll 2
   for (; n >= V::n; n -= V::n, y += V::n) {
     const V p = a.next(), q = b.next();
-    store(y, F::f(p, q, c.next()));
+    const T* at = c.at;
+    store(y, F::f(p, q, [=] { return load(at); }));
+    c.at += c.step;
   }
-  if (n > 0) store_part(y, F::f(a.last(n), b.last(n), c.last(n)), n);
+  if (n > 0) store_part(y, F::f(a.last(n), b.last(n), [&] { return c.last(n); }), n);
 }
 
 template <class F, class T, class R>

@@ -149,10 +149,12 @@ STEEP_INLINE VF log1pv(VF x) {
 }
 
 // erf: a polynomial below 1, 1 - exp(-a p(a)) above, 1 beyond 4.
+STEEP_INLINE VF erf_near(VF square) {  // erf(x) / x - 1
+  return horner(square, 0.128379166f, -0.37612626f, 0.112835787f, -0.0268533472f, 0.0051871622f, -0.00079978531f,
+                7.80690316e-05f);
+}
 STEEP_INLINE VF erfv(VF x) {
-  const VF a = select(absv(x) > 4.0f, VF(4.0f), absv(x)), s = x * x;
-  const VF near = horner(s, 0.128379166f, -0.37612626f, 0.112835787f, -0.0268533472f, 0.0051871622f, -0.00079978531f,
-                         7.80690316e-05f);
+  const VF a = select(absv(x) > 4.0f, VF(4.0f), absv(x)), near = erf_near(x * x);
   const VF far = horner(a, 1.12848544f, 0.635813951f, 0.105138369f, -0.0228122305f, 0.00319110765f, -0.000211133869f);
   return select(a < 1.0f, fma(x, near, x), copysignv(1 - exp_within(-(a * far)), x));
 }
@@ -172,14 +174,14 @@ STEEP_INLINE VF erfcv(VF x) {
   const VF y = 1 - erfv(x);
   return any_lane(~near) ? select(near, y, erfc_tail(VF(1.0f), z, square, fma(z, z, -square))) : y;
 }
-// factor times the normal distribution function of x.
+// factor times the normal distribution function of x: from erf close to 0, from the tail elsewhere.
 STEEP_INLINE VF times_normal_cdf(VF factor, VF x) {
   constexpr float sqrt_half = 0.70710678f;
-  const VF a = select(x < -16.0f, VF(16.0f), -x), square = a * a;
-  const auto tail = x < -sqrt_half;
-  const VF y = factor * (0.5f * (1 + erfv(x * sqrt_half)));
-  if (!any_lane(tail)) return y;
-  return select(tail, erfc_tail(0.5f * factor, a * sqrt_half, 0.5f * square, 0.5f * fma(a, a, -square)), y);
+  const VF size = absv(x), a = select(size > 16.0f, VF(16.0f), size), square = a * a, z = x * sqrt_half;
+  const VF near = 0.5f * factor * (1 + fma(z, erf_near(z * z), z));
+  const VF tail = erfc_tail(0.5f * factor, a * sqrt_half, 0.5f * square, 0.5f * fma(a, a, -square));
+  const VF y = select(size < sqrt_half, near, select(x < 0, tail, factor - tail));
+  return select(x > 16.0f, factor, y);
 }
 // Lane by lane: what rounding x / sqrt(2) has left out counts in the tail, where erfc'(z) is close to -2 z erfc(z).
 STEEP_INLINE double normal_cdf(double x) {
