@@ -16,6 +16,7 @@ namespace py = pybind11;
 struct PyTensor {
   PyObject_HEAD TensorImpl* impl;  // counted
   PyObject* weak_references;
+  bool collected;  // the garbage collector looks at it
 };
 extern PyTypeObject TensorType;
 
@@ -68,6 +69,7 @@ void release_buffer(PyObject* self, Py_buffer* view);
 PyObject* to_dlpack(const Tensor& t);
 Tensor from_dlpack(PyObject* capsule_or_array);
 Tensor from_buffer(PyObject* o);
+PyObject* buffer_owner(const Storage* s);  // borrowed; null where it is no other object's memory
 
 // number.cpp
 extern PyNumberMethods number_methods;
