@@ -47,7 +47,7 @@ docs: $(VENV)/.dev
 gallery: $(VENV)/.dev
 	$(BIN)/python examples/gallery/make.py
 
-# The kernels alone, swept against long double and across instruction sets; some minutes.
+# The kernels alone, swept against long double and across instruction sets; 5 minutes on two cores, most of it compiling.
 native:
 	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native --parallel 2 --target native_tests

@@ -57,7 +57,8 @@ PyBufferProcs buffer_methods = {.bf_getbuffer = get_buffer, .bf_releasebuffer = 
 
 }  // namespace
 
-// Two objects around one tensor would hide its graph from the garbage collector, so the second gets a handle of its own.
+// Two objects around one tensor would hide its graph from the garbage collector, so the second gets a handle of its
+// own.
 static Tensor sole_handle(const Tensor& t) {
   return has_shell(t->node) && t->refs > 1 && !t->grad ? reconnected(alias(t), t->node) : t;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/parallel.h"
 #include "graph/mode.h"
 #include "graph/node.h"
 #include "graph/recorder.h"
@@ -147,6 +148,7 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
 }
 
 void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs) {
+  const Uninterrupted whole;
   const Call call{op, in.begin(), static_cast<int>(in.size()), attrs, target};
   Recorder* recorder = mode().recorder;
   if (!recorder) return op.compute(call);
