@@ -43,7 +43,9 @@ def unique_all(x: Tensor) -> UniqueAll:
     flat = x.detach().reshape((-1,))
     order = _core.argsort(flat)
     ordered = flat[order]
-    starts = _core.nonzero(_core.concat([_core.ones((min(1, flat.size),), dtype="bool"), ordered[1:] != ordered[:-1]]))[0]
+    starts = _core.nonzero(_core.concat([_core.ones((min(1, flat.size),), dtype="bool"), ordered[1:] != ordered[:-1]]))[
+        0
+    ]
     ends = _core.concat([starts[1:], _core.full((min(1, flat.size),), flat.size, dtype="int64")])
     counts = ends - starts
     inverse = _core.scatter_add(

@@ -1,7 +1,8 @@
 """Row 14: Ctrl-C inside a long op. ``python tests/trust/interrupts.py [ELEMENTS]`` sweeps the op table.
 
-Every op runs at a large size with a signal on the way, forward and backward, and so do the methods that are no ops. What
-is measured is the processor time between the signal and KeyboardInterrupt. Operands are those of bench/ops.py. Start reading at ``latency``.
+Every op runs at a large size with a signal on the way, forward and backward, and so do the methods that are no ops.
+What is measured is the processor time between the signal and KeyboardInterrupt. Operands are those of bench/ops.py.
+Start reading at ``latency``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LIMIT = 0.1  # seconds of processor time
 
 
 def once(work: Callable[[], object], after: float) -> float | None:
-    """Processor seconds from a signal, ``after`` seconds into the work, to KeyboardInterrupt; None if the work was over before."""
+    """Processor seconds from a signal ``after`` seconds into the work to KeyboardInterrupt; None if it was over before."""
     ended = False
 
     def handler(number: int, frame: object) -> None:

@@ -21,7 +21,7 @@ def info(
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Print versions, the instruction set and matrix units in use and why no others, threads, memory and the number of ops; or what a model is made of."""
+    """Print versions, instruction sets and matrix units with why one is not used, threads, ops; or a model's parts."""
     screen.use_threads(threads)
     facts = of_model(models.open_model(model, factory)) if model else gather()
     layers: dict[str, Any] = {} if json else facts.pop("layers", {})
