@@ -119,9 +119,14 @@ void push_override(const std::string& name, py::object rule) {
 
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
-  if (!frame) return "";
+  if (!frame || PyErr_Occurred()) return "";
   const py::object f = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
-  return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+  try {
+    return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+  } catch (py::error_already_set& e) {  // CPython 3.11's f_back, when memory runs out
+    if (!e.matches(PyExc_MemoryError) && !e.matches(PyExc_SystemError)) throw;
+    return "";
+  }
 }
 
 }  // namespace
@@ -187,7 +192,7 @@ void bind_autograd(py::module_& m) {
     return depends_on_others(outputs, nodes_of(inputs));
   });
   m.def("_record_rule", record_rule);
-  m.def("_sequence", sequence);
+  m.def("_sequence", [] { return checked(PyLong_FromUnsignedLongLong(sequence())); });
   m.def(
       "explain",
       [](const Tensor& y, const Tensor& x) {

@@ -83,6 +83,7 @@ template <class T> const T* held_by(PyObject* self) {
 
 // A pybind11 type around a T that leads to one node.
 template <class T, Node* (T::*node)() const> void collect(PyHeapTypeObject* heap_type) {
+  checked_memory(heap_type);
   PyTypeObject& type = heap_type->ht_type;
   type.tp_flags |= Py_TPFLAGS_HAVE_GC;
   type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {

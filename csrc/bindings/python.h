@@ -45,6 +45,14 @@ template <class F> int guarded_int(F&& f) noexcept {
   }
 }
 
+// For pybind11's custom_type_setup: objects whose memory is refused are a MemoryError, where pybind11 would go on.
+void checked_memory(PyHeapTypeObject* type);
+// A number as Python's, or the exception that Python has set.
+inline py::object checked(PyObject* made) {
+  if (!made) throw_python_error();
+  return py::reinterpret_steal<py::object>(made);
+}
+
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
 Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype

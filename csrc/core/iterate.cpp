@@ -244,7 +244,7 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
   const std::int64_t out_item = size_of(out.dtype()), inner = merged.shape.back();
   bool rows = inner >= 64;
   for (int k = 0; k < count; ++k) rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
-  const std::int64_t unit = rows ? inner : tile;
+  const std::int64_t unit = rows ? std::min(inner, block_of(cost)) : tile;
   cost += rows ? 0.1 : 0.4;
   const std::int64_t grain = std::max<std::int64_t>(unit, block_of(cost) / unit * unit);
   parallel_for(out.size(), grain, cost, [&](std::int64_t b, std::int64_t e) {
@@ -254,9 +254,10 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
       ops[k].init(in[k], out, merged.strides[k], rows);
       scalars |= unsigned{ops[k].is_single()} << k;
     }
-    for (std::int64_t i = b; i < e; i += unit) {
+    for (std::int64_t i = b, n; i < e; i += n) {
       const void* p[max_operands];
-      const std::int64_t n = std::min(unit, e - i);
+      n = std::min(unit, e - i);
+      if (rows) n = std::min(n, inner - i % inner);
       for (int k = 0; k < count; ++k) p[k] = ops[k].read(merged.shape, i, n);
       loop(p, out.bytes() + i * out_item, n, scalars, params);
     }

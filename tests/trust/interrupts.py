@@ -26,7 +26,7 @@ LIMIT = 0.1  # seconds of processor time
 
 
 def once(work: Callable[[], object], after: float) -> float | None:
-    """Processor seconds from a signal ``after`` seconds into the work to KeyboardInterrupt; None if it was over before."""
+    """Processor seconds from a signal ``after`` seconds into the work to KeyboardInterrupt; None if it was over."""
     ended = False
 
     def handler(number: int, frame: object) -> None:
