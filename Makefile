@@ -9,7 +9,7 @@ SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -no
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
-.PHONY: demo test bench bench-ops bench-scaling lint docs gallery native clean
+.PHONY: demo test bench bench-ops bench-scaling lint docs gallery native trust trust-full clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -50,11 +50,17 @@ docs: $(VENV)/.dev
 gallery: $(VENV)/.dev
 	$(BIN)/python examples/gallery/make.py
 
-# The kernels alone, swept against long double and across instruction sets; some minutes.
+# The kernels alone, swept against long double and across instruction sets; 5 minutes on two cores, most of it compiling.
 native:
 	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native --parallel 2 --target native_tests
 	set -e; for t in build/native/*_test; do $$t; done
+
+# The promises of docs/trust.md, checked at sizes that take within an hour; and at full size, for days, resumable.
+trust: $(VENV)/.dev
+	$(BIN)/python tests/trust/run.py --page docs/trust.md
+trust-full: $(VENV)/.dev
+	$(BIN)/python tests/trust/run.py --full --page docs/trust.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -5,6 +5,7 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include "bindings/collect.h"
 #include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
@@ -13,21 +14,6 @@
 
 namespace steep {
 namespace {
-
-// A counted node, so that Python can name one.
-class NodeHandle {
- public:
-  explicit NodeHandle(Node* n) : n_(retain(n)) {}
-  NodeHandle(const NodeHandle& o) : n_(retain(o.n_)) {}
-  NodeHandle& operator=(const NodeHandle&) = delete;
-  ~NodeHandle() {
-    if (n_) release(n_);
-  }
-  Node* get() const { return n_; }
-
- private:
-  Node* n_;
-};
 
 std::vector<Node*> nodes_of(const std::vector<NodeHandle>& handles) {
   std::vector<Node*> nodes;
@@ -104,14 +90,17 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
   Tensor out = alias(y);
   if (std::any_of(nodes.begin(), nodes.end(), [](const Node* n) { return n != nullptr; }))
     record_dynamic(named_row(name), out, nodes,
-                   [rule, name, unknown](const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
-                     for (std::size_t i = needed.size() - unknown; i < needed.size(); ++i)
-                       if (needed[i])
-                         fail<GradientError>(name, ": its function reads a tensor that requires a gradient and is not ",
-                                             "among its arguments, whose gradient its rule would lose; make it an ",
-                                             "argument, or detach() it");
-                     read_gradients(rule(to_python(g)), name.c_str(), grads);
-                   });
+                   {[rule, name, unknown](const Node&, const Tensor& g, const std::vector<bool>& needed,
+                                          std::vector<Tensor>& grads) {
+                      for (std::size_t i = needed.size() - unknown; i < needed.size(); ++i)
+                        if (needed[i])
+                          fail<GradientError>(name,
+                                              ": its function reads a tensor that requires a gradient and is not ",
+                                              "among its arguments, whose gradient its rule would lose; make it an ",
+                                              "argument, or detach() it");
+                      read_gradients(rule(to_python(g)), name.c_str(), grads);
+                    },
+                    rule.ptr()});
   return out;
 }
 
@@ -125,6 +114,7 @@ void drop_rule(UserRule* rule) {
 // rule(g, inputs, output) -> gradient(s), or None to go back to the op's own rule.
 void push_override(const std::string& name, py::object rule) {
   Override o{&find_op(name), nullptr};
+  o.held = rule.is_none() ? nullptr : rule.ptr();
   if (!rule.is_none())
     o.rule = std::shared_ptr<UserRule>(
         new UserRule([rule, name](const Tensor& g, const std::vector<Tensor>& in, const Tensor& out) {
@@ -138,9 +128,14 @@ void push_override(const std::string& name, py::object rule) {
 
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
-  if (!frame) return "";
+  if (!frame || PyErr_Occurred()) return "";
   const py::object f = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
-  return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+  try {
+    return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+  } catch (py::error_already_set& e) {  // CPython 3.11's f_back, when memory runs out
+    if (!e.matches(PyExc_MemoryError) && !e.matches(PyExc_SystemError)) throw;
+    return "";
+  }
 }
 
 }  // namespace
@@ -177,7 +172,8 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
 }
 
 void bind_autograd(py::module_& m) {
-  py::class_<NodeHandle>(m, "Node", "A place in a graph.")
+  install_shells();
+  py::class_<NodeHandle>(m, "Node", "A place in a graph.", py::custom_type_setup(collect_node))
       .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
       .def_property_readonly("target", [](const NodeHandle& n) { return Tensor::share(n.get()->target); })
       .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
@@ -206,7 +202,7 @@ void bind_autograd(py::module_& m) {
   });
   m.def("_record_rule", record_rule, py::arg("name"), py::arg("y"), py::arg("inputs"), py::arg("rule"),
         py::arg("unknown") = 0);
-  m.def("_sequence", sequence);
+  m.def("_sequence", [] { return checked(PyLong_FromUnsignedLongLong(sequence())); });
   m.def(
       "explain",
       [](const Tensor& y, const Tensor& x) {
@@ -222,7 +218,8 @@ void bind_autograd(py::module_& m) {
   m.def("_pop_override", [] {
     if (!mode().overrides.empty()) mode().overrides.pop_back();
   });
-  py::class_<Kept, std::shared_ptr<Kept>>(m, "_Kept", "A tensor kept for a gradient rule, refused if written since.")
+  py::class_<Kept, std::shared_ptr<Kept>>(m, "_Kept", "A tensor kept for a gradient rule, refused if written since.",
+                                          py::custom_type_setup(collect_kept))
       .def(py::init<const Tensor&>())
       .def("get", [](const Kept& k, const std::string& op) { return k.get(op.c_str()); });
   m.def(

@@ -294,6 +294,7 @@ PyTypeObject CompiledType = {
 
 // A layer may hold a compiled function whose guards hold the layer.
 void collectable(PyHeapTypeObject* heap_type) {
+  checked_memory(heap_type);
   PyTypeObject& type = heap_type->ht_type;
   type.tp_flags |= Py_TPFLAGS_HAVE_GC;
   type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
@@ -329,7 +330,8 @@ constexpr const char* why_cut =
     "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
 
 void bind_programs(py::module_& m) {
-  py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.")
+  py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.",
+                                              py::custom_type_setup(checked_memory))
       .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
       .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
       .def_property_readonly(
@@ -366,7 +368,7 @@ py::list traced(Capture& c) {
 }
 
 void bind_recordings(py::module_& m) {
-  py::class_<Capture>(m, "_Capture")
+  py::class_<Capture>(m, "_Capture", py::custom_type_setup(checked_memory))
       .def(py::init<const std::vector<Tensor>&, bool>(), py::arg("arguments"), py::arg("trace") = false)
       .def("give", [](Capture& c, const Tensor& t) { c.recorder().give(t); })
       .def("traced", &traced)
@@ -375,7 +377,7 @@ void bind_recordings(py::module_& m) {
       .def("program", &Capture::program)
       .def("difference", [](const Capture& a, const Capture& b) { return difference(a.recorded(), b.recorded()); })
       .def("first_wrong", [](const Capture& c, const Replay& kept) { return first_wrong(kept, c.recorded()); });
-  py::class_<Snapshot>(m, "_Snapshot")
+  py::class_<Snapshot>(m, "_Snapshot", py::custom_type_setup(checked_memory))
       .def(py::init([](const Replay& r, const std::vector<Tensor>& arguments) {
         return std::make_unique<Snapshot>(r.program(), arguments);
       }))
@@ -402,7 +404,8 @@ void bind_recordings(py::module_& m) {
 }
 
 void bind_helpers(py::module_& m) {
-  py::class_<Unrecorded>(m, "_unrecorded", "Operations inside are not part of the recording around.")
+  py::class_<Unrecorded>(m, "_unrecorded", "Operations inside are not part of the recording around.",
+                         py::custom_type_setup(checked_memory))
       .def(py::init<>())
       .def("__enter__", [](Unrecorded& u) { u.enter(); })
       .def("__exit__", [](Unrecorded& u, const py::args&) { u.exit(); });

@@ -4,6 +4,7 @@
 
 #include "bindings/autograd.h"
 #include "bindings/python.h"
+#include "core/parallel.h"
 #include "graph/recorder.h"
 #include "ops/functions.h"
 
@@ -75,7 +76,9 @@ void def_filled(py::module_& m, const char* name, const char* like, const char* 
 // start + i * step in float64, then cast, so that float32 results are the nearest to the exact ones.
 Tensor ramp(double start, double step, std::int64_t n, DType dtype) {
   const Tensor t = empty({n}, Float64);
-  for (std::int64_t i = 0; i < n; ++i) t.data<double>()[i] = start + static_cast<double>(i) * step;
+  serial_for(n, 1 << 16, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) t.data<double>()[i] = start + static_cast<double>(i) * step;
+  });
   return astype(t, dtype);
 }
 

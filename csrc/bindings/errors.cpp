@@ -11,7 +11,8 @@ namespace {
 PyObject *gradient_error = nullptr, *compile_error = nullptr;
 }
 
-void set_python_error() noexcept {
+// The exception in flight as Python's.
+static void translate() noexcept {
   try {
     throw;
   } catch (const abi::__forced_unwind&) {  // the interpreter has ended this thread
@@ -38,7 +39,33 @@ void set_python_error() noexcept {
   }
 }
 
+// Python's word that memory ran out comes first: what follows from it may go by other names.
+void set_python_error() noexcept {
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError)) PyErr_Fetch(&type, &value, &traceback);
+  translate();
+  if (type) PyErr_Restore(type, value, traceback);
+}
+
 void throw_python_error() { throw py::error_already_set(); }
+
+// Called by C++ alone: pybind11's casts, and new_object().
+static PyObject* allocate_object(PyTypeObject* type, Py_ssize_t items) {
+  PyObject* self = PyType_GenericAlloc(type, items);
+  if (!self) throw_python_error();
+  return self;
+}
+static PyObject* new_object(PyTypeObject* type, PyObject*, PyObject*) {
+  return guarded([&] {
+    PyObject* self = allocate_object(type, 0);
+    reinterpret_cast<py::detail::instance*>(self)->allocate_layout();
+    return self;
+  });
+}
+void checked_memory(PyHeapTypeObject* type) {
+  type->ht_type.tp_alloc = allocate_object;
+  type->ht_type.tp_new = new_object;
+}
 
 void bind_errors(py::module_& m) {
   gradient_error = PyErr_NewExceptionWithDoc(

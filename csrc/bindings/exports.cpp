@@ -183,6 +183,10 @@ void release_buffer(PyObject* self, Py_buffer* view) {
   delete layout;
 }
 
+PyObject* buffer_owner(const Storage* s) {
+  return s->release == give_back ? static_cast<const Py_buffer*>(s->owner)->obj : nullptr;
+}
+
 Tensor from_buffer(PyObject* o) {
   auto* view = new Py_buffer;
   if (PyObject_GetBuffer(o, view, PyBUF_STRIDED_RO | PyBUF_FORMAT) != 0) {

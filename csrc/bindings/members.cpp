@@ -2,6 +2,7 @@
 #include "bindings/autograd.h"
 #include "bindings/python.h"
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/backward.h"
 #include "graph/recorder.h"
 #include "ops/functions.h"
@@ -89,8 +90,25 @@ PyObject* numpy(const Tensor& t) {
   host_read(t, "numpy");
   return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
 }
+py::object nested_list(const py::object& array, int ndim) {
+  const auto n = static_cast<std::int64_t>(py::len(array));
+  if (ndim == 1 && n <= 1 << 16) return array.attr("tolist")();
+  py::list all;
+  const std::int64_t each = ndim == 1 ? 1 << 16 : 1;
+  serial_for(n, each, [&](std::int64_t b, std::int64_t e) {
+    if (ndim == 1) all.attr("extend")(array[py::slice(b, e, 1)].attr("tolist")());
+    else all.append(nested_list(array[py::int_(b)], ndim - 1));
+  });
+  return all;
+}
+// NumPy's lists of numbers, made in stretches that Ctrl-C can come between.
 PyObject* tolist(const Tensor& t) {
-  return py::reinterpret_steal<py::object>(numpy(t)).attr("tolist")().release().ptr();
+  const auto array = py::reinterpret_steal<py::object>(numpy(t));
+  std::int64_t lists = 1;
+  for (int d = 0; d < t.ndim() && t.size() == 0 && t.dim(d) > 0; ++d) lists = checked_mul(lists, t.dim(d));
+  if (lists > 1 << 24) fail<ValueError>("tolist: ", t, " would be ", lists, " empty lists");
+  if (t.size() <= 1 << 16) return array.attr("tolist")().release().ptr();
+  return nested_list(array, t.ndim()).release().ptr();
 }
 PyObject* retain_grad(const Tensor& t) {
   if (!t->node) fail<GradientError>("retain_grad: ", t, " has no graph, so no gradient will reach it");

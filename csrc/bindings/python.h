@@ -16,6 +16,7 @@ namespace py = pybind11;
 struct PyTensor {
   PyObject_HEAD TensorImpl* impl;  // counted
   PyObject* weak_references;
+  bool collected;  // the garbage collector looks at it
 };
 extern PyTypeObject TensorType;
 
@@ -44,6 +45,14 @@ template <class F> int guarded_int(F&& f) noexcept {
   }
 }
 
+// For pybind11's custom_type_setup: objects whose memory is refused are a MemoryError, where pybind11 would go on.
+void checked_memory(PyHeapTypeObject* type);
+// A number as Python's, or the exception that Python has set.
+inline py::object checked(PyObject* made) {
+  if (!made) throw_python_error();
+  return py::reinterpret_steal<py::object>(made);
+}
+
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
 Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype
@@ -68,6 +77,7 @@ void release_buffer(PyObject* self, Py_buffer* view);
 PyObject* to_dlpack(const Tensor& t);
 Tensor from_dlpack(PyObject* capsule_or_array);
 Tensor from_buffer(PyObject* o);
+PyObject* buffer_owner(const Storage* s);  // borrowed; null where it is no other object's memory
 
 // number.cpp
 extern PyNumberMethods number_methods;

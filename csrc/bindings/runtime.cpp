@@ -36,7 +36,7 @@ void bind_precision(py::module_& m) {
       "get_matmul_precision", [] { return name(matmul_precision()); },
       "How float32 products are computed here and now.");
   m.def("_scope_matmul_precision", scope_precision);
-  m.def("_amx", [] { return k::amx() != nullptr; });
+  m.def("_amx_missing", [] { return k::amx_missing(); });
 }
 
 }  // namespace
@@ -58,6 +58,7 @@ void bind_runtime(py::module_& m) {
       "isa", [] { return k::table().isa; }, "The instruction set in use.");
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
   m.def("_fill_scratch", k::fill_scratch, arg("word"), arg("bytes"));
+  m.def("_isa_missing", [](const std::string& isa) { return k::isa_missing(isa.c_str()); });
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });

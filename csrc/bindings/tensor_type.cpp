@@ -1,6 +1,8 @@
-// The Tensor type itself: a static CPython type whose objects come from a short free list.
+// The Tensor type itself: a static CPython type whose objects come from a short free list. Only those that lead to
+// Python objects are shown to the garbage collector (collect.cpp).
 #include <cstddef>
 
+#include "bindings/collect.h"
 #include "bindings/python.h"
 
 namespace steep {
@@ -12,10 +14,11 @@ int free_count = 0;
 
 void deallocate(PyObject* self) {
   auto* o = reinterpret_cast<PyTensor*>(self);
+  if (o->collected) PyObject_GC_UnTrack(self);
   if (o->weak_references) PyObject_ClearWeakRefs(self);
   Tensor gone(o->impl);
   if (free_count < kept_objects) free_objects[free_count++] = o;
-  else PyObject_Free(o);
+  else PyObject_GC_Del(o);
 }
 
 Py_ssize_t length(PyObject* self) {
@@ -54,17 +57,27 @@ PyBufferProcs buffer_methods = {.bf_getbuffer = get_buffer, .bf_releasebuffer = 
 
 }  // namespace
 
+// Two objects around one tensor would hide its graph from the garbage collector, so the second gets a handle of its
+// own.
+static Tensor sole_handle(const Tensor& t) {
+  return has_shell(t->node) && t->refs > 1 && !t->grad ? reconnected(alias(t), t->node) : t;
+}
+
 PyObject* wrap(Tensor t) {
+  if (t->node && t->node->extra) [[unlikely]]
+    t = sole_handle(t);
   PyTensor* o;
   if (free_count) {
     o = free_objects[--free_count];
     PyObject_Init(reinterpret_cast<PyObject*>(o), &TensorType);
   } else {
-    o = PyObject_New(PyTensor, &TensorType);
+    o = PyObject_GC_New(PyTensor, &TensorType);
     if (!o) throw_python_error();
   }
   o->impl = t.release();
   o->weak_references = nullptr;
+  o->collected = is_collected(o->impl);
+  if (o->collected) PyObject_GC_Track(o);
   return reinterpret_cast<PyObject*>(o);
 }
 
@@ -80,8 +93,9 @@ PyTypeObject TensorType = {
     .tp_hash = hash,
     .tp_str = represent,
     .tp_as_buffer = &buffer_methods,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_doc = "An n-dimensional array that remembers how it was made, so that derivatives can be taken.",
+    .tp_traverse = traverse_tensor,
     .tp_richcompare = rich_compare,
     .tp_weaklistoffset = offsetof(PyTensor, weak_references),
     .tp_iter = iterate,

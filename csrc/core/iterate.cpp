@@ -60,34 +60,36 @@ template <class F> void odometer(const Walk& w, int inner, F&& f) {
 }
 
 template <class T> void copy_line(T* dst, std::int64_t ds, const T* src, std::int64_t ss, std::int64_t n) {
-  if (ds == 1 && ss == 1) {
-    std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(T));
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) dst[i * ds] = src[i * ss];
-  }
+  serial_for(n, 1 << 18, [=](std::int64_t b, std::int64_t e) {
+    if (ds == 1 && ss == 1) std::memcpy(dst + b, src + b, static_cast<std::size_t>(e - b) * sizeof(T));
+    else
+      for (std::int64_t i = b; i < e; ++i) dst[i * ds] = src[i * ss];
+  });
 }
 
 // The last two dimensions in squares of 16, so that a transposition stays within a few cache lines.
 template <class T>
 void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t* ds, const std::int64_t* ss) {
   constexpr std::int64_t edge = 16;
-  for (std::int64_t i = 0; i < n[0]; i += edge)
+  for (std::int64_t i = 0; i < n[0]; i += edge) {
+    if (i % 1024 == 1024 - edge) k::interruption_point();
     for (std::int64_t j = 0; j < n[1]; j += edge)
       for (std::int64_t ii = i; ii < std::min(i + edge, n[0]); ++ii)
         copy_line(dst + ii * ds[0] + j * ds[1], ds[1], src + ii * ss[0] + j * ss[1], ss[1], std::min(edge, n[1] - j));
+  }
 }
 
 template <class T> void copy_walk(const Walk& w, T* dst, const T* src) {
   const int last = w.ndim - 1;
   const std::int64_t *d = w.strides[0], *s = w.strides[1];
-  if (w.ndim >= 2 && s[last] != 1 && s[last - 1] == 1) {
-    odometer(w, 2, [&](const std::int64_t* at) {
-      copy_plane(dst + at[0], src + at[1], w.shape + last - 1, d + last - 1, s + last - 1);
-    });
-  } else {
-    odometer(w, 1,
-             [&](const std::int64_t* at) { copy_line(dst + at[0], d[last], src + at[1], s[last], w.shape[last]); });
-  }
+  const bool planes = w.ndim >= 2 && s[last] != 1 && s[last - 1] == 1;
+  const std::int64_t each = planes ? w.shape[last] * w.shape[last - 1] : w.shape[last];
+  std::int64_t copied = 0;  // since the last interruption point
+  odometer(w, planes ? 2 : 1, [&](const std::int64_t* at) {
+    if ((copied += each) > 1 << 16) copied = 0, k::interruption_point();
+    if (planes) copy_plane(dst + at[0], src + at[1], w.shape + last - 1, d + last - 1, s + last - 1);
+    else copy_line(dst + at[0], d[last], src + at[1], s[last], w.shape[last]);
+  });
 }
 
 using U8 = std::uint8_t;
@@ -242,7 +244,7 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
   const std::int64_t out_item = size_of(out.dtype()), inner = merged.shape.back();
   bool rows = inner >= 64;
   for (int k = 0; k < count; ++k) rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
-  const std::int64_t unit = rows ? inner : tile;
+  const std::int64_t unit = rows ? std::min(inner, block_of(cost)) : tile;
   cost += rows ? 0.1 : 0.4;
   const std::int64_t grain = std::max<std::int64_t>(unit, block_of(cost) / unit * unit);
   parallel_for(out.size(), grain, cost, [&](std::int64_t b, std::int64_t e) {
@@ -252,9 +254,10 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
       ops[k].init(in[k], out, merged.strides[k], rows);
       scalars |= unsigned{ops[k].is_single()} << k;
     }
-    for (std::int64_t i = b; i < e; i += unit) {
+    for (std::int64_t i = b, n; i < e; i += n) {
       const void* p[max_operands];
-      const std::int64_t n = std::min(unit, e - i);
+      n = std::min(unit, e - i);
+      if (rows) n = std::min(n, inner - i % inner);
       for (int k = 0; k < count; ++k) p[k] = ops[k].read(merged.shape, i, n);
       loop(p, out.bytes() + i * out_item, n, scalars, params);
     }

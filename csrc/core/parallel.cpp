@@ -13,6 +13,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #ifdef STEEP_OPENMP
@@ -27,6 +28,21 @@ using Clock = std::chrono::steady_clock;
 std::atomic<int> thread_count{1};
 HostHooks hooks{};
 thread_local bool inside_job = false;
+
+struct Job;
+// What the calling thread is doing, for look_up().
+struct Here {
+  Job* job = nullptr;         // the one it helps with or waits for
+  bool helper = false;        // it helps: the caller looks, and says stop
+  void** unlocked = nullptr;  // the caller's: where the interpreter lock went, if it was given away
+  int uninterrupted = 0;
+  Clock::time_point looked{};
+};
+thread_local Here here;
+
+constexpr std::chrono::milliseconds between_looks{20};
+
+struct Stopped {};  // a helper leaves a job that has failed already
 
 struct Job {
   std::int64_t n, grain, blocks;
@@ -47,43 +63,67 @@ struct Job {
   bool step(bool helper) {
     if (left.fetch_sub(1) <= 0 || stop) return false;
     const std::int64_t i = helper ? --back : front++;
+    guard([&] { f(context, i * grain, std::min(n, (i + 1) * grain)); });
+    return true;
+  }
+  template <class F> void guard(F&& work) {
     try {
-      f(context, i * grain, std::min(n, (i + 1) * grain));
+      work();
+    } catch (const Stopped&) {
     } catch (...) {
       fail_with(std::current_exception());
     }
-    return true;
   }
 };
 
-// The calling thread's share: blocks, with a look at the host every 50 ms.
-void drain(Job& job, void*& unlocked) {
-  auto looked = Clock::now();
-  while (job.step(false)) {
-    if (!unlocked || Clock::now() - looked < std::chrono::milliseconds(50)) continue;
-    hooks.lock(unlocked);
-    unlocked = nullptr;
-    try {
-      hooks.poll();
-    } catch (...) {
-      job.fail_with(std::current_exception());
-    }
-    unlocked = hooks.unlock();
-    looked = Clock::now();
+// Asks the host, with its lock held, whether the user wants to stop.
+void ask_host() {
+  void** unlocked = here.unlocked;
+  if (!unlocked || !*unlocked) return hooks.poll();
+  hooks.lock(std::exchange(*unlocked, nullptr));
+  std::exception_ptr error;
+  try {
+    hooks.poll();
+  } catch (...) {
+    error = std::current_exception();
   }
+  *unlocked = hooks.unlock();
+  if (error) std::rethrow_exception(error);
+}
+
+// What interruption points do.
+void look_up() {
+  if (here.helper) {
+    if (here.job->stop) throw Stopped();
+    return;
+  }
+  if (!hooks.poll || here.uninterrupted) return;
+  const auto now = Clock::now();
+  if (now - here.looked < between_looks) return;
+  here.looked = now;
+  ask_host();
+}
+
+// The calling thread's share.
+void drain(Job& job) {
+  while (job.step(false)) job.guard(look_up);
+}
+
+void help(Job& job) {
+  here.job = &job;
+  here.helper = true;
+  while (job.step(true)) {
+  }
+  here.helper = false;
 }
 
 #ifdef STEEP_OPENMP
 
-void run_job(Job& job, int helpers, double, void*& unlocked) {
+void run_job(Job& job, int helpers, double) {
 #pragma omp parallel num_threads(helpers + 1)
   {
-    if (omp_get_thread_num() == 0) {
-      drain(job, unlocked);
-    } else {
-      while (job.step(true)) {
-      }
-    }
+    if (omp_get_thread_num() == 0) drain(job);
+    else help(job);
   }
 }
 
@@ -120,7 +160,7 @@ class Pool {
     if (!brief || Clock::now() - ended_ < patience) wake(helpers);
     caller();
     state_ &= seat - 1;
-    wait();
+    wait(job);
     ended_ = Clock::now();
   }
   std::mutex& owner() { return owner_; }
@@ -140,20 +180,23 @@ class Pool {
     { std::lock_guard lock(mutex_); }
     for (int i = awake; i < helpers; ++i) wake_.notify_one();
   }
-  // Until the last helper has left.
-  void wait() {
+  // Until the last helper has left, with a look up now and then.
+  void wait(Job& job) {
     if (spin([this] { return state_ == 0; })) return;
     std::unique_lock lock(mutex_);
     caller_sleeps_ = true;
-    done_.wait(lock, [this] { return state_ == 0; });
+    while (!done_.wait_for(lock, between_looks, [this] { return state_ == 0; })) {
+      lock.unlock();
+      job.guard(look_up);
+      lock.lock();
+    }
     caller_sleeps_ = false;
   }
   void work() {
     inside_job = true;
     for (;;) {
       while (!spin([this] { return sit(); })) sleep();
-      while (job_->step(true)) {
-      }
+      help(*job_);
       if (--state_ > 0 || !caller_sleeps_) continue;
       { std::lock_guard lock(mutex_); }
       done_.notify_one();
@@ -212,11 +255,11 @@ Pool& the_pool() {
   return *pool;
 }
 
-void run_job(Job& job, int helpers, double total, void*& unlocked) {
+void run_job(Job& job, int helpers, double total) {
   Pool& p = the_pool();
   std::unique_lock owner(p.owner(), std::try_to_lock);
-  if (!owner || helpers == 0) return drain(job, unlocked);  // another Python thread has the workers
-  p.run(job, helpers, total < least_wake, [&] { drain(job, unlocked); });
+  if (!owner || helpers == 0) return drain(job);  // another Python thread has the workers
+  p.run(job, helpers, total < least_wake, [&] { drain(job); });
 }
 
 #endif
@@ -227,16 +270,23 @@ void set_threads(int n) { thread_count = std::clamp(n, 1, 256); }
 int threads() { return thread_count; }
 void set_host_hooks(const HostHooks& h) {
   hooks = h;
+  k::set_interruption(look_up);
   if (hooks.after_fork) pthread_atfork(nullptr, nullptr, hooks.after_fork);
 }
 const HostHooks& host_hooks() { return hooks; }
+
+Uninterrupted::Uninterrupted() { ++here.uninterrupted; }
+Uninterrupted::~Uninterrupted() { --here.uninterrupted; }
 
 void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context) {
   if (n <= 0) return;
   Job job{n, grain, (n + grain - 1) / grain, f, context};
   void* unlocked = total >= long_work && !inside_job && hooks.unlock ? hooks.unlock() : nullptr;
   const int helpers = inside_job ? 0 : static_cast<int>(std::min<std::int64_t>(threads(), job.blocks)) - 1;
-  run_job(job, helpers, total, unlocked);
+  void** const outer = here.unlocked;
+  if (!outer) here.unlocked = &unlocked;
+  run_job(job, helpers, total);
+  here.unlocked = outer;
   if (unlocked) hooks.lock(unlocked);
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -1,9 +1,13 @@
 // parallel_for: the one place where work goes to other threads. Blocks have fixed boundaries that depend on n and
 // grain alone, never on the number of threads, so a result cannot either. Exceptions are caught and rethrown on the
-// calling thread, which also looks for Ctrl-C between blocks and lets other Python threads run during long work.
+// calling thread, which also lets other Python threads run during long work. Between blocks, and at the interruption
+// points of long loops (kernels/interrupt.h), it looks for Ctrl-C, and the others for its word to stop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+
+#include "kernels/interrupt.h"
 
 namespace steep {
 
@@ -19,6 +23,26 @@ struct HostHooks {
 };
 void set_host_hooks(const HostHooks& hooks);
 const HostHooks& host_hooks();
+
+// While one of these lives, the calling thread is not interrupted: around writes into memory that others see, so that
+// none is left half-written.
+class Uninterrupted {
+ public:
+  Uninterrupted();
+  ~Uninterrupted();
+  Uninterrupted(const Uninterrupted&) = delete;
+  Uninterrupted& operator=(const Uninterrupted&) = delete;
+};
+// What may run uninterrupted, in nanoseconds.
+inline constexpr double least_interrupted = 50e6;
+
+// For loops that stay on the calling thread: f(begin, end) over stretches, with an interruption point between them.
+template <class F> void serial_for(std::int64_t n, std::int64_t stretch, F&& f) {
+  for (std::int64_t i = 0; i < n; i += stretch) {
+    if (i) k::interruption_point();
+    f(i, std::min(n, i + stretch));
+  }
+}
 
 using Block = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context);

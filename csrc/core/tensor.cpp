@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/node.h"
 
 namespace steep {
@@ -28,8 +29,11 @@ void refill() {
 
 template <class T> Tensor filled(const Dims& shape, T value, DType from, DType dtype) {
   Tensor t = empty(shape, dtype);
-  const void* in[] = {&value};
-  k::table().cast[from][dtype](in, t.bytes(), t.size(), 1, nullptr);
+  const auto fill = k::table().cast[from][dtype];
+  serial_for(t.size(), 1 << 18, [&](std::int64_t b, std::int64_t e) {
+    const void* in[] = {&value};
+    fill(in, t.bytes() + b * size_of(dtype), e - b, 1, nullptr);
+  });
   return t;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/parallel.h"
 #include "graph/mode.h"
 #include "graph/node.h"
 #include "graph/recorder.h"
@@ -68,16 +69,17 @@ const Override* find_override(const Op& op) {
 DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int count, const Tensor& out) {
   auto kept = std::make_shared<std::vector<Kept>>();
   kept->reserve(static_cast<std::size_t>(count) + 1);
-  for (int i = 0; i < count; ++i) kept->emplace_back(in[i]);
+  for (int i = 0; i < count; ++i) kept->emplace_back(beside_graph(in[i]));
   kept->emplace_back(alias(out));
-  return [rule = o.rule, kept, &op](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& to) {
+  const auto run = [rule = *o.rule, kept, &op](const Node& n, const Tensor& g, const std::vector<bool>&,
+                                               std::vector<Tensor>& to) {
     std::vector<Tensor> inputs;
-    for (const Kept& k : *kept) inputs.push_back(k.get(op.name));
-    const Tensor out = inputs.back();
-    inputs.pop_back();
-    auto grads = (*rule)(g, inputs, out);
+    for (int i = 0; i < n.input_count; ++i)
+      inputs.push_back(reconnected((*kept)[static_cast<std::size_t>(i)].get(op.name), n.inputs()[i]));
+    auto grads = rule(g, inputs, kept->back().get(op.name));
     for (std::size_t i = 0; i < to.size() && i < grads.size(); ++i) to[i] = grads[i];
   };
+  return {run, o.held};
 }
 
 [[gnu::noinline]] void record(const Call& c) {
@@ -93,6 +95,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
   } else if (const unsigned which = wanted(c.op, c.in, c.count)) {
     save(n, which, c.in, out);
   }
+  add_shell(n);
   if (mode().anomaly) n->more().where = where_am_i();
 }
 
@@ -145,6 +148,7 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
 }
 
 void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs) {
+  const Uninterrupted whole;
   const Call call{op, in.begin(), static_cast<int>(in.size()), attrs, target};
   Recorder* recorder = mode().recorder;
   if (!recorder) return op.compute(call);
@@ -163,6 +167,7 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
   else extra.inputs = inputs;
   n->input_count = static_cast<std::uint16_t>(inputs.size());
   for (Node* in : inputs) retain(in);
+  add_shell(n);
   if (mode().anomaly) extra.where = where_am_i();
 }
 

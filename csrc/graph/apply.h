@@ -5,6 +5,7 @@
 #include <functional>
 #include <initializer_list>
 
+#include "graph/node.h"
 #include "graph/op.h"
 
 namespace steep {
@@ -19,8 +20,7 @@ void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& ta
 
 // Records a node above `out` whose rule is a function rather than a row: custom_vjp and checkpoint. `inputs` may
 // hold null nodes. `row` names it.
-void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs,
-                    std::function<void(const Tensor&, const std::vector<bool>&, std::vector<Tensor>&)> rule);
+void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule);
 
 // Refuses an in-place write that the graph could not follow, and counts it otherwise.
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count);

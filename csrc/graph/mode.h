@@ -18,6 +18,7 @@ using UserRule =
 struct Override {
   const Op* op;
   std::shared_ptr<UserRule> rule;
+  void* held = nullptr;  // what every copy of the rule owns a count of: see DynamicRule
 };
 
 class Recorder;

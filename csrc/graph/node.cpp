@@ -18,6 +18,7 @@ union Slot {
 Slot* free_slots = nullptr;
 std::size_t live = 0;
 std::uint64_t counter = 1;
+ShellHooks shells{};
 
 void refill() {
   constexpr int batch = 256;
@@ -29,6 +30,7 @@ void refill() {
 }
 
 void free_node(Node* n) {
+  if (has_shell(n)) shells.node_gone(std::exchange(n->extra->shell, nullptr));
   drop_saved(n);
   Node* const* in = n->inputs();
   for (int i = 0; i < n->input_count; ++i)
@@ -49,6 +51,8 @@ Tensor safe_to_keep(const Tensor& t) {
 
 void keep(Node* n, int at, const Tensor& t) {
   Tensor kept = safe_to_keep(t);
+  if (has_shell(kept->node)) [[unlikely]]
+    kept = alias(kept);
   ++kept->storage->saves;
   n->versions[at] = kept->storage->version;
   n->saved[at] = kept.release();
@@ -70,13 +74,28 @@ Tensor kept(const Node& n, unsigned which, Node* source) {
   const int at = position(n, which);
   TensorImpl* p = n.saved[at];
   if (p->storage->version != n.versions[at]) written_since(n.name(), Tensor::share(p));
-  if (p->node == source) return Tensor::share(p);
-  Tensor t = alias(Tensor::share(p));
+  return reconnected(Tensor::share(p), source);
+}
+
+}  // namespace
+
+Tensor beside_graph(const Tensor& t) { return has_shell(t->node) ? alias(t) : t; }
+Tensor reconnected(const Tensor& kept, Node* source) {
+  if (kept->node == source) return kept;
+  Tensor t = alias(kept);
   t->node = retain(source);
   return t;
 }
 
-}  // namespace
+void set_shell_hooks(const ShellHooks& hooks) { shells = hooks; }
+void retain_shell(Node* n) {
+  if (n->extra->shell) shells.retain(n->extra->shell);
+}
+void add_shell_if_wanted(Node* n) {
+  bool wanted = n->extra && n->extra->rule.held;
+  for (int i = 0; i < n->input_count && !wanted; ++i) wanted = has_shell(n->inputs()[i]);
+  if (wanted && shells.make) n->more().shell = shells.make(n);
+}
 
 Node* new_node(const Tensor& out) {
   if (!free_slots) refill();
@@ -93,7 +112,10 @@ Node* new_node(const Tensor& out) {
 void release(Node* n) {
   static Node* pending = nullptr;  // linked through `target`: nobody reads that of a node without holders
   static bool draining = false;
-  if (--n->refs) return;
+  if (--n->refs) {
+    if (has_shell(n)) shells.release(n->extra->shell);
+    return;
+  }
   n->target = reinterpret_cast<TensorImpl*>(pending);
   pending = n;
   if (draining) return;
@@ -158,6 +180,7 @@ Node* make_watch(const Tensor& t) {
     n->inputs_[0] = t->node;  // takes over the tensor's count
   }
   t->node = n;
+  add_shell(n);
   return n;
 }
 
@@ -175,7 +198,9 @@ void forget_target(TensorImpl* p) {
     if (n->target == p) n->target = nullptr;
 }
 
-Kept::Kept(const Tensor& t) : tensor_(safe_to_keep(t)), version_(tensor_->storage->version) {
+Kept::Kept(const Tensor& t)
+    : tensor_(safe_to_keep(has_shell(t->node) ? reconnected(alias(t), t->node) : t)),
+      version_(tensor_->storage->version) {
   ++tensor_->storage->saves;
 }
 Kept::~Kept() {

@@ -11,15 +11,32 @@
 
 namespace steep {
 
-// A gradient rule made at run time: fills grads[i] for every input i with needed[i].
-using DynamicRule = std::function<void(const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads)>;
+// A gradient rule made at run time: run() fills grads[i] for every input i with needed[i]. `held` is the one object of
+// the host language that run() owns a count of, for the host's garbage collector.
+struct DynamicRule {
+  std::function<void(const Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads)> run;
+  void* held = nullptr;
+  explicit operator bool() const { return static_cast<bool>(run); }
+};
 
-// What few nodes have: many inputs, a rule of the user's, the line of the user's program.
+// What few nodes have: many inputs, a rule of the user's, the line of the user's program, a shell.
 struct Extra {
   std::vector<Node*> inputs;
   DynamicRule rule;
   std::string where;
+  void* shell = nullptr;
 };
+
+// A rule in the host language may hold tensors of its own graph, and only the host's garbage collector can free such a
+// cycle. So every node with such a rule at or before it has a shell, an object of the host whose count follows the
+// node's (bindings/collect.cpp).
+struct ShellHooks {
+  void* (*make)(Node*);      // throws when memory runs out
+  void (*retain)(void*);     // one count more
+  void (*release)(void*);    // one less
+  void (*node_gone)(void*);  // the last one; the node is about to be freed
+};
+void set_shell_hooks(const ShellHooks& hooks);
 
 struct Node {
   static constexpr int inline_inputs = 3, max_saved = 3;
@@ -50,13 +67,30 @@ struct Node {
 
 Node* new_node(const Tensor& out);  // shape, dtype and sequence set; refs = 1
 void release(Node* n);              // one count less
+void retain_shell(Node* n);
 inline Node* retain(Node* n) {
-  if (n) ++n->refs;
+  if (!n) return n;
+  ++n->refs;
+  if (n->extra) [[unlikely]]
+    retain_shell(n);
   return n;
+}
+inline bool has_shell(const Node* n) { return n && n->extra && n->extra->shell; }
+void add_shell_if_wanted(Node* n);
+// Gives it a shell if its rule or an input calls for one.
+inline void add_shell(Node* n) {
+  bool perhaps = n->extra != nullptr;
+  for (const Node* in : n->inputs_) perhaps |= in && in->extra;
+  if (perhaps) [[unlikely]]
+    add_shell_if_wanted(n);
 }
 void set_inputs(Node* n, const Tensor* in, int count);
 void save(Node* n, unsigned which, const Tensor* in, const Tensor& out);
 void drop_saved(Node* n);
+// A tensor to keep beside the node that has `t` as an input: where the garbage collector looks after t's graph, the
+// node's own count is enough, and this one is t without its graph. reconnected() gives it back.
+Tensor beside_graph(const Tensor& t);
+Tensor reconnected(const Tensor& kept, Node* source);
 
 // A tensor kept for a gradient rule outside a node's own slots, under the same promise: what others may write behind
 // our back is copied, and an in-place write is noticed.
@@ -68,6 +102,8 @@ class Kept {
   Kept& operator=(const Kept&) = delete;
   ~Kept();
   Tensor get(const char* op) const;  // GradientError if it was written since
+  // Its graph, where this tensor is all that leads there.
+  Node* sole_way() const { return tensor_->refs == 1 ? tensor_->node : nullptr; }
 
  private:
   Tensor tensor_;

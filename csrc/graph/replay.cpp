@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 #include "core/parallel.h"
 #include "graph/recorder.h"
@@ -178,6 +179,14 @@ void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const
   }
 }
 
+// Whether it writes memory that others see before the program has ended.
+bool Replay::writes_outside(const Unit& unit) const {
+  return std::any_of(unit.members.begin(), unit.members.end(), [&](int m) {
+    const Buffer& b = program_.buffer(program_.code[static_cast<std::size_t>(m)].out);
+    return b.written && (b.place == Place::captured || b.place == Place::argument);
+  });
+}
+
 void Replay::make_steps(const std::vector<bool>& escapes) {
   const std::vector<bool> moves = moving_buffers();
   std::vector<std::size_t> step_of(units_.size(), 0);
@@ -185,15 +194,19 @@ void Replay::make_steps(const std::vector<bool>& escapes) {
   for (std::size_t u = 0; u < units_.size(); ++u) {
     const Unit& unit = units_[u];
     step_of[u] = steps_.size();
+    const bool writes = writes_outside(unit);
     if (!unit.group) {
       add_call(program_.code[static_cast<std::size_t>(unit.members[0])]);
+      steps_.back().writes = writes;
       continue;
     }
     add_group(unit, escapes, moves);
     room = std::max(room, groups_.back().room());
     const int number = static_cast<int>(groups_.size()) - 1;
-    if (unit.finishes >= 0) steps_[step_of[static_cast<std::size_t>(unit.finishes)]].group = number;
-    else steps_.push_back({number, -1});
+    if (unit.finishes < 0) steps_.push_back({number, -1});
+    Step& step = unit.finishes < 0 ? steps_.back() : steps_[step_of[static_cast<std::size_t>(unit.finishes)]];
+    step.group = number;
+    step.writes |= writes;
   }
   room_ = new_memory(static_cast<std::size_t>(room));
 }
@@ -324,6 +337,9 @@ void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   rebind();
   reserve_.wanted = 0;
   for (const Step& s : steps_) {
+    k::interruption_point();
+    std::optional<Uninterrupted> whole;
+    if (s.writes) whole.emplace();
     if (s.call < 0) group(s).run();
     else run_call(s);
   }

@@ -45,10 +45,12 @@ class Replay {
   // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {
     int group = -1, call = -1;
+    bool writes = false;  // into memory that others see: not to be interrupted
   };
 
   void find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
   void keep_all(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
+  bool writes_outside(const Unit& unit) const;
   void make_steps(const std::vector<bool>& escapes);
   void place_buffers();
   void add_call(const Instruction& c);

@@ -79,7 +79,7 @@ Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
 void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
   if (n.extra && n.extra->rule) {
     ++mode().rules_run;
-    n.extra->rule(g, needed, grads);
+    n.extra->rule.run(n, g, needed, grads);
   } else {
     for (int i = 0; i < n.input_count; ++i)
       if (needed[static_cast<std::size_t>(i)]) grads[static_cast<std::size_t>(i)] = run_row(n, i, g);

@@ -5,6 +5,8 @@
 #include "kernels/table.h"
 
 #if defined(STEEP_AMX)
+#include <cerrno>
+
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,23 +19,30 @@ extern const SplitGemm split_amx;
 
 namespace {
 
+// Each of these says why not, or null.
+
 // AMX-TILE and AMX-BF16 of the processor, and both halves of the tiles' state switched on by the system.
-bool processor_has_tiles() {
+const char* processor_lacks() {
   unsigned a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 22 & 1)) return false;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 22 & 1)) return "the processor has none";
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return "the operating system keeps no registers of its";
   unsigned low, high;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (low >> 17 & 3) == 3;
+  return (low >> 17 & 3) == 3 ? nullptr : "the operating system does not switch it on";
 }
 
-// Linux hands the 8 KB of tiles out on request only; threads started later inherit the permission.
-bool system_grants_tiles() {
+// Linux hands the 8 KB of tiles out on request only; threads started later inherit the permission. It must be able to
+// put them on every signal stack there is.
+const char* system_refuses() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr long request_permission = 0x1023, tile_data = 18;
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  if (syscall(SYS_arch_prctl, request_permission, tile_data) == 0) return nullptr;
+  if (errno == ENOSPC)
+    return "a thread's alternate signal stack (sigaltstack) is too small to hold its registers; make it at least "
+           "getauxval(AT_MINSIGSTKSZ) + 8192 bytes, 64 KB say, before the first large product";
+  return "the operating system refuses it (arch_prctl)";
 #else
-  return false;
+  return "steep knows how to ask Linux for it, and no other system";
 #endif
 }
 
@@ -66,12 +75,19 @@ bool tiles_keep_the_promise() {
   return same_bits(split_amx.six, plain.six, a, b) && same_bits(split_amx.one, plain.one, a, b);
 }
 
-const SplitGemm* amx() {
-  static const bool usable =
-      !std::strcmp(table().isa, "avx512") && processor_has_tiles() && system_grants_tiles() && tiles_keep_the_promise();
-  return usable ? &split_amx : nullptr;
+const char* amx_missing() {
+  static const char* const why = [] {
+    const char* missing = processor_lacks();
+    if (!missing && std::strcmp(table().isa, "avx512")) missing = "the instruction set in use is less than avx512";
+    if (!missing) missing = system_refuses();
+    if (!missing && !tiles_keep_the_promise()) missing = "its products have other bits than the promised ones";
+    return missing;
+  }();
+  return why;
 }
+const SplitGemm* amx() { return amx_missing() ? nullptr : &split_amx; }
 #else
+const char* amx_missing() { return "this build has no code for it"; }
 const SplitGemm* amx() { return nullptr; }
 #endif
 

@@ -208,6 +208,7 @@ template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_
     const std::int64_t some = least(group, s.channels - c);
     pack_taps(pieces, static_cast<const T*>(s.x.image) + (s.first + c) * plane, some, a, ld, ld);
     sweep_taps(s, block, a, c * s.taps, some * s.taps);
+    interruption_point();
   }
 }
 
@@ -228,6 +229,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   const bool plain = is_plain(x);
   if (!x.product && !plain && is_flat_road(s)) return correlate_flat(s);
   for (std::int64_t i = 0; i < x.images; ++i) {
+    interruption_point();
     one.image = static_cast<const T*>(x.image) + i * x.image_step;
     one.out = static_cast<T*>(x.out) + i * x.out_image;
     Sweep<T> image = s;

@@ -164,6 +164,7 @@ template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* 
                         : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
                                           : Matrix<T>{packed_b + j * s.depth, parts(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
+    interruption_point();
     finished.add_panel(rows.top, high, s.j + j, width);
   }
   finished.end_strip();
@@ -177,6 +178,7 @@ template <class T> static void sweep_turned(const Block<T>& s) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
     turned_tiles<T>.at[m - 1](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
+    if (j % (step * 16) == 0) interruption_point();
   }
   if (s.last()) finish(s.x, 0, m, s.j, s.columns);
 }
@@ -254,12 +256,14 @@ template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::i
                                           std::int64_t b_col, void* c, std::int64_t ldc, const Epilogue* done) {
   using U = std::make_unsigned_t<T>;
   const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
+  std::int64_t done_here = 0;  // since the last interruption point
   for (std::int64_t i = 0; i < m; ++i) {
     U* row = static_cast<U*>(c) + i * ldc;
     for (std::int64_t j = 0; j < n; ++j) row[j] = 0;
     for (std::int64_t p = 0; p < k; ++p) {
       const U x = from_a[i * a_row + p * a_col];
       for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<U>(row[j] + x * from_b[p * b_row + j * b_col]);
+      if ((done_here += n) > 1 << 15) done_here = 0, interruption_point();
     }
   }
   if (done && m > 0 && n > 0) done->f(done->context, 0, m, 0, n);

@@ -21,6 +21,7 @@
 #endif
 
 #include "kernels/gemm.h"  // after the guarded <immintrin.h>, which it includes as well
+#include "kernels/interrupt.h"
 
 #define STEEP_INLINE inline __attribute__((always_inline))
 #if defined(__clang__)

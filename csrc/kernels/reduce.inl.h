@@ -131,6 +131,8 @@ template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n)
   return fold_group<F>(fold<F>(fold<F>(a, b), fold<F>(c, d)));
 }
 
+constexpr std::int64_t stretch = 1 << 15;  // elements between two interruption points
+
 // The largest leaf * 2^k below n: where a fold of n > leaf values splits in two.
 STEEP_INLINE std::int64_t split(std::int64_t n, std::int64_t leaf) {
   while (2 * leaf < n) leaf *= 2;
@@ -140,6 +142,7 @@ STEEP_INLINE std::int64_t split(std::int64_t n, std::int64_t leaf) {
 template <class F, class T> T fold_row(const T* x, std::int64_t n) {
   constexpr std::int64_t leaf = 16384 / sizeof(T);
   if (n <= leaf) return fold_leaf<F>(x, n);
+  if (n > 32 * leaf) interruption_point();
   const std::int64_t left = split(n, leaf);
   return F::f(fold_row<F>(x, left), fold_row<F>(x + left, n - left));
 }
@@ -159,6 +162,7 @@ Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::i
   constexpr std::int64_t leaf = 64;
   constexpr T id = F::template identity<T>();
   if (n > leaf) {
+    if (n > 32 * leaf) interruption_point();
     const std::int64_t top = split(n, leaf);
     Strip<T, width> a = fold_columns<F, width>(x, top, ld, last);
     const Strip<T, width> b = fold_columns<F, width>(x + top * ld, n - top, ld, last);
@@ -200,6 +204,7 @@ template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
   constexpr std::int64_t block = 64;
   std::int64_t i = 0;
   for (; i + block <= n; i += block) {
+    if (i % stretch == stretch - block) interruption_point();
     bool found = false;
     for (std::int64_t j = i; j < i + block; ++j) found |= is_best(x[j]);
     if (found) break;
@@ -221,13 +226,15 @@ void arg_strip(const T* x, std::int64_t* out, std::int64_t n, std::int64_t m, st
     best[j] = n > 0 ? x[j] : T(0);
     out[j] = 0;
   }
-  for (std::int64_t r = 1; r < n; ++r)
+  for (std::int64_t r = 1; r < n; ++r) {
+    if (r % 4096 == 0) interruption_point();
     for (std::int64_t j = 0; j < m; ++j) {
       const T old = best[j], now = F::f(old, x[r * ld + j]);
       const bool better = (now != old) & (old == old);  // a NaN, once met, stays
       best[j] = better ? now : old;
       out[j] = better ? r : out[j];
     }
+  }
 }
 template <class F, class T> void col_arg(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename Stored<T>::type;
@@ -241,7 +248,11 @@ template <class F, class T> void row_scan(const void* x, void* out, std::int64_t
   T* to = static_cast<T*>(out);
   for (std::int64_t r = 0; r < rows; ++r, from += n, to += n) {
     if (n > 0) to[0] = from[0];
-    for (std::int64_t i = 1; i < n; ++i) to[i] = F::f(to[i - 1], from[i]);
+    for (std::int64_t i = 1; i < n; ++i) {
+      to[i] = F::f(to[i - 1], from[i]);
+      if (i % stretch == 0) [[unlikely]]
+        interruption_point();
+    }
   }
 }
 
@@ -270,6 +281,10 @@ template <class T> void row_cumsum(const void* x, void* out, std::int64_t rows, 
 // to[i] = g(from[i]) along one row, the partial vector at the end by the same code.
 template <class T, class G> STEEP_INLINE void map_row(const T* from, T* to, std::int64_t n, G g) {
   constexpr std::int64_t lanes = Vec<T>::n;
+  for (; n > stretch; n -= stretch, from += stretch, to += stretch) {
+    for (std::int64_t i = 0; i < stretch; i += lanes) store(to + i, g(load(from + i)));
+    interruption_point();
+  }
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) store(to + i, g(load(from + i)));
   if (i < n) store_part(to + i, g(load_part(from + i, n - i)), n - i);
@@ -289,6 +304,7 @@ template <class T> void row_softmax(const void* x, void* out, std::int64_t rows,
 template <class T> T sum_of_exp(const T* x, std::int64_t n, Vec<T> top) {
   constexpr std::int64_t leaf = 16384 / sizeof(T);
   if (n > leaf) {
+    if (n > 16 * leaf) interruption_point();
     const std::int64_t left = split(n, leaf);
     return sum_of_exp(x, left, top) + sum_of_exp(x + left, n - left, top);
   }

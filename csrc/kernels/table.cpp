@@ -75,6 +75,7 @@ const char* isas_built() {
   static const std::string all = names(false);
   return all.c_str();
 }
+const char* isa_missing(const char* isa) { return named(isa).missing(); }
 const char* isas_usable() {
   static const std::string usable = names(true);
   return usable.c_str();

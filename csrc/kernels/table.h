@@ -101,9 +101,11 @@ const Table& table();
 // Every instruction set built in, and whether this processor has it, separated by spaces: "baseline avx2 avx512".
 const char* isas_built();
 const char* isas_usable();
+const char* isa_missing(const char* isa);  // the first feature that this processor lacks for it, or null
 
 // The same by AMX's tiles, or null: where the processor lacks them, the system refuses them, STEEP_ISA asks for less
 // than AVX-512, or their bits are not those of the table's products. Found out once, when first asked (amx.cpp).
 const SplitGemm* amx();
+const char* amx_missing();  // why there are none, in words, or null
 
 }  // namespace steep::k

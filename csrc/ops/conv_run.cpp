@@ -234,6 +234,15 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   return x;
 }
 
+// Where nothing is summed, for want of channels or taps, each output is its bias, or zero.
+void fill_with(T bias, T out, const k::Epilogue* done) {
+  const Tensor value = bias ? bias : full({1}, 0, out.dtype());
+  Dims strides = Dims::filled(out.ndim(), 0);
+  strides[1] = bias ? 1 : 0;
+  copy_strided(out, view(value, out.shape(), strides, value->offset));
+  if (done) done->f(done->context, 0, out.dim(0) * out.dim(1), 0, volume(spatial(out.shape())));
+}
+
 }  // namespace
 
 void compute_conv(const Call& c) { compute_conv_parts(c, nullptr); }
@@ -242,16 +251,19 @@ void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]), weight = contiguous(c.in[1]);
   const Tensor bias = c.count > 2 ? contiguous(c.in[2]) : Tensor();
+  if (c.out.size() == 0) return;
+  if (weight.size() == 0) return fill_with(bias, c.out, done);
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
   const Job job{x, weight, bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps),
                 0};
-  if (c.out.size()) run(job, correlation(g, w, job), done);
+  run(job, correlation(g, w, job), done);
 }
 
 void compute_conv_input(const Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor grad = contiguous(c.in[0]), weight = contiguous(c.in[1]);
   if (c.out.size() == 0) return;
+  if (weight.size() == 0 || grad.size() == 0) return fill_with({}, c.out, nullptr);
   const Dims in = spatial(c.out.shape()), out = spatial(grad.shape()), taps = spatial(weight.shape());
   for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
     const Windows w = backward(g, in, out, taps, phase);
@@ -270,6 +282,7 @@ void compute_conv_weight(const Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]), grad = contiguous(c.in[1]);
   if (c.out.size() == 0) return;
+  if (x.size() == 0 || grad.size() == 0) return fill_with({}, c.out, nullptr);
   const Windows w = forward(g, spatial(x.shape()), spatial(grad.shape()), spatial(c.out.shape()));
   const std::int64_t item = size_of(x.dtype()), rows = c.out.dim(0) / g.groups, channels = c.out.dim(1);
   const std::int64_t taps = w.total(&k::Window::taps), in = volume(spatial(x.shape()));

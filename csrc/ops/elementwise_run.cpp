@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/mode.h"
 #include "ops/elementwise.h"
 #include "ops/functions.h"
@@ -136,11 +137,10 @@ void update_in_place(const char* op, K kernel, const Tensor& target, const Tenso
   const Op& row = *kernel_index()[static_cast<std::size_t>(kernel)];
   const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
   if (target.dtype() == BFloat16) return apply_into(find_op("copy"), {binary(kernel, in[0], in[1])}, target);
-  const bool direct = target.contiguous() && !may_overlap(target, in[1]);
+  const bool quick = row.cost * static_cast<double>(target.size()) < least_interrupted;
+  const bool direct = target.contiguous() && !may_overlap(target, in[1]) && quick;
   if (direct) return apply_into(row, {in[0], in[1]}, target);
-  const Tensor made = empty(target.shape(), target.dtype());
-  apply_into(row, {in[0], in[1]}, made);
-  apply_into(find_op("copy"), {made}, target);
+  apply_into(find_op("copy"), {apply(row, in, 2)}, target);
 }
 
 }  // namespace steep

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/recorder.h"
 #include "ops/elementwise.h"
 #include "ops/functions.h"
@@ -16,6 +17,10 @@ namespace {
 
 using T = const Tensor&;
 using R = const Rule&;
+
+constexpr std::int64_t stretch = 1 << 14;  // positions between two interruption points
+// Rows of n elements between two.
+std::int64_t stretch_of(std::int64_t n) { return std::max<std::int64_t>(1, stretch / std::max<std::int64_t>(1, n)); }
 const Param x{"x", Kind::tensor}, indices{"indices", Kind::index};
 
 std::int64_t row_size(T t) {
@@ -29,8 +34,10 @@ class Positions {
  public:
   Positions(T index, std::int64_t n, const char* op, std::int64_t axis = -1, bool labels = false)
       : flat_(contiguous(index)), n_(n), lowest_(labels ? 0 : -n) {
-    for (std::int64_t i = 0; i < size(); ++i)
-      if (at(i) < lowest_ || at(i) >= n) refuse(op, axis, at(i));
+    serial_for(size(), stretch, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t i = b; i < e; ++i)
+        if (at(i) < lowest_ || at(i) >= n) refuse(op, axis, at(i));
+    });
   }
   std::int64_t size() const { return flat_.size(); }
   std::int64_t operator[](std::int64_t i) const { return at(i) < 0 ? at(i) + n_ : at(i); }
@@ -55,9 +62,10 @@ void compute_take(const Call& c) {
   const Tensor from = contiguous(c.in[0]);
   const Positions at(c.in[1], from.dim(0), "take");
   const std::int64_t bytes = row_size(from) * size_of(from.dtype());
-  char* to = c.out.bytes();
-  for (std::int64_t i = 0; i < at.size(); ++i, to += bytes)
-    std::memcpy(to, from.bytes() + at[i] * bytes, static_cast<std::size_t>(bytes));
+  serial_for(at.size(), stretch_of(bytes / 4), [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i)
+      std::memcpy(c.out.bytes() + i * bytes, from.bytes() + at[i] * bytes, static_cast<std::size_t>(bytes));
+  });
 }
 
 // Attributes: the number of rows of the result.
@@ -70,15 +78,19 @@ template <class E> void add_rows_as(const Call& c, T updates, const Positions& a
   const std::int64_t n = row_size(c.out);
   E* out = c.out.data<E>();
   const E* from = updates.data<E>();
-  for (std::int64_t i = 0; i < at.size(); ++i, from += n) {
-    E* row = out + at[i] * n;
-    for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<E>(row[j] + from[j]);
-  }
+  serial_for(at.size(), stretch_of(n), [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) {
+      E* row = out + at[i] * n;
+      for (std::int64_t j = 0; j < n; ++j) row[j] = static_cast<E>(row[j] + from[i * n + j]);
+    }
+  });
 }
 void compute_add_rows(const Call& c) {
   const Tensor updates = contiguous(c.in[0]);
   const Positions at(c.in[1], c.attrs[0], "scatter_add");
-  std::memset(c.out.bytes(), 0, static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())));
+  serial_for(c.out.size() * size_of(c.out.dtype()), 1 << 20, [&](std::int64_t b, std::int64_t e) {
+    std::memset(c.out.bytes() + b, 0, static_cast<std::size_t>(e - b));
+  });
   switch (c.out.dtype()) {
     case Float32: return add_rows_as<float>(c, updates, at);
     case Float64: return add_rows_as<double>(c, updates, at);
@@ -92,14 +104,17 @@ void compute_add_rows(const Call& c) {
 template <class E> void write_at(T out, T positions, T values) {
   const Dims strides = contiguous_strides(out.shape());
   E* base = out.data<E>();
-  for (std::int64_t i = 0; i < positions.size(); ++i) {
+  const auto write = [&](std::int64_t i) {
     std::int64_t rest = positions.data<std::int64_t>()[i], offset = 0;
     for (int d = 0; d < out.ndim(); ++d) {
       offset += rest / strides[d] * out.strides()[d];
       rest %= strides[d];
     }
     base[offset] = values.data<E>()[i];
-  }
+  };
+  serial_for(positions.size(), stretch, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) write(i);
+  });
 }
 void compute_write_elements(const Call& c) {
   const Tensor values = contiguous(c.in[0]), positions = contiguous(c.in[1]);
@@ -120,7 +135,9 @@ Tensor as_index(T t, const char* op) {
 // positions are refused, since they are labels.
 void compute_wrap(const Call& c) {
   const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1], c.attrs.flag(3));
-  for (std::int64_t i = 0; i < at.size(); ++i) c.out.data<std::int64_t>()[i] = at[i];
+  serial_for(at.size(), stretch, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) c.out.data<std::int64_t>()[i] = at[i];
+  });
 }
 
 // Row-major numbers of the elements that an index along one axis names, in the shape of `index`.
@@ -211,15 +228,19 @@ Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType dt
   if (count > INT64_MAX) fail<ValueError>("arange: ", start, " to ", stop, " has more elements than 64 bits count");
   const auto n = static_cast<std::int64_t>(count);
   const Tensor t = empty({n}, Int64);
-  for (std::int64_t i = 0; i < n; ++i) t.data<std::int64_t>()[i] = start + i * step;
+  serial_for(n, stretch, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) t.data<std::int64_t>()[i] = start + i * step;
+  });
   return astype(t, dtype);
 }
 Tensor nonzero_flat(T mask) {
   host_read(mask, "nonzero, or a mask as an index");
   const Tensor flags = contiguous(astype(mask, Bool));
   std::vector<std::int64_t> at;
-  for (std::int64_t i = 0; i < flags.size(); ++i)
-    if (flags.data<bool>()[i]) at.push_back(i);
+  serial_for(flags.size(), stretch, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i)
+      if (flags.data<bool>()[i]) at.push_back(i);
+  });
   const Tensor t = empty({static_cast<std::int64_t>(at.size())}, Int64);
   std::copy(at.begin(), at.end(), t.data<std::int64_t>());
   return t;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/iterate.h"
+#include "core/parallel.h"
 #include "graph/node.h"
 #include "graph/recorder.h"
 #include "ops/functions.h"
@@ -88,6 +89,12 @@ std::vector<Tensor> cut(T t, int axis, const std::vector<std::int64_t>& at) {
   }
   return parts;
 }
+// An axis may be as long as a number can be where another one is empty.
+void require_results(const Op& op, T t, std::int64_t count) {
+  constexpr std::int64_t most = 1 << 24;
+  if (count > most) fail<ValueError>(op.name, ": ", count, " parts of ", t, "; at most ", most, " results can be made");
+}
+
 std::vector<Tensor> call_split(const Op& op, Args& a) {
   T t = a[0].tensor;
   const int axis = normalize_axis(a[2].integer, t.ndim(), op.name);
@@ -97,6 +104,7 @@ std::vector<Tensor> call_split(const Op& op, Args& a) {
     const std::int64_t parts = a[1].ints[0];
     if (parts < 1 || n % parts)
       fail<ValueError>(op.name, ": axis ", axis, " of ", t, " has size ", n, ", which ", parts, " parts do not divide");
+    require_results(op, t, parts);
     for (std::int64_t i = 1; i <= parts; ++i) at.push_back(i * (n / parts));
   } else {
     for (auto v : a[1].ints) at.push_back(std::clamp<std::int64_t>(v < 0 ? v + n : v, 0, n));
@@ -108,6 +116,7 @@ std::vector<Tensor> call_unstack(const Op& op, Args& a) {
   T t = a[0].tensor;
   const int axis = normalize_axis(a[1].integer, t.ndim(), op.name);
   std::vector<Tensor> parts;
+  require_results(op, t, t.dim(axis));
   for (std::int64_t i = 0; i < t.dim(axis); ++i) parts.push_back(squeeze_axes(narrow(t, axis, i, 1), 1u << axis));
   return parts;
 }
@@ -136,6 +145,7 @@ Tensor border_index(std::int64_t before, std::int64_t after, std::int64_t n, con
   const Tensor index = empty({before + n + after}, Int64);
   const std::int64_t period = std::max<std::int64_t>(1, 2 * (n - 1));
   for (std::int64_t i = 0; i < index.size(); ++i) {
+    if (i % (1 << 14) == 0) k::interruption_point();
     std::int64_t at = i - before;
     if (mode == "wrap") at = ((at % n) + n) % n;
     if (mode == "reflect") {
@@ -209,6 +219,7 @@ Tensor call_repeat(const Op& op, Args& a) {
     fail<ValueError>(op.name, ": ", counts.size(), " repeats for an axis of size ", n);
   std::vector<std::int64_t> at;
   for (std::int64_t i = 0; i < n; ++i) {
+    if (i % (1 << 14) == 0) k::interruption_point();
     const std::int64_t times = counts.data<std::int64_t>()[counts.size() == 1 ? 0 : i];
     if (times < 0) fail<ValueError>(op.name, ": a repetition is negative: ", times);
     at.insert(at.end(), static_cast<std::size_t>(times), i);

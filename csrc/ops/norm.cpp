@@ -103,13 +103,17 @@ Tensor call_local_response(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
   const std::int64_t size = a[1].integer;
   require_channels(op, x);
-  if (size < 1 || size > 1 << 16) fail<ValueError>(op.name, ": size must be from 1 to 65536, and is ", size);
+  if (size < 1) fail<ValueError>(op.name, ": size must be at least 1, and is ", size);
+  if (x.dim(1) == 0) return x;
+  // Neighbours farther off than there are channels are zeros to all of them.
+  const std::int64_t reach = x.dim(1) - 1, below = std::min(size / 2, reach),
+                     above = std::min(size - 1 - size / 2, reach);
   Dims start = Dims::filled(x.ndim(), 0), full = x.shape();
-  start[1] = size / 2;
-  full[1] = checked_add(full[1], size - 1);
+  start[1] = below;
+  full[1] = checked_add(full[1], below + above);
   const Tensor squares = embed(square(x), start, Dims::filled(x.ndim(), 1), full);
   Tensor total = narrow(squares, 1, 0, x.dim(1));
-  for (std::int64_t i = 1; i < size; ++i) total = add(total, narrow(squares, 1, i, x.dim(1)));
+  for (std::int64_t i = 1; i <= below + above; ++i) total = add(total, narrow(squares, 1, i, x.dim(1)));
   const Tensor base = add(multiply(total, a[2].real / static_cast<double>(size)), a[4].real);
   return divide(x, pow(base, scalar_like(a[3].real, x)));
 }

@@ -29,7 +29,11 @@ template <class E> void sort_rows(T in, T out, bool down) {
       const E* v = in.data<E>() + r * n;
       std::int64_t* at = out.data<std::int64_t>() + r * n;
       std::iota(at, at + n, 0);
-      std::stable_sort(at, at + n, [&](std::int64_t i, std::int64_t j) { return before(v[i], v[j], down); });
+      std::uint32_t compared = 0;
+      std::stable_sort(at, at + n, [&](std::int64_t i, std::int64_t j) {
+        if (++compared % 16384 == 0) k::interruption_point();
+        return before(v[i], v[j], down);
+      });
     }
   });
 }

@@ -143,7 +143,10 @@ def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, a
     """Differences of neighbours along an axis, n times over, after joining ``prepend`` and ``append`` on."""
     parts = [part for part in (prepend, x, append) if part is not None]
     y = _core.concat(parts, axis=axis) if len(parts) > 1 else x
-    for _ in range(n):
+    if n < 0:
+        raise ValueError(f"diff: n must not be negative, and is {n}")
+    length = y.shape[axis] if y.ndim else 0
+    for _ in range(min(n, length)):  # nothing is left after that many
         last = _core.moveaxis(y, axis, -1)
         y = _core.moveaxis(last[..., 1:] - last[..., :-1], -1, axis)
     return y

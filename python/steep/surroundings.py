@@ -30,6 +30,11 @@ class _Missing:
 MISSING = _Missing()
 
 
+def _bytes(t: Tensor) -> bytes:
+    """Through no other library, which may take a lack of memory for something else."""
+    return memoryview(t.detach()).tobytes() if t.dtype.name != "bfloat16" else t.detach().numpy().tobytes()
+
+
 class Surroundings:
     """What a function can see, as it was when the recording began."""
 
@@ -68,14 +73,14 @@ class Surroundings:
     def keep(self) -> None:
         """Copies every tensor within reach, so that ``undo`` can put back what a run writes in place."""
         leaves = [t for t in self._reachable() if t.is_leaf]
-        self._copies = [(t, _core.asarray(t.detach(), copy=True)) for t in leaves]
+        self._copies = [(t, _core.asarray(t.detach(), None, True)) for t in leaves]
         self._grads = [(t, t.grad) for t in leaves if t.requires_grad]
 
     def undo(self) -> None:
         """Puts back what has changed since ``keep``, so that the function can run again as if it never had."""
         with _core._unrecorded(), _core.no_grad():
             for tensor, copy in self._copies:
-                if tensor.detach().numpy().tobytes() != copy.numpy().tobytes():
+                if _bytes(tensor) != _bytes(copy):
                     tensor[...] = copy
         for tensor, grad in self._grads:
             tensor.grad = grad

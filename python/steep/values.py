@@ -1,6 +1,6 @@
 """The array API's functions of values alone, whose results have no gradient: unique values and sorted search.
 
-NumPy computes them; the results are tensors. ``info`` is what ``__array_namespace_info__`` answers with.
+The results are tensors. ``info`` is what ``__array_namespace_info__`` answers with.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+
+_STRETCH = 1 << 18  # elements of one call of NumPy, which cannot be interrupted
 
 
 class UniqueAll(NamedTuple):
@@ -38,11 +40,18 @@ class UniqueInverse(NamedTuple):
 
 def unique_all(x: Tensor) -> UniqueAll:
     """Sorted unique values of x with indices, inverse (in x's shape) and counts, int64; every NaN is its own value."""
-    values, first, inverse, counts = np.unique(
-        x.detach().numpy(), return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    flat = x.detach().reshape((-1,))
+    order = _core.argsort(flat)
+    ordered = flat[order]
+    starts = _core.nonzero(_core.concat([_core.ones((min(1, flat.size),), dtype="bool"), ordered[1:] != ordered[:-1]]))[
+        0
+    ]
+    ends = _core.concat([starts[1:], _core.full((min(1, flat.size),), flat.size, dtype="int64")])
+    counts = ends - starts
+    inverse = _core.scatter_add(
+        _core.zeros((flat.size,), dtype="int64"), order, _core.repeat(_core.arange(starts.size), counts)
     )
-    found = (values, first, np.reshape(inverse, x.shape), counts)
-    return UniqueAll(*(_core.tensor(v) for v in found))
+    return UniqueAll(ordered[starts], order[starts], inverse.reshape(x.shape), counts)
 
 
 def unique_counts(x: Tensor) -> UniqueCounts:
@@ -68,8 +77,12 @@ def searchsorted(x1: Tensor, x2: Tensor, side: str = "left", sorter: Tensor | No
     ``side``: before ("left") or after ("right") equal elements. ``sorter``: indices that sort x1.
     """
     order = None if sorter is None else sorter.numpy()
-    found = np.searchsorted(x1.detach().numpy(), x2.detach().numpy(), side=side, sorter=order)  # type: ignore[call-overload]
-    return _core.tensor(np.asarray(found, dtype=np.int64))
+    ordered, wanted = x1.detach().numpy(), x2.detach().numpy()
+    found = np.empty(wanted.size, dtype=np.int64)
+    for i in range(0, wanted.size, _STRETCH):  # Ctrl-C can come in between
+        part = wanted.reshape(-1)[i : i + _STRETCH]
+        found[i : i + _STRETCH] = np.searchsorted(ordered, part, side=side, sorter=order)  # type: ignore[call-overload]
+    return _core.tensor(found.reshape(wanted.shape))
 
 
 class NamespaceInfo:

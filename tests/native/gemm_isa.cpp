@@ -1,6 +1,7 @@
 // One instruction set's matrix product, reached without the full table of kernels: see gemm_isa.h.
 #include "gemm_isa.h"
 
+#include "kernels/interrupt.h"
 #include "kernels/gemm.h"
 
 namespace steep::k::STEEP_GEMM_ISA {

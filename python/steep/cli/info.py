@@ -21,7 +21,7 @@ def info(
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Print versions, the instruction set in use, threads, memory and the number of ops; or what a model is made of."""
+    """Print versions, instruction sets and matrix units with why one is not used, threads, ops; or a model's parts."""
     screen.use_threads(threads)
     facts = of_model(models.open_model(model, factory)) if model else gather()
     layers: dict[str, Any] = {} if json else facts.pop("layers", {})
@@ -64,12 +64,20 @@ def gather() -> dict[str, Any]:
         "isa": _core.isa(),
         "isas_built": built.split(),
         "isas_supported": supported.split(),
+        "isas_not_supported": _reasons({isa: _core._isa_missing(isa) for isa in built.split()}),
+        "matrix_units": [] if _core._amx_missing() else ["amx"],
+        "matrix_units_not_used": _reasons({"amx": _core._amx_missing()}),
         "threads": _core.get_num_threads(),
         "ops": len(rows),
         "gradient_rules": sum(bool(row["differentiable"]) for row in rows),
         "memory": dict(_core.memory_report()),
         "cache": str(cache_folder()),
     }
+
+
+def _reasons(missing: dict[str, str | None]) -> list[str]:
+    """What this machine does not use, and why not."""
+    return [f"{name}: {reason}" for name, reason in missing.items() if reason is not None]
 
 
 def _shown(value: Any) -> str:

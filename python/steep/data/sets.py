@@ -7,7 +7,6 @@ To add a data set, write a function and give it a line in ``SETS``.
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep.data.fetch import FetchError, Source, cache_folder, fetch
+from steep.io.malformed import reading
 from steep.near import near
 
 
@@ -126,15 +126,19 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Two zero bytes, the type (8 for bytes), the number of dimensions, each as four bytes big-endian, then the data.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes())
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is not a whole gzip file: {error}") from None
+    compressed = path.read_bytes()
+    with reading(path, "a whole gzip file"):
+        raw = gzip.decompress(compressed)
+    with reading(path, "a whole idx file"):
+        return _parse_idx(raw)
+
+
+def _parse_idx(raw: bytes) -> NDArray[np.uint8]:
     dims = raw[3] if len(raw) >= 4 and raw[:3] == b"\0\0\x08" else 0
     shape = tuple(int(n) for n in np.frombuffer(raw[4 : 4 + 4 * dims], ">u4"))
     data = np.frombuffer(raw, np.uint8, offset=min(len(raw), 4 + 4 * dims))
     if not dims or len(shape) != dims or data.size != np.prod(shape, dtype=object):
-        raise ValueError(f"{path} is not a whole idx file of bytes")
+        raise ValueError(f"{len(raw)} bytes with a head of {raw[:4]!r} and sizes {shape} are not whole")
     return data.reshape(shape)
 
 

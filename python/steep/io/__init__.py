@@ -18,6 +18,7 @@ from steep._core import Tensor
 from steep.io import npz, safetensors
 from steep.io.arrays import to_array, to_tensor
 from steep.io.atomic import atomic_write
+from steep.io.malformed import reading
 from steep.io.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = ["Checkpoint", "atomic_write", "load", "load_checkpoint", "metadata", "save", "save_checkpoint"]
@@ -49,7 +50,9 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .npz file by name. Raises ValueError naming file, tensor and fault."""
-    return {name: to_tensor(array) for name, array in READERS[_kind(path)](path).items()}
+    arrays = READERS[_kind(path)](path)
+    with reading(path, "a file of tensors"):
+        return {name: to_tensor(array) for name, array in arrays.items()}
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:

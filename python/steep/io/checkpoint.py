@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from steep._core import Tensor
 from steep.io import safetensors
 from steep.io.arrays import to_array, to_tensor
+from steep.io.malformed import reading
 from steep.random import Generator
 
 KEY = "steep.checkpoint"
@@ -81,7 +82,8 @@ def load_checkpoint(
     missing = [name for name in parts if name not in content["parts"]]
     if missing:
         raise ValueError(f"{os.fspath(path)} holds no state for {missing}; it has {list(content['parts'])}")
-    _restore(parts, content["parts"])
+    with reading(path, "a checkpoint of these objects"):
+        _restore(parts, content["parts"])
     return Checkpoint(content["step"], content["extra"])
 
 
@@ -89,7 +91,12 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     arrays, metadata = safetensors.read(path)
     if KEY not in metadata:
         raise ValueError(f"{os.fspath(path)} is a safetensors file, but no checkpoint: {KEY!r} is missing")
-    content: dict[str, Any] = _unpack(json.loads(metadata[KEY]), arrays)
+    with reading(path, "a checkpoint"):
+        content: dict[str, Any] = _unpack(json.loads(metadata[KEY]), arrays, "")
+        expected = {"step": int, "extra": dict, "parts": dict}
+        for name, kind in expected.items():
+            if not isinstance(content, dict) or type(content.get(name)) is not kind:
+                raise ValueError(f"{name!r} is missing, or is not of type {kind.__name__}")
     return content
 
 
@@ -97,7 +104,8 @@ def _restore(parts: dict[str, Stateful], states: Mapping[str, Any]) -> None:
     before = {name: part.state_dict() for name, part in parts.items()}
     try:
         for name, part in parts.items():
-            part.load_state_dict(states[name])
+            with reading(f"part {name!r}", "a state"):
+                part.load_state_dict(states[name])
     except Exception:
         for name, part in parts.items():
             part.load_state_dict(before[name])
@@ -160,9 +168,11 @@ def _plain(node: Any, path: str) -> Any:
     return node
 
 
-def _unpack(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+def _unpack(node: Any, arrays: Mapping[str, NDArray[Any]], path: str) -> Any:
     if isinstance(node, str) and node.startswith(TENSOR):
+        if node.removeprefix(TENSOR) not in arrays:
+            raise ValueError(f"{path} names {node[:200]!r}, and the file has no such tensor")
         return to_tensor(arrays[node.removeprefix(TENSOR)])
     if isinstance(node, dict):
-        return {key: _unpack(value, arrays) for key, value in node.items()}
-    return [_unpack(value, arrays) for value in node] if isinstance(node, list) else node
+        return {key: _unpack(value, arrays, f"{path}/{key}") for key, value in node.items()}
+    return [_unpack(value, arrays, f"{path}/{i}") for i, value in enumerate(node)] if isinstance(node, list) else node

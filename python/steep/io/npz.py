@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep.io.atomic import atomic_write
+from steep.io.malformed import reading
 from steep.io.safetensors import WRITES
 
 FORMAT: Any = np.lib.format  # untyped in some releases of NumPy, typed in others
@@ -22,11 +22,8 @@ FORMAT: Any = np.lib.format  # untyped in some releases of NumPy, typed in other
 
 def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name. Raises ValueError for anything but an .npz of plain, undamaged arrays."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {_name(member): _read_member(archive, member) for member in archive.namelist()}
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise ValueError(f"{os.fspath(path)} is not an npz file that can be read: {error}") from None
+    with open(path, "rb") as file, reading(path, "an npz file"), zipfile.ZipFile(file) as archive:
+        return {_name(member): _read_member(archive, member) for member in archive.namelist()}
 
 
 def _name(member: str) -> str:
@@ -36,7 +33,7 @@ def _name(member: str) -> str:
 
 
 def _read_member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
-    with archive.open(member) as file:
+    with reading(f"member {member!r}", "an array"), archive.open(member) as file:
         array: NDArray[Any] = FORMAT.read_array(file, allow_pickle=False)
         if file.read(1):
             raise ValueError(f"bytes follow the array in member {member!r}")

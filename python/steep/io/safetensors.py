@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from steep.io.arrays import BFloat16
 from steep.io.atomic import atomic_write
+from steep.io.malformed import reading
 
 MOST_HEADER = 100_000_000
 MOST_INTEGER = 2**64 - 1
@@ -185,11 +186,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     """
     with open(path, "rb") as file:
         data = memoryview(file.read())
-    try:
+    with reading(path, "a safetensors file"):
         header = parse(data)
         arrays = {name: _array(name, entry, data[header.start :]) for name, entry in header.entries.items()}
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)} is not a safetensors file that can be read: {error}") from None
     return arrays, header.metadata
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import math
 import pickletools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from steep.io.malformed import DAMAGE
 
 MARK = object()
 DTYPES = ("f4", "f8", "i4", "i8", "u1", "b1")
@@ -46,12 +48,16 @@ def load(file: BinaryIO, names: Names, persistent: Callable[[Any], Any] | None =
     persistent ids. Raises ValueError naming a refused global or opcode, or if the pickle is not whole.
     """
     machine = _Machine(names, persistent)
+    at: int | None = 0
     with malformed():
-        for op, argument, _ in pickletools.genops(file):
-            if op.name not in STEPS:
-                raise ValueError(f"opcode {op.name} is refused")
-            STEPS[op.name](machine, argument)
-        return machine.stack[-1]
+        try:
+            for op, argument, at in pickletools.genops(file):  # noqa: B007, `at` is where it stops
+                if op.name not in STEPS:
+                    raise ValueError(f"opcode {op.name} is refused")
+                STEPS[op.name](machine, argument)
+            return machine.stack[-1]
+        except ValueError as error:
+            raise ValueError(f"{error}, at byte {at}") from None
 
 
 @contextmanager
@@ -59,8 +65,20 @@ def malformed() -> Iterator[None]:
     """What goes wrong inside, because a file holds other things than it should, is a ValueError."""
     try:
         yield
-    except (LookupError, TypeError, AttributeError, OverflowError) as error:
+    except ValueError:
+        raise
+    except (*DAMAGE, MemoryError) as error:
         raise ValueError(f"not a whole pickle: {type(error).__name__}: {error}") from None
+
+
+def plain_keys(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict of pairs. Raises ValueError for a key that is no text or number: hashing a deep tuple ends the process."""
+    found = {}
+    for key, value in pairs:
+        if type(key) not in (str, int, float, bool, bytes, type(None)):
+            raise ValueError(f"a {type(key).__name__} as a key is refused")
+        found[key] = value
+    return found
 
 
 class _Machine:
@@ -111,7 +129,7 @@ class _Machine:
         """Puts pairs of key and value into the dict on top of the stack."""
         if len(pairs) % 2 or not isinstance(self.stack[-1], dict):
             raise ValueError("not a whole pickle: items without a dict")
-        self.stack[-1].update(zip(pairs[::2], pairs[1::2], strict=True))
+        self.stack[-1].update(plain_keys(zip(pairs[::2], pairs[1::2], strict=True)))
 
     def extend(self, items: list[Any]) -> None:
         """Puts items at the end of the list on top of the stack."""

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from steep.zoo.pickles import Name, Pending, are_sizes, load, malformed
+from steep.zoo.pickles import Name, Pending, are_sizes, load, malformed, plain_keys
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {"torch FloatStorage": "<f4", "torch DoubleStorage": "<f8", "torch LongStorage": "<i8"}
@@ -61,7 +61,7 @@ def _no_state(state: Any) -> Any:
 
 
 TORCH: dict[str, Callable[..., Any] | None] = {
-    "collections OrderedDict": dict,
+    "collections OrderedDict": lambda *pairs: plain_keys(*pairs) if pairs else {},
     "torch._utils _rebuild_tensor_v2": _rebuild,
     **dict.fromkeys(STORAGES),
 }
@@ -77,7 +77,7 @@ def read_torch(data: bytes) -> dict[str, NDArray[Any]]:
     def storage(identity: Any) -> _Storage:
         kind, name, key, _, count, view = identity
         known = isinstance(name, Name) and name.name in STORAGES
-        if kind != "storage" or not known or type(count) is not int or view is not None:
+        if kind != "storage" or not isinstance(key, str) or not known or type(count) is not int or view is not None:
             raise ValueError(f"the persistent id {identity!r:.80} is refused")
         return storages.setdefault(key, _Storage(STORAGES[name.name], count))
 
@@ -86,6 +86,8 @@ def read_torch(data: bytes) -> dict[str, NDArray[Any]]:
             raise ValueError("not a file of torch's legacy format")
         tensors, keys = load(file, TORCH, storage), load(file, {})
         for key in keys:
+            if not isinstance(key, str) or key not in storages:
+                raise ValueError("the file has a storage that no tensor reads")
             _read_storage(file, storages[key])
         return {name: tensor.value.array() for name, tensor in tensors.items()}
 

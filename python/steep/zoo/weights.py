@@ -15,6 +15,7 @@ from steep import nn
 from steep._core import Tensor
 from steep.data.fetch import cache_folder, fetch
 from steep.io import safetensors
+from steep.io.malformed import reading
 from steep.near import near
 from steep.zoo.entry import Arrays, Entry, Format
 from steep.zoo.table import MODELS
@@ -56,7 +57,12 @@ def _converted(path: Path, origin: dict[str, str]) -> Arrays | None:
 
 
 def _from_source(entry: Entry, form: Format) -> Arrays:
-    arrays = form.read(fetch(entry.source, *(other.source for other in MODELS.values())).read_bytes())
+    path = fetch(entry.source, *(other.source for other in MODELS.values()))
+    with reading(path, f"a file of the weights of {entry.source.name}"):
+        return _converted_layers(entry, form, form.read(path.read_bytes()))
+
+
+def _converted_layers(entry: Entry, form: Format, arrays: Arrays) -> Arrays:
     found = {name: arrays[key] for name, key in form.extras.items()}
     keys = [key for key, _ in nn.Sequential(entry.layers())._named(Tensor)]
     numbers = {holder: i for i, holder in enumerate(dict.fromkeys(key.rpartition(".")[0] for key in keys))}
