@@ -41,7 +41,7 @@ def ddn(
     radius = _core.full((len(moved), 1), initial, dtype=moved.dtype)
 
     def loss(v: Tensor) -> Tensor:
-        scores = model(v)
+        scores = problem.model(v)
         best.offer(v, scores)
         return cross_entropy(scores, problem.labels, reduction="sum")
 
@@ -56,5 +56,5 @@ def ddn(
     make = partial(optim.Steepest, lr=optim.schedules.cosine(1.0, max(1, steps), 0.01), norm="l2", batched=True)
     result = climb(loss, moved, make, steps, onto_sphere, capture=capture)
     with _core.no_grad():
-        best.offer(moved, model(moved))
+        best.offer(moved, problem.model(moved))
     return problem.judged(best.x, result.history, result.steps, eps)

@@ -57,7 +57,7 @@ def carlini_wagner(
 
         def value(w: Tensor) -> Tensor:
             v = (_core.tanh(w) + 1) * ((high - low) / 2) + low
-            scores = model(v)
+            scores = problem.model(v)
             best.offer(v, scores)
             loss = _core.maximum(problem.margin(scores) + confidence, 0.0)
             return _core.sum(_squares(problem, v) + constant * loss)
@@ -94,7 +94,7 @@ def lbfgs(
         values = _core.zeros((len(moved),), dtype=moved.dtype)
 
         def value(v: Tensor) -> Tensor:
-            scores = model(v)
+            scores = problem.model(v)
             best.offer(v, scores)
             rows = _squares(problem, v) + constant * _surprise(problem, scores)
             values[...] = rows.detach()

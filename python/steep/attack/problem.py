@@ -19,7 +19,8 @@ from steep._core import Tensor
 from steep.optim.norms import find_norm, in_rows
 from steep.optim.projections import ball, box, compose
 from steep.random import Generator
-from steep.scores import Classifier, class_scores, one_tensor, predicted
+from steep.scores import Classifier, class_scores, one_tensor, predicted, unnormalised
+from steep.tape import GradientTape
 
 Box = tuple[float, float]
 Eps = float | Sequence[float] | None
@@ -132,8 +133,10 @@ def posed(
     find_norm(who, norm)
     clean, labels = _core.asarray(x).detach(), _core.asarray(y)
     _check_inputs(who, clean, bounds)
-    with _core.no_grad():
-        scores = one_tensor(model(clean))
+    model = unnormalised(who, model)
+    with GradientTape() as tape:  # so that the scores are recorded, and show what they come from
+        tape.watch(clean)
+        scores = one_tensor(model(clean)).detach()
     if scores.ndim != 2 or len(scores) != len(clean):
         raise ValueError(f"{who}: the model must give scores (n, classes) for {clean.shape}, got {scores.shape}")
     if scores.shape[1] < 2:

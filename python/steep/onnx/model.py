@@ -6,7 +6,7 @@ worked out by the same functions outside of any recording; all else is tensors. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from steep.onnx.table import Node, Value
 
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
 FOLD_LIMIT = 1 << 16
+_NORMALISING = ("Softmax", "LogSoftmax", "Sigmoid")
+_MOVING = ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout")
 M = TypeVar("M", bound="Model")
 
 
@@ -101,6 +103,31 @@ class Model(Module):
         given, named = _split(x)
         found = self._run(_bind(self._graph.value.inputs, given, named), {values[name] for name in wanted})
         return {name: _tensor(found[values[name]]) for name in wanted}
+
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What gives the values before a softmax or sigmoid at the end, or the model itself if there is none.
+
+        What only moves values behind it, such as Flatten, is done to them all the same.
+        """
+        graph = self._graph.value
+        makers = {name: node for node in graph.nodes for name in node.outputs}
+        behind, node = [], makers.get(graph.outputs[0]) if len(graph.outputs) == 1 else None
+        while node is not None and node.op in _MOVING:
+            behind.append(node)
+            node = makers.get(node.inputs[0])
+        if node is None or node.op not in _NORMALISING:
+            return self
+
+        def scores(x: Any) -> Any:
+            given, named = _split(x)
+            wanted = {node.inputs[0], *(name for mover in behind for name in mover.inputs[1:] if name)}
+            values = self._run(_bind(graph.inputs, given, named), wanted)
+            values[node.outputs[0]] = values[node.inputs[0]]
+            for mover in reversed(behind):
+                self._step(mover, values)
+            return _tensor(values[graph.outputs[0]])
+
+        return scores
 
     def astype(self: M, dtype: Any) -> M:
         """Make weights, float constants and float inputs those of ``dtype``, a float type, and return the model.

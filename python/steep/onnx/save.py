@@ -16,6 +16,7 @@ import numpy as np
 from steep import _core, nn
 from steep._core import Tensor
 from steep.io.atomic import atomic_write
+from steep.looking import looking
 from steep.nn.module import Module
 from steep.onnx.model import load
 from steep.onnx.save_file import File
@@ -35,14 +36,8 @@ def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> No
     values, ValueError if the answers differ.
     """
     x = _core.asarray(example_input)
-    modes = [(m, m.training) for m in module.modules()]
-    try:
-        module.eval()
-        with _core.no_grad():
-            content = _written(module, x)
-    finally:
-        for each, training in modes:
-            each.training = training
+    with _core.no_grad(), looking():
+        content = _written(module, x)
     with atomic_write(path) as file:
         file.write(content)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from steep import _core, transforms
 from steep._core import Tensor
+from steep.looking import looked
 from steep.modes import gradient_rule
 from steep.random import Generator
 from steep.scores import class_scores, predicted
@@ -111,9 +112,9 @@ def slope(model: Any, x: Any, target: Any = None) -> Tensor:
 def scored(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
     """The function from inputs to what is explained: scores (n,) of classes, or ``target`` itself, if a function."""
     if callable(target) and not isinstance(target, Tensor | np.ndarray):
-        return target  # type: ignore[no-any-return]
+        return looked(target)
     chosen = predicted(model, x) if target is None else target
-    return lambda v: class_scores(model(v), chosen)
+    return looked(lambda v: class_scores(model(v), chosen))
 
 
 def over_channels(values: Tensor, how: str) -> Tensor:

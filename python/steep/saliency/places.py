@@ -11,6 +11,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.looking import looking
 from steep.saliency.maps import scored
 from steep.scores import class_scores, one_tensor, predicted
 from steep.tape import GradientTape
@@ -81,7 +82,8 @@ def _enlarged(places: Tensor, size: tuple[int, ...]) -> Tensor:
 def _layer_and_scores(model: Any, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """A layer's activations and the model's output, from one run."""
     output = model.outputs[0] if hasattr(model, "outputs") else ""
-    found = model.activations(x, [layer, output])
+    with looking():
+        found = model.activations(x, [layer, output])
     return found[layer], found[output]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
+from steep.looking import looked
 from steep.nn.module import Module
 from steep.random import Generator
 from steep.saliency.maps import gradient
@@ -79,15 +80,15 @@ def cascade(
     layers = list(weights_by_layer(model))
     if not layers:
         raise ValueError(f"cascade: {type(model).__name__} has no weights to make random")
-    before = model.state_dict()
+    before, method = model.state_dict(), looked(method)
     original = np.asarray(method(model, inputs, chosen, **options))
-    looked = {round((i + 1) * len(layers) / (stages or len(layers))) for i in range(stages or len(layers))}
+    stops = {round((i + 1) * len(layers) / (stages or len(layers))) for i in range(stages or len(layers))}
     names, correlations = [], []
     try:
         for number, (name, tensors) in enumerate(layers, 1):
             for tensor in tensors:
                 randomise(tensor, draw)
-            if number in looked:
+            if number in stops:
                 again = np.asarray(method(model, inputs, chosen, **options))
                 each = [
                     rank_correlation(_inner(a, border), _inner(b, border)) for a, b in zip(original, again, strict=True)
