@@ -25,6 +25,7 @@ def ddn(
     steps: int = 100,
     initial: float = 1.0,
     factor: float = 0.05,
+    confidence: float = 0.0,
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     eps: Eps = None,
@@ -33,10 +34,11 @@ def ddn(
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
 
     The sphere has the radius ``initial`` at first and changes by the share ``factor`` at each step; steps have length 1
-    at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. With ``eps``, or several,
-    changes are cut to that length before judging. Raises as ``posed``. Source: Rony et al. 2019, arXiv:1811.09600.
+    at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. Success is a margin of
+    ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises as
+    ``posed``. Source: Rony et al. 2019, arXiv:1811.09600.
     """
-    problem = posed("ddn", model, x, y, bounds, targeted)
+    problem = posed("ddn", model, x, y, bounds, targeted, confidence=confidence)
     moved, best = problem.copy(), Best(problem)
     radius = _core.full((len(moved), 1), initial, dtype=moved.dtype)
 

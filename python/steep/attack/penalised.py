@@ -42,11 +42,11 @@ def carlini_wagner(
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
 
     Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) runs through the box; c
-    starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. With
-    ``eps``, or several, changes are cut to that length before judging. Raises as ``posed``, and ValueError for
-    infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
+    starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. Success is a
+    margin of ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises
+    as ``posed``, and ValueError for infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
     """
-    problem = posed("carlini_wagner", model, x, y, bounds, targeted)
+    problem = posed("carlini_wagner", model, x, y, bounds, targeted, confidence=confidence)
     low, high = problem.bounds
     if not math.isfinite(high - low):
         raise ValueError(f"carlini_wagner: tanh runs through a finite box, got the bounds {bounds}; lbfgs needs none")
@@ -75,6 +75,7 @@ def lbfgs(
     steps: int = 20,
     searches: int = 9,
     initial: float = 1.0,
+    confidence: float = 0.0,
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     eps: Eps = None,
@@ -85,9 +86,10 @@ def lbfgs(
     Minimises norm(change)^2 + c loss inside the box by ``optim.BoxLBFGS``, a projected quasi-Newton method, and
     searches the least c that succeeds; the loss is -log p of a target, or -log(1 - p) of the class to leave. The change
     is squared, as Carlini and Wagner restate the attack, since its norm has no gradient at 0. ``steps``, ``searches``,
-    ``initial`` and ``eps`` as in ``carlini_wagner``. Raises as ``posed``. Source: Szegedy et al. 2014, arXiv:1312.6199.
+    ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``. Raises as ``posed``. Source: Szegedy et al. 2014,
+    arXiv:1312.6199.
     """
-    problem = posed("lbfgs", model, x, y, bounds, targeted)
+    problem = posed("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
 
     def attempt(constant: Tensor, best: Best) -> Result:
         moved = problem.copy()
@@ -120,8 +122,13 @@ def _surprise(problem: Problem, scores: Tensor) -> Tensor:
 
 
 def _searched(problem: Problem, attempt: Round, searches: int, initial: float, eps: Eps) -> Attack:
-    """The nearest success of ``searches`` attempts; the constant grows tenfold until one succeeds, then is bisected."""
+    """The nearest success of ``searches`` attempts; the constant grows tenfold until one succeeds, then is bisected.
+
+    A row that succeeds as it is needs no change.
+    """
     best, count = Best(problem), len(problem.clean)
+    with _core.no_grad():
+        best.offer(problem.clean, problem.model(problem.clean))
     low, high, constant = np.zeros(count), np.full(count, np.inf), np.full(count, initial)
     history: list[float] = []
     steps = 0
