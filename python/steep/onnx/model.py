@@ -22,6 +22,7 @@ from steep.onnx.table import Node, Value
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
 FOLD_LIMIT = 1 << 16
 _NORMALISING = ("Softmax", "LogSoftmax", "Sigmoid")
+_EACH_ALONE = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Clip")
 _MOVING = ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout")
 M = TypeVar("M", bound="Model")
 
@@ -46,6 +47,7 @@ class Model(Module):
     def __init__(self, graph: Graph, requires_grad: bool = True) -> None:
         self._graph = _Hidden(graph)
         host, state = _roles(graph)
+        self._state = _Hidden(frozenset(state & graph.initializers.keys()))
         self.initializers: dict[str, Tensor] = {}
         self._known: _Hidden = _Hidden(dict(graph.constants))
         for name, value in graph.initializers.items():
@@ -72,6 +74,27 @@ class Model(Module):
     def outputs(self) -> list[str]:
         """Names of the outputs in graph order."""
         return list(self._graph.value.outputs)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the tensors that are state: running statistics and bounds, whatever the file calls them."""
+        return tuple(f"initializers.{name}" for name in self._state.value)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the one input is pictures (n, height, width, channels), which the file turns before it uses them."""
+        graph = self._graph.value
+        if len(graph.inputs) != 1:
+            return False
+        moved = {graph.inputs[0].name}
+        for node in graph.nodes:
+            if moved & set(node.inputs):
+                if node.op == "Transpose":
+                    return bool(node["perm"] == [0, 3, 1, 2])
+                if node.op not in _EACH_ALONE:
+                    return False
+                moved |= set(node.outputs)
+        return False
 
     @property
     def layers(self) -> list[str]:
@@ -200,8 +223,11 @@ class _Hidden:
 
 def _roles(graph: Graph) -> tuple[set[str], set[str]]:
     """Names that some node needs on the host, and names that are statistics."""
-    host, state = set(), set()
-    for node in graph.nodes:
+    host: set[str] = set()
+    state: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in _MOVING and state & set(node.outputs):
+            state.add(node.inputs[0])
         for i, name in enumerate(node.inputs):
             if i in node.row.host:
                 host.add(name)

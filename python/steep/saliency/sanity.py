@@ -22,7 +22,6 @@ from steep.saliency.maps import gradient
 from steep.scores import predicted
 
 LIMIT = 0.2  # rank correlation with the map of the trained network, above which a map does not pass
-_STATISTICS = ("running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,11 @@ def cascade(
     """Make the weights of ``model`` random, last layer first, one layer more each time, and compare the maps.
 
     ``method(model, x, target, **options)`` is any map of this package. A layer's weights are drawn normal with the mean
-    and standard deviation they had; running statistics stay. With ``stages`` the map is made again only so often, the
-    last time with all layers random. Of maps with positions, the share ``border`` at each edge does not count: pixels
-    there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights are as before
-    afterwards, also after an error. Raises ValueError for a model without weights, no rows, fewer than one stage, or a
-    border of a half or more.
+    and standard deviation they had; running statistics and other state stay. With ``stages`` the map is made again only
+    so often, the last time with all layers random. Of maps with positions, the share ``border`` at each edge does not
+    count: pixels there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights
+    are as before afterwards, also after an error. Raises ValueError for a model without weights, no rows, fewer than
+    one stage, or a border of a half or more.
     """
     if not 0 <= border < 0.5 or (stages is not None and stages < 1) or not len(x):
         raise ValueError(f"cascade: needs rows, a stage and a border below .5, got {len(x)}, {stages} and {border}")
@@ -130,15 +129,32 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
-    """The float tensors of each layer, the layers in the reverse of their order."""
+    """The float tensors of each layer, the layers in the reverse of their order.
+
+    What a module names in ``statistics`` is no weight, nor is a buffer beside parameters of the same module. A model
+    whose weights are held as buffers, such as one of the zoo, has no parameters, and there all others are weights.
+    """
     found: dict[str, list[Tensor]] = {}
-    tensors = [*model.named_parameters(), *model.named_buffers()]
     order = {name: i for i, name in enumerate(model.state_dict())}
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    measured = _measured(model)
     for name, tensor in sorted(tensors, key=lambda pair: order[pair[0]]):
-        layer, _, own = name.rpartition(".")
-        if own not in _STATISTICS and tensor.dtype.name.startswith("float"):
+        layer, _, _ = name.rpartition(".")
+        if name not in measured and tensor.dtype.name.startswith("float"):
             found.setdefault(name if layer in ("", "initializers") else layer, []).append(tensor)
     return reversed(list(found.items()))
+
+
+def _measured(model: Module) -> set[str]:
+    """The names of tensors that are state: listed by their module, or buffers beside its parameters."""
+    names = set()
+    for prefix, module in model.named_modules():
+        own = [(name, leaf) for name, leaf in module._members() if isinstance(leaf, Tensor)]
+        learned = any(leaf.requires_grad for _, leaf in own)
+        for name, leaf in own:
+            if name in module.statistics or (learned and not leaf.requires_grad):
+                names.add(f"{prefix}.{name}" if prefix else name)
+    return names
 
 
 def randomise(tensor: Tensor, draw: Generator) -> None:
