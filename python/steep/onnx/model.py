@@ -159,11 +159,9 @@ class Model(Module):
         """
         super().astype(dtype)
         graph, known = self._graph.value, self._known.value
-        graph.inputs = [replace(i, dtype=dtype) if i.dtype.name.startswith("float") else i for i in graph.inputs]
-        floats = {n: v for n, v in known.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
-        known |= {
-            name: value.astype(np.dtype(_core.zeros((), dtype=dtype).dtype.name)) for name, value in floats.items()
-        }
+        graph.inputs = [replace(i, dtype=dtype) if _is_float(i.dtype) else i for i in graph.inputs]
+        floats = {name: _core.asarray(value) for name, value in known.items() if _is_float(value.dtype)}
+        known |= {name: _host(value.astype(dtype)) for name, value in floats.items()}
         return self
 
     def _value_names(self) -> dict[str, str]:
@@ -234,6 +232,10 @@ def _roles(graph: Graph) -> tuple[set[str], set[str]]:
             if i in node.row.state:
                 state.add(name)
     return host, state
+
+
+def _is_float(dtype: Any) -> bool:
+    return bool(dtype.name.startswith(("float", "bfloat")))
 
 
 def _tensor(value: Value) -> Value:
@@ -320,6 +322,8 @@ def _checked(expected: Input, value: Any) -> Value:
     if value is None:
         return None
     typed = hasattr(value, "dtype")
+    if typed and getattr(value.dtype, "name", "") == "float16":
+        value = np.asarray(value).astype(np.float32)
     x = _core.asarray(value) if typed else _core.asarray(value, dtype=expected.dtype)
     where = f"input {expected.name!r}"
     if x.dtype != expected.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -44,16 +45,23 @@ class File:
         return output
 
     def weight(self, value: Any, name: str) -> str:
-        """Add an initializer; returns its name, "" for None."""
+        """Add an initializer; returns its name, "" for None.
+
+        A layer that is used twice, and whose constants depend on what it is given, has other values under the same
+        name: these get a number behind it.
+        """
         if value is None:
             return ""
         array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        self.weights[name] = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
-        return name
+        made = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        if self.weights.setdefault(name, made) == made:
+            return name
+        return self.constant(array, name)
 
     def constant(self, value: Any, name: str) -> str:
         """Add an initializer under a name that nothing else has."""
-        return self.weight(value, f"{name}.{len(self.weights)}")
+        number = next(n for n in count(len(self.weights)) if f"{name}.{n}" not in self.weights)
+        return self.weight(value, f"{name}.{number}")
 
     def content(self, name: str, last: str, x: Tensor, y: Tensor) -> bytes:
         """The file's bytes: a graph from "input", like x, to "output", like y, which ``last`` becomes."""
