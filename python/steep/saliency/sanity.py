@@ -36,17 +36,24 @@ class Cascade:
 
     @property
     def final(self) -> float:
-        """The correlation with the map of a network that has no trained layer left."""
-        return self.correlations[-1]
+        """The correlation with the map of a network that has no trained layer left; NaN where it was not checked."""
+        return self.correlations[-1] if self.correlations else float("nan")
+
+    @property
+    def checked(self) -> bool:
+        """Whether there were weights to make random."""
+        return bool(self.layers)
 
     @property
     def passed(self) -> bool:
-        """Whether the map depends on the weights: ``final`` is below .2."""
-        return self.final < LIMIT
+        """Whether the map depends on the weights: ``final`` is below .2; False where it was not checked."""
+        return self.checked and self.final < LIMIT
 
     @property
     def verdict(self) -> str:
         """One line to stand beside a map."""
+        if not self.checked:
+            return "not checked: the model has no weights to make random"
         if self.passed:
             return f"depends on the weights (rank correlation {self.final:.2f} with a random network's map)"
         return f"hardly depends on the weights (rank correlation {self.final:.2f} with a random network's map)"
@@ -69,16 +76,16 @@ def cascade(
     and standard deviation they had; running statistics and other state stay. With ``stages`` the map is made again only
     so often, the last time with all layers random. Of maps with positions, the share ``border`` at each edge does not
     count: pixels there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights
-    are as before afterwards, also after an error. Raises ValueError for a model without weights, no rows, fewer than
-    one stage, or a border of a half or more.
+    are as before afterwards, also after an error. A model without weights, such as a function, is not ``checked``.
+    Raises ValueError for no rows, fewer than one stage, or a border of a half or more.
     """
     if not 0 <= border < 0.5 or (stages is not None and stages < 1) or not len(x):
         raise ValueError(f"cascade: needs rows, a stage and a border below .5, got {len(x)}, {stages} and {border}")
     inputs, draw = _core.asarray(x), generator or Generator(0)
     chosen = predicted(model, inputs) if target is None else target
-    layers = list(weights_by_layer(model))
+    layers = list(weights_by_layer(model)) if isinstance(model, Module) else []
     if not layers:
-        raise ValueError(f"cascade: {type(model).__name__} has no weights to make random")
+        return Cascade([], [])
     before, method = model.state_dict(), looked(method)
     original = np.asarray(method(model, inputs, chosen, **options))
     stops = {round((i + 1) * len(layers) / (stages or len(layers))) for i in range(stages or len(layers))}
