@@ -26,8 +26,8 @@ from steep.tree import Tree
 class Ascent:
     """``image``: the optimised picture, ``params``: what was moved.
 
-    ``history``: the value before each step, ``status``: "finished", "stopped" or "diverged", ``eager``: why the steps
-    were not captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
+    ``history``: the value before each step, ``status`` as in ``optim.Result``, ``eager``: why the steps were not
+    captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
     """
 
     image: Tensor = field(repr=False)
@@ -109,7 +109,7 @@ def _climbed(
         return climb(steps=steps, callback=callback)
     with gradient_rule("relu", _waking):
         first = climb(steps=warm, callback=callback)
-    if first.status != "finished" or warm == steps:
+    if first.status not in ("finished", "converged") or warm == steps:
         return first
     rest = climb(steps=steps - warm, callback=callback and _later(callback, warm))
     rest.history[:0] = first.history

@@ -79,6 +79,8 @@ def lbfgs(
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     eps: Eps = None,
+    gtol: float = 0.0,
+    ftol: float = 0.0,
     capture: bool = True,
 ) -> Attack:
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
@@ -86,8 +88,8 @@ def lbfgs(
     Minimises norm(change)^2 + c loss inside the box by ``optim.BoxLBFGS``, a projected quasi-Newton method, and
     searches the least c that succeeds; the loss is -log p of a target, or -log(1 - p) of the class to leave. The change
     is squared, as Carlini and Wagner restate the attack, since its norm has no gradient at 0. ``steps``, ``searches``,
-    ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``. Raises as ``posed``. Source: Szegedy et al. 2014,
-    arXiv:1312.6199.
+    ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``; ``gtol`` and ``ftol`` as in ``optim.BoxLBFGS``.
+    Raises as ``posed``. Source: Szegedy et al. 2014, arXiv:1312.6199.
     """
     problem = posed("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
 
@@ -102,7 +104,8 @@ def lbfgs(
             values[...] = rows.detach()
             return _core.sum(rows)
 
-        make = partial(optim.BoxLBFGS, values=values, low=problem.bounds[0], high=problem.bounds[1])
+        low, high = problem.bounds
+        make = partial(optim.BoxLBFGS, values=values, low=low, high=high, gtol=gtol, ftol=ftol)
         return optim.minimize(value, moved, make, steps, capture=capture)
 
     return _searched(problem, attempt, searches, initial, eps)
