@@ -39,7 +39,10 @@ class Input:
 
 @dataclass
 class Graph:
-    """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is held in a wider type."""
+    """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is held in a wider type.
+
+    ``content``: the file without the values of its initializers, to be written again.
+    """
 
     opset: int
     nodes: list[Node] = field(default_factory=list)
@@ -49,6 +52,7 @@ class Graph:
     constants: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     widened: dict[str, list[str]] = field(default_factory=dict)
+    content: bytes = b""
 
     def hold(self, where: str, number: int) -> None:
         """Take note of a type that is held in a wider one."""
@@ -100,7 +104,17 @@ def read(source: Source, strict: bool = True) -> Graph:
     _check_names(graph, {sparse.values.name for sparse in proto.sparse_initializer})
     if strict and graph.problems:
         raise UnsupportedError("; ".join(sorted({_problem(*p) for p in graph.problems})))
+    graph.content = _without_values(model)
     return graph
+
+
+def _without_values(model: Any) -> bytes:
+    for tensor in model.graph.initializer:
+        name = tensor.name
+        tensor.Clear()
+        tensor.name = name
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _problem(op: str, node: str, why: str) -> str:

@@ -157,6 +157,7 @@ class Model(Module):
 
         Casts that the graph itself makes stay. The weights are new tensors: make optimisers afterwards.
         """
+        dtype = _core.zeros((), dtype=dtype).dtype
         super().astype(dtype)
         graph, known = self._graph.value, self._known.value
         graph.inputs = [replace(i, dtype=dtype) if _is_float(i.dtype) else i for i in graph.inputs]
