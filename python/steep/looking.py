@@ -34,6 +34,11 @@ def looking() -> Iterator[None]:
         _state.looking = before
 
 
+def looking_now() -> tuple[object, str, bool]:
+    """Where it stands whether this thread is looking, and whether it is: for guards of compiled steps."""
+    return _state, "looking", _state.looking
+
+
 def looked(fun: Callable[P, R]) -> Callable[P, R]:
     """``fun``, inside ``looking``."""
 
