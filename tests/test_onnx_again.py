@@ -117,3 +117,21 @@ def test_a_copy_saves_its_own_weights_and_a_part_of_another_module_is_still_writ
     assert not arr(again.initializers["head.bias"]).any() and arr(model.initializers["head.bias"]).any()
     _, whole = saved(nn.Sequential({"body": model, "last": nn.Linear(3, 2, generator=0)}), tmp_path)
     assert whole(X).shape == (2, 2)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: Within(m)], ids=["by type", "traced"])
+def test_a_layer_that_is_no_node_leaves_the_name_of_the_one_before(wrap, tmp_path):
+    layers = {"fc": nn.Linear(3, 3, generator=0), "drop": nn.Dropout(0.5), "last": nn.Linear(3, 2, generator=1)}
+    _, again = saved(wrap(nn.Sequential(layers)), tmp_path, X[0, 0, :2, :3])
+    names = [name.removeprefix("inner.") for name in again.layers]
+    assert names[:2] == ["fc", "last"] and "drop" not in names
+
+
+class Within(nn.Module):
+    """A module with a forward of its own around another."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, v):
+        return self.inner(v) * 1.0

@@ -38,10 +38,14 @@ class File:
         return output
 
     def layer(self, name: str, output: str) -> str:
-        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``."""
+        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``.
+
+        A layer that adds no node, such as Dropout, has none to name: what is there is of the layer before.
+        """
         free = name and all(node.name != name for node in self.nodes)
-        if free and self.nodes and self.nodes[-1].output[0] == output:
-            self.nodes[-1].name = name
+        last = self.nodes[-1] if self.nodes else None
+        if free and last is not None and last.output[0] == output and last.name.startswith(f"{name}."):
+            last.name = name
         return output
 
     def weight(self, value: Any, name: str) -> str:
