@@ -379,3 +379,60 @@ def test_masking_needs_something_to_attack():
         attack.masking(lambda x: sp.asarray(x) @ sp.asarray([[1.0, 0]] * 4, dtype=sp.float32), X, [1, 1, 1], 0.1)
     with pytest.raises(ValueError, match="negative"):
         attack.adversary(eight_by_eight(), -1)
+
+
+# -- success ----------------------------------------------------------------------------------------------------------
+
+
+def steep_line(v):
+    """Two scores of one value, 8 v and 4: class 0 leads by 8 v - 4."""
+    return sp.concat([v * 8.0, v * 0.0 + 4.0], axis=1)
+
+
+@pytest.mark.parametrize("run", [attack.carlini_wagner, attack.lbfgs, attack.ddn], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("confidence", [0.0, 0.8, 2.0])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_success_is_a_margin_of_the_confidence(run, confidence, targeted):
+    # from v = .75 class 1 leads by k at v = (4 - k) / 8; the second row leads by enough already
+    x, labels = np.float32([[0.75], [0.2]]), [1, 1] if targeted else [0, 0]
+    found = run(steep_line, x, labels, confidence=confidence, targeted=targeted)
+    lead = arr(steep_line(found.x)) @ np.float32([-1, 1])
+    assert found.success.all() and (lead >= confidence).all()
+    assert found.distance == pytest.approx([0.25 + confidence / 8, 0.0], rel=0.06)
+    assert np.array_equal(arr(found.x)[1], x[1])
+
+
+@pytest.mark.parametrize("run", [attack.carlini_wagner, attack.lbfgs, attack.ddn], ids=lambda f: f.__name__)
+def test_a_confidence_that_nothing_in_the_box_reaches_is_no_success(run):
+    found = run(steep_line, np.float32([[0.75]]), [0], confidence=5.0)  # class 1 leads by 4 at most
+    assert not found.success.any()
+    cut = run(steep_line, np.float32([[0.75]]), [0], confidence=1.0, eps=[0.3, 0.5])  # .375 is needed
+    assert cut.success.tolist() == [[False], [True]] and cut.label.tolist() == [[1], [1]]
+
+
+@pytest.mark.parametrize("run", [attack.carlini_wagner, attack.lbfgs, attack.ddn], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), float("nan")])
+def test_a_confidence_is_a_number_of_0_or_more(run, wrong):
+    with pytest.raises(ValueError, match="confidence is a finite number"):
+        run(steep_line, np.float32([[0.75]]), [0], confidence=wrong)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_message_says_how_far_a_picture_leaves_its_bounds(dtype):
+    above = np.nextafter(np.ones(1, dtype), np.asarray(2, dtype))
+    with pytest.raises(ValueError, match=r"to 1\.00000\d+, outside the bounds \(0\.0, 1\.0\) by [0-9.]+e-"):
+        attack.pgd(steep_line, above[None], [0], eps=0.1)
+    with pytest.raises(ValueError, match=r"from -0\.25 to .* by 0\.25; clip it"):
+        attack.ddn(steep_line, np.asarray([[-0.25]], dtype), [0])
+
+
+@pytest.mark.parametrize("bounds", [(np.zeros((3, 1)), np.ones((3, 1))), (0.0, [1.0, 2.0])])
+def test_bounds_by_channel_are_refused_with_the_fix(bounds):
+    for run in (attack.pgd, attack.fgsm, attack.masking):
+        with pytest.raises(TypeError, match=r"bounds are two numbers .*attack the pixels"):
+            run(steep_line, np.float32([[0.75]]), [0], 0.1, bounds=bounds)
+    for run in (attack.deepfool, attack.ddn, attack.lbfgs, attack.carlini_wagner):
+        with pytest.raises(TypeError, match="bounds are two numbers"):
+            run(steep_line, np.float32([[0.75]]), [0], bounds=bounds)
+    found = attack.pgd(steep_line, np.float32([[0.75]]), [0], 0.1, bounds=(np.float32(0), sp.asarray(1.0)))
+    assert float(found.x[0, 0]) == pytest.approx(0.65)

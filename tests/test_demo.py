@@ -20,7 +20,7 @@ from steep import pictures  # noqa: E402
 from steep.demo import Settings, run, write_report  # noqa: E402
 from steep.training import Recipe  # noqa: E402
 
-SHORT = Settings(data="digits", hidden=64, recipe=Recipe(epochs=6), ascent_steps=60, attack_steps=10)
+SHORT = Settings(data="digits", hidden=64, recipe=Recipe(epochs=6, noise=0.5), ascent_steps=60, attack_steps=10)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -183,3 +183,21 @@ def test_the_example_that_made_it_runs_and_resumes(monkeypatch, tmp_path, capsys
     assert outputs[0] == outputs[1] and printed.out.count("mnist5k: test accuracy") == 2
     assert len(set(printed.out.splitlines())) == 1
     assert "epoch 1/1, step 62/62" in printed.err
+
+
+def test_noise_is_laid_over_digits_by_the_commands_and_over_nothing_by_itself(monkeypatch):
+    pytest.importorskip("typer")
+    from steep import data
+    from steep.cli import train as command
+    from steep.demo import Settings
+
+    seen = []
+    part = data.load("digits")
+    monkeypatch.setattr(command.datasets, "load", lambda name: part)
+    monkeypatch.setattr(command, "fit", lambda model, train, test, recipe, watch: seen.append(recipe.noise) or 1 / 0)
+    for name, given in (("mnist5k", None), ("digits", None), ("fashion_mnist", None), ("fashion_mnist", 0.25)):
+        with pytest.raises(ZeroDivisionError):
+            command.train(data=name, output=None, factory="", hidden=4, epochs=1, batch_size=50, lr=0.1, momentum=0.9,
+                          weight_decay=0.0, noise=given, shift=0, seed=0, threads=None, json=True)  # fmt: skip
+    assert seen == [0.5, 0.5, 0.0, 0.25]
+    assert Recipe().noise == 0 and Settings().recipe.noise == 0.5

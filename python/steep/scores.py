@@ -13,8 +13,70 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
+from steep.looking import looked, looking
 
 Classifier: TypeAlias = Callable[[Any], Tensor]
+
+NORMALISING = {"softmax_last": "a softmax", "sigmoid": "a sigmoid", "log_softmax_last": "a log-softmax"}
+_MOVES = ("reshape", "permute_dims", "astype", "broadcast_to", "slice")
+_MADE_BY_HAND = ("divide", "multiply", "exp", "where", "add", "subtract")
+
+
+def unnormalised(who: str, model: Classifier, shifted: bool = True) -> Classifier:
+    """``model`` looked at, up to its scores: what stands before a softmax or sigmoid at its end.
+
+    A module says itself what that is. Of a function nothing but the outcome is known: calling the result raises
+    ValueError, naming ``who`` and the fix, where a softmax or sigmoid of what depends on the input comes out. After
+    these, a gradient is near zero wherever the answer is sure, and distances by linear steps mean nothing. ``shifted``:
+    a number added to all scores of a row does not matter, so the outcome of a log-softmax will do.
+    """
+    scores = looked(model.unnormalised() if hasattr(model, "unnormalised") else model)
+
+    def run(x: Any) -> Tensor:
+        found: Tensor = scores(x)
+        end = _end(found) if isinstance(found, Tensor) else ""
+        if end and not (shifted and end == NORMALISING["log_softmax_last"]):
+            raise ValueError(
+                f"{who}: the model ends in {end} and gives probabilities, {found.dtype.name}{tuple(found.shape)}; pass "
+                f"a function that gives the scores before {end}, its logits"
+            )
+        return found
+
+    return run
+
+
+def _end(found: Tensor) -> str:
+    """What a recorded classifier did to its scores last, if that normalises them; "" for nothing."""
+    waiting, seen = [_core._node_of(found)], 0
+    while waiting and seen < 16:
+        node, seen = waiting.pop(), seen + 1
+        if node is None:
+            continue
+        if node.name in NORMALISING:
+            return NORMALISING[node.name]
+        if node.name in _MOVES:
+            waiting.append(node.inputs[0])
+        elif node.name in ("concat", "stack"):
+            waiting += node.inputs
+        elif node.name in _MADE_BY_HAND and _exponential(node) and _sums_to_one(found):
+            return NORMALISING["softmax_last"]
+    return ""
+
+
+def _exponential(node: Any, depth: int = 4) -> bool:
+    """Whether an exponential, or one of ``NORMALISING``, stands just before."""
+    if node is None or not depth:
+        return False
+    known = node.name == "exp" or node.name in NORMALISING
+    return known or any(_exponential(before, depth - 1) for before in node.inputs)
+
+
+def _sums_to_one(found: Tensor) -> bool:
+    """Whether every row is made of probabilities."""
+    with _core._unrecorded():
+        values = np.asarray(found.detach(), np.float64)
+    sums = values.sum(axis=-1) if values.ndim else values
+    return bool(values.size and values.min() >= 0 and np.abs(sums - 1).max() < 1e-3)
 
 
 def class_scores(scores: Tensor, target: Any) -> Tensor:
@@ -51,8 +113,8 @@ def _labels(target: Any, classes: int) -> Tensor:
 
 
 def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
-    """The class of the highest score for each row of ``x``: int64 of shape (...)."""
-    with _core.no_grad():
+    """The class of the highest score for each row of ``x``, in evaluation mode: int64 of shape (...)."""
+    with _core.no_grad(), looking():
         return np.asarray(_core.argmax(one_tensor(model(x)), axis=-1))
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.looking import looking_now
 
 Guard: TypeAlias = tuple[int, Any, Any, Any]
 
@@ -43,6 +44,7 @@ class Surroundings:
         self._absent: list[tuple[Any, str]] = []
         self._names: set[str] = set()
         self._objects: list[Any] = []
+        self._modules = False
         self._seen: dict[int, Any] = {}
         self._see(function)
         self._look_into_objects()
@@ -169,7 +171,12 @@ class Surroundings:
             yield item
 
     def _module(self, module: Any) -> Iterator[Any]:
-        self.found.append((ATTRIBUTE, module, "training", module.training))
+        own = vars(module)
+        own.setdefault("training", True)  # so that it is a plain entry, which a guard compares without a call
+        self.found.append((ITEM, own, "training", own["training"]))
+        if not self._modules:
+            self.found.append((ATTRIBUTE, *looking_now()))
+            self._modules = True
         if _is_users(type(module)):
             self._objects.append(module)
             yield type(module).forward

@@ -15,6 +15,7 @@ from steep import _core, optim, tree
 from steep._core import Tensor
 from steep.ascent.params import Parameterization, pixels
 from steep.ascent.term import Scalar
+from steep.looking import looked
 from steep.modes import gradient_rule
 from steep.optim.loop import Make, Progress, Result
 from steep.optim.projections import Projection
@@ -25,8 +26,8 @@ from steep.tree import Tree
 class Ascent:
     """``image``: the optimised picture, ``params``: what was moved.
 
-    ``history``: the value before each step, ``status``: "finished", "stopped" or "diverged", ``eager``: why the steps
-    were not captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
+    ``history``: the value before each step, ``status`` as in ``optim.Result``, ``eager``: why the steps were not
+    captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
     """
 
     image: Tensor = field(repr=False)
@@ -59,14 +60,15 @@ def maximize(
     "std", "sign"), ``project`` maps the parameters into a set after each step (``box``, ``ball``, a filter), and
     ``callback`` may stop the run. ``warm_start``: for so many of the steps, a ReLU that stops a picture's gradient
     altogether passes what would wake it, so a unit that nothing excites yet is reached at all. ``keep``: about how many
-    pictures on the way to put into ``frames``. ``capture``: see ``optim.minimize``. A model in training mode stays in
-    it, so its batch norms move their statistics: call ``model.eval()`` first. Raises ValueError if the objective gives
-    no scalar or does not depend on the input. Sources: Erhan et al. 2009; notes table, rows 53, 58, 70.
+    pictures on the way to put into ``frames``. ``capture``: see ``optim.minimize``. Models are looked at in evaluation
+    mode, whatever mode they are in. Raises ValueError if the objective gives no scalar or does not depend on the input.
+    Sources: Erhan et al. 2009; notes table, rows 53, 58, 70.
     """
     begin = start if isinstance(start, Parameterization) else pixels(start)
     params = tree.map(_core.tensor, begin.params)
     render, seen = begin.render, transform or _same
 
+    @looked
     def value(params: Any) -> Tensor:
         picture = render(params)
         return objective(seen(picture)) if penalty is None else objective(seen(picture)) - penalty(picture)
@@ -107,7 +109,7 @@ def _climbed(
         return climb(steps=steps, callback=callback)
     with gradient_rule("relu", _waking):
         first = climb(steps=warm, callback=callback)
-    if first.status != "finished" or warm == steps:
+    if first.status not in ("finished", "converged") or warm == steps:
         return first
     rest = climb(steps=steps - warm, callback=callback and _later(callback, warm))
     rest.history[:0] = first.history

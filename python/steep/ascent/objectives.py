@@ -11,7 +11,7 @@ from typing import Any
 from steep import _core
 from steep._core import Tensor
 from steep.ascent.term import Term
-from steep.scores import Classifier, class_scores, probabilities
+from steep.scores import Classifier, class_scores, probabilities, unnormalised
 
 
 def logit(model: Classifier, target: Any) -> Term:
@@ -20,12 +20,14 @@ def logit(model: Classifier, target: Any) -> Term:
     Highest score and highest probability are different things: see ``probability``. Raises IndexError, when called,
     for a class outside the model's. Source: notes table, row 53.
     """
-    return Term(lambda x: _core.sum(class_scores(model(x), target)), f"logit({target})")
+    scores = unnormalised("logit", model, shifted=False)
+    return Term(lambda x: _core.sum(class_scores(scores(x), target)), f"logit({target})")
 
 
 def probability(model: Classifier, target: Any) -> Term:
     """The probability of class ``target`` by softmax, summed over rows. Source: notes table, row 53."""
-    return Term(lambda x: _core.sum(class_scores(probabilities(model, x), target)), f"probability({target})")
+    scores = unnormalised("probability", model)
+    return Term(lambda x: _core.sum(class_scores(probabilities(scores, x), target)), f"probability({target})")
 
 
 def margin(model: Classifier, target: Any) -> Term:
@@ -34,7 +36,8 @@ def margin(model: Classifier, target: Any) -> Term:
     For each row it is the log-odds of the class, log(p / (1 - p)), so it grows on when the probability is near 1.
     Raises ValueError, when called, for a model of one class: nothing is left to compare it with.
     """
-    return Term(lambda x: _log_odds(model(x), target), f"margin({target})")
+    scores = unnormalised("margin", model)
+    return Term(lambda x: _log_odds(scores(x), target), f"margin({target})")
 
 
 def _log_odds(scores: Tensor, target: Any) -> Tensor:

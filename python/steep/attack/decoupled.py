@@ -25,6 +25,7 @@ def ddn(
     steps: int = 100,
     initial: float = 1.0,
     factor: float = 0.05,
+    confidence: float = 0.0,
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     eps: Eps = None,
@@ -33,15 +34,16 @@ def ddn(
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
 
     The sphere has the radius ``initial`` at first and changes by the share ``factor`` at each step; steps have length 1
-    at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. With ``eps``, or several,
-    changes are cut to that length before judging. Raises as ``posed``. Source: Rony et al. 2019, arXiv:1811.09600.
+    at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. Success is a margin of
+    ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises as
+    ``posed``. Source: Rony et al. 2019, arXiv:1811.09600.
     """
-    problem = posed("ddn", model, x, y, bounds, targeted)
+    problem = posed("ddn", model, x, y, bounds, targeted, confidence=confidence)
     moved, best = problem.copy(), Best(problem)
     radius = _core.full((len(moved), 1), initial, dtype=moved.dtype)
 
     def loss(v: Tensor) -> Tensor:
-        scores = model(v)
+        scores = problem.model(v)
         best.offer(v, scores)
         return cross_entropy(scores, problem.labels, reduction="sum")
 
@@ -56,5 +58,5 @@ def ddn(
     make = partial(optim.Steepest, lr=optim.schedules.cosine(1.0, max(1, steps), 0.01), norm="l2", batched=True)
     result = climb(loss, moved, make, steps, onto_sphere, capture=capture)
     with _core.no_grad():
-        best.offer(moved, model(moved))
+        best.offer(moved, problem.model(moved))
     return problem.judged(best.x, result.history, result.steps, eps)

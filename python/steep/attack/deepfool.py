@@ -43,7 +43,7 @@ def deepfool(
     made = _core.zeros((len(moved),), dtype=_core.int64)
 
     def lead(v: Tensor) -> Tensor:
-        scores = model(v)
+        scores = problem.model(v)
         going = ~problem.reached(scores.detach())
         here, there = _pair(problem, v.detach(), scores.detach(), candidates)
         gap = class_scores(scores, here) - class_scores(scores, there)

@@ -20,6 +20,7 @@ from steep._core import Tensor
 from steep.attack.bounded import pgd
 from steep.attack.problem import Attack, Box, Problem, checked_eps, posed
 from steep.custom import custom_vjp
+from steep.looking import looked
 from steep.nn import cross_entropy
 from steep.optim.norms import find_norm, in_rows
 from steep.random import Generator
@@ -96,7 +97,7 @@ def masking(
     generator = generator or Generator(0)
     attack = partial(_attacked, problem, capture, steps)
     whole = float(_whole_box(problem))
-    blind = without_gradient(model, samples, reach * (problem.bounds[1] - problem.bounds[0]), generator)
+    blind = without_gradient(problem.model, samples, reach * (problem.bounds[1] - problem.bounds[0]), generator)
     evidence = Evidence(
         one_step=_share(attack(checked_eps(eps), steps=1)),
         iterative=_share(attack(eps)),
@@ -116,6 +117,7 @@ def without_gradient(model: Classifier, samples: int, reach: float, generator: G
     The mean over ``samples`` random sign patterns u of (scores(x + reach u) - scores(x - reach u)) / (2 reach) times u.
     Sources: Spall 1992 (SPSA); Uesato et al. 2018, arXiv:1802.05666.
     """
+    model = looked(model)
     hidden = custom_vjp(lambda x: model(x))
 
     def estimate(x: Tensor, g: Tensor) -> tuple[Tensor]:

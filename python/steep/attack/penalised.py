@@ -42,11 +42,11 @@ def carlini_wagner(
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
 
     Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) runs through the box; c
-    starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. With
-    ``eps``, or several, changes are cut to that length before judging. Raises as ``posed``, and ValueError for
-    infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
+    starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. Success is a
+    margin of ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises
+    as ``posed``, and ValueError for infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
     """
-    problem = posed("carlini_wagner", model, x, y, bounds, targeted)
+    problem = posed("carlini_wagner", model, x, y, bounds, targeted, confidence=confidence)
     low, high = problem.bounds
     if not math.isfinite(high - low):
         raise ValueError(f"carlini_wagner: tanh runs through a finite box, got the bounds {bounds}; lbfgs needs none")
@@ -57,7 +57,7 @@ def carlini_wagner(
 
         def value(w: Tensor) -> Tensor:
             v = (_core.tanh(w) + 1) * ((high - low) / 2) + low
-            scores = model(v)
+            scores = problem.model(v)
             best.offer(v, scores)
             loss = _core.maximum(problem.margin(scores) + confidence, 0.0)
             return _core.sum(_squares(problem, v) + constant * loss)
@@ -75,9 +75,12 @@ def lbfgs(
     steps: int = 20,
     searches: int = 9,
     initial: float = 1.0,
+    confidence: float = 0.0,
     targeted: bool = False,
     bounds: Box = (0.0, 1.0),
     eps: Eps = None,
+    gtol: float = 0.0,
+    ftol: float = 0.0,
     capture: bool = True,
 ) -> Attack:
     """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
@@ -85,22 +88,24 @@ def lbfgs(
     Minimises norm(change)^2 + c loss inside the box by ``optim.BoxLBFGS``, a projected quasi-Newton method, and
     searches the least c that succeeds; the loss is -log p of a target, or -log(1 - p) of the class to leave. The change
     is squared, as Carlini and Wagner restate the attack, since its norm has no gradient at 0. ``steps``, ``searches``,
-    ``initial`` and ``eps`` as in ``carlini_wagner``. Raises as ``posed``. Source: Szegedy et al. 2014, arXiv:1312.6199.
+    ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``; ``gtol`` and ``ftol`` as in ``optim.BoxLBFGS``.
+    Raises as ``posed``. Source: Szegedy et al. 2014, arXiv:1312.6199.
     """
-    problem = posed("lbfgs", model, x, y, bounds, targeted)
+    problem = posed("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
 
     def attempt(constant: Tensor, best: Best) -> Result:
         moved = problem.copy()
         values = _core.zeros((len(moved),), dtype=moved.dtype)
 
         def value(v: Tensor) -> Tensor:
-            scores = model(v)
+            scores = problem.model(v)
             best.offer(v, scores)
             rows = _squares(problem, v) + constant * _surprise(problem, scores)
             values[...] = rows.detach()
             return _core.sum(rows)
 
-        make = partial(optim.BoxLBFGS, values=values, low=problem.bounds[0], high=problem.bounds[1])
+        low, high = problem.bounds
+        make = partial(optim.BoxLBFGS, values=values, low=low, high=high, gtol=gtol, ftol=ftol)
         return optim.minimize(value, moved, make, steps, capture=capture)
 
     return _searched(problem, attempt, searches, initial, eps)
@@ -120,8 +125,13 @@ def _surprise(problem: Problem, scores: Tensor) -> Tensor:
 
 
 def _searched(problem: Problem, attempt: Round, searches: int, initial: float, eps: Eps) -> Attack:
-    """The nearest success of ``searches`` attempts; the constant grows tenfold until one succeeds, then is bisected."""
+    """The nearest success of ``searches`` attempts; the constant grows tenfold until one succeeds, then is bisected.
+
+    A row that succeeds as it is needs no change.
+    """
     best, count = Best(problem), len(problem.clean)
+    with _core.no_grad():
+        best.offer(problem.clean, problem.model(problem.clean))
     low, high, constant = np.zeros(count), np.full(count, np.inf), np.full(count, initial)
     history: list[float] = []
     steps = 0

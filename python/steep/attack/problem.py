@@ -19,7 +19,8 @@ from steep._core import Tensor
 from steep.optim.norms import find_norm, in_rows
 from steep.optim.projections import ball, box, compose
 from steep.random import Generator
-from steep.scores import Classifier, class_scores, one_tensor, predicted
+from steep.scores import Classifier, class_scores, one_tensor, unnormalised
+from steep.tape import GradientTape
 
 Box = tuple[float, float]
 Eps = float | Sequence[float] | None
@@ -28,6 +29,8 @@ Eps = float | Sequence[float] | None
 @dataclass(frozen=True)
 class Attack:
     """``x`` (n, ...): the attacked inputs. ``success`` (n,): whether predicting again gives what was wanted.
+
+    Of attacks that take a ``confidence``: whether it gives that by so much, in scores.
 
     ``label`` (n,) is what the model now predicts, ``distance`` (n,) the norm of each change, ``history`` the mean
     value before each step of what the attack minimises or maximises, ``steps`` (n,) how many steps each row was moved.
@@ -53,9 +56,12 @@ class Problem:
     norm: str
     targeted: bool
     bounds: Box
+    confidence: float = 0.0
 
     def reached(self, scores: Tensor) -> Tensor:
-        """Whether each row of ``scores`` (n, classes) predicts what is wanted: bool (n,)."""
+        """Whether each row of ``scores`` (n, classes) predicts what is wanted, by ``confidence``: bool (n,)."""
+        if self.confidence:
+            return self.margin(scores) <= -self.confidence
         hit = _core.argmax(scores, axis=-1) == self.labels
         return hit if self.targeted else ~hit
 
@@ -108,12 +114,13 @@ class Problem:
         return stacked([self.judged(moved, history, steps, float(e)) for e in np.asarray(eps)])
 
     def _judged(self, moved: Tensor, history: list[float], steps: Any) -> Attack:
-        label = predicted(self.model, moved)
-        hit = label == np.asarray(self.labels)
+        with _core.no_grad():
+            scores = self.model(moved)
+        label, hit = np.asarray(_core.argmax(scores, axis=-1)), np.array(self.reached(scores))
         count = max(1, len(label))
         made = np.broadcast_to(np.asarray(steps, np.int64), label.shape).copy()
         means = [value / count for value in history]
-        return Attack(moved, hit if self.targeted else ~hit, label, self._distance(moved), means, made)
+        return Attack(moved, hit, label, self._distance(moved), means, made)
 
     def _distance(self, moved: Tensor) -> NDArray[np.float64]:
         change = _core.astype(moved, _core.float64) - _core.astype(self.clean, _core.float64)
@@ -121,39 +128,64 @@ class Problem:
 
 
 def posed(
-    who: str, model: Classifier, x: Any, y: Any, bounds: Box, targeted: bool = False, norm: str = "l2"
+    who: str,
+    model: Classifier,
+    x: Any,
+    y: Any,
+    bounds: Box,
+    targeted: bool = False,
+    norm: str = "l2",
+    confidence: float = 0.0,
 ) -> Problem:
     """The problem, checked.
 
     Raises TypeError for inputs that are not floats, labels that are not whole numbers or scores that are no tensor;
-    ValueError for shapes that do not fit, fewer than two classes, values that are not finite or outside the box, an
-    unknown norm; IndexError for labels that are no classes.
+    ValueError for shapes that do not fit, fewer than two classes, a function that gives probabilities, values that are
+    not finite or outside the box, an unknown norm, a negative confidence; IndexError for labels that are no classes.
     """
     find_norm(who, norm)
+    if not 0 <= confidence < math.inf:
+        raise ValueError(f"{who}: the confidence is a finite number, 0 or more, got {confidence}")
     clean, labels = _core.asarray(x).detach(), _core.asarray(y)
-    _check_inputs(who, clean, bounds)
-    with _core.no_grad():
-        scores = one_tensor(model(clean))
+    low, high = _checked_bounds(who, bounds)
+    _check_inputs(who, clean, (low, high))
+    model = unnormalised(who, model)
+    with GradientTape() as tape:  # so that the scores are recorded, and show what they come from
+        tape.watch(clean)
+        scores = one_tensor(model(clean)).detach()
     if scores.ndim != 2 or len(scores) != len(clean):
         raise ValueError(f"{who}: the model must give scores (n, classes) for {clean.shape}, got {scores.shape}")
     if scores.shape[1] < 2:
         raise ValueError(f"{who}: the model has {scores.shape[1]} class; there must be another one to be taken for")
     _check_labels(who, labels, scores)
-    low, high = bounds
-    return Problem(model, clean, _core.astype(labels, _core.int64), norm, targeted, (float(low), float(high)))
+    return Problem(model, clean, _core.astype(labels, _core.int64), norm, targeted, (low, high), float(confidence))
+
+
+def _checked_bounds(who: str, bounds: Any) -> Box:
+    """The bounds as two numbers. Raises TypeError for arrays, ValueError for an empty range."""
+    shapes = [np.asarray(bound).shape for bound in bounds]
+    if shapes != [(), ()]:
+        raise TypeError(
+            f"{who}: the bounds are two numbers (low, high), got arrays of shapes {shapes}; where each channel has its "
+            "own, attack the pixels: lambda v: model(normalize(v)), with bounds in pixels"
+        )
+    low, high = (float(bound) for bound in bounds)
+    if not low < high:
+        raise ValueError(f"{who}: the bounds must be (low, high), got {(low, high)}")
+    return low, high
 
 
 def _check_inputs(who: str, clean: Tensor, bounds: Box) -> None:
     if clean.dtype not in (_core.float32, _core.float64) or clean.ndim < 2:
         raise TypeError(f"{who}: x must be float32 or float64 of shape (n, ...), got {clean.dtype.name}{clean.shape}")
     low, high = bounds
-    if not low < high:
-        raise ValueError(f"{who}: the bounds must be (low, high), got {bounds}")
     values = np.asarray(clean)
     if not np.isfinite(values).all():
         raise ValueError(f"{who}: x has values that are not finite, first in row {_first(~np.isfinite(values))}")
     if values.size and not low <= values.min() <= values.max() <= high:
-        raise ValueError(f"{who}: x runs from {values.min():g} to {values.max():g}, outside the bounds {bounds}")
+        beyond = max(low - float(values.min()), float(values.max()) - high)
+        raise ValueError(f"{who}: x runs from {values.min()} to {values.max()}, outside the bounds {bounds} by "
+                         f"{beyond:.2g}; clip it, or give wider bounds")  # fmt: skip
 
 
 def _first(wrong: NDArray[np.bool_]) -> int:

@@ -11,7 +11,6 @@ from steep import _core, nn
 from steep._core import Tensor
 from steep.attack.bounded import pgd
 from steep.attack.problem import Box, checked_eps
-from steep.nn.module import evaluating
 from steep.random import Generator
 
 Adversary = Callable[[Tensor, Tensor, Generator], Tensor]
@@ -38,7 +37,6 @@ def adversary(
     def attacked(x: Tensor, y: Tensor, generator: Generator) -> Tensor:
         inside = np.clip(np.asarray(x), *bounds)
         options: dict[str, Any] = {"norm": norm, "steps": steps, "step_size": step_size, "bounds": bounds}
-        with evaluating(model):
-            return _core.asarray(pgd(model, inside, y, eps, generator=generator, capture=False, **options).x)
+        return _core.asarray(pgd(model, inside, y, eps, generator=generator, capture=False, **options).x)
 
     return attacked

@@ -1,16 +1,22 @@
-"""``steep attack``: a small change of a picture after which a network reads it as something else."""
+"""``steep attack``: a small change of a picture after which a network reads it as something else.
+
+What is judged, measured and written is the picture in bytes, in such a size that reading its file gives the network
+these very bytes again. Start reading at ``attack_``; ``_rounded`` finds the bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from steep import _core, ascent, attack, pictures
+from steep._core import Tensor
 from steep.attack import Attack
 from steep.cli import output as out
 from steep.cli import screen
@@ -18,9 +24,11 @@ from steep.cli.certificate import Certificate, Finding, box_finding, gradient_fi
 from steep.cli.classify import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File
+from steep.data.images import Picture, enlarged, middle, read_image
 from steep.near import near
 
 Method = Callable[..., Attack]
+Bytes = NDArray[np.int64]
 
 BOUNDED: dict[str, Method] = {"fgsm": attack.fgsm, "pgd": attack.pgd}
 SMALLEST: dict[str, Method] = {
@@ -30,7 +38,11 @@ SMALLEST: dict[str, Method] = {
     "lbfgs": attack.lbfgs,
 }
 METHODS = (*BOUNDED, *SMALLEST)
+NORMS = {"fgsm": ("linf",), "pgd": ("linf", "l2", "l1"), "deepfool": ("l2", "linf", "l1")}  # others: l2 alone
+ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
+EPS = 0.02
 HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which finds how much it takes")
+STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)  # of a least change, which rounding may undo
 
 
 @on_model
@@ -38,62 +50,134 @@ def attack_(
     session: Session,
     image: Image,
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "pgd",
-    eps: Annotated[float, typer.Option(min=0, help="Largest change, pixels being 0 to 1; for fgsm and pgd.")] = 0.02,
-    norm: Annotated[str, typer.Option(help="How pgd measures the change: linf, l2 or l1.")] = "linf",
-    steps: Annotated[int, typer.Option(min=1, help="Steps of pgd.")] = 40,
+    eps: Annotated[
+        float | None, typer.Option(min=0, help=f"Largest change, pixels being 0 to 1; {EPS} for fgsm and pgd.")
+    ] = None,
+    norm: Annotated[str, typer.Option(help="How pgd and deepfool measure the change: linf, l2 or l1.")] = "",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps; each method has its own number.")] = None,
     target: Annotated[str, typer.Option(help="The class to reach, by number or name; any other one without.")] = "",
     klass: Annotated[str, typer.Option("--class", help="The true class; the predicted one without.")] = "",
     output: File = Path("attack.png"),
 ) -> None:
     """Change a picture a little so that the network reads it as another class, or as the class asked for.
 
-    fgsm and pgd stay within ``--eps``; the others look for the smallest change. Success comes from predicting again.
+    fgsm and pgd stay within ``--eps``; the others look for the smallest change, and stay within ``--eps`` if it is
+    given. Success comes from predicting again, from the picture as its file will be read.
     """
     out.check(output)
     opened, way = session.opened, session.opened.preprocessing
-    pixels = _core.clip(way.denormalize(opened.read(image)), 0.0, 1.0)
-    before = session.verdict(way.normalize(pixels))
-    label = session.class_of(klass or str(before[0]), way.normalize(pixels))
-    aim = session.class_of(target, way.normalize(pixels)) if target else label
-    run, used, settings = _method(session, method, eps, norm, steps)
+    run, used, limit, settings = _method(session, method, eps, norm, steps)
+    whole = _Whole(enlarged(read_image(image), way.size, way.margin), way.size, way.channels == "grey", output)
+    clean = opened.read(image)
+    before = session.verdict(clean)
+    label = session.class_of(klass or str(before[0]), clean)
+    aim = session.class_of(target, clean) if target else label
     with screen.err.status(f"attack by {method}"):
-        found = run(lambda v: opened.model(way.normalize(v)), pixels, [aim], targeted=bool(target))
-    x = way.normalize(found.x)
-    after, change = session.verdict(x), np.asarray(found.x)[0] - np.asarray(pixels)[0]
-    distance = float(found.distance[0])
-    limit = eps * (1 + 1e-5) if method in BOUNDED else None
+        scores = opened.model.unnormalised()
+        found = run(lambda v: scores(way.normalize(v)), whole.pixels(), [aim], targeted=bool(target))
+
+    def fooled(picture: Picture) -> bool:
+        return (session.verdict(way.preprocess(picture))[0] == aim) == bool(target)
+
+    made, distance = _rounded(whole, np.asarray(found.x), method in BOUNDED, ORDERS[used], limit, fooled)
+    picture = whole.with_bytes(made)
+    x, success = way.preprocess(picture), fooled(picture)
+    after, change = session.verdict(x), (made - whole.clean) / 255
     findings = [
         gradient_finding(opened.model, lambda m: ascent.logit(m, aim), x, session.seed),
-        Finding(f"{used} norm of the change", distance, limit),
-        box_finding(found.x, 0.0, 1.0),
+        Finding(f"{used} norm of the change", distance, None if limit is None else limit * (1 + 1e-5)),
+        box_finding(made / 255, 0.0, 1.0),
         Finding("predicted again", f"{after[1]}, p = {after[2]:.4f}; before {before[1]}, p = {before[2]:.4f}"),
     ]
-    success = bool(found.success[0])
     told = {"image": str(image), "method": method, "success": success, "distance": distance, "norm": used,
             "class": label, "target": aim if target else None, "predicted_before": before[0],
             "predicted_after": after[0], "labels": [before[1], after[1]],
             "probabilities": [before[2], after[2]]}  # fmt: skip
     size = float(np.abs(change).max()) or 1.0
+    lost = ": the change is lost when pixels become bytes" if found.success[0] else HINTS.get(method, "")
     result = out.Result(
         f"{image.name} read as {after[1]}",
         f"{method}: {before[1]} (p = {before[2]:.3f}) became {after[1]} (p = {after[2]:.3f}) by a change of "
         f"{distance:.4g} in {used}",
-        [("after", pictures.rgb(np.asarray(found.x)[0])), ("before", pictures.rgb(np.asarray(pixels)[0])),
+        [("after", picture), ("before", whole.picture),
          (f"the change, {0.5 / size:.3g} times", pictures.rgb(0.5 + 0.5 * change / size))],
         Certificate(opened.name, opened.hash, {"method": method, "norm": used, **settings, "class": label,
                                                "target": told["target"], "seed": session.seed}, findings),
-        told, found.history, (), "" if success else f"the prediction held{HINTS.get(method, '')}",
+        told, found.history, (), "" if success else f"the prediction held{lost}",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 
 
-def _method(session: Session, method: str, eps: float, norm: str, steps: int) -> tuple[Method, str, dict[str, Any]]:
-    """The attack as a function of model, pixels and labels, the norm it measures by, and its settings."""
+class _Whole:
+    """A picture in the size in which reading it changes nothing, and the middle of it that the network sees.
+
+    ``clean``: the bytes of that middle, (1 or 3, size, size).
+    """
+
+    def __init__(self, picture: Picture, size: int, grey: bool, output: Path) -> None:
+        self.picture, self._where, self._output = picture, middle(picture, size), output
+        seen = picture[self._where].transpose(2, 0, 1).astype(np.int64)
+        self.clean: Bytes = np.rint(seen.mean(axis=0, keepdims=True)).astype(np.int64) if grey else seen
+
+    def pixels(self) -> Tensor:
+        """The network's part, (1, C, size, size) in [0, 1]."""
+        return _core.asarray(self.clean[None] / 255, dtype=_core.float32)
+
+    def with_bytes(self, made: Bytes) -> Picture:
+        """The whole picture with other bytes in its middle, as its file will be read."""
+        picture = self.picture.copy()
+        picture[self._where] = made.transpose(1, 2, 0)
+        return out.as_read(picture, self._output)
+
+
+def _rounded(
+    whole: _Whole,
+    found: NDArray[Any],
+    bounded: bool,
+    order: float,
+    limit: float | None,
+    fooled: Callable[[Picture], bool],
+) -> tuple[Bytes, float]:
+    """The bytes of an attacked picture, and the norm of the change: the first that fool, or the first within limits."""
+    first = None
+    for made in _roundings(whole.clean, found[0] * 255 - whole.clean, bounded):
+        distance = float(np.linalg.norm(((made - whole.clean) / 255).ravel(), order))
+        if limit is not None and distance > limit * (1 + 1e-9):
+            continue
+        if fooled(whole.with_bytes(made)):
+            return made, distance
+        first = first or (made, distance)
+    return first or (whole.clean, 0.0)
+
+
+def _roundings(clean: Bytes, change: NDArray[Any], bounded: bool) -> Iterator[Bytes]:
+    """Ways to make bytes of a change: rounded, or also towards no change, which leaves no ball, or stretched first."""
+    if bounded:
+        yield clean + np.trunc(change + np.sign(change) * 1e-4).astype(np.int64)
+    for stretch in STRETCHES[:1] if bounded else STRETCHES:
+        yield np.clip(np.rint(clean + stretch * change), 0, 255).astype(np.int64)
+    yield clean + np.trunc(change).astype(np.int64)
+
+
+def _method(
+    session: Session, method: str, eps: float | None, norm: str, steps: int | None
+) -> tuple[Method, str, float | None, dict[str, Any]]:
+    """The attack as a function of model, pixels and labels, the norm it measures by, its bound, and its settings."""
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}{near(method, METHODS) or '.'} There are {', '.join(METHODS)}")
-    if method == "fgsm":
-        return partial(attack.fgsm, eps=eps), "linf", {"eps": eps}
+    norms = NORMS.get(method, ("l2",))
+    if norm and norm not in norms:
+        raise ValueError(f"--norm {norm}: {method} measures the change by {' or '.join(norms)}")
+    if method == "fgsm" and steps not in (None, 1):
+        raise ValueError(f"--steps {steps}: fgsm is one step; pgd makes more")
+    limit = EPS if eps is None and method in BOUNDED else eps
+    settings: dict[str, Any] = {} if limit is None else {"eps": limit}
+    options: dict[str, Any] = {"eps": limit}
+    if len(norms) > 1:
+        options["norm"] = norm or norms[0]
+    if method != "fgsm" and steps is not None:
+        options["steps"] = settings["steps"] = steps
     if method == "pgd":
-        run = partial(attack.pgd, eps=eps, norm=norm, steps=steps, generator=session.generator())
-        return run, norm, {"eps": eps, "steps": steps}
-    return SMALLEST[method], "l2", {}
+        settings["steps"] = options.setdefault("steps", 40)
+        options["generator"] = session.generator()
+    return partial({**BOUNDED, **SMALLEST}[method], **options), norm or norms[0], limit, settings

@@ -29,7 +29,7 @@ def demo(
     require("PIL")
     screen.use_threads(threads)
     began = time.perf_counter()
-    settings = Settings(data=data, recipe=replace(Recipe(), epochs=epochs, seed=seed))
+    settings = Settings(data=data, recipe=replace(Settings().recipe, epochs=epochs, seed=seed))
     with screen.TrainingBar() as bar:
         outcome = run(settings, lambda line: screen.err.print(line, markup=False), bar)
     files = write_report(outcome, output)

@@ -163,9 +163,62 @@ def _from_onnx(path: Path, _: str) -> Opened:
     shape = model.input_shapes[0] or ()
     if len(model.inputs) != 1 or len(shape) != 4:
         raise ValueError(f"{path} takes {dict(zip(model.inputs, model.input_shapes, strict=True))}, not one picture")
-    size = shape[2] if isinstance(shape[2], int) and shape[2] > 0 else TORCHVISION.size
-    grey = Input(channels="grey") if shape[1] == 1 else Input()
-    return Opened(path.name, model, grey.over(replace(TORCHVISION, size=size)), None, _sha256(path))
+    last = model.channels_last or (isinstance(shape[1], int) and shape[1] not in (1, 3) and shape[3] in (1, 3))
+    channels, height = (shape[3], shape[1]) if last else shape[1:3]
+    if isinstance(channels, int) and channels not in (1, 3):
+        raise ValueError(f"{path} takes {channels} channels {shape}; pictures have 3, or 1 if they are grey")
+    size = height if isinstance(height, int) and height > 0 else TORCHVISION.size
+    grey = Input(channels="grey") if channels == 1 else Input()
+    opened = ChannelsLast(model) if last else model
+    return Opened(path.name, opened, grey.over(replace(TORCHVISION, size=size)), None, _sha256(path))
+
+
+class ChannelsLast(Module):
+    """A loaded model that takes pictures (n, height, width, channels), given them as (n, channels, height, width)."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Any:
+        """The model's output for pictures with channels first."""
+        return self.inner(_channels_behind(x))
+
+    def activations(self, x: Any, names: Any = None) -> dict[str, Any]:
+        """Values inside the model, by the names that it has for them."""
+        found: dict[str, Any] = self.inner.activations(_channels_behind(x), names)
+        return found
+
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What gives the scores before a softmax."""
+        before = self.inner.unnormalised()
+        return self if before is self.inner else lambda x: before(_channels_behind(x))
+
+    def astype(self, dtype: Any) -> ChannelsLast:
+        """The model in another float type."""
+        self.inner.astype(dtype)
+        return self
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the nodes."""
+        names: list[str] = self.inner.layers
+        return names
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs."""
+        names: list[str] = self.inner.outputs
+        return names
+
+    @property
+    def initializers(self) -> dict[str, Tensor]:
+        """The weights by their names in the file."""
+        weights: dict[str, Tensor] = self.inner.initializers
+        return weights
+
+
+def _channels_behind(x: Any) -> Tensor:
+    return _core.permute_dims(_core.asarray(x), (0, 2, 3, 1))
 
 
 def _from_safetensors(path: Path, factory: str) -> Opened:
@@ -224,6 +277,9 @@ def class_scores(opened: Opened, x: Tensor) -> Tensor:
     if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
         shape = scores.shape if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"{opened.name} gives {shape} for one picture, not (1, classes): it is not a classifier")
+    if scores.shape[1] < 2:
+        raise ValueError(f"{opened.name} gives one number for a picture, {float(scores[0, 0]):.4g}, not a score for "
+                         "each of two classes or more")  # fmt: skip
     if not bool(_core.all(_core.isfinite(scores))):
         raise ValueError(f"{opened.name} gives scores that are not finite")
     return scores[0]

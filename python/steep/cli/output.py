@@ -12,6 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from steep import page, pictures
 from steep.cli import screen
 from steep.cli.certificate import Certificate
@@ -75,15 +77,23 @@ def deliver(result: Result, output: Path, json: bool) -> int:
     return 0 if result.ok else 1
 
 
+def as_read(picture: Colours, output: Path) -> Colours:
+    """The picture as a reader of the file finds it: a film has 256 colours."""
+    return np.array(_of_256_colours(picture).convert("RGB")) if film_wanted(output) else picture
+
+
+def _of_256_colours(picture: Colours) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(picture, "RGB").quantize(256, dither=Image.Dither.NONE)
+
+
 def _png(result: Result) -> bytes:
     return pictures.png(result.shown[0][1])
 
 
 def _gif(result: Result) -> bytes:
-    from PIL import Image
-
-    frames = [Image.fromarray(frame, "RGB") for frame in (*result.frames, result.shown[0][1])]
-    first, *rest = [frame.quantize(256, dither=Image.Dither.NONE) for frame in frames]
+    first, *rest = [_of_256_colours(frame) for frame in (*result.frames, result.shown[0][1])]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=DURATION, loop=0)
     return buffer.getvalue()

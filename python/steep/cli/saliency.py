@@ -54,7 +54,8 @@ def saliency_(
     if sanity:
         asked = saliency.sanity.cascade(opened.model, x, target, draw, generator=session.generator(), stages=STAGES)
         findings.append(Finding("sanity", asked.verdict))
-        facts = {"sanity": {"layers": asked.layers, "correlations": asked.correlations, "passed": asked.passed}}
+        facts = {"sanity": {"layers": asked.layers, "correlations": asked.correlations,
+                            "passed": asked.passed if asked.checked else None}}  # fmt: skip
     number, label, chance = session.verdict(x)
     findings.append(Finding("predicted", f"{label}, p = {chance:.4f}"))
     name = opened.label(target) if opened.classes else f"class {target}"

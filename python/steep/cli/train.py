@@ -13,9 +13,11 @@ from steep import io
 from steep.cli import models, screen
 from steep.demo import Settings
 from steep.demo.network import network
+from steep.demo.run import DIGITS
 from steep.training import Recipe, fit
 
 DEFAULT = Recipe()
+OF_DIGITS = ("mnist5k", "mnist", "digits")
 
 
 def train(
@@ -28,7 +30,9 @@ def train(
     lr: Annotated[float, typer.Option(help="Learning rate at the start; falls as half a cosine.")] = DEFAULT.lr,
     momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = DEFAULT.momentum,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = DEFAULT.weight_decay,
-    noise: Annotated[float, typer.Option(min=0, help="Noise laid over each batch.")] = DEFAULT.noise,
+    noise: Annotated[
+        float | None, typer.Option(min=0, help=f"Noise laid over each batch; {DIGITS.noise} for digits, else none.")
+    ] = None,
     shift: Annotated[int, typer.Option(min=0, help="Pixels by which batches are moved.")] = DEFAULT.shift,
     seed: screen.Seed = 0,
     threads: screen.Threads = None,
@@ -44,7 +48,8 @@ def train(
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
     if output is not None and not output.parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
-    recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, noise, shift, seed=seed)
+    laid = (DIGITS.noise if data in OF_DIGITS else DEFAULT.noise) if noise is None else noise
+    recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, laid, shift, seed=seed)
     (train, test), began = map(_with_channel, datasets.load(data)), time.perf_counter()
     model = models.made(factory) if factory else network(train, hidden, seed)
     with screen.TrainingBar() as bar:

@@ -92,8 +92,8 @@ def _not_too_long(picture: Picture) -> Picture:
     return picture[rows : picture.shape[0] - rows, columns : picture.shape[1] - columns]
 
 
-def to_square(image: Any, size: int, margin: float) -> Picture:
-    """The middle ``size`` x ``size`` pixels of the picture, after its short side was made ``size * margin``, bicubic.
+def enlarged(image: Any, size: int, margin: float) -> Picture:
+    """The whole picture with a short side of ``size * margin`` pixels, bicubic; one that has it is left as it is.
 
     Raises ValueError for what is not a picture.
     """
@@ -102,5 +102,19 @@ def to_square(image: Any, size: int, margin: float) -> Picture:
     width, height = (max(short, round(side * short / min(picture.size))) for side in picture.size)
     if (width, height) != picture.size:
         picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
-    left, top = (width - size) // 2, (height - size) // 2
-    return np.array(picture.crop((left, top, left + size, top + size)))
+    return np.array(picture)
+
+
+def middle(picture: Picture, size: int) -> tuple[slice, slice]:
+    """The places of the middle ``size`` x ``size`` pixels."""
+    top, left = ((side - size) // 2 for side in picture.shape[:2])
+    return slice(top, top + size), slice(left, left + size)
+
+
+def to_square(image: Any, size: int, margin: float) -> Picture:
+    """The middle ``size`` x ``size`` pixels of the picture, after its short side was made ``size * margin``, bicubic.
+
+    Raises ValueError for what is not a picture.
+    """
+    whole = enlarged(image, size, margin)
+    return whole[middle(whole, size)]

@@ -6,7 +6,7 @@ Nothing here draws or prints. The same settings give the same numbers, bit for b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from steep.training import Recipe, Seen, Trained, fit
 
 Array = NDArray[Any]
 
+DIGITS = Recipe(noise=0.5)  # with noise, what excites a class looks like a digit
 LEAST_ACCURACY = 0.93
 LEAST_PROBABILITY = 0.99
 
@@ -31,7 +32,7 @@ class Settings:
 
     data: str = "auto"
     hidden: int = 256
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = DIGITS
     ascent_steps: int = 200
     ascent_lr: float = 0.05
     blur: float = 0.9

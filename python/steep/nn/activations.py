@@ -5,6 +5,7 @@ Each names one operation of the engine; gradient rules replaced by ``steep.gradi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from steep import _core
@@ -121,6 +122,10 @@ class Sigmoid(Module):
         """Any shape to the same."""
         return _core.sigmoid(x)
 
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What goes in, as it is."""
+        return lambda x: x
+
 
 class Softmax(Module):
     """``exp(x) / sum(exp(x))`` along ``axis``."""
@@ -131,3 +136,7 @@ class Softmax(Module):
     def forward(self, x: Any) -> Tensor:
         """Any shape to the same."""
         return _core.softmax(x, axis=self.axis)
+
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What goes in, as it is."""
+        return lambda x: x

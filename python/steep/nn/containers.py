@@ -11,6 +11,7 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
+from steep.nn.layers import Dropout, Flatten
 from steep.nn.module import Module
 
 Layer = Callable[[Any], Any]
@@ -67,6 +68,16 @@ class Sequential(_Named):
     def forward(self, x: Any) -> Any:
         """The fold of the layers over ``x``."""
         return self._fold(x)
+
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """The layers before a last ``Softmax`` or ``Sigmoid``, or the model itself if it has none."""
+        layers = list(self)
+        at = next((i for i in reversed(range(len(layers))) if not isinstance(layers[i], Flatten | Dropout)), -1)
+        last = layers[at] if layers else None
+        if type(self).forward is not Sequential.forward or not isinstance(last, Module):
+            return self
+        before = last.unnormalised()
+        return self if before is last else lambda x: _fold([*layers[:at], before, *layers[at + 1 :]], x)
 
     def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
         """The layers up to the last one that holds a wanted module: networks of one input size look inside others."""

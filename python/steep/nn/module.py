@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.looking import Mode
 from steep.near import near
 from steep.random import Generator
 
@@ -41,22 +42,11 @@ def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], A
         _listeners.around = before
 
 
-@contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """Inside, the whole tree of ``model`` is in evaluation mode; afterwards each module is in the mode it was in."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
-
-
 class Module:
     """Base of every layer and model: override ``forward``, keep tensors and modules as attributes."""
 
-    training: bool = True
+    training = Mode()
+    statistics: tuple[str, ...] = ("running_mean", "running_var")  # names of own tensors that are measured, not learned
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; to be overridden. Raises NotImplementedError naming the class."""
@@ -220,6 +210,13 @@ class Module:
 
     def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
         """What must run for these modules to give their outputs: the model, unless a subclass knows better."""
+        return self
+
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What gives the scores of a classifier: the model, or what stands before its last softmax or sigmoid.
+
+        A subclass that knows what its last layer is overrides this.
+        """
         return self
 
     def _choose(self, names: Iterable[str] | None) -> dict[str, Module]:

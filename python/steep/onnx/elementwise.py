@@ -83,14 +83,26 @@ def mean(node: Node, *inputs: Tensor) -> Tensor:
 @op("Clip", until=10)
 def clip_attributes(node: Node, x: Tensor) -> Tensor:
     """x between the attributes min and max."""
-    return _core.minimum(_core.maximum(x, node["min"]), node["max"])
+    y = _core.relu(x) if node["min"] == 0 and _is_float(x) else _core.maximum(x, node["min"])
+    return _core.minimum(y, node["max"])
 
 
 @op("Clip", since=11, state=(1, 2))
 def clip(node: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """x between two bounds, either of which may be missing; the upper one wins where they cross."""
-    y = x if low is None else _core.clip(x, low, None)
+    if low is None:
+        y = x
+    else:
+        y = _core.relu(x) if _is_float(x) and _always_zero(low) else _core.clip(x, low, None)
     return y if high is None else _core.clip(y, None, high)
+
+
+def _always_zero(bound: Tensor) -> bool:
+    """Whether a bound is 0 and depends on nothing: then Clip is a ReLU, to be known as one by rules for ReLUs."""
+    if bound.requires_grad or not bound.is_leaf:
+        return False
+    with _core._unrecorded():
+        return not np.any(bound.numpy())
 
 
 def _cast(x: Tensor, dtype: Any) -> Tensor:

@@ -17,13 +17,14 @@ import numpy as np
 
 from steep._core import Tensor
 from steep.onnx import operators as operators
-from steep.onnx.table import Node, Row, UnsupportedError, dtype_of, find
+from steep.onnx.table import WIDENED, Node, Row, UnsupportedError, dtype_of, find
 from steep.onnx.tensors import decode
 
 Source = str | os.PathLike[str] | bytes
 OLDEST = 7
 FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS = 1, 2, 3, 4, 6, 7, 8
 _REFUSED_KINDS = {5: "a subgraph", 10: "subgraphs", 9: "tensors", 11: "a sparse tensor", 13: "a type", 14: "types"}
+_TYPED = ("to", "dtype", "softmax_precision")  # attributes that are element types
 _NO_ROW = Row(lambda node, *inputs: None)
 
 
@@ -38,7 +39,10 @@ class Input:
 
 @dataclass
 class Graph:
-    """A checked model."""
+    """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is held in a wider type.
+
+    ``content``: the file without the values of its initializers, to be written again.
+    """
 
     opset: int
     nodes: list[Node] = field(default_factory=list)
@@ -47,6 +51,13 @@ class Graph:
     initializers: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
     constants: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
+    widened: dict[str, list[str]] = field(default_factory=dict)
+    content: bytes = b""
+
+    def hold(self, where: str, number: int) -> None:
+        """Take note of a type that is held in a wider one."""
+        if number in WIDENED:
+            self.widened.setdefault(" as ".join(WIDENED[number]), []).append(where)
 
 
 def package() -> Any:
@@ -77,56 +88,90 @@ def parse(source: Source) -> tuple[Any, Path | None]:
 def read(source: Source, strict: bool = True) -> Graph:
     """The graph of a model file. Raises ValueError, naming every operator that steep lacks unless ``strict`` is off."""
     model, folder = parse(source)
-    graph = Graph(_opset(model))
-    proto = model.graph
-    if proto.sparse_initializer:
-        raise UnsupportedError(f"initializer {proto.sparse_initializer[0].values.name!r} is sparse")
-    for tensor in proto.initializer:
-        if not tensor.name or tensor.name in graph.initializers:
-            raise ValueError(f"initializer {tensor.name!r} is there twice, or has no name")
-        graph.initializers[tensor.name] = decode(tensor, folder, f"initializer {tensor.name!r}")
-    graph.inputs = [_input(i) for i in proto.input if i.name not in graph.initializers]
+    opset, problem = _opset(model)
+    graph, proto = Graph(opset), model.graph
+    graph.problems += [(what, "", why) for what, why in problem.items()]
+    for sparse in proto.sparse_initializer:
+        graph.problems.append((f"initializer {sparse.values.name!r}", "", "sparse tensors are not supported"))
+    _add_initializers(graph, proto, folder)
+    graph.inputs = [_input(graph, i) for i in proto.input if i.name not in graph.initializers]
     graph.outputs = [o.name for o in proto.output]
     if model.functions:
         names = ", ".join(f.name for f in model.functions[:5])
         graph.problems.append((names, "", "functions of the model's own are not supported"))
     for proto_node in proto.node:
         _add_node(graph, proto_node, folder)
-    _check_names(graph)
+    _check_names(graph, {sparse.values.name for sparse in proto.sparse_initializer})
     if strict and graph.problems:
         raise UnsupportedError("; ".join(sorted({_problem(*p) for p in graph.problems})))
+    graph.content = _without_values(model)
     return graph
+
+
+def _without_values(model: Any) -> bytes:
+    for tensor in model.graph.initializer:
+        name = tensor.name
+        tensor.Clear()
+        tensor.name = name
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _problem(op: str, node: str, why: str) -> str:
     return f"{op}: {why}"
 
 
-def _opset(model: Any) -> int:
-    newest = package().defs.onnx_opset_version()
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+def _opset(model: Any) -> tuple[int, dict[str, str]]:
+    """The version of the standard operators, or the nearest that steep knows, and what is unsupported about it."""
+    newest = int(package().defs.onnx_opset_version())
+    versions = {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")}
     others = [o.domain for o in model.opset_import if o.domain not in ("", "ai.onnx")]
     if not versions and others:
-        raise UnsupportedError(f"operators of {', '.join(others)} are not supported, only those of the standard domain")
+        why = f"operators of {', '.join(others)} are not supported, only those of the standard domain"
+        return newest, {"imports": why}
     if len(versions) != 1:
-        raise ValueError("not an ONNX model: it must import the standard operators at one version")
-    if not 1 <= versions[0] <= newest:
-        raise UnsupportedError(
-            f"opset {versions[0]}: steep reads {OLDEST} to {newest}, older ones where nothing changed"
-        )
-    return int(versions[0])
+        found = f"versions {sorted(versions)}" if versions else "none"
+        raise ValueError(f"not an ONNX model: it must import the standard operators at one version, it has {found}")
+    version = int(versions.pop())
+    if not 1 <= version <= newest:
+        known = f"steep reads {OLDEST} to {newest}, older ones where nothing changed"
+        return min(max(version, 1), newest), {f"opset {version}": known}
+    return version, {}
 
 
-def _input(info: Any) -> Input:
+def _add_initializers(graph: Graph, proto: Any, folder: Path | None) -> None:
+    """The initializers. One that nothing reads may have any type."""
+    read = {name for node in proto.node for name in node.input} | {o.name for o in proto.output}
+    for tensor in proto.initializer:
+        if not tensor.name or tensor.name in graph.initializers:
+            raise ValueError(f"initializer {tensor.name!r} is there twice, or has no name")
+        where = f"initializer {tensor.name!r}"
+        graph.hold(where, tensor.data_type)
+        try:
+            graph.initializers[tensor.name] = decode(tensor, folder, where)
+        except UnsupportedError as error:
+            graph.initializers[tensor.name] = np.zeros(0, np.uint8)
+            if tensor.name in read:
+                graph.problems.append((where, "", str(error).removeprefix(f"{where} ")))
+
+
+def _input(graph: Graph, info: Any) -> Input:
     where = f"input {info.name!r}"
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise UnsupportedError(f"{where} is a {(kind or 'value of no type').replace('_type', '')}, not a tensor")
+        what = (kind or "value of no type").replace("_type", "")
+        graph.problems.append((where, "", f"is a {what}, not a tensor"))
+        return Input(info.name, None, None)
     tensor = info.type.tensor_type
     shape: tuple[int | str | None, ...] | None = None
     if tensor.HasField("shape"):
         shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
-    return Input(info.name, dtype_of(tensor.elem_type, where), shape)
+    graph.hold(where, tensor.elem_type)
+    try:
+        return Input(info.name, dtype_of(tensor.elem_type, where), shape)
+    except UnsupportedError as error:
+        graph.problems.append((where, "", str(error).removeprefix(f"{where} ")))
+        return Input(info.name, None, shape)
 
 
 # -- nodes ------------------------------------------------------------------------------------------------------------
@@ -150,6 +195,8 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
     _check_arity(schema, proto, where)
     try:
         attributes = _attributes(schema, proto, folder, where)
+        for number in (*(attributes.get(key) for key in _TYPED), *(a.t.data_type for a in proto.attribute)):
+            graph.hold(where, number or 0)
         if proto.op_type == "Constant":
             graph.constants[proto.output[0]] = _constant(attributes, where)
         _check_forms(row or _NO_ROW, attributes, sum(map(bool, proto.output)))
@@ -166,7 +213,7 @@ def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
     """Refuse types that steep lacks, and outputs and values of attributes that the row does not list."""
     if outputs > row.outputs:
         raise UnsupportedError(f"{outputs} outputs (training mode) are not supported, only {row.outputs}")
-    for key in ("to", "dtype", "softmax_precision"):
+    for key in _TYPED:
         if attributes.get(key):
             dtype_of(attributes[key], f"attribute {key!r}")
     for key, allowed in row.forms.items():
@@ -260,9 +307,9 @@ def _constant(attributes: dict[str, Any], where: str) -> np.ndarray | Tensor:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-def _check_names(graph: Graph) -> None:
-    """Every name is made once, and before it is used."""
-    known = set(graph.initializers)
+def _check_names(graph: Graph, others: set[str]) -> None:
+    """Every name is made once, and before it is used; ``others`` are known besides."""
+    known = set(graph.initializers) | others
     for given in graph.inputs:
         if not given.name or given.name in known:
             raise ValueError(f"input {given.name!r} is there twice, or has no name")

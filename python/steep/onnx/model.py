@@ -6,7 +6,7 @@ worked out by the same functions outside of any recording; all else is tensors. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,6 +21,9 @@ from steep.onnx.table import Node, Value
 
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
 FOLD_LIMIT = 1 << 16
+_NORMALISING = ("Softmax", "LogSoftmax", "Sigmoid")
+_EACH_ALONE = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Clip")
+_MOVING = ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout")
 M = TypeVar("M", bound="Model")
 
 
@@ -44,6 +47,7 @@ class Model(Module):
     def __init__(self, graph: Graph, requires_grad: bool = True) -> None:
         self._graph = _Hidden(graph)
         host, state = _roles(graph)
+        self._state = _Hidden(frozenset(state & graph.initializers.keys()))
         self.initializers: dict[str, Tensor] = {}
         self._known: _Hidden = _Hidden(dict(graph.constants))
         for name, value in graph.initializers.items():
@@ -70,6 +74,27 @@ class Model(Module):
     def outputs(self) -> list[str]:
         """Names of the outputs in graph order."""
         return list(self._graph.value.outputs)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the tensors that are state: running statistics and bounds, whatever the file calls them."""
+        return tuple(f"initializers.{name}" for name in self._state.value)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the one input is pictures (n, height, width, channels), which the file turns before it uses them."""
+        graph = self._graph.value
+        if len(graph.inputs) != 1:
+            return False
+        moved = {graph.inputs[0].name}
+        for node in graph.nodes:
+            if moved & set(node.inputs):
+                if node.op == "Transpose":
+                    return bool(node["perm"] == [0, 3, 1, 2])
+                if node.op not in _EACH_ALONE:
+                    return False
+                moved |= set(node.outputs)
+        return False
 
     @property
     def layers(self) -> list[str]:
@@ -102,18 +127,42 @@ class Model(Module):
         found = self._run(_bind(self._graph.value.inputs, given, named), {values[name] for name in wanted})
         return {name: _tensor(found[values[name]]) for name in wanted}
 
+    def unnormalised(self) -> Callable[[Any], Any]:
+        """What gives the values before a softmax or sigmoid at the end, or the model itself if there is none.
+
+        What only moves values behind it, such as Flatten, is done to them all the same.
+        """
+        graph = self._graph.value
+        makers = {name: node for node in graph.nodes for name in node.outputs}
+        behind, node = [], makers.get(graph.outputs[0]) if len(graph.outputs) == 1 else None
+        while node is not None and node.op in _MOVING:
+            behind.append(node)
+            node = makers.get(node.inputs[0])
+        if node is None or node.op not in _NORMALISING:
+            return self
+
+        def scores(x: Any) -> Any:
+            given, named = _split(x)
+            wanted = {node.inputs[0], *(name for mover in behind for name in mover.inputs[1:] if name)}
+            values = self._run(_bind(graph.inputs, given, named), wanted)
+            values[node.outputs[0]] = values[node.inputs[0]]
+            for mover in reversed(behind):
+                self._step(mover, values)
+            return _tensor(values[graph.outputs[0]])
+
+        return scores
+
     def astype(self: M, dtype: Any) -> M:
         """Make weights, float constants and float inputs those of ``dtype``, a float type, and return the model.
 
         Casts that the graph itself makes stay. The weights are new tensors: make optimisers afterwards.
         """
+        dtype = _core.zeros((), dtype=dtype).dtype
         super().astype(dtype)
         graph, known = self._graph.value, self._known.value
-        graph.inputs = [replace(i, dtype=dtype) if i.dtype.name.startswith("float") else i for i in graph.inputs]
-        floats = {n: v for n, v in known.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
-        known |= {
-            name: value.astype(np.dtype(_core.zeros((), dtype=dtype).dtype.name)) for name, value in floats.items()
-        }
+        graph.inputs = [replace(i, dtype=dtype) if _is_float(i.dtype) else i for i in graph.inputs]
+        floats = {name: _core.asarray(value) for name, value in known.items() if _is_float(value.dtype)}
+        known |= {name: _host(value.astype(dtype)) for name, value in floats.items()}
         return self
 
     def _value_names(self) -> dict[str, str]:
@@ -173,14 +222,21 @@ class _Hidden:
 
 def _roles(graph: Graph) -> tuple[set[str], set[str]]:
     """Names that some node needs on the host, and names that are statistics."""
-    host, state = set(), set()
-    for node in graph.nodes:
+    host: set[str] = set()
+    state: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in _MOVING and state & set(node.outputs):
+            state.add(node.inputs[0])
         for i, name in enumerate(node.inputs):
             if i in node.row.host:
                 host.add(name)
             if i in node.row.state:
                 state.add(name)
     return host, state
+
+
+def _is_float(dtype: Any) -> bool:
+    return bool(dtype.name.startswith(("float", "bfloat")))
 
 
 def _tensor(value: Value) -> Value:
@@ -267,6 +323,8 @@ def _checked(expected: Input, value: Any) -> Value:
     if value is None:
         return None
     typed = hasattr(value, "dtype")
+    if typed and getattr(value.dtype, "name", "") == "float16":
+        value = np.asarray(value).astype(np.float32)
     x = _core.asarray(value) if typed else _core.asarray(value, dtype=expected.dtype)
     where = f"input {expected.name!r}"
     if x.dtype != expected.dtype:

@@ -112,5 +112,5 @@ def mean_variance_norm(node: Node, x: Tensor) -> Tensor:
     """Mean 0 and variance 1 over the attribute ``axes``."""
     axes = tuple(axis_of(a, x.ndim) for a in node["axes"] or (0, 2, 3))
     centred = x - _core.mean(x, axis=axes, keepdims=True)
-    square = _core.mean(x * x, axis=axes, keepdims=True) - _core.square(_core.mean(x, axis=axes, keepdims=True))
+    square = _core.mean(_core.square(centred), axis=axes, keepdims=True)
     return centred / (_core.sqrt(square) + 1e-9)

@@ -13,7 +13,7 @@ import numpy as np
 from steep import _core
 from steep._core import Tensor
 from steep.onnx.conv import Pairs, borders, positive
-from steep.onnx.table import Node, Value, ints, op
+from steep.onnx.table import Node, Value, ints, op, root
 
 _MAX = {1: _core.max_pool1d, 2: _core.max_pool2d, 3: _core.max_pool3d}
 _MEAN = {1: _core.avg_pool1d, 2: _core.avg_pool2d, 3: _core.avg_pool3d}
@@ -138,7 +138,7 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
 def lp_pool(node: Node, x: Tensor) -> Tensor:
     """The p-norm of every window."""
     p = float(node["p"])
-    return _core.pow(_sums(_core.pow(_core.abs(x), p), _windows(node, x)), 1 / p)
+    return root(_sums(_core.pow(_core.abs(x), p), _windows(node, x)), p)
 
 
 def _plane(x: Tensor) -> tuple[int, ...]:
@@ -163,7 +163,7 @@ def global_max_pool(node: Node, x: Tensor) -> Tensor:
 def global_lp_pool(node: Node, x: Tensor) -> Tensor:
     """The p-norm of every plane."""
     p = float(node["p"])
-    return _core.pow(_core.sum(_core.pow(_core.abs(x), p), axis=_plane(x), keepdims=True), 1 / p)
+    return root(_core.sum(_core.pow(_core.abs(x), p), axis=_plane(x), keepdims=True), p)
 
 
 @op("MaxUnpool", host=(2,))

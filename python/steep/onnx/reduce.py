@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from steep import _core
 from steep._core import Tensor
-from steep.onnx.table import Node, Value, axis_of, ints, op
+from steep.onnx.table import Node, Value, axis_of, ints, op, root
 
 NONE = "none: positions are whole numbers"
 Reducer = Callable[..., Tensor]
@@ -64,7 +64,7 @@ def _mean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
 
 REDUCERS: dict[str, Reducer] = {
     "ReduceL1": _keep(lambda x, **at: _core.sum(_core.abs(x), **at)),
-    "ReduceL2": _keep(lambda x, **at: _core.sqrt(_core.sum(x * x, **at))),
+    "ReduceL2": _keep(lambda x, **at: root(_core.sum(x * x, **at), 2)),
     "ReduceLogSum": _keep(lambda x, **at: _core.log(_core.sum(x, **at))),
     "ReduceLogSumExp": _log_sum_exp,
     "ReduceMax": _extreme(_core.max, -1.0),

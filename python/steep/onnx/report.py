@@ -10,12 +10,17 @@ from steep.onnx.graph import Graph, Source, read
 
 @dataclass(frozen=True)
 class Report:
-    """How many nodes of each operator; which are unsupported, and which have no gradient, and why."""
+    """How many nodes of each operator; what is unsupported, and which have no gradient, and why.
+
+    Operators go by their names, tensors as "initializer 'w'". ``widened``: where types stand that are held in wider
+    ones, such as "float16 as float32".
+    """
 
     opset: int
     operators: dict[str, int]
     unsupported: dict[str, str] = field(default_factory=dict)
     no_gradient: dict[str, str] = field(default_factory=dict)
+    widened: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def supported(self) -> bool:
@@ -26,7 +31,14 @@ class Report:
         lines = [f"opset {self.opset}, {sum(self.operators.values())} nodes"]
         lines += [f"unsupported  {op}: {why}" for op, why in self.unsupported.items()]
         lines += [f"no gradient  {op}: {why}" for op, why in self.no_gradient.items()]
-        return "\n".join(lines if len(lines) > 1 else [*lines, "all operators are supported and differentiable"])
+        lines += [] if len(lines) > 1 else ["all operators are supported and differentiable"]
+        lines += [f"widened      {how}: {_some(where)}" for how, where in self.widened.items()]
+        return "\n".join(lines)
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def report(source: Source) -> Report:
@@ -38,4 +50,4 @@ def report(source: Source) -> Report:
     counts = Counter(node.op for node in graph.nodes)
     unsupported = {op: why for op, _, why in graph.problems}
     silent = {node.op: node.row.gradient for node in graph.nodes if node.row.gradient}
-    return Report(graph.opset, dict(sorted(counts.items())), unsupported, dict(sorted(silent.items())))
+    return Report(graph.opset, dict(sorted(counts.items())), unsupported, dict(sorted(silent.items())), graph.widened)

@@ -20,23 +20,27 @@ Array = np.ndarray
 
 
 def _coordinates(node: Node, size: int, out: int, scale: float, roi: tuple[float, float]) -> Array:
-    """Where in the input each element of the output is taken from."""
+    """Where in the input each element of the output is taken from.
+
+    A scale that is the quotient of the two sizes, as near as a file says it in single precision, is not used itself:
+    multiplied and divided by the sizes, places at which a nearest neighbour changes come out exactly.
+    """
     x: Array = np.arange(out, dtype=np.float64)
+    over, by = (out, size) if np.float32(scale) == np.float32(out / size) else (scale, 1)
     way = node["coordinate_transformation_mode"] or "asymmetric"
     if way == "align_corners":
-        last = scale * size - 1  # not rounded, as ONNX's own tests have it
-        factor: float = (size - 1) / last if out > 1 else 0.0
-        return x * factor
+        last = over * (size / by) - 1  # not rounded, as ONNX's own tests have it
+        return x * (size - 1) / last if out > 1 else x * 0
     if way == "asymmetric":
-        return x / scale
+        return x * by / over
     if way == "half_pixel":
-        return (x + 0.5) / scale - 0.5
+        return (x + 0.5) * by / over - 0.5
     if way == "pytorch_half_pixel":
-        return (x + 0.5) / scale - 0.5 if out > 1 else x * 0
+        return (x + 0.5) * by / over - 0.5 if out > 1 else x * 0
     if way == "half_pixel_symmetric":
-        return size / 2 * (1 - out / (scale * size)) + (x + 0.5) / scale - 0.5
+        return size / 2 * (1 - out / (over * (size / by))) + (x + 0.5) * by / over - 0.5
     if way == "tf_half_pixel_for_nn":
-        return (x + 0.5) / scale
+        return (x + 0.5) * by / over
     if way == "tf_crop_and_resize":
         low, high = roi
         if out > 1:
@@ -127,7 +131,7 @@ def _sizes_and_scales(
         factors = [float(s) for s in np.asarray(scales).reshape(-1)]
         if len(factors) != len(axes) or min(factors) <= 0:
             raise ValueError(f"scales {factors} must be {len(axes)} positive numbers")
-        return [math.floor(x.shape[a] * f) for a, f in zip(axes, factors, strict=True)], factors
+        return [_scaled(x.shape[a], f) for a, f in zip(axes, factors, strict=True)], factors
     wanted = ints(sizes, "sizes")
     if len(wanted) != len(axes) or min(wanted) < 0:
         raise ValueError(f"sizes {wanted} must be {len(axes)} numbers")
@@ -139,6 +143,11 @@ def _sizes_and_scales(
         raise ValueError(f"keep_aspect_ratio_policy is stretch, not_larger or not_smaller, got {policy!r}")
     one = min(factors) if policy == "not_larger" else max(factors)
     return [math.floor(one * x.shape[a] + 0.5) for a in axes], [one] * len(axes)
+
+
+def _scaled(size: int, factor: float) -> int:
+    """The size by a factor that a file stores in single precision, in which the product is meant too."""
+    return int(np.float32(size) * np.float32(factor))
 
 
 def _resized(node: Node, x: Tensor, roi: Value, scales: Value, sizes: Value) -> Tensor:

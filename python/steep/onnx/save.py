@@ -16,8 +16,10 @@ import numpy as np
 from steep import _core, nn
 from steep._core import Tensor
 from steep.io.atomic import atomic_write
+from steep.looking import looking
 from steep.nn.module import Module
-from steep.onnx.model import load
+from steep.onnx.model import Model, load
+from steep.onnx.save_again import rewritten
 from steep.onnx.save_file import File
 from steep.onnx.save_layers import export_of
 from steep.onnx.save_trace import write_trace
@@ -30,24 +32,23 @@ def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> No
     ``forward`` of its own, or a function among the layers, is run on the example and written op by op, the layers of
     ``steep.nn`` that it calls whole. Branches on values cannot be written. ``example_input``: a tensor such as the
     module takes; its first dimension becomes the free batch size, unless an op of the module depends on it in a way
-    that ONNX cannot say. The file is written whole or not at all, after steep has read it back and got the module's own
-    answer. Raises UnsupportedError, a ValueError, naming the op that cannot be written, CompileError for a branch on
-    values, ValueError if the answers differ.
+    that ONNX cannot say. A loaded model is written as the graph it came from, every name and operator and its opset
+    kept, with the weights of now. The file is written whole or not at all, after steep has read it back and got the
+    module's own answer. Raises UnsupportedError, a ValueError, naming the op that cannot be written, CompileError for a
+    branch on values, ValueError if the answers differ.
     """
     x = _core.asarray(example_input)
-    modes = [(m, m.training) for m in module.modules()]
-    try:
-        module.eval()
-        with _core.no_grad():
-            content = _written(module, x)
-    finally:
-        for each, training in modes:
-            each.training = training
+    with _core.no_grad(), looking():
+        content = _written(module, x)
     with atomic_write(path) as file:
         file.write(content)
 
 
 def _written(module: Module, x: Tensor) -> bytes:
+    if type(module) is Model and len(module.inputs) == 1:
+        content = rewritten(module, x)
+        if _agrees(module, content, x):
+            return content
     file, name = File(), type(module).__name__
     last, y = _export(file, module, "input", "", x)
     content = file.content(name, last, x, y)

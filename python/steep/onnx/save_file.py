@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -37,23 +38,34 @@ class File:
         return output
 
     def layer(self, name: str, output: str) -> str:
-        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``."""
+        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``.
+
+        A layer that adds no node, such as Dropout, has none to name: what is there is of the layer before.
+        """
         free = name and all(node.name != name for node in self.nodes)
-        if free and self.nodes and self.nodes[-1].output[0] == output:
-            self.nodes[-1].name = name
+        last = self.nodes[-1] if self.nodes else None
+        if free and last is not None and last.output[0] == output and last.name.startswith(f"{name}."):
+            last.name = name
         return output
 
     def weight(self, value: Any, name: str) -> str:
-        """Add an initializer; returns its name, "" for None."""
+        """Add an initializer; returns its name, "" for None.
+
+        A layer that is used twice, and whose constants depend on what it is given, has other values under the same
+        name: these get a number behind it.
+        """
         if value is None:
             return ""
         array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        self.weights[name] = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
-        return name
+        made = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        if self.weights.setdefault(name, made) == made:
+            return name
+        return self.constant(array, name)
 
     def constant(self, value: Any, name: str) -> str:
         """Add an initializer under a name that nothing else has."""
-        return self.weight(value, f"{name}.{len(self.weights)}")
+        number = next(n for n in count(len(self.weights)) if f"{name}.{n}" not in self.weights)
+        return self.weight(value, f"{name}.{number}")
 
     def content(self, name: str, last: str, x: Tensor, y: Tensor) -> bytes:
         """The file's bytes: a graph from "input", like x, to "output", like y, which ``last`` becomes."""

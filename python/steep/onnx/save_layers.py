@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from steep import nn
+from steep import _core, nn
 from steep._core import Tensor
 from steep.nn.convolution import _Conv, _ConvTranspose
 from steep.nn.normalization import _BatchNorm
@@ -178,16 +178,40 @@ def _silu(file: File, layer: Any, value: str, name: str, x: Tensor) -> str:
 
 
 def _upsample(file: File, layer: nn.Upsample, value: str, name: str, x: Tensor) -> str:
-    n = x.ndim - 2
-    way = "align_corners" if layer.align_corners else "asymmetric" if layer.mode == "nearest" else "pytorch_half_pixel"
-    options: dict[str, Any] = {"mode": layer.mode, "coordinate_transformation_mode": way, "nearest_mode": "floor"}
-    options = {**options, "axes": list(range(2, x.ndim))}
-    if layer.size is not None or layer.align_corners:
-        wanted = layer(x).shape[2:]
-        sizes = file.weight(np.asarray(wanted, np.int64), f"{name}.sizes")
-        return file.node("Resize", [value, "", "", sizes], name, **options)
-    scales = file.weight(np.full(n, layer.scale_factor, np.float32), f"{name}.scales")
-    return file.node("Resize", [value, "", scales], name, **options)
+    """By sizes where the layer goes by their ratio; else by its factor, which a file only holds in single precision."""
+    wanted = layer(x).shape[2:]
+    axes = [d for d in range(2, x.ndim) if x.shape[d] != wanted[d - 2]]
+    outs, factor = [wanted[d - 2] for d in axes], layer.scale_factor
+    by_ratio = not factor or layer.align_corners or outs == [x.shape[d] * factor for d in axes]
+    if not axes:
+        return file.node("Identity", [value], name)
+    if layer.mode == "nearest" and not by_ratio:
+        return _gathered(file, layer, value, name, x, axes)
+    way = "align_corners" if layer.align_corners else "asymmetric" if layer.mode == "nearest" else "half_pixel"
+    mode: dict[str, Any] = {"mode": layer.mode, "coordinate_transformation_mode": way, "nearest_mode": "floor"}
+    if by_ratio:
+        sizes = file.weight(np.asarray(outs, np.int64), f"{name}.sizes")
+        return file.node("Resize", [value, "", "", sizes], name, axes=axes, **mode)
+    scales = [_single(factor or 1.0, x.shape[d], out) for d, out in zip(axes, outs, strict=True)]
+    scales_name = file.weight(np.asarray(scales, np.float32), f"{name}.scales")
+    return file.node("Resize", [value, "", scales_name], name, axes=axes, **mode)
+
+
+def _gathered(file: File, layer: nn.Upsample, value: str, name: str, x: Tensor, axes: list[int]) -> str:
+    """Nearest neighbours by number, as the layer itself takes them from 0, 1, 2, ..."""
+    for d in axes:
+        line = _core.reshape(_core.arange(x.shape[d], dtype=_core.float64), (1, 1, -1))
+        places = file.weight(layer(line).numpy().ravel().astype(np.int64), f"{name}.places{d}")
+        value = file.node("Gather", [value, places], name, axis=d)
+    return value
+
+
+def _single(factor: float, size: int, out: int) -> np.float32:
+    """The factor in single precision, or its neighbour, so that the product in single precision gives ``out``."""
+    near = np.float32(factor)
+    while int(np.float32(size) * near) != out:
+        near = np.nextafter(near, np.float32(np.inf if int(np.float32(size) * near) < out else 0))
+    return near
 
 
 EXPORTS: list[tuple[Any, Export]] = [

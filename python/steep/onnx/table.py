@@ -112,10 +112,11 @@ def find(name: str, opset: int) -> Row | None:
     return next((row for row in TABLE.get(name, ()) if row.since <= opset <= row.until), None)
 
 
-# ONNX's numbers of the element types that steep has. (TensorProto.DataType)
+# ONNX's numbers of the element types that steep has, and of those that it holds in a wider one. (TensorProto.DataType)
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 9: "bool", 11: "float64", 16: "bfloat16"}
+WIDENED = {10: ("float16", "float32")}
 OTHER_TYPES = {
-    3: "int8", 4: "uint16", 5: "int16", 8: "string", 10: "float16", 12: "uint32", 13: "uint64", 14: "complex64",
+    3: "int8", 4: "uint16", 5: "int16", 8: "string", 12: "uint32", 13: "uint64", 14: "complex64",
     15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4",
     22: "int4", 23: "float4e2m1", 24: "float8e8m0", 25: "uint2", 26: "int2",
 }  # fmt: skip
@@ -123,6 +124,8 @@ OTHER_TYPES = {
 
 def dtype_of(number: int, where: str) -> Any:
     """steep's dtype for ONNX's number of one. Raises UnsupportedError naming the type and where it is."""
+    if number in WIDENED:
+        return getattr(_core, WIDENED[number][1])
     if number not in DTYPES:
         name = OTHER_TYPES.get(number, f"number {number}")
         raise UnsupportedError(f"{where} has element type {name}; steep has {', '.join(DTYPES.values())}")
@@ -152,6 +155,16 @@ def axis_of(axis: int, ndim: int) -> int:
     if not -ndim <= axis < max(ndim, 1):
         raise ValueError(f"axis {axis} is out of range for {ndim} dimensions")
     return axis % ndim if ndim else 0
+
+
+def root(x: Tensor, p: float) -> Tensor:
+    """The p-th root of sums of powers, with a derivative of 0 at 0, the least subgradient of a length, not infinity."""
+    floats = x.dtype.kind == "f" or x.dtype == _core.bfloat16
+    if p == 1 or not floats:
+        return x if p == 1 else _core.sqrt(x)
+    none = _core.equal(x, 0)
+    safe = _core.where(none, _core.ones_like(x), x)
+    return _core.where(none, _core.zeros_like(x), _core.sqrt(safe) if p == 2 else _core.pow(safe, 1 / p))
 
 
 def constant_like(value: float, x: Tensor) -> Tensor:

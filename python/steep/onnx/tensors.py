@@ -17,23 +17,24 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.onnx.table import dtype_of
+from steep.onnx.table import WIDENED, dtype_of
 
 EXTERNAL = 1
 _FIELDS = {
     "float32": "float_data", "uint8": "int32_data", "int32": "int32_data", "int64": "int64_data",
-    "bool": "int32_data", "float64": "double_data", "bfloat16": "int32_data",
+    "bool": "int32_data", "float64": "double_data", "bfloat16": "int32_data", "float16": "int32_data",
 }  # fmt: skip
 _STORED = {"bfloat16": "<u2", "bool": "|u1"}
 _ALL = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
 def decode(proto: Any, folder: Path | None, where: str) -> np.ndarray | Tensor:
-    """The values of a TensorProto: an array, or a tensor for bfloat16, which NumPy lacks.
+    """The values of a TensorProto: an array, or a tensor for bfloat16, which NumPy lacks; float16 becomes float32.
 
     Raises ValueError naming ``where`` if type, sizes and data do not agree.
     """
     dtype = dtype_of(proto.data_type, where).name
+    kept = WIDENED.get(proto.data_type, (dtype, dtype))[0]  # as what the file holds it
     shape = tuple(int(n) for n in proto.dims)
     if any(n < 0 for n in shape):
         raise ValueError(f"{where} has a negative size: {shape}")
@@ -41,7 +42,7 @@ def decode(proto: Any, folder: Path | None, where: str) -> np.ndarray | Tensor:
         raise ValueError(f"{where} has {len(shape)} dimensions; steep has at most 8")
     if proto.HasField("segment"):
         raise ValueError(f"{where} is stored in segments, which is not supported")
-    flat = _values(proto, dtype, math.prod(shape), folder, where)
+    flat = _values(proto, kept, math.prod(shape), folder, where)
     if dtype == "bfloat16":
         wide = (flat.astype(np.uint32) << 16).view(np.float32).reshape(shape)
         return _core.asarray(wide).astype("bfloat16")
@@ -77,11 +78,12 @@ def _from_field(proto: Any, dtype: str, stored: np.dtype[Any], count: int, fille
     if len(values) != count:
         raise ValueError(f"{where}: {tuple(proto.dims)} has {count} elements, {len(values)} given in {field}")
     wide = np.array(values, dtype=np.int64) if field == "int32_data" else np.array(values)
-    if field == "int32_data" and count and stored.kind in "ui":
-        info = np.iinfo(stored)
+    bits = np.dtype("<u2") if dtype == "float16" else stored  # which stand in the integers as they are
+    if field == "int32_data" and count and bits.kind in "ui":
+        info = np.iinfo(bits)
         if wide.min() < info.min or wide.max() > info.max:
             raise ValueError(f"{where}: a value does not fit into {dtype}")
-    return wide.astype(stored)
+    return wide.astype(bits).view(stored)
 
 
 # -- external data ----------------------------------------------------------------------------------------------------
@@ -113,11 +115,11 @@ def _natural(text: str | None, key: str, where: str) -> int | None:
 def _confined(location: str, where: str) -> list[str]:
     """The parts of a relative path that goes only downwards."""
     names = location.split("/")
-    if not location or "\0" in location or "\\" in location or ":" in names[0]:
+    if not names[-1] or location.startswith("/") or "\0" in location or "\\" in location or ":" in names[0]:
         raise ValueError(f"{where}: external data at {location[:100]!r}; it must be a relative path with /")
-    if any(name in ("", ".", "..") for name in names):
+    if names[-1] == "." or ".." in names:
         raise ValueError(f"{where}: external data at {location[:100]!r} may leave the folder of the model")
-    return names
+    return [name for name in names if name not in ("", ".")]
 
 
 def _open(names: list[str], folder: Path) -> int:

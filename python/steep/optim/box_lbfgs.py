@@ -17,7 +17,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.optim.line_search import ARMIJO
 from steep.optim.norms import in_rows
-from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of
+from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of, non_negative
 from steep.tree import Tree
 
 MOST = 12  # halvings of a step
@@ -27,8 +27,10 @@ class BoxLBFGS(Optimizer):
     """One quasi-Newton step a call for each row of the one parameter (n, ...), kept within ``low`` and ``high``.
 
     ``values`` (n,) holds the value of each row; the function that is minimised is their sum and writes them there. A
-    row whose value could not be lowered even along its gradient stays from then on. Raises ValueError for more than one
-    parameter or an empty box.
+    row is done, and stays from then on, once no element of its gradient, projected onto the box, is larger than
+    ``gtol``, a step lowered its value by at most ``ftol`` times max(|value|, 1), or none could even along its
+    gradient. With all rows done, ``converged`` says so, and ends a run of ``minimize``. Raises ValueError for more than
+    one parameter, an empty box or negative tolerances.
     """
 
     def __init__(
@@ -39,8 +41,11 @@ class BoxLBFGS(Optimizer):
         high: float = math.inf,
         lr: Rate = 1.0,
         history: int = 10,
+        gtol: float = 0.0,
+        ftol: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
+        self.gtol, self.ftol = non_negative("gtol", gtol), non_negative("ftol", ftol)
         if len(self.params) != 1 or not low <= high:
             raise ValueError(f"BoxLBFGS: needs one parameter, got {len(self.params)}, and a box, got {low} to {high}")
         self.values, self.low, self.high, self.history = values, low, high, history
@@ -62,10 +67,13 @@ class BoxLBFGS(Optimizer):
 
     def _search(self, evaluate: Evaluate, gradient: Tensor) -> None:
         x, slope, value = (copy_of(v) for v in (in_rows(self.params[0], True), gradient, self.values))
+        self._done = self._done | self._flat(x, slope)
         direction = self._direction(x, slope)
         length = self._first_lengths(slope)
         best, best_slope = x, slope
         waiting = ~self._done & self._worthwhile(value, -_dot(slope, direction)[:, 0])
+        self._done = self._done | (~self._known()[:, 0] & ~waiting)  # not even along the gradient
+        searched, lowest = waiting, value
         for _ in range(MOST):
             if not bool(_core.any(waiting)):
                 break
@@ -75,10 +83,24 @@ class BoxLBFGS(Optimizer):
             falls = self.values <= value + ARMIJO * _dot(slope, there - x)[:, 0]
             settled = (waiting & falls)[:, None]
             best, best_slope = _core.where(settled, there, best), _core.where(settled, found, best_slope)
+            lowest = _core.where(settled[:, 0], self.values, lowest)
             waiting, length = waiting & ~falls, length / 2
         self._write(best)
         self._give_up(waiting)
+        self._done = self._done | (searched & ~waiting & self._level(value, lowest))
         self._remember(best - x, best_slope - slope)
+        all_done = bool(_core.all(self._done))
+        self.converged = f"every row is within gtol {self.gtol:g} or ftol {self.ftol:g}" if all_done else ""
+
+    def _flat(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Whether the gradient, projected onto the box, is within ``gtol``: bool (n,)."""
+        move = _core.abs(_core.clip(x - slope, self.low, self.high) - x)
+        return _core.all(move <= self.gtol, axis=-1)
+
+    def _level(self, before: Tensor, after: Tensor) -> Tensor:
+        """Whether a fall is within ``ftol``: bool (n,)."""
+        size = _core.maximum(_core.maximum(_core.abs(before), _core.abs(after)), 1.0)
+        return before - after <= self.ftol * size
 
     def _worthwhile(self, value: Tensor, fall: Tensor) -> Tensor:
         """Whether the fall that the slope promises is more than rounding of the value: bool (n,)."""

@@ -13,7 +13,7 @@ from typing import Any
 from steep import _core
 from steep._core import Tensor
 from steep.optim.line_search import Phi, Point, backtracking, strong_wolfe
-from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of
+from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of, non_negative
 from steep.tree import Tree
 
 SEARCHES: dict[str, Callable[[Phi, Point, float], Point]] = {
@@ -26,7 +26,10 @@ class LBFGS(Optimizer):
     """One quasi-Newton step a call; ``lr`` is the first length tried, ``history`` how many steps are remembered.
 
     ``line_search``: "strong_wolfe" or "backtracking". Parameters must share one dtype. Deterministic losses only: the
-    closure must compute the same function each time it is called within a step.
+    closure must compute the same function each time it is called within a step. ``converged`` says why there is nothing
+    left to do, and ends a run of ``minimize``: no element of the gradient is larger than ``gtol``, or a step lowered
+    the value by at most ``ftol`` times max(|value|, 1), as in SciPy's L-BFGS-B, whose own numbers are 1e-5 and 2.2e-9.
+    With 0 a run goes on as far as rounding lets the value fall. Raises ValueError for negative tolerances.
     """
 
     def __init__(
@@ -36,8 +39,11 @@ class LBFGS(Optimizer):
         history: int = 10,
         line_search: str = "strong_wolfe",
         maximize: bool = False,
+        gtol: float = 0.0,
+        ftol: float = 0.0,
     ) -> None:
         super().__init__(params, lr, maximize=maximize)
+        self.gtol, self.ftol = non_negative("gtol", gtol), non_negative("ftol", ftol)
         if line_search not in SEARCHES:
             raise ValueError(f"line_search must be one of {list(SEARCHES)}, got {line_search!r}")
         if len({str(param.dtype) for param in self.params}) > 1:
@@ -58,6 +64,7 @@ class LBFGS(Optimizer):
     def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
         """One step from what ``evaluate`` returns; returns the loss before the step. ``update`` is not used."""
         loss, gradients = evaluate()
+        self.converged = ""
         if loss is None:
             raise TypeError("LBFGS: the closure must return the loss")
         if math.isfinite(float(loss)):
@@ -66,8 +73,12 @@ class LBFGS(Optimizer):
         return loss
 
     def _search_from(self, evaluate: Evaluate, loss: float, gradient: Tensor) -> None:
+        largest = float(_core.max(_core.abs(gradient)))
+        if largest <= self.gtol:
+            self.converged = f"no element of the gradient is larger than {largest:.3g}, within gtol {self.gtol:g}"
+            return
         start, direction = self._vector(self.params), self._direction(gradient)
-        sign = -1 if self.maximize else 1
+        sign, knew = -1 if self.maximize else 1, bool(self._pairs)
 
         def phi(length: float) -> Point:
             self._write(start + direction * length)
@@ -80,6 +91,7 @@ class LBFGS(Optimizer):
             best = self.search(phi, origin, self._first_length(gradient))
             self._write(start + direction * best.length)
             self._remember(direction * best.length, best.payload - gradient)
+            self.converged = _settled(origin, best, self.ftol, knew)
 
     def _first_length(self, gradient: Tensor) -> float:
         """The rate, made cautious while no curvature is known."""
@@ -133,6 +145,16 @@ class LBFGS(Optimizer):
         """Take over what ``state_dict`` returned."""
         super().load_state_dict(state)
         self._pairs = [(copy_of(pair["step"]), copy_of(pair["change"])) for pair in state["pairs"]]
+
+
+def _settled(origin: Point, best: Point, ftol: float, knew: bool) -> str:
+    """Why a step was the last that counts; one that went nowhere by what was known is tried again without that."""
+    if not best.length:
+        return "" if knew else "the value cannot be lowered any more"
+    fall = origin.value - best.value
+    if fall > ftol * max(abs(origin.value), abs(best.value), 1.0):
+        return ""
+    return f"the value fell by {fall:.3g}, within ftol {ftol:g}"
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

@@ -36,8 +36,8 @@ class Progress:
 class Result:
     """How a run went: ``history`` holds the value before each step, ``status`` why it ended.
 
-    ``status`` is "finished" (all steps made), "stopped" (by the callback) or "diverged" (a value was not finite: no
-    step was made from there).
+    ``status`` is "finished" (all steps made), "converged" (the optimiser's tolerances are met, and ``message`` says
+    which), "stopped" (by the callback) or "diverged" (a value was not finite: no step was made from there).
     """
 
     params: Tree
@@ -50,6 +50,11 @@ class Result:
     def steps(self) -> int:
         """How many steps were made."""
         return len(self.history) - self.diverged
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimiser found that its tolerances are met."""
+        return self.status == "converged"
 
     @property
     def diverged(self) -> bool:
@@ -79,7 +84,8 @@ def minimize(
     sooner. What these do in Python besides computing then happens at the first step only. Where one cannot be
     captured, since it reads a tensor's value, say, it runs as it is, and ``Result.eager`` gives the reason.
 
-    A value that is not finite ends the run and is reported in the result. Raises ValueError if ``fun`` gives no scalar,
+    A value that is not finite ends the run and is reported in the result, and so does an optimiser whose tolerances are
+    met (``LBFGS``, ``BoxLBFGS``). Raises ValueError if ``fun`` gives no scalar,
     if nothing in ``params`` influences it, if the optimiser belongs to other tensors or ascends, or for a negative
     number of steps.
     """
@@ -129,6 +135,9 @@ def _run(step: _Step, steps: int, callback: Callable[[Progress], object] | None)
         step.project()
         if callback is not None and callback(Progress(number, value, step.params)):
             result.status, result.message = "stopped", f"stopped by the callback after step {number}"
+            return result
+        if step.optimizer.converged:
+            result.status, result.message = "converged", f"{step.optimizer.converged}, at step {number}"
             return result
     return result
 

@@ -29,6 +29,7 @@ class Optimizer:
     for no parameters, TypeError for a leaf that is not a tensor.
     """
 
+    converged = ""  # why the last step found that there is nothing left to do, "" if it did not
     couples_decay = True
     counts_updates = False  # update() wants to know how many there were of each parameter
     exact_rate = False  # update() takes the rate in double precision, not in the parameter's

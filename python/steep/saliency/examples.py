@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep import _core
-from steep.nn.module import Module, evaluating
+from steep.looking import looked, looking
 
 Unit = Callable[[Any], Any]
 
@@ -35,7 +34,7 @@ class Top:
 
 def unit(model: Any, layer: str, channel: int) -> Unit:
     """The function from a batch to the map (n, ...) of one channel of a layer."""
-    return lambda x: model.activations(x, layer)[layer][:, channel]
+    return looked(lambda x: model.activations(x, layer)[layer][:, channel])
 
 
 def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
@@ -47,7 +46,7 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
     if k < 1 or batch_size < 1 or not len(dataset):
         raise ValueError(f"top_k: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
     best, places = [], []
-    with _core.no_grad():
+    with _core.no_grad(), looking():
         for first in range(0, len(dataset), batch_size):
             maps = np.asarray(unit(_core.asarray(dataset[first : first + batch_size])))
             flat = maps.reshape(len(maps), -1)
@@ -64,8 +63,7 @@ def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tu
     """The smallest rectangle of pixels that can influence ``position`` of ``layer``, for inputs of ``shape`` (c, h, w).
 
     Found by sending NaN through the network from ever fewer rows and columns of pixels: it stops at nothing that it
-    influences, so this holds for any model; a module runs in evaluation mode, so that running statistics stay. Raises
-    ValueError if the input reaches no such position.
+    influences, so this holds for any model. Raises ValueError if the input reaches no such position.
     """
 
     def along(axis: int) -> slice:
@@ -79,8 +77,7 @@ def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tu
         last = size - 1 - bisect_left(range(1, size), True, key=lambda count: reaches(size - count, size))
         return slice(first, last + 1)
 
-    with evaluating(model) if isinstance(model, Module) else nullcontext():
-        return along(1), along(2)
+    return along(1), along(2)
 
 
 def patches(model: Any, layer: str, dataset: Any, top: Top) -> list[NDArray[Any]]:
@@ -102,7 +99,7 @@ def _reaches(
     """Whether pixels on these lines along ``axis`` influence the position."""
     probe = np.zeros((1, *shape), np.float32)
     np.moveaxis(probe[0], axis, 0)[lines] = np.nan
-    with _core.no_grad():
+    with _core.no_grad(), looking():
         maps = np.asarray(model.activations(_core.asarray(probe), layer)[layer])
     at: Any = (0, slice(None), *position)
     return bool(np.isnan(maps[at]).any())

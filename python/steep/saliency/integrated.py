@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
-from steep.saliency.maps import over_channels, scored, slope
+from steep.saliency.maps import as_floats, over_channels, scored, slope
 from steep.scores import predicted
 
 
@@ -30,11 +30,12 @@ def integrated_gradients(
     """``(x - baseline)`` times the mean gradient on the way between them, in the shape of ``x`` (n, ...).
 
     ``baseline`` is a number or broadcasts against ``x``; ``steps`` points of Gauss-Legendre quadrature are used.
-    ``target``, ``signed`` and ``channels`` as in ``gradient``. Raises ValueError for no steps.
+    Integers are taken as float32, since the way between two of them is not made of integers. ``target``, ``signed`` and
+    ``channels`` as in ``gradient``. Raises ValueError for no steps.
     """
     if steps < 1:
         raise ValueError(f"integrated_gradients needs a step at least, got {steps}")
-    inputs = _core.asarray(x)
+    inputs = as_floats(x)
     start = _core.broadcast_to(_core.asarray(baseline).astype(inputs.dtype), inputs.shape)
     chosen = predicted(model, inputs) if target is None else target
     places, weights = np.polynomial.legendre.leggauss(steps)
@@ -51,7 +52,7 @@ def completeness_gap(model: Any, x: Any, parts: Any, target: Any = None, *, base
 
     A function as ``target`` gives one number for all rows, and so does this.
     """
-    inputs = _core.asarray(x)
+    inputs = as_floats(x)
     start = _core.broadcast_to(_core.asarray(baseline).astype(inputs.dtype), inputs.shape)
     score = scored(model, inputs, target)
     with _core.no_grad():

@@ -13,8 +13,9 @@ import numpy as np
 
 from steep import _core, transforms
 from steep._core import Tensor
-from steep.modes import gradient_rule
+from steep.looking import looked
 from steep.random import Generator
+from steep.saliency.rectifiers import rectifiers
 from steep.scores import class_scores, predicted
 
 CHANNELS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -51,11 +52,12 @@ def guided_backprop(
 ) -> Tensor:
     """The gradient that passes a ReLU only where both it and the ReLU's input are positive. Options as in ``gradient``.
 
-    The rule holds for the op itself: modules, functions, ReLUs used twice and those of an ONNX model follow it alike.
+    The rule holds for the op itself: modules, functions, ReLUs used twice and those of an ONNX model follow it alike,
+    and so do max(x, 0) written as ``maximum``, ``clip`` or ``where``.
     It shows edges of the input more than what the network learned: see ``sanity.cascade``. Sources: Springenberg et
     al. 2014, arXiv:1412.6806; notes table, rows 65 and 66.
     """
-    with gradient_rule("relu", "guided"):
+    with rectifiers("guided"):
         return _finished(slope(model, x, target), signed, channels)
 
 
@@ -66,7 +68,7 @@ def deconvnet(model: Any, x: Any, target: Any = None, *, signed: bool = True, ch
     gradient does; the state of ReLUs is not used. Without a ReLU it is the gradient. Sources: Zeiler and Fergus 2014,
     arXiv:1311.2901; notes table, rows 64 to 66.
     """
-    with gradient_rule("relu", "deconvnet"):
+    with rectifiers("deconvnet"):
         return _finished(slope(model, x, target), signed, channels)
 
 
@@ -111,9 +113,15 @@ def slope(model: Any, x: Any, target: Any = None) -> Tensor:
 def scored(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
     """The function from inputs to what is explained: scores (n,) of classes, or ``target`` itself, if a function."""
     if callable(target) and not isinstance(target, Tensor | np.ndarray):
-        return target  # type: ignore[no-any-return]
+        return looked(target)
     chosen = predicted(model, x) if target is None else target
-    return lambda v: class_scores(model(v), chosen)
+    return looked(lambda v: class_scores(model(v), chosen))
+
+
+def as_floats(x: Any) -> Tensor:
+    """``x`` as a tensor of floats: integers become float32, since between two of them lie others."""
+    values: Tensor = _core.asarray(x)
+    return values if values.dtype.name.startswith(("float", "bfloat")) else values.astype(_core.float32)
 
 
 def over_channels(values: Tensor, how: str) -> Tensor:

@@ -11,7 +11,8 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.saliency.maps import scored
+from steep.looking import looking
+from steep.saliency.maps import as_floats, scored
 from steep.scores import class_scores, one_tensor, predicted
 from steep.tape import GradientTape
 
@@ -22,10 +23,14 @@ def grad_cam(
     """The channels of ``layer``, each weighed by the mean of the score's gradient over it, summed; below 0 cut off.
 
     ``x`` is (n, channels, height, width); the map is enlarged to (n, height, width), unless ``resize`` is off.
-    ``target`` is a class, one for each row, or None for the class predicted; ``signed`` keeps negative values. Raises
-    ValueError for an unknown layer or one without positions. Source: Selvaraju et al. 2017, arXiv:1610.02391.
+    ``target`` is a class, one for each row, or None for the class predicted; ``signed`` keeps negative values. An ONNX
+    model may take channels last. Raises TypeError for a function or several outputs, ValueError for an unknown layer or
+    one without positions. Source: Selvaraju et al. 2017, arXiv:1610.02391.
     """
     inputs = _core.asarray(x)
+    if not hasattr(model, "activations"):
+        raise TypeError(f"grad_cam: layers are found by model.activations, which {type(model).__name__} lacks: pass an "
+                        "nn.Module or an ONNX model")  # fmt: skip
     with GradientTape() as tape:
         tape.watch(inputs)
         inside, scores = _layer_and_scores(model, inputs, layer)
@@ -40,7 +45,7 @@ def grad_cam(
         weights = _core.mean(slopes, axis=(2, 3), keepdims=True)
         places = _core.sum(weights * inside.detach(), axis=1, keepdims=True)
         places = places if signed else _core.relu(places)
-        return _core.squeeze(_enlarged(places, inputs.shape[2:]) if resize else places, axis=1)
+        return _core.squeeze(_enlarged(places, _positions(model, inputs)) if resize else places, axis=1)
 
 
 def occlusion(
@@ -48,28 +53,47 @@ def occlusion(
     x: Any,
     target: Any = None,
     *,
-    window: int = 8,
-    stride: int | None = None,
+    window: int | tuple[int, int] = 8,
+    stride: int | tuple[int, int] | None = None,
     fill: float = 0.0,
     batch_size: int = 32,
 ) -> Tensor:
-    """How far the score falls when a square is covered: the mean over the squares that cover a place.
+    """How far the score falls when a rectangle is covered: the mean over the rectangles that cover a place.
 
-    Squares of ``window`` pixels with the value ``fill`` stand every ``stride`` pixels (half a window, if None), and at
-    the far edges. ``x`` is (n, channels, height, width), ``target`` as in ``gradient``; ``batch_size`` covered
-    pictures run at a time. Raises ValueError for a window that does not fit. Source: Zeiler and Fergus 2014.
+    Rectangles of ``window`` pixels, one number or (height, width), with the value ``fill`` stand every ``stride``
+    pixels (half a window, if None), and at the far edges. ``x`` is (n, channels, height, width), ``target`` as in
+    ``gradient``; ``batch_size`` covered pictures run at a time. Pictures of integers stay such where ``fill`` is one;
+    the map is one of floats. Raises ValueError for a window that does not fit. Source: Zeiler and Fergus 2014.
     """
     inputs = _core.asarray(x)
-    if inputs.ndim != 4 or not 1 <= window <= min(inputs.shape[2:]):
+    sides = _pair("window", window)
+    if inputs.ndim != 4 or not all(1 <= w <= n for w, n in zip(sides, inputs.shape[2:], strict=True)):
         raise ValueError(f"occlusion: a window of {window} does not fit pictures of shape {inputs.shape}")
-    step = max(1, window // 2) if stride is None else stride
-    if step < 1 or batch_size < 1:
-        raise ValueError(f"occlusion: stride and batch_size must be at least 1, got {step} and {batch_size}")
-    corners = [(top, left) for top in _starts(inputs.shape[2], window, step)
-               for left in _starts(inputs.shape[3], window, step)]  # fmt: skip
-    rows = [_occluded_row(model, inputs[i : i + 1], _of_row(target, i), corners, window, fill, batch_size)
+    steps = tuple(max(1, w // 2) for w in sides) if stride is None else _pair("stride", stride)
+    if min(steps) < 1 or batch_size < 1:
+        raise ValueError(f"occlusion: stride and batch_size must be at least 1, got {stride} and {batch_size}")
+    inputs = inputs if _holds(inputs.dtype, fill) else as_floats(inputs)
+    starts = [_starts(n, w, step) for n, w, step in zip(inputs.shape[2:], sides, steps, strict=True)]
+    covers = [np.s_[:, top : top + sides[0], left : left + sides[1]] for top in starts[0] for left in starts[1]]
+    rows = [_occluded_row(model, inputs[i : i + 1], _of_row(target, i), covers, fill, batch_size)
             for i in range(inputs.shape[0])]  # fmt: skip
-    return _core.asarray(np.reshape(rows, (-1, *inputs.shape[2:])), dtype=inputs.dtype)
+    return _core.asarray(np.reshape(rows, (-1, *inputs.shape[2:])), dtype=as_floats(inputs[:0]).dtype)
+
+
+def _pair(what: str, value: Any) -> tuple[int, int]:
+    """A number for height and width, or both. Raises TypeError for anything else."""
+    pair = (value, value) if isinstance(value, int | np.integer) else value
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(n, int | np.integer) for n in pair):
+        raise TypeError(f"occlusion: {what} is an integer or two, (height, width), got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def _holds(dtype: Any, value: float) -> bool:
+    """Whether pictures of a dtype can have this value."""
+    if dtype.kind not in "iu":
+        return bool(dtype.kind != "b")
+    limits = np.iinfo(dtype.name)
+    return bool(limits.min <= value <= limits.max and value == int(value))
 
 
 def _enlarged(places: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -78,10 +102,20 @@ def _enlarged(places: Tensor, size: tuple[int, ...]) -> Tensor:
     return _core.interpolate(places, size=size, mode="linear")
 
 
+def _positions(model: Any, x: Tensor) -> tuple[int, ...]:
+    """The height and width of pictures."""
+    return x.shape[1:3] if getattr(model, "channels_last", False) else x.shape[2:]
+
+
 def _layer_and_scores(model: Any, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """A layer's activations and the model's output, from one run."""
-    output = model.outputs[0] if hasattr(model, "outputs") else ""
-    found = model.activations(x, [layer, output])
+    outputs = getattr(model, "outputs", [""])
+    if len(outputs) > 1:
+        raise TypeError(f"grad_cam: a classifier returns one tensor of scores, this one {len(outputs)}, {outputs}; put "
+                        "it into a module whose forward returns the scores alone")  # fmt: skip
+    output = outputs[0]
+    with looking():
+        found = model.activations(x, [layer, output])
     return found[layer], found[output]
 
 
@@ -97,7 +131,7 @@ def _of_row(target: Any, row: int) -> Any:
 
 
 def _occluded_row(
-    model: Any, x: Tensor, target: Any, corners: list[tuple[int, int]], window: int, fill: float, batch_size: int
+    model: Any, x: Tensor, target: Any, covers: list[Any], fill: float, batch_size: int
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The map of one picture (1, c, h, w)."""
     chosen = predicted(model, x) if target is None else target
@@ -107,13 +141,13 @@ def _occluded_row(
     with _core.no_grad():
         whole = float(_core.sum(score(x)))
         at_once = 1 if callable(target) else batch_size
-        for first in range(0, len(corners), at_once):
-            some = corners[first : first + at_once]
+        for first in range(0, len(covers), at_once):
+            some = covers[first : first + at_once]
             pictures = np.repeat(picture, len(some), axis=0)
-            for one, (top, left) in zip(pictures, some, strict=True):
-                one[:, top : top + window, left : left + window] = fill
+            for one, cover in zip(pictures, some, strict=True):
+                one[cover] = fill
             scores = np.reshape(np.asarray(score(_core.asarray(pictures)), np.float64), -1)
-            for value, (top, left) in zip(scores, some, strict=True):
-                fall[top : top + window, left : left + window] += whole - value
-                covered[top : top + window, left : left + window] += 1
+            for value, cover in zip(scores, some, strict=True):
+                fall[cover[1:]] += whole - value
+                covered[cover[1:]] += 1
     return fall / np.maximum(covered, 1)
