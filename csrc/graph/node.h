@@ -41,7 +41,8 @@ void set_shell_hooks(const ShellHooks& hooks);
 struct Node {
   static constexpr int inline_inputs = 3, max_saved = 3;
   std::uint32_t refs = 1;
-  std::uint32_t slot = 0;  // 1 + index in the pass that walks this node now
+  std::uint32_t slot = 0;        // 1 + index in the pass that walks this node now
+  std::unique_ptr<Extra> extra;  // looked at whenever refs changes, and so beside it
   std::uint64_t sequence = 0;
   const Op* op = nullptr;  // null: a leaf
   AttrsRef attrs;
@@ -55,7 +56,6 @@ struct Node {
   DType dtype = Float32;
   Dims shape;
   TensorImpl* target = nullptr;  // not counted: the tensor whose .grad backward() fills
-  std::unique_ptr<Extra> extra;
 
   Node* const* inputs() const { return input_count <= inline_inputs ? inputs_ : extra->inputs.data(); }
   Extra& more() {

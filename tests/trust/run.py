@@ -39,7 +39,7 @@ def run_command(command: Command, full: bool) -> tuple[bool, str, str]:
     words = shlex.split(command.what)
     arguments = command.arguments(full)
     script = [sys.executable, str(TESTS / words[0]), *arguments]
-    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / words[0]), *words[1:]]
+    suite = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(TESTS / words[0]), *words[1:]]
     sizes = command.environment(full)
     done = subprocess.run(
         script if command.kind == SCRIPT else suite,
