@@ -64,7 +64,7 @@ def test_a_fine_tuned_model_keeps_its_names_and_its_operators(opset, listed, tmp
     assert [w.name for w in after.graph.initializer] == [w.name for w in before.graph.initializer]
     assert (after.graph.input, after.graph.output, after.ir_version) == (
         before.graph.input, before.graph.output, before.ir_version)  # fmt: skip
-    assert again.layers == model.layers and again.statistics == model.statistics
+    assert again.layers == model.layers and again._statistics == model._statistics
     assert all(np.array_equal(arr(again.initializers[k]), arr(v)) for k, v in model.initializers.items())
     assert [name for name, _ in again.named_parameters()] == [name for name, _ in model.named_parameters()]
     moved = package.numpy_helper.to_array(after.graph.initializer[0])

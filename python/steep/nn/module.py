@@ -46,7 +46,10 @@ class Module:
     """Base of every layer and model: override ``forward``, keep tensors and modules as attributes."""
 
     training = Mode()
-    statistics: tuple[str, ...] = ("running_mean", "running_var")  # names of own tensors that are measured, not learned
+    _statistics: tuple[str, ...] = (
+        "running_mean",
+        "running_var",
+    )  # names of own tensors that are measured, not learned
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; to be overridden. Raises NotImplementedError naming the class."""

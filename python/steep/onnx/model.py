@@ -76,7 +76,7 @@ class Model(Module):
         return list(self._graph.value.outputs)
 
     @property
-    def statistics(self) -> tuple[str, ...]:  # type: ignore[override]
+    def _statistics(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the tensors that are state: running statistics and bounds, whatever the file calls them."""
         return tuple(f"initializers.{name}" for name in self._state.value)
 

@@ -138,7 +138,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
     """The float tensors of each layer, the layers in the reverse of their order.
 
-    What a module names in ``statistics`` is no weight, nor is a buffer beside parameters of the same module. A model
+    What a module names in ``_statistics`` is no weight, nor is a buffer beside parameters of the same module. A model
     whose weights are held as buffers, such as one of the zoo, has no parameters, and there all others are weights.
     """
     found: dict[str, list[Tensor]] = {}
@@ -159,7 +159,7 @@ def _measured(model: Module) -> set[str]:
         own = [(name, leaf) for name, leaf in module._members() if isinstance(leaf, Tensor)]
         learned = any(leaf.requires_grad for _, leaf in own)
         for name, leaf in own:
-            if name in module.statistics or (learned and not leaf.requires_grad):
+            if name in module._statistics or (learned and not leaf.requires_grad):
                 names.add(f"{prefix}.{name}" if prefix else name)
     return names
 
