@@ -129,6 +129,14 @@ void push_override(const std::string& name, py::object rule) {
   mode().overrides.push_back(std::move(o));
 }
 
+PyObject* explain_in_words(const Op& op, Args& a) {
+  for (const Arg& each : a)
+    if (!is_tensor(object_of(each).ptr()))
+      fail<TypeError>(op.name, ": needs two tensors, and got ", Py_TYPE(object_of(each).ptr())->tp_name);
+  const WalkLock lock;
+  return py::str(explain(borrow(object_of(a[0]).ptr()), borrow(object_of(a[1]).ptr()))).release().ptr();
+}
+
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
   if (!frame) return "";
@@ -199,16 +207,12 @@ void bind_autograd(py::module_& m) {
   });
   m.def("_record_rule", record_rule);
   m.def("_sequence", sequence);
-  m.def(
-      "explain",
-      [](const Tensor& y, const Tensor& x) {
-        const WalkLock lock;
-        return explain(y, x);
-      },
-      "Why y's gradient by x is None or zero, or which ops it flows through, in words.");
+  def_function(m, "explain",
+               "Why y's gradient with respect to x is None or zero, or which ops it flows through, in words.",
+               {{"y", Kind::object}, {"x", Kind::object}}, explain_in_words);
   m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
-  m.def(
-      "is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
+  def_function(m, "is_grad_enabled", "Whether operations are being recorded on this thread.", {},
+               [](const Op&, Args&) { return PyBool_FromLong(mode().grad); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
   m.def("_pop_override", [] {
@@ -219,7 +223,8 @@ void bind_autograd(py::module_& m) {
       .def("get", [](const Kept& k, const std::string& op) { return k.get(op.c_str()); });
   m.def(
       "_rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
-  m.def("live_nodes", live_nodes, "Graph nodes alive now.");
+  def_function(m, "live_nodes", "Graph nodes alive now, an int.", {},
+               [](const Op&, Args&) { return PyLong_FromLongLong(static_cast<long long>(live_nodes())); });
   where_am_i = python_line;
 }
 

@@ -46,9 +46,15 @@ template <class F> int guarded_int(F&& f) noexcept {
 
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
+bool is_list(PyObject* o);                      // a list, a tuple or a range
 Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype
-Tensor to_tensor(PyObject* o);                  // tensors as they are, NumPy arrays and buffers shared, lists copied
-Tensor make_tensor(PyObject* data, PyObject* dtype);
+// Tensors as they are, NumPy arrays and buffers shared, lists copied. Python's floats are float32, and float64 beside
+// that: no bit of them is lost on the way to what they are wanted for.
+Tensor to_tensor(PyObject* o, DType beside = Float32);
+// Operands of one op: Python's numbers among them, alone or in lists, take the dtype of the tensors beside them.
+void to_tensors(PyObject* const* given, std::size_t count, Tensor* out);
+Tensor as_dtype(PyObject* data, PyObject* dtype);     // to_tensor() in the dtype asked for, or None
+Tensor make_tensor(PyObject* data, PyObject* dtype);  // a copy without a graph
 DType parse_dtype(PyObject* o);
 PyObject* dtype_object(DType t);  // borrowed
 PyObject* item_object(const Tensor& t);
@@ -57,6 +63,12 @@ PyObject* shape_tuple(const Dims& shape);
 // arguments.cpp: `args` by the op's schema; the first `given` are positional, the rest are named by `names`
 bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names, Args& out);
 std::string signature(const Op& op, bool stub);
+
+// functions.cpp: a function of the module whose arguments are parsed by schema, as those of ops are. Its body returns
+// a new reference.
+using Body = PyObject* (*)(const Op&, Args&);
+void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body);
+inline py::object object_of(const Arg& a) { return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object)); }
 
 // getitem.cpp
 PyObject* get_item(PyObject* self, PyObject* key);

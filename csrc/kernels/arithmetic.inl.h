@@ -8,7 +8,7 @@ template <class T> STEEP_INLINE T wrapped(UInt<T> x) { return static_cast<T>(x);
 
 struct sign {
   template <class V> static V f(V x) {
-    if constexpr (is_vec<V>) return select(x > 0, V(1), select(x < 0, V(-1), x));  // keeps -0 and NaN
+    if constexpr (is_vec<V>) return select(x > 0, V(1), select(x < 0, V(-1), select(x == 0, V(0), x)));  // keeps NaN
     else return static_cast<V>((x > 0) - (x < 0));
   }
 };

@@ -122,6 +122,15 @@ Dims resolve(T t, Dims shape) {
   return shape;
 }
 
+Tensor call_reshape(const Op& op, Args& a) {
+  T t = a[0].tensor;
+  const Tensor y = reshape(t, resolve(t, a[1].dims()));
+  const bool shared = y->storage.get() == t->storage.get();
+  if (a[2].given && !a[2].flag() && !shared)
+    fail<ValueError>(op.name, ": ", t, " with strides ", t.strides(), " has no view of shape ", y.shape(),
+                     "; leave out copy=False");
+  return a[2].flag() && shared ? copy(y) : y;
+}
 Tensor call_permute(const Op& op, Args& a) {
   T t = a[0].tensor;
   Dims order;
@@ -176,9 +185,10 @@ Tensor call_transpose(const Op& op, Args& a) {
 Rows primitive_rows() {
   Rows rows{
       {.name = "reshape",
-       .doc = "The same elements in another shape, in row-major order; one -1 is worked out.",
-       .params = {x, {"shape", Kind::ints}},
-       .call = [](const Op&, Args& a) { return reshape(a[0].tensor, resolve(a[0].tensor, a[1].dims())); },
+       .doc = "The same elements in another shape, in row-major order; one -1 is worked out. A view where it can be: "
+              "copy=True always copies, copy=False raises ValueError where it must.",
+       .params = {x, {"shape", Kind::ints}, {"copy", Kind::flag, "None", true}},
+       .call = call_reshape,
        .infer = infer_reshape,
        .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
       {.name = "permute_dims",
