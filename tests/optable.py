@@ -53,6 +53,11 @@ def ints(shape: tuple[int, ...], high: int) -> A:
     return A(shape, "index", "int64", high)
 
 
+def labels(shape: tuple[int, ...], high: int) -> A:
+    """Indices, none of them negative."""
+    return A(shape, "label", "int64", high)
+
+
 def mask(*shape: int) -> A:
     return A(shape, "ties", "bool")
 
@@ -94,8 +99,8 @@ class Row:
 
 def draw(a: A, row: Row, dtype: str, rng: np.random.Generator) -> np.ndarray:
     """The NumPy operand that `a` stands for."""
-    if a.values == "index":
-        return rng.integers(-a.high, a.high, a.shape).astype("int64")
+    if a.values in ("index", "label"):
+        return rng.integers(0 if a.values == "label" else -a.high, a.high, a.shape).astype("int64")
     values = VALUES[a.values or row.values](rng, a.shape)
     kind = a.dtype or dtype
     if kind == "uint8":
@@ -379,7 +384,7 @@ INDEX_ROWS = (
     Row("scatter_add", ref.scatter_add, (C(M, ints((5, 4), 3), A((5, 4))), C(M, ints((3, 2), 4), A((3, 1)),
         axis=1), C(A((4,)), ints((0,), 4), A((0,)))),
         NUMBERS),
-    Row("one_hot", ref.one_hot, (C(ints((3, 2), 4), 4), C(ints((), 2), num_classes=2)), ("int64",),
+    Row("one_hot", ref.one_hot, (C(labels((3, 2), 4), 4), C(labels((), 2), num_classes=2)), ("int64",),
         out="float32", exact=True, differentiable=False),
     Row("nonzero", np.nonzero, (C(A((3, 4), "ties")), C(A((7,), "small"))), ALL, out="int64", exact=True,
         differentiable=False),

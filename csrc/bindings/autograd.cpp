@@ -179,6 +179,9 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
 
 void bind_autograd(py::module_& m) {
   py::class_<NodeHandle>(m, "Node", "A place in a graph.")
+      .def(py::init([](const py::args&, const py::kwargs&) -> NodeHandle {
+        fail<TypeError>("Node: nodes come with recorded tensors, and are not made by hand");
+      }))
       .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
       .def_property_readonly("target", [](const NodeHandle& n) { return Tensor::share(n.get()->target); })
       .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
@@ -193,6 +196,7 @@ void bind_autograd(py::module_& m) {
                              })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
+  set_signature(m.attr("Node"), "");
   bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);
   m.def("_walk_forward", walk_forward);

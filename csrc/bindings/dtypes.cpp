@@ -80,6 +80,7 @@ void bind_dtypes(py::module_& m) {
       .def("__eq__", equal_dtype)
       .def("__ne__", [](const DTypeObject& a, py::object b) { return !equal_dtype(a, b); })
       .def("__reduce__", [](const DTypeObject& d) { return name(d.type); });
+  set_signature(m.attr("dtype"), "name");
   for (int t = 0; t < k::type_count; ++t) {
     py::object o = py::cast(DTypeObject{static_cast<DType>(t)});
     objects[t] = o.inc_ref().ptr();

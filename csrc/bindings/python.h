@@ -27,6 +27,7 @@ inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>
 // errors.cpp
 void set_python_error() noexcept;        // call inside catch (...)
 [[noreturn]] void throw_python_error();  // the Python exception that is set now
+void set_signature(const py::object& type, const char* parameters);  // what inspect.signature(type) answers
 template <class F> PyObject* guarded(F&& f) noexcept {
   try {
     return f();
@@ -105,7 +106,8 @@ namespace pybind11::detail {
 template <> struct type_caster<steep::Tensor> {
   PYBIND11_TYPE_CASTER(steep::Tensor, const_name("Tensor"));
   bool load(handle src, bool) {
-    if (!steep::is_tensor(src.ptr())) return false;
+    if (!steep::is_tensor(src.ptr()))  // no function is overloaded, so this is the caller's mistake
+      steep::fail<steep::TypeError>("expected a tensor, as asarray() makes one, and got ", Py_TYPE(src.ptr())->tp_name);
     value = steep::borrow(src.ptr());
     return true;
   }

@@ -6,6 +6,8 @@
 #include <deque>
 #include <numbers>
 
+#include "core/iterate.h"
+#include "graph/mode.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
 
@@ -342,13 +344,20 @@ Rows bool_rows() {
   };
 }
 
+// Where a bound takes x's place: where x is past it, or it is NaN. Most bounds are one number, which is looked at.
+Tensor beyond(K past, T v, T bound) {
+  const Tensor out = binary(past, v, bound);
+  const bool one = bound.ndim() == 0 && !mode().recorder;
+  const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
+  return numbers ? out : binary(K::logical_or, out, isnan(bound));
+}
 // Integers with a float for a bound become floats; else the result has x's dtype.
 Tensor clip(const Op&, Args& a) {
   Tensor y = a[0].tensor;
   for (int i = 1; i < 3; ++i)
     if (a[i].given && is_float(a[i].tensor.dtype()) && !is_float(y.dtype())) y = astype(y, a[i].tensor.dtype());
-  if (a[1].given) y = where(less(y, a[1].tensor), astype(a[1].tensor, y.dtype()), y);
-  if (a[2].given) y = where(greater(y, a[2].tensor), astype(a[2].tensor, y.dtype()), y);
+  if (a[1].given) y = where(beyond(K::less, y, a[1].tensor), astype(a[1].tensor, y.dtype()), y);
+  if (a[2].given) y = where(beyond(K::greater, y, a[2].tensor), astype(a[2].tensor, y.dtype()), y);
   return y;
 }
 

@@ -174,8 +174,9 @@ Tensor call_one_hot(const Op& op, Args& a) {
   const Tensor index = checked_labels(a[0].tensor, a[1].integer, op.name);
   return astype(equal(expand_dims(index, index.ndim()), arange(0, a[1].integer, 1, Int64)), a[2].dtype(Float32));
 }
-std::vector<Tensor> call_nonzero(const Op&, Args& a) {
+std::vector<Tensor> call_nonzero(const Op& op, Args& a) {
   T t = a[0].tensor;
+  if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no positions; reshape it to (1,)");
   std::vector<Tensor> axes;
   const Tensor flat = nonzero_flat(t);
   for (int d = 0; d < t.ndim(); ++d) {

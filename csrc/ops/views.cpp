@@ -165,9 +165,22 @@ Tensor call_expand(const Op& op, Args& a) {
   if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].dims(), " name one axis twice");
   return t;
 }
+// The axes that were named go where they are told to, the others fill the places left in their order.
 Tensor call_moveaxis(const Op& op, Args& a) {
   T t = a[0].tensor;
-  return moveaxis(t, normalize_axis(a[1].integer, t.ndim(), op.name), normalize_axis(a[2].integer, t.ndim(), op.name));
+  const auto &from = a[1].ints, &to = a[2].ints;
+  if (from.size() != to.size())
+    fail<ValueError>(op.name, ": ", from.size(), " axes for ", to.size(), " places; name a place for each axis");
+  const unsigned moved = parse_axes(a[1], t, op.name), taken = parse_axes(a[2], t, op.name);
+  Dims order = Dims::filled(t.ndim(), -1);
+  for (std::size_t i = 0; i < from.size(); ++i)
+    order[normalize_axis(to[i], t.ndim(), op.name)] = normalize_axis(from[i], t.ndim(), op.name);
+  for (int d = 0, place = 0; d < t.ndim(); ++d) {
+    if (moved >> d & 1) continue;
+    while (taken >> place & 1) ++place;
+    order[place++] = d;
+  }
+  return permute_dims(t, order);
 }
 Tensor call_swapaxes(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -242,8 +255,8 @@ Rows composite_rows() {
        .params = {x, {"axis", Kind::ints, "0"}},
        .call = call_expand},
       {.name = "moveaxis",
-       .doc = "One axis moved, the others in order.",
-       .params = {x, {"source", Kind::integer}, {"destination", Kind::integer}},
+       .doc = "One axis, or several, moved; the others in order.",
+       .params = {x, {"source", Kind::axes}, {"destination", Kind::axes}},
        .call = call_moveaxis},
       {.name = "swapaxes",
        .doc = "Two axes exchanged.",
