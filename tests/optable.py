@@ -403,7 +403,7 @@ LINALG_ROWS = (
         A((33, 9))), C(A((4,)), A((2, 4, 3))),
         C(A((2, 3, 4)), A((4,)))), NUMBERS, atol=(4e-6, 1e-14), big=BIG_PRODUCTS),
     Row("outer", np.outer, (C(A((3,)), A((4,))), C(A((0,)), A((4,)))), NUMBERS, exact=True),
-    Row("vecdot", ref.vecdot, (C(CUBE, CUBE), C(CUBE, A((4,))), C(CUBE, CUBE, axis=1)), NUMBERS, out="sum",
+    Row("vecdot", ref.vecdot, (C(CUBE, CUBE), C(CUBE, A((4,))), C(CUBE, CUBE, axis=1)), NUMBERS,
         atol=(2e-6, 1e-14)),
     Row("tensordot", np.tensordot, (C(CUBE, A((3, 4, 5))), C(CUBE, A((4, 2)), 1), C(CUBE, A((5, 4, 2)), ([0, 2],
         [2, 1])), C(M, A((2,)), 0)),

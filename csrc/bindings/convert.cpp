@@ -9,23 +9,13 @@ namespace {
 
 bool is_python_number(PyObject* o) { return PyFloat_CheckExact(o) || PyLong_CheckExact(o) || PyBool_Check(o); }
 
-// Lists may hold themselves.
-struct NestGuard {
-  NestGuard() {
-    if (Py_EnterRecursiveCall(" in nested lists")) throw_python_error();
-  }
-  ~NestGuard() { Py_LeaveRecursiveCall(); }
-  NestGuard(const NestGuard&) = delete;
-  NestGuard& operator=(const NestGuard&) = delete;
-};
-
-// Whether `holds` is true of a leaf of nested lists.
-template <class F> bool any_leaf(PyObject* data, F&& holds) {
-  if (PyRange_Check(data)) return false;
+// Whether `holds` is true of a leaf of nested lists. Lists may hold themselves: those nested deeper than any tensor are
+// left to NumPy, which refuses them.
+template <class F> bool any_leaf(PyObject* data, F&& holds, int depth = 0) {
+  if (PyRange_Check(data) || depth > 2 * max_dims) return false;
   if (!is_list(data)) return holds(data);
-  const NestGuard deeper;
   for (py::handle each : py::reinterpret_borrow<py::object>(data))
-    if (any_leaf(each.ptr(), holds)) return true;
+    if (any_leaf(each.ptr(), holds, depth + 1)) return true;
   return false;
 }
 
@@ -35,7 +25,6 @@ std::string dtype_name(const py::object& array) { return array.attr("dtype").att
 // Lists that hold tensors are joined by ops, so that gradients flow; numbers among them take the tensors' dtype.
 Tensor joined(PyObject* data, DType beside) {
   if (!is_list(data)) return is_python_number(data) ? from_scalar(data, beside) : to_tensor(data, beside);
-  const NestGuard deeper;
   std::vector<Tensor> rows;
   for (py::handle each : py::reinterpret_borrow<py::object>(data)) {
     rows.push_back(expand_dims(joined(each.ptr(), beside), 0));
