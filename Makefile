@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WHEEL := build/wheel/.built
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -not -path '*/__pycache__/*')
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
@@ -69,12 +72,28 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.viz: $(SOURCES) pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet '.[viz]' scikit-learn
+# The wheel, built once for every target: some minutes from scratch, a line for each file that is compiled. All that the
+# build says is in build/wheel.log.
+$(WHEEL): $(SOURCES) pyproject.toml README.md | $(VENV)/bin/python
+	@echo "building steep: some minutes the first time"
+	@rm -rf build/wheel && mkdir -p build/wheel
+	@$(BIN)/python -m pip wheel --verbose --no-deps --wheel-dir build/wheel . 2>&1 | tee build/wheel.log \
+	  | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
+	@touch $@
+
+# $(call install,python,extra): the wheel with what it needs; its version stays the same, so it is put in by force.
+define install
+	$(1) -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
+	$(1) -m pip install --quiet "$$(echo build/wheel/*.whl)[$(2)]"
+endef
+
+$(VENV)/.viz: $(WHEEL)
+	$(call install,$(BIN)/python,viz)
+	$(BIN)/python -m pip install --quiet scikit-learn
 	touch $@
 
-$(VENV)/.dev: $(SOURCES) pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet '.[dev]'
+$(VENV)/.dev: $(WHEEL)
+	$(call install,$(BIN)/python,dev)
 	touch $@ $(VENV)/.viz
 
 build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
@@ -82,10 +101,10 @@ build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
 	$(BIN)/cmake -G Ninja -S . -B build/lint -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 
-.venv-bench/.ready: $(SOURCES) pyproject.toml bench/requirements.txt
+.venv-bench/.ready: $(WHEEL) bench/requirements.txt
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet -r bench/requirements.txt
-	.venv-bench/bin/python -m pip install --quiet '.[viz]'
+	$(call install,.venv-bench/bin/python,viz)
 	touch $@
 
 clean:

@@ -143,6 +143,19 @@ def hidden(name: str, attrs: Callable[..., Sequence[int]] = lambda *a: ()) -> Ca
 # ---- shapes that most rows share ----
 
 M, CUBE = A((3, 4)), A((2, 3, 4))
+
+
+def gradient_of(name: str) -> Callable[..., Any]:
+    """The op (g, y, x) behind the gradient of ``name``, as a function of g and x."""
+
+    def call(g: Any, x: Any) -> Any:
+        x = sp.asarray(x)
+        return sp._core._call_hidden(f"{name}_gradient", [sp.asarray(g), getattr(sp, name)(x), x], [])
+
+    return call
+
+
+SAME = (C(A((3, 5)), A((3, 5))), C(A(()), A(())), C(A((0, 2)), A((0, 2))), C(A((33,)), A((33,))))
 UNARY = (C(A((3, 5))), C(A(())), C(A((0, 2))), C(A((1,))), C(A((33,))))
 PAIRS = (
     C(A((3, 4)), A((3, 4))), C(A((3, 4)), A((4,))), C(A((3, 1)), A((1, 4))), C(A(()), A((2, 3))), C(A((19,)), A(())),
@@ -201,7 +214,8 @@ FLOAT_ROWS = (
     f("sin", np.sin, specials=False), f("cos", np.cos, specials=False), f("tan", np.tan, "unit", specials=False),
     f("asin", np.arcsin, "unit"), f("acos", np.arccos, "unit"), f("atan", np.arctan), f("sinh", np.sinh),
     f("cosh", np.cosh), f("asinh", np.arcsinh), f("acosh", np.arccosh, "above_one"), f("atanh", np.arctanh, "unit"),
-    f("tanh", np.tanh), f("sigmoid", ref.logistic), f("erf", ref.each(ref.erf)), f("softplus",
+    f("tanh", np.tanh), f("sigmoid", ref.logistic), f("erf", ref.each(ref.erf)), f("erfc", ref.each(ref.erfc)),
+    f("softplus",
         lambda x: np.logaddexp(x, 0)),
     f("gelu", ref.gelu), f("silu", ref.silu), f("relu", lambda x: np.maximum(x, 0), "nonzero"),
     f("hardsigmoid", lambda x: np.clip(x / 6 + 0.5, 0, 1)),
@@ -264,6 +278,10 @@ OTHER_ROWS = (
     view("clip", np.clip, C(A((3, 4), "distinct"), 0, 1), C(A((3, 4), "distinct"), A((4,), "ties"), None),
          C(A((9,), "distinct"), None, 1), C(A((9,), "distinct"), min=0), dtypes=NUMBERS),
     Row("chain", np.multiply, PAIRS, FLOATS, "nonzero", call=hidden("chain")),
+    Row("mul_zeros", np.multiply, PAIRS, FLOATS, "nonzero", call=hidden("mul_zeros")),
+    Row("tanh_gradient", lambda g, x: g / np.cosh(x) ** 2, SAME, FLOATS, call=gradient_of("tanh"), specials=False),
+    Row("sigmoid_gradient", lambda g, x: g / (2 * np.cosh(x / 2)) ** 2, SAME, FLOATS, call=gradient_of("sigmoid"),
+        specials=False),
 )  # fmt: skip
 
 sums = {"out": "sum", "atol": (1e-6, 2e-15)}
@@ -308,6 +326,9 @@ MAP_ROWS = (
     Row("log_softmax", ref.log_softmax, (*ONE_AXIS, C(A(()))), ALL, out="float", big=BIG_MAPS, rtol=(4e-6,
         1e-14), atol=(1e-6, 4e-15)),
     Row("cumsum_last", lambda x: np.cumsum(x, -1), (C(CUBE),), call=hidden("cumsum_last"), **sums),
+    Row("recurrence_last", ref.recurrence, (C(CUBE, CUBE), C(A((5,)), A((5,))), C(A((0, 3)), A((0, 3))),
+        C(A((2, 0)), A((2, 0))), C(A((3, 1)), A((3, 1)))), specials=False,
+        call=hidden("recurrence_last")),
     Row("cumprod_last", lambda x: np.cumprod(x, -1), (C(CUBE),), call=hidden("cumprod_last"), **sums),
     Row("softmax_last", ref.softmax, (C(CUBE),), call=hidden("softmax_last")),
     Row("log_softmax_last", ref.log_softmax, (C(CUBE),), call=hidden("log_softmax_last"), atol=(1e-6, 4e-15)),

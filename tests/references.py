@@ -20,6 +20,18 @@ def each(f: Callable[[float], float]) -> Callable[[Any], np.ndarray]:
     return over
 
 
+def erfc(v: float) -> float:
+    return math.erfc(v) if not math.isnan(v) else v
+
+
+def recurrence(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """y[i] = b[i] + a[i] y[i - 1] along the last axis."""
+    y = np.zeros_like(b)
+    for i in range(b.shape[-1]):
+        y[..., i] = b[..., i] + (a[..., i] * y[..., i - 1] if i else 0)
+    return y
+
+
 def erf(v: float) -> float:
     return math.erf(v) if not math.isnan(v) else v
 

@@ -113,18 +113,39 @@ def test_products_and_reductions_do_not_depend_on_threads_or_layout(dtype):
     assert len({results[0][str(layout)] for layout in LAYOUTS}) == 1
 
 
+def assert_parts(whole, a, b, rows, columns):
+    """The product of some rows of `a` and some columns of `b` has the bits that it has within `whole`."""
+    part = (a[..., rows, :] @ b[..., :, columns]).numpy()
+    np.testing.assert_array_equal(part, whole[..., rows, columns])
+
+
+@pytest.mark.parametrize("mode", ["fma", "split", "bf16"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_product_gives_the_bits_of_its_parts(dtype):
-    """Rows, columns and members of a batch do not depend on those beside them."""
-    for layout in LAYOUTS:
-        for a, b, (ta, tb) in products(dtype, layout):
-            whole, m, n = (laid(a, ta) @ laid(b, tb)).numpy(), a.shape[-2], b.shape[-1]
-            for i, j in ((0, n // 3), (m // 2, 0), (m - 1, n - 1)):
-                part = laid(a, ta)[..., i:, :] @ laid(b, tb)[..., :, j:]
-                np.testing.assert_array_equal(part.numpy(), whole[..., i:, j:])
-            if a.ndim == 3:
-                one = laid(a, ta)[1] @ laid(b, tb)[1]
-                np.testing.assert_array_equal(one.numpy(), whole[1])
+def test_a_product_gives_the_bits_of_its_parts(dtype, mode):
+    """In a mode asked for by name, rows, columns and members of a batch do not depend on those beside them."""
+    with sp.matmul_precision(mode):
+        for layout in LAYOUTS:
+            for a, b, (ta, tb) in products(dtype, layout):
+                x, y = laid(a, ta), laid(b, tb)
+                whole, m, n = (x @ y).numpy(), a.shape[-2], b.shape[-1]
+                for i, j in ((0, n // 3), (m // 2, 0), (m - 1, n - 1)):
+                    assert_parts(whole, x, y, slice(i, None), slice(j, None))
+                if a.ndim == 3:
+                    np.testing.assert_array_equal((x[1] @ y[1]).numpy(), whole[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_by_default_a_product_gives_the_bits_of_its_rows(dtype):
+    """ "auto" may choose by the number of columns and the length of the sum; rows and batches never change a bit."""
+    with sp.matmul_precision("auto"):
+        for layout in LAYOUTS:
+            for a, b, (ta, tb) in products(dtype, layout):
+                x, y = laid(a, ta), laid(b, tb)
+                whole, m = (x @ y).numpy(), a.shape[-2]
+                for rows in (slice(0, 1), slice(m // 2, None), slice(m // 3, m // 2 + 1)):
+                    assert_parts(whole, x, y, rows, slice(None))
+                if a.ndim == 3:
+                    np.testing.assert_array_equal((x[1] @ y[1]).numpy(), whole[1])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -137,12 +158,26 @@ def test_avx2_and_avx512_agree_bit_for_bit(dtype):
     assert not {name for name in a if a[name] != b[name]}
 
 
-def test_a_batch_gives_the_bits_of_its_parts():
-    """Rows of a product, of a softmax and of a reduction do not depend on the rows beside them."""
+ROW_BY_ROW = {
+    "product": lambda t, w: t @ w[:, :60],
+    "wide product": lambda t, w: t @ w,
+    "linear": lambda t, w: sp.nn.functional.linear(t, w.T),
+    "softmax": lambda t, w: sp.softmax(t),
+    "sum": lambda t, w: sp.sum(t, axis=1),
+    "logsumexp": lambda t, w: sp.logsumexp(t, axis=1),
+    "gelu": lambda t, w: sp.gelu(t),
+    "convolution": lambda t, w: sp.conv1d(t[:, None], w[:130, None, :3], padding=1),
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", "fma", "split", "bf16"])
+@pytest.mark.parametrize("name", ROW_BY_ROW)
+def test_a_batch_gives_the_bits_of_its_parts(name, mode):
+    """A row of a batch does not depend on the rows beside it."""
     rng = np.random.default_rng(0)
-    x, w = (sp.tensor(rng.standard_normal(s).astype("float32")) for s in ((97, 200), (200, 60)))
-    for f in (lambda t: t @ w, sp.softmax, lambda t: sp.sum(t, axis=1), lambda t: sp.logsumexp(t, axis=1), sp.gelu):
-        whole = f(x).numpy()
+    x, w = (sp.tensor(rng.standard_normal(s).astype("float32")) for s in ((97, 200), (200, 300)))
+    with sp.matmul_precision(mode):
+        whole = ROW_BY_ROW[name](x, w).numpy()
         for cut in (1, 5, 32, 50):
-            parts = [f(x[i : i + cut]).numpy() for i in range(0, 97, cut)]
+            parts = [ROW_BY_ROW[name](x[i : i + cut], w).numpy() for i in range(0, 97, cut)]
             np.testing.assert_array_equal(np.concatenate(parts), whole)

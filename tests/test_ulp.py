@@ -14,7 +14,7 @@ import steep as sp
 
 STRIDE = 4099  # about a million of the 2**32 patterns; prime, so that no mantissa is favoured
 
-erf = np.vectorize(math.erf, otypes=[np.float64])
+erf, erfc = (np.vectorize(f, otypes=[np.float64]) for f in (math.erf, math.erfc))
 STATED = {
     "exp": (np.exp, 1.1),
     "expm1": (np.expm1, 1.6),
@@ -23,6 +23,8 @@ STATED = {
     "tanh": (np.tanh, 2.6),
     "sigmoid": (lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1.0) / (1 + np.exp(-np.abs(x))), 3.0),
     "erf": (erf, 1.2),
+    "erfc": (erfc, 5.2),
+    "gelu": (lambda x: np.where(x == -np.inf, np.nan, x * 0.5) * erfc(-x / math.sqrt(2)), 5.7),
 }
 
 

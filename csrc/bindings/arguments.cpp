@@ -229,7 +229,8 @@ std::string signature(const Op& op, bool stub) {
     const Param& p = op.params[i];
     text += str(i ? ", " : "", i == positional_params(op) ? "*, " : "", p.name);
     if (stub) text += str(": ", types[static_cast<int>(p.kind)]);
-    if (stub && p.kind == Kind::dtype && p.fallback) text += " | None";
+    const bool none = p.fallback && std::strcmp(p.fallback, "None") == 0;
+    if (stub && none && (p.kind == Kind::dtype || p.kind == Kind::flag)) text += " | None";
     if (p.fallback) text += str(stub ? " = " : "=", p.fallback);
   }
   return text + ")";

@@ -91,8 +91,10 @@ const Op& named_row(const std::string& name) {
   return *rows.back().second;
 }
 
-// y as the recorded result of `inputs` (tensors or nodes, None for constants), with gradient rule(g) -> gradients.
-Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<py::object>& inputs, py::function rule) {
+// y as the recorded result of `inputs` (tensors or nodes, None for constants), with gradient rule(g) -> gradients. The
+// last `unknown` inputs are some whose gradient the rule cannot give: a walk that needs one is refused.
+Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<py::object>& inputs, py::function rule,
+                   std::size_t unknown) {
   std::vector<Node*> nodes;
   for (const py::object& in : inputs) {
     if (in.is_none()) nodes.push_back(nullptr);
@@ -102,7 +104,12 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
   Tensor out = alias(y);
   if (std::any_of(nodes.begin(), nodes.end(), [](const Node* n) { return n != nullptr; }))
     record_dynamic(named_row(name), out, nodes,
-                   [rule, name](const Tensor& g, const std::vector<bool>&, std::vector<Tensor>& grads) {
+                   [rule, name, unknown](const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+                     for (std::size_t i = needed.size() - unknown; i < needed.size(); ++i)
+                       if (needed[i])
+                         fail<GradientError>(name, ": its function reads a tensor that requires a gradient and is not ",
+                                             "among its arguments, whose gradient its rule would lose; make it an ",
+                                             "argument, or detach() it");
                      read_gradients(rule(to_python(g)), name.c_str(), grads);
                    });
   return out;
@@ -209,7 +216,8 @@ void bind_autograd(py::module_& m) {
     const WalkLock lock;
     return depends_on_others(outputs, nodes_of(inputs));
   });
-  m.def("_record_rule", record_rule);
+  m.def("_record_rule", record_rule, py::arg("name"), py::arg("y"), py::arg("inputs"), py::arg("rule"),
+        py::arg("unknown") = 0);
   m.def("_sequence", sequence);
   def_function(m, "explain",
                "Why y's gradient with respect to x is None or zero, or which ops it flows through, in words.",

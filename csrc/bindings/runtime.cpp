@@ -4,6 +4,7 @@
 #include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
+#include "kernels/scratch.h"
 #include "ops/precision.h"
 
 namespace steep {
@@ -64,6 +65,7 @@ void bind_runtime(py::module_& m) {
   def_function(m, "isa", "The instruction set in use, a string.", {},
                [](const Op&, Args&) { return PyUnicode_FromString(k::table().isa); });
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
+  m.def("_fill_scratch", k::fill_scratch, arg("word"), arg("bytes"));
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });

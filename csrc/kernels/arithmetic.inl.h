@@ -6,6 +6,9 @@ namespace op {
 // Integers wrap around: arithmetic runs on the unsigned type of the same width.
 template <class T> STEEP_INLINE T wrapped(UInt<T> x) { return static_cast<T>(x); }
 
+struct chain {
+  template <class V> static V f(V g, V d) { return select(g == 0, V(0), g * d); }
+};
 struct sign {
   template <class V> static V f(V x) {
     if constexpr (is_vec<V>) return select(x > 0, V(1), select(x < 0, V(-1), select(x == 0, V(0), x)));  // keeps NaN
@@ -26,7 +29,7 @@ struct abs {
 };
 struct abs_f {
   template <class V> static V f(V x) { return absv(x); }
-  template <class V> static V df(V x) { return sign::f(x); }
+  template <class V> static V back(V g, V x, V) { return select(x == 0, V(0), chain::f(g, sign::f(x))); }
 };
 struct square {
   template <class V> static V f(V x) {
@@ -74,8 +77,8 @@ struct minimum {
 struct maximum {
   template <class V> static V f(V a, V b) { return maxv(a, b); }
 };
-struct chain {
-  template <class V> static V f(V g, V d) { return select(g == 0, V(0), g * d); }
+struct mul_zeros {
+  template <class V> static V f(V a, V b) { return select((a == 0) | (b == 0), V(0), a * b); }
 };
 
 STEEP_INLINE float c_fmod(float a, float b) { return __builtin_fmodf(a, b); }

@@ -1,6 +1,7 @@
 // Correlation without panels of columns: the image, with its border, is copied once so that every tap reads it a fixed
 // distance away, and the inner kernel reads vectors there. A window that moves by more than one is split into phases,
-// each of which moves by one. Positions run on over the rows' borders; what falls into these is left out in the end.
+// each of which moves by one. Positions run on over the rows' borders, and past the last row to the end of a tile; what
+// falls there is left out in the end, and is zero in the canvas: leftovers of another call may be slow to compute with.
 // Start reading at Canvas, then correlate_flat. The chains of sums are those of the general road, bit for bit.
 
 // One tile with B at offsets, one a step of k; C is a whole tile in memory of ours.
@@ -93,7 +94,19 @@ template <class T> struct Canvas {
       store(to + v * lanes<T>, row);
     }
   }
-  void read(const T* image, std::int64_t channels, T* to) const {
+  static void clear(T* to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
+  }
+  // What tiles `width` wide read besides the rows: the ends of planes, and the beginnings of those that hold none.
+  void clear_ends(std::int64_t channels, T* to, std::int64_t width) const {
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t py = 0; py < y.w.step; ++py)
+        for (std::int64_t px = 0; px < x.w.step; ++px, to += plane)
+          used(py, px) ? clear(to + rows * pitch, lanes<T>) : clear(to, least(width, plane));
+    clear(to, width);
+  }
+  void read(const T* image, std::int64_t channels, T* to, std::int64_t width) const {
+    clear_ends(channels, to, width);
     const std::int64_t vecs = parts(pitch, lanes<T>);
     auto* reads = static_cast<Source<T>*>(scratch(slot_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
     const auto copy = x.w.step == 1   ? &Canvas::read_row<1>
@@ -176,7 +189,7 @@ template <class T> static void correlate_flat(Sweep<T> s) {
     if (s.x.bias) start(s, s.ldc);
     for (std::int64_t c = 0; c < s.x.channels; c += most) {
       const Channels<T> block{c, least(most, s.x.channels - c)};
-      canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image);
+      canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image, s.width);
       sweep_canvas(s, block, image + zero, offset, kept && i ? room<T>(slot_a, 0) : nullptr);
     }
     gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);

@@ -1,6 +1,7 @@
 // The smooth elementwise kernels, one functor for each name in kernels.def, in namespace op; arithmetic.inl.h has the
 // others. f(x...) is the function and df(s) its derivative in terms of what backward keeps (x or y, as kernels.def
-// says). A body serves vectors of floats, Vec<T>. The loops that run them are in loops.inl.h. Start reading at op::exp.
+// says). Functions with flat parts have back(g, s) instead, the gradient itself: 0 on a flat part even where g is
+// infinite. A body serves vectors of floats, Vec<T>. The loops are in loops.inl.h. Start reading at op::exp.
 
 namespace op {
 
@@ -10,7 +11,7 @@ struct exp {
 };
 struct expm1 {
   template <class V> static V f(V x) { return expm1v(x); }
-  template <class V> static V df(V y) { return y + 1; }
+  template <class V> static V df(V x) { return expv(x); }  // y + 1 loses all digits where y is close to -1
 };
 struct log {
   template <class V> static V f(V x) { return logv(x); }
@@ -60,9 +61,14 @@ struct acos {
   template <class V> static V f(V x) { return acosv(x); }
   template <class V> static V df(V x) { return -1 / sqrtv((1 - x) * (1 + x)); }
 };
+// Beyond this 1 + x * x is x * x in every type, and x * x may overflow.
+constexpr float kLarge = 1e10f;
 struct atan {
   template <class V> static V f(V x) { return atanv(x); }
-  template <class V> static V df(V x) { return 1 / (1 + x * x); }
+  template <class V> static V df(V x) {
+    const V y = 1 / x;
+    return select(absv(x) > kLarge, y * y, 1 / (1 + x * x));
+  }
 };
 struct sinh {
   template <class V> static V f(V x) { return sinhv(x); }
@@ -74,7 +80,7 @@ struct cosh {
 };
 struct asinh {
   template <class V> static V f(V x) { return asinhv(x); }
-  template <class V> static V df(V x) { return 1 / sqrtv(1 + x * x); }
+  template <class V> static V df(V x) { return 1 / select(absv(x) > kLarge, absv(x), sqrtv(1 + x * x)); }
 };
 struct acosh {
   template <class V> static V f(V x) { return acoshv(x); }
@@ -86,30 +92,57 @@ struct atanh {
 };
 struct tanh {
   template <class V> static V f(V x) { return tanhv(x); }
-  template <class V> static V df(V y) { return (1 - y) * (1 + y); }
 };
 struct sigmoid {
   template <class V> static V f(V x) { return sigmoidv(x); }
-  template <class V> static V df(V y) { return y * (1 - y); }
+};
+// Their derivatives are polynomials of y. Close to 1 a rounded y has lost the digits of 1 - y: x has them, at the price
+// of an exponential, which is paid only where some lane needs it. 4 e / (1 + e)^2 is the derivative of tanh at x where
+// e = exp(-2 |x|), and a quarter of it that of sigmoid where e = exp(-|x|).
+constexpr float kCloseToOne = 0.9998f;  // float32 has 1 - y to 1 part in 1000 up to here
+struct tanh_gradient {
+  template <class V, class X> static V f(V g, V y, X x) {
+    const auto close = absv(y) > kCloseToOne;
+    V d = (1 - y) * (1 + y);
+    if (any_lane(close)) {
+      const V e = expv(-2 * absv(x())), below = 1 + e;
+      d = select(close, 4 * e / (below * below), d);
+    }
+    return chain::f(g, d);
+  }
+};
+struct sigmoid_gradient {
+  template <class V, class X> static V f(V g, V y, X x) {
+    const auto close = y > kCloseToOne;
+    V d = y * (1 - y);
+    if (any_lane(close)) {
+      const V e = expv(-absv(x())), below = 1 + e;
+      d = select(close, e / (below * below), d);
+    }
+    return chain::f(g, d);
+  }
 };
 struct relu {  // a NaN stays a NaN; the derivative at 0 is 0
   template <class V> static V f(V x) { return select(x <= 0, V(0), x); }
-  template <class V> static V df(V x) { return select(x <= 0, V(0), V(1)); }
+  template <class V> static V back(V g, V y, V) { return select(y <= 0, V(0), g); }
 };
 struct leaky_relu {
-  template <class V> static V f(V x, V slope) { return select(x <= 0, x * slope, x); }
-  template <class V> static V df(V x, V slope) { return select(x <= 0, slope, V(1)); }
+  template <class V> static V f(V x, V negative_slope) { return select(x <= 0, x * negative_slope, x); }
+  template <class V> static V back(V g, V x, V negative_slope) {
+    return select(x <= 0, select(negative_slope == 0, V(0), g * negative_slope), g);
+  }
 };
 struct elu {
   template <class V> static V f(V x, V alpha) { return select(x <= 0, alpha * expm1v(x), x); }
-  template <class V> static V df(V x, V alpha) { return select(x <= 0, alpha * expv(x), V(1)); }
+  template <class V> static V back(V g, V x, V alpha) {
+    return select(x <= 0, select(alpha == 0, V(0), chain::f(g, alpha * expv(x))), g);
+  }
 };
 struct gelu {  // x Phi(x), Phi the normal distribution function
-  template <class V> static V phi(V x) { return Elem<V>(0.5) * (1 + erfv(x * Elem<V>(0.70710678118654752))); }
-  template <class V> static V f(V x) { return x * phi(x); }
+  template <class V> static V f(V x) { return times_normal_cdf(x, x); }
   template <class V> static V df(V x) {
     const V density = Elem<V>(0.39894228040143268) * expv(Elem<V>(-0.5) * (x * x));
-    return phi(x) + x * density;
+    return times_normal_cdf(V(1), x) + x * density;
   }
 };
 struct silu {  // x sigmoid(x)
@@ -121,11 +154,13 @@ struct silu {  // x sigmoid(x)
 };
 struct hardsigmoid {  // a straight line from 0 at -3 to 1 at 3
   template <class V> static V f(V x) { return minv(maxv(x / 6 + V(0.5f), V(0)), V(1)); }
-  template <class V> static V df(V x) { return select((x > -3) & (x < 3), V(1) / 6, V(0)); }
+  template <class V> static V back(V g, V x, V) { return select((x <= -3) | (x >= 3), V(0), g * (V(1) / 6)); }
 };
 struct hardswish {  // x hardsigmoid(x)
   template <class V> static V f(V x) { return select(x <= -3, V(0), x * hardsigmoid::f(x)); }
-  template <class V> static V df(V x) { return select(x <= -3, V(0), select(x < 3, x / 3 + V(0.5f), V(1))); }
+  template <class V> static V back(V g, V x, V) {
+    return select(x <= -3, V(0), select(x < 3, chain::f(g, x / 3 + V(0.5f)), g));
+  }
 };
 struct softplus {  // log(1 + e^x)
   template <class V> static V f(V x) { return maxv(x, V(0)) + log1pv(expv(-absv(x))); }
@@ -134,6 +169,10 @@ struct softplus {  // log(1 + e^x)
 struct erf {
   template <class V> static V f(V x) { return erfv(x); }
   template <class V> static V df(V x) { return Elem<V>(1.1283791670955126) * expv(-(x * x)); }  // 2 / sqrt(pi)
+};
+struct erfc {
+  template <class V> static V f(V x) { return erfcv(x); }
+  template <class V> static V df(V x) { return -erf::df(x); }
 };
 
 }  // namespace op

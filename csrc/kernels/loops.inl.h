@@ -10,7 +10,8 @@ template <class F, class V> STEEP_INLINE V call1(V x, V p) {
 // The chain rule on top of a derivative, as a functor of two operands.
 template <class F> struct Chained {
   template <class V> static V f(V g, V s, V p) {
-    if constexpr (requires { F::df(s, p); }) return op::chain::f(g, F::df(s, p));
+    if constexpr (requires { F::back(g, s, p); }) return F::back(g, s, p);
+    else if constexpr (requires { F::df(s, p); }) return op::chain::f(g, F::df(s, p));
     else return op::chain::f(g, F::df(s));
   }
 };
@@ -73,6 +74,21 @@ void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
     store(y, call2<F>(x, b.next(), p));
   }
   if (n > 0) store_part(y, call2<F>(a.last(n), b.last(n), p), n);
+}
+
+// The third operand is a function, called where it is needed.
+template <class F, class T>
+void loop3(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  using V = Vec<T>;
+  Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2), c(in[2], scalars & 4);
+  T* y = static_cast<T*>(out);
+  for (; n >= V::n; n -= V::n, y += V::n) {
+    const V p = a.next(), q = b.next();
+    const T* at = c.at;
+    store(y, F::f(p, q, [=] { return load(at); }));
+    c.at += c.step;
+  }
+  if (n > 0) store_part(y, F::f(a.last(n), b.last(n), [&] { return c.last(n); }), n);
 }
 
 template <class F, class T, class R>

@@ -49,10 +49,12 @@ template <class T, class At> T sum_terms(std::int64_t i, std::int64_t n, At at) 
   return sum_terms<T>(i, left, at) + sum_terms<T>(i + left, n - left, at);
 }
 
+// The mean is that of the distances from the first element, so that equal numbers less their mean are 0 exactly.
 template <class T> struct Standard { Vec<T> mean, inverse; };
 template <class T> STEEP_INLINE Standard<T> standard_of(const T* x, std::int64_t n, double eps) {
   const T count = static_cast<T>(n);
-  const Vec<T> mean(sum_terms<T>(0, n, [=](auto load) { return load(x); }) / count);
+  const Vec<T> first(*x);
+  const Vec<T> mean = first + Vec<T>(sum_terms<T>(0, n, [=](auto load) { return load(x) - first; }) / count);
   const T squares = sum_terms<T>(0, n, [=](auto load) {
     const Vec<T> centred = load(x) - mean;
     return centred * centred;

@@ -245,6 +245,28 @@ template <class F, class T> void row_scan(const void* x, void* out, std::int64_t
   }
 }
 
+// Running sums as exact as sum(): float32 adds up in double, and double keeps what each addition rounds away
+// (Neumaier 1974). An infinity has nothing to keep.
+STEEP_INLINE void running_sums(const float* from, float* to, std::int64_t n) {
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(total += static_cast<double>(from[i]));
+}
+STEEP_INLINE void running_sums(const double* from, double* to, std::int64_t n) {
+  double total = 0, lost = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double x = from[i], next = total + x;
+    lost += __builtin_fabs(total) >= __builtin_fabs(x) ? (total - next) + x : (x - next) + total;
+    total = next;
+    to[i] = total - total == 0 ? total + lost : total;
+  }
+}
+template <class T> void row_cumsum(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+  if constexpr (!is_real<T>) return row_scan<op::add, T>(x, out, rows, n);
+  else
+    for (std::int64_t r = 0; r < rows; ++r)
+      running_sums(static_cast<const T*>(x) + r * n, static_cast<T*>(out) + r * n, n);
+}
+
 // to[i] = g(from[i]) along one row, the partial vector at the end by the same code.
 template <class T, class G> STEEP_INLINE void map_row(const T* from, T* to, std::int64_t n, G g) {
   constexpr std::int64_t lanes = Vec<T>::n;

@@ -2,6 +2,7 @@
 // next product is likely to be as large and fresh pages cost more than the packing itself.
 #include "kernels/scratch.h"
 
+#include <algorithm>
 #include <new>
 
 namespace steep::k {
@@ -33,6 +34,14 @@ void* scratch(std::size_t slot, std::size_t bytes) {
   Slot& s = slots[slot];
   if (bytes > s.bytes) s.grow(bytes);
   return s.at;
+}
+
+void fill_scratch(std::uint32_t word, std::size_t bytes) {
+  for (std::size_t slot = 0; slot < scratch_slots; ++slot) {
+    scratch(slot, bytes);
+    auto* at = static_cast<std::uint32_t*>(slots[slot].at);
+    std::fill(at, at + slots[slot].bytes / sizeof(word), word);
+  }
 }
 
 }  // namespace steep::k

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace steep::k {
 
@@ -11,5 +12,9 @@ constexpr std::size_t scratch_slots = 9;  // 0 to 2: gemm; 3, 7, 8: convolution;
 // At least `bytes` bytes aligned to 64, the same memory until the same thread asks the same slot for more; the
 // contents do not survive growth. Throws std::bad_alloc. Freed when the thread ends.
 void* scratch(std::size_t slot, std::size_t bytes);
+
+// Every slot of the calling thread grown to at least `bytes` and filled with the word, so that a test can show that no
+// kernel reads what another call left behind.
+void fill_scratch(std::uint32_t word, std::size_t bytes);
 
 }  // namespace steep::k

@@ -26,6 +26,7 @@ enum class Kernel : std::uint16_t {
 #define FLOAT1_DF STEEP_DF
 #define NUM1 STEEP_ONE
 #define FLOAT2 STEEP_ONE
+#define FLOAT3 STEEP_ONE
 #define NUM2 STEEP_ONE
 #define INT2 STEEP_ONE
 #define CMP1 STEEP_ONE
@@ -37,6 +38,7 @@ enum class Kernel : std::uint16_t {
 #undef FLOAT1_DF
 #undef NUM1
 #undef FLOAT2
+#undef FLOAT3
 #undef NUM2
 #undef INT2
 #undef CMP1

@@ -5,8 +5,8 @@
 #include "kernels/vec.h"
 #include "kernels/math.inl.h"
 #include "kernels/math64.inl.h"
-#include "kernels/elementwise.inl.h"
 #include "kernels/arithmetic.inl.h"
+#include "kernels/elementwise.inl.h"
 #include "kernels/loops.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/losses.inl.h"
@@ -26,6 +26,10 @@ template <class F> constexpr void fill_float1(Loop* t) {
 template <class F> constexpr void fill_float2(Loop* t) {
   t[f32] = &loop2<F, float>;
   t[f64] = &loop2<F, double>;
+}
+template <class F> constexpr void fill_float3(Loop* t) {
+  t[f32] = &loop3<F, float>;
+  t[f64] = &loop3<F, double>;
 }
 template <class F> constexpr void fill_num1(Loop* t) {
   t[u8] = &plain1<F, std::uint8_t, std::uint8_t>;
@@ -66,6 +70,7 @@ constexpr void fill_loops(Table& t) {
   fill_float2<Chained<op::name>>(STEEP_AT(name##_df));
 #define NUM1(name) fill_num1<op::name>(STEEP_AT(name));
 #define FLOAT2(name) fill_float2<op::name>(STEEP_AT(name));
+#define FLOAT3(name) fill_float3<op::name>(STEEP_AT(name));
 #define NUM2(name) fill_num2<op::name>(STEEP_AT(name));
 #define INT2(name) fill_int2<op::name>(STEEP_AT(name));
 #define CMP1(name) fill_cmp1<op::name>(STEEP_AT(name));
@@ -77,6 +82,7 @@ constexpr void fill_loops(Table& t) {
 #undef FLOAT1_DF
 #undef NUM1
 #undef FLOAT2
+#undef FLOAT3
 #undef NUM2
 #undef INT2
 #undef CMP1
@@ -115,7 +121,7 @@ template <class T> constexpr void fill_number(Table& t, Type type) {
   fill_fold<Prod, T>(t, Reduction::prod, type);
   fill_fold<Max, T>(t, Reduction::max, type);
   fill_fold<Min, T>(t, Reduction::min, type);
-  t.row_map[static_cast<std::size_t>(RowMap::cumsum)][type] = &row_scan<op::add, T>;
+  t.row_map[static_cast<std::size_t>(RowMap::cumsum)][type] = &row_cumsum<T>;
   t.row_map[static_cast<std::size_t>(RowMap::cumprod)][type] = &row_scan<op::multiply, T>;
 }
 template <class T> constexpr void fill_float(Table& t, Type type) {

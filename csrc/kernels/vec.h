@@ -128,8 +128,17 @@ template <class V> STEEP_INLINE V maxv(V a, V b) {
   else return a > b || a != a ? a : b;
 }
 
+// Whether some lane of a mask is set: one instruction where there is one.
 template <class T> STEEP_INLINE bool any_lane(Vec<T> mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask.v, (__m512i)mask.v) != 0;
+#elif defined(__AVX2__)
+  return !_mm256_testz_si256((__m256i)mask.v, (__m256i)mask.v);
+#elif defined(__SSE4_1__)
+  return !_mm_testz_si128((__m128i)mask.v, (__m128i)mask.v);
+#else
   T r = 0;
   for (int i = 0; i < Vec<T>::n; ++i) r |= mask.v[i];
   return r != 0;
+#endif
 }

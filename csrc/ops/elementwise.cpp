@@ -1,5 +1,7 @@
 // Elementwise ops: the rows, and the one way they run. Gradient rules are written in ops; chain(g, d) is g * d that is
-// exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. Start reading at the rows below.
+// exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. On a flat part a rule selects 0 by
+// the condition, in place of multiplying by a derivative of 0: what comes in there may be infinite. Start at the rows
+// below.
 #include "ops/elementwise.h"
 
 #include <cmath>
@@ -21,6 +23,7 @@ using R = const Rule&;
 const Param x{"x", Kind::tensor};
 const std::vector<Param> two = {{"x1", Kind::tensor}, {"x2", Kind::tensor}};
 constexpr const char* flat = "zero everywhere";
+constexpr double large_argument = 1e10;  // beyond it 1 + x * x is x * x in every type
 
 Tensor zero_rule(R r, T) { return zeros(r.shape(0), r.dtype(0)); }
 Tensor one_minus(T a) { return subtract(scalar_like(1, a), a); }
@@ -104,38 +107,69 @@ Op power(Op op) {
   return op;
 }
 
-// 1 where the kernel's comparison says a wins, 1/2 at a tie.
-Tensor share_of(K wins, T a, T b) {
-  return add(astype(binary(wins, a, b), a.dtype()), multiply(astype(equal(a, b), a.dtype()), 0.5));
+// g where the kernel's comparison says a wins, half of it at a tie.
+Tensor share_of(K wins, T g, T a, T b) {
+  return where(binary(wins, a, b), g, where(equal(a, b), multiply(g, 0.5), scalar_like(0, g)));
 }
+// Constant in x1 where x2 is 0; and in x2 where x1 is 1, or 0.
 Tensor pow_base(R r, T g) {
-  const Tensor a = r.in(0), b = r.in(1), zero = scalar_like(0, b);
-  return chain(g, where(equal(b, zero), zero, multiply(b, pow(a, add(b, -1)))));
+  const Tensor a = r.in(0), b = r.in(1);
+  return mul_zeros(g, mul_zeros(b, pow(a, add(b, -1))));
 }
 Tensor pow_exponent(R r, T g) {
-  const Tensor a = r.in(0), zero = scalar_like(0, a), off = equal(a, zero);
-  const Tensor log_a = log(where(off, scalar_like(1, a), a));
-  return chain(g, where(off, zero, multiply(r.out(), log_a)));
+  const Tensor a = r.in(0), log_a = log(where(equal(a, scalar_like(0, a)), scalar_like(1, a), a));
+  return mul_zeros(g, mul_zeros(r.out(), log_a));
 }
 // A leg over the hypotenuse, 0 where both are 0.
 Tensor share_of_length(T leg, T length) {
   const Tensor zero = scalar_like(0, length), none = equal(length, zero);
   return where(none, zero, divide(leg, where(none, scalar_like(1, length), length)));
 }
-Tensor gelu_slope(T a) {
-  const Tensor cdf = multiply(add(unary(K::erf, multiply(a, 1 / std::numbers::sqrt2)), 1), 0.5);
+// 1 / sqrt(1 + a^2), where a^2 may overflow.
+Tensor asinh_derivative(T a) {
+  const Tensor size = unary(K::abs, a), one = scalar_like(1, a), large = greater(size, scalar_like(large_argument, a));
+  return where(large, reciprocal(where(large, size, one)), rsqrt(add(square(zero_where(large, a)), 1)));
+}
+// 1 / (1 + a^2), likewise.
+Tensor atan_derivative(T a) {
+  const Tensor one = scalar_like(1, a), large = greater(unary(K::abs, a), scalar_like(large_argument, a));
+  return where(large, square(reciprocal(where(large, a, one))), reciprocal(add(square(zero_where(large, a)), 1)));
+}
+Tensor one_minus_square(T a) { return multiply(one_minus(a), add(a, 1)); }
+// A coordinate over the square of the distance from 0, which may overflow or underflow.
+Tensor over_square(T a, T distance) { return divide(divide(a, distance), distance); }
+Tensor distance(R r) { return binary(K::hypot, r.in(0), r.in(1)); }
+Tensor gelu_derivative(T a) {
+  const Tensor cdf = multiply(unary(K::erfc, multiply(a, -1 / std::numbers::sqrt2)), 0.5);
   const Tensor pdf = multiply(exp(multiply(square(a), -0.5)), 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
   return add(cdf, multiply(a, pdf));
 }
-Tensor silu_slope(T a) {
+Tensor silu_derivative(T a) {
   const Tensor s = sigmoid(a);
   return multiply(s, add(multiply(a, one_minus(s)), 1));
 }
 
-Tensor hardswish_slope(T a) {
-  const Tensor zero = scalar_like(0, a), one = scalar_like(1, a);
-  const Tensor line = add(divide(a, scalar_like(3, a)), 0.5);
-  return where(greater(a, scalar_like(-3, a)), where(less(a, scalar_like(3, a)), line, one), zero);
+Tensor hardswish_rule(R r, T g) {
+  const Tensor a = r.in(0), three = scalar_like(3, a);
+  const Tensor sloping = where(less(a, three), chain(g, add(divide(a, three), 0.5)), g);
+  return zero_where(less_equal(a, scalar_like(-3, a)), sloping);
+}
+Tensor hardsigmoid_rule(R r, T g) {
+  const Tensor a = r.in(0), sixth = divide(scalar_like(1, a), scalar_like(6, a));
+  return zero_where(greater_equal(unary(K::abs, a), scalar_like(3, a)), multiply(g, sixth));
+}
+Tensor relu_rule(R r, T g) { return zero_where(less_equal(r.out(), scalar_like(0, g)), g); }
+Tensor abs_rule(R r, T g) {
+  const Tensor a = r.in(0);
+  return zero_where(equal(a, scalar_like(0, a)), chain(g, sign(a)));
+}
+Tensor copysign_rule(R r, T g) {
+  const Tensor a = r.in(0), sign_of = multiply(sign(a), binary(K::copysign, scalar_like(1, g), r.in(1)));
+  return zero_where(equal(a, scalar_like(0, a)), chain(g, sign_of));
+}
+Tensor remainder_divisor(R r, T g) {
+  const Tensor quotient = floor(divide(r.in(0), r.in(1)));
+  return zero_where(equal(quotient, scalar_like(0, quotient)), chain(g, negative(quotient)));
 }
 
 Rows float_rows() {
@@ -144,7 +178,7 @@ Rows float_rows() {
       smooth("exp", "e to the x. At most 2 ULP in float32.", K::exp,
              {[](R r, T g) { return chain(g, r.out()); }, save_out, K::exp_df}),
       smooth("expm1", "exp(x) - 1, exact near 0.", K::expm1,
-             {[](R r, T g) { return chain(g, add(r.out(), 1)); }, save_out, K::expm1_df}),
+             {[](R r, T g) { return chain(g, exp(r.in(0))); }, in0, K::expm1_df}),
       smooth("log", "Natural logarithm. At most 2 ULP in float32.", K::log,
              {[](R r, T g) { return chain(g, reciprocal(r.in(0))); }, in0, K::log_df}),
       smooth("log1p", "log(1 + x), exact near 0.", K::log1p,
@@ -166,67 +200,67 @@ Rows float_rows() {
       smooth("tan", "Tangent of x in radians.", K::tan,
              {[](R r, T g) { return chain(g, add(square(r.out()), 1)); }, save_out, K::tan_df}),
       smooth("asin", "Inverse sine, in radians.", K::asin,
-             {[](R r, T g) { return chain(g, rsqrt(one_minus(square(r.in(0))))); }, in0, K::asin_df}),
+             {[](R r, T g) { return chain(g, rsqrt(one_minus_square(r.in(0)))); }, in0, K::asin_df}),
       smooth("acos", "Inverse cosine, in radians.", K::acos,
-             {[](R r, T g) { return chain(g, negative(rsqrt(one_minus(square(r.in(0)))))); }, in0, K::acos_df}),
+             {[](R r, T g) { return chain(g, negative(rsqrt(one_minus_square(r.in(0))))); }, in0, K::acos_df}),
       smooth("atan", "Inverse tangent, in radians.", K::atan,
-             {[](R r, T g) { return chain(g, reciprocal(add(square(r.in(0)), 1))); }, in0, K::atan_df}),
+             {[](R r, T g) { return chain(g, atan_derivative(r.in(0))); }, in0, K::atan_df}),
       smooth("sinh", "Hyperbolic sine.", K::sinh, {[](R r, T g) { return chain(g, cosh(r.in(0))); }, in0, K::sinh_df}),
       smooth("cosh", "Hyperbolic cosine.", K::cosh,
              {[](R r, T g) { return chain(g, sinh(r.in(0))); }, in0, K::cosh_df}),
       smooth("asinh", "Inverse hyperbolic sine.", K::asinh,
-             {[](R r, T g) { return chain(g, rsqrt(add(square(r.in(0)), 1))); }, in0, K::asinh_df}),
+             {[](R r, T g) { return chain(g, asinh_derivative(r.in(0))); }, in0, K::asinh_df}),
       smooth("acosh", "Inverse hyperbolic cosine.", K::acosh,
-             {[](R r, T g) { return chain(g, rsqrt(add(square(r.in(0)), -1))); }, in0, K::acosh_df}),
+             {[](R r, T g) { return chain(g, multiply(rsqrt(add(r.in(0), -1)), rsqrt(add(r.in(0), 1)))); }, in0,
+              K::acosh_df}),
       smooth("atanh", "Inverse hyperbolic tangent.", K::atanh,
-             {[](R r, T g) { return chain(g, reciprocal(one_minus(square(r.in(0))))); }, in0, K::atanh_df}),
+             {[](R r, T g) { return chain(g, reciprocal(one_minus_square(r.in(0)))); }, in0, K::atanh_df}),
       smooth("tanh", "Hyperbolic tangent. At most 4 ULP in float32.", K::tanh,
-             {[](R r, T g) { return chain(g, one_minus(square(r.out()))); }, save_out, K::tanh_df}, 0.6f),
+             {[](R r, T g) { return ternary(K::tanh_gradient, g, r.out(), r.in(0)); }, in0 | save_out}, 0.6f),
       smooth("sigmoid", "Logistic sigmoid, 1 / (1 + exp(-x)). At most 3 ULP in float32.", K::sigmoid,
-             {[](R r, T g) { return chain(g, multiply(r.out(), one_minus(r.out()))); }, save_out, K::sigmoid_df}),
+             {[](R r, T g) { return ternary(K::sigmoid_gradient, g, r.out(), r.in(0)); }, in0 | save_out}),
       smooth("erf", "Gauss error function. At most 2 ULP in float32.", K::erf,
              {[](R r, T g) { return chain(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi)); },
               in0, K::erf_df}),
+      smooth(
+          "erfc", "1 - erf(x), exact where that is close to 0. At most 6 ULP in float32.", K::erfc,
+          {[](R r, T g) { return chain(g, multiply(exp(negative(square(r.in(0)))), -2 * std::numbers::inv_sqrtpi)); },
+           in0, K::erfc_df}),
       smooth("softplus", "log(1 + exp(x)), linear for large x.", K::softplus,
              {[](R r, T g) { return chain(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
-      smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erf; Hendrycks and Gimpel 2016).",
-             K::gelu, {[](R r, T g) { return chain(g, gelu_slope(r.in(0))); }, in0, K::gelu_df}, 0.6f),
+      smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erfc; Hendrycks and Gimpel 2016).",
+             K::gelu, {[](R r, T g) { return chain(g, gelu_derivative(r.in(0))); }, in0, K::gelu_df}, 0.6f),
       smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
-             {[](R r, T g) { return chain(g, silu_slope(r.in(0))); }, in0, K::silu_df}),
+             {[](R r, T g) { return chain(g, silu_derivative(r.in(0))); }, in0, K::silu_df}),
       subgradient(smooth("hardsigmoid", "x / 6 + 1/2 between 0 and 1 (Howard et al. 2019).", K::hardsigmoid,
-                         {[](R r, T g) {
-                            const Tensor v = r.in(0), near = less(unary(K::abs, v), scalar_like(3, v));
-                            return chain(g, divide(astype(near, v.dtype()), scalar_like(6, v)));
-                          },
-                          in0, K::hardsigmoid_df},
-                         0.3f),
+                         {hardsigmoid_rule, in0, K::hardsigmoid_df}, 0.3f),
                   "0 at -3 and 3"),
       subgradient(smooth("hardswish", "x * hardsigmoid(x) (Howard et al. 2019).", K::hardswish,
-                         {[](R r, T g) { return chain(g, hardswish_slope(r.in(0))); }, in0, K::hardswish_df}, 0.3f),
+                         {hardswish_rule, in0, K::hardswish_df}, 0.3f),
                   "0 at -3, 1 at 3"),
-      subgradient(smooth("relu", "max(x, 0).", K::relu,
-                         {[](R r, T g) { return chain(g, astype(greater(r.out(), scalar_like(0, g)), g.dtype())); },
-                          save_out, K::relu_df},
-                         0.3f),
-                  "0 at 0"),
+      subgradient(smooth("relu", "max(x, 0).", K::relu, {relu_rule, save_out, K::relu_df}, 0.3f), "0 at 0"),
   };
 }
 
 Tensor one_parameter(const Op& op, Args& a) { return apply(op, {a[0].tensor}, {bits(a[1].real)}); }
 
 Rows parameter_rows() {
-  Op leaky =
-      smooth("leaky_relu", "x where x > 0, negative_slope * x elsewhere.", K::leaky_relu,
-             {[](R r, T g) { return where(greater(r.in(0), scalar_like(0, g)), g, multiply(g, r.attrs().real(0))); },
-              in0, K::leaky_relu_df},
-             0.3f);
+  Op leaky = smooth("leaky_relu", "x where x > 0, negative_slope * x elsewhere.", K::leaky_relu,
+                    {[](R r, T g) {
+                       const double below = r.attrs().real(0);
+                       const Tensor low = below == 0 ? scalar_like(0, g) : multiply(g, below);
+                       return where(less_equal(r.in(0), scalar_like(0, g)), low, g);
+                     },
+                     in0, K::leaky_relu_df},
+                    0.3f);
   leaky.params.push_back({"negative_slope", Kind::real, "0.01"});
   leaky.subgradient = "negative_slope at 0";
   Op elu = smooth("elu", "x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2015).", K::elu,
                   {[](R r, T g) {
-                     const Tensor v = r.in(0);
-                     const Tensor low = multiply(exp(minimum(v, scalar_like(0, v))), r.attrs().real(0));
-                     return where(greater(v, scalar_like(0, v)), g, chain(g, low));
+                     const Tensor v = r.in(0), zero = scalar_like(0, v);
+                     const double alpha = r.attrs().real(0);
+                     const Tensor low = alpha == 0 ? zero : chain(g, multiply(exp(minimum(v, zero)), alpha));
+                     return where(less_equal(v, zero), low, g);
                    },
                    in0, K::elu_df});
   elu.params.push_back({"alpha", Kind::real, "1.0"});
@@ -240,9 +274,7 @@ Rows number_rows() {
   return {
       number("negative", "-x.", K::negative, {[](R, T g) { return negative(g); }}),
       number("square", "x * x.", K::square, {[](R r, T g) { return chain(g, multiply(r.in(0), 2)); }, in0}),
-      subgradient(number("abs", "Absolute value.", K::abs,
-                         {[](R r, T g) { return chain(g, sign(r.in(0))); }, in0, K::abs_f_df}),
-                  "0 at 0"),
+      subgradient(number("abs", "Absolute value.", K::abs, {abs_rule, in0, K::abs_f_df}), "0 at 0"),
       step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
       rounding("floor", "The largest whole number not above x.", K::floor),
       rounding("ceil", "The smallest whole number not below x.", K::ceil),
@@ -265,37 +297,31 @@ Rows pair_rows() {
       power(pair("pow", "x1 to the power x2; ValueError for integers to a negative power.", K::pow,
                  {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}})),
       subgradient(pair("minimum", "The smaller of two; NaN if either is NaN.", K::minimum,
-                       {{[](R r, T g) { return chain(g, share_of(K::less, r.in(0), r.in(1))); }, in0 | in1},
-                        {[](R r, T g) { return chain(g, share_of(K::less, r.in(1), r.in(0))); }, in0 | in1}}),
+                       {{[](R r, T g) { return share_of(K::less, g, r.in(0), r.in(1)); }, in0 | in1},
+                        {[](R r, T g) { return share_of(K::less, g, r.in(1), r.in(0)); }, in0 | in1}}),
                   ties),
       subgradient(pair("maximum", "The larger of two; NaN if either is NaN.", K::maximum,
-                       {{[](R r, T g) { return chain(g, share_of(K::greater, r.in(0), r.in(1))); }, in0 | in1},
-                        {[](R r, T g) { return chain(g, share_of(K::greater, r.in(1), r.in(0))); }, in0 | in1}}),
+                       {{[](R r, T g) { return share_of(K::greater, g, r.in(0), r.in(1)); }, in0 | in1},
+                        {[](R r, T g) { return share_of(K::greater, g, r.in(1), r.in(0)); }, in0 | in1}}),
                   ties),
       subgradient(pair("floor_divide", "x1 / x2 rounded down.", K::floor_divide,
                        {{zero_rule}, {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}}),
                   flat),
       pair("remainder", "x1 - floor(x1 / x2) * x2, with the sign of x2.", K::remainder,
-           {{[](R, T g) { return g; }},
-            {[](R r, T g) { return chain(g, negative(floor(divide(r.in(0), r.in(1))))); }, in0 | in1}}),
+           {{[](R, T g) { return g; }}, {remainder_divisor, in0 | in1}}),
       pair("atan2", "The angle of the point (x2, x1), in radians.", K::atan2,
-           {{[](R r, T g) { return chain(g, divide(r.in(1), add(square(r.in(0)), square(r.in(1))))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, negative(divide(r.in(0), add(square(r.in(0)), square(r.in(1)))))); },
-             in0 | in1}},
+           {{[](R r, T g) { return chain(g, over_square(r.in(1), distance(r))); }, in0 | in1},
+            {[](R r, T g) { return chain(g, negative(over_square(r.in(0), distance(r)))); }, in0 | in1}},
            Promote::floating),
       subgradient(pair("hypot", "The length of the vector (x1, x2), without overflow on the way.", K::hypot,
                        {{[](R r, T g) { return chain(g, share_of_length(r.in(0), r.out())); }, in0 | save_out},
                         {[](R r, T g) { return chain(g, share_of_length(r.in(1), r.out())); }, in1 | save_out}},
                        Promote::floating),
                   "0 at (0, 0)"),
-      subgradient(pair("copysign", "The size of x1 with the sign of x2.", K::copysign,
-                       {{[](R r, T g) {
-                           return chain(g, multiply(sign(r.in(0)), binary(K::copysign, scalar_like(1, g), r.in(1))));
-                         },
-                         in0 | in1},
-                        {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}},
-                       Promote::floating),
-                  "0 where x1 = 0, and by x2"),
+      subgradient(
+          pair("copysign", "The size of x1 with the sign of x2.", K::copysign,
+               {{copysign_rule, in0 | in1}, {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}}, Promote::floating),
+          "0 where x1 = 0, and by x2"),
       pair("nextafter", "The next float after x1 towards x2.", K::nextafter, {}, Promote::floating),
       pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
            {{[](R r, T g) { return chain(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
@@ -361,6 +387,19 @@ Tensor clip(const Op&, Args& a) {
   return y;
 }
 
+// (g, y, x) -> g times the derivative of y with respect to x, as a function of g and x, for which y stands in.
+Op gradient_of(const char* name, K kernel, Tensor (*by_g)(R, T), Tensor (*by_x)(R, T)) {
+  return {.name = name,
+          .infer = infer_broadcast,
+          .compute = compute_loop,
+          .vjp = {{by_g, in1 | in2}, {[](R, T) { return Tensor(); }}, {by_x, in1 | save_out}},
+          .jvp = Jvp::diagonal,
+          .kernel = kernel,
+          .loop = loop_of_kernel,
+          .cost = 0.2f,
+          .hidden = true};
+}
+
 Rows other_rows() {
   return {
       {.name = "where",
@@ -398,10 +437,24 @@ Rows other_rows() {
        .params = {x, {"min", Kind::optional_tensor, "None"}, {"max", Kind::optional_tensor, "None"}},
        .call = clip,
        .subgradient = "1 at a bound"},
+      gradient_of(
+          "tanh_gradient", K::tanh_gradient, [](R r, T h) { return ternary(K::tanh_gradient, h, r.in(1), r.in(2)); },
+          [](R r, T h) { return chain(h, chain(r.out(), multiply(r.in(1), -2))); }),
+      gradient_of(
+          "sigmoid_gradient", K::sigmoid_gradient,
+          [](R r, T h) { return ternary(K::sigmoid_gradient, h, r.in(1), r.in(2)); },
+          [](R r, T h) { return chain(h, chain(r.out(), add(multiply(r.in(1), -2), 1))); }),
       [] {
         Op op = pair(
             "chain", "", K::chain,
             {{[](R r, T h) { return chain(h, r.in(1)); }, in1}, {[](R r, T h) { return chain(h, r.in(0)); }, in0}});
+        op.hidden = true;
+        return op;
+      }(),
+      [] {
+        Op op = pair("mul_zeros", "", K::mul_zeros,
+                     {{[](R r, T h) { return mul_zeros(h, r.in(1)); }, in1},
+                      {[](R r, T h) { return mul_zeros(h, r.in(0)); }, in0}});
         op.hidden = true;
         return op;
       }(),

@@ -97,6 +97,9 @@ Tensor unary(K kernel, const Tensor& x) { return apply(*kernel_index()[static_ca
 Tensor binary(K kernel, const Tensor& a, const Tensor& b) {
   return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b});
 }
+Tensor ternary(K kernel, const Tensor& a, const Tensor& b, const Tensor& c) {
+  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b, c});
+}
 Tensor astype(const Tensor& x, DType dtype) {
   static const Op& op = find_op("astype");
   return x.dtype() == dtype ? x : apply(op, &x, 1, {dtype});
@@ -106,6 +109,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const DType t = promote(a.dtype(), b.dtype());
   return apply(op, {astype(condition, Bool), astype(a, t), astype(b, t)});
 }
+// x, but 0 where the condition holds, whatever x is there.
+Tensor zero_where(const Tensor& condition, const Tensor& x) { return where(condition, scalar_like(0, x), x); }
 
 Tensor scalar_like(double v, const Tensor& x) { return scalar(v, x.dtype()); }
 Tensor add(const Tensor& x, double v) { return add(x, scalar_like(v, x)); }

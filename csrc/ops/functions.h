@@ -10,6 +10,7 @@ namespace steep {
 Tensor astype(const Tensor& x, DType dtype);
 Tensor unary(k::Kernel kernel, const Tensor& x);
 Tensor binary(k::Kernel kernel, const Tensor& a, const Tensor& b);
+Tensor ternary(k::Kernel kernel, const Tensor& a, const Tensor& b, const Tensor& c);
 #define STEEP_UNARY(name) \
   inline Tensor name(const Tensor& x) { return unary(k::Kernel::name, x); }
 STEEP_UNARY(negative)
@@ -38,15 +39,18 @@ STEEP_BINARY(multiply)
 STEEP_BINARY(divide)
 STEEP_BINARY(pow)
 STEEP_BINARY(chain)
+STEEP_BINARY(mul_zeros)
 STEEP_BINARY(minimum)
 STEEP_BINARY(equal)
 STEEP_BINARY(not_equal)
 STEEP_BINARY(less)
+STEEP_BINARY(less_equal)
 STEEP_BINARY(greater)
 STEEP_BINARY(greater_equal)
 STEEP_BINARY(remainder)
 #undef STEEP_BINARY
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor zero_where(const Tensor& condition, const Tensor& x);
 Tensor add(const Tensor& x, double v);
 Tensor multiply(const Tensor& x, double v);
 Tensor fused_gradient(k::Kernel kernel, const Tensor& g, const Tensor& saved, const AttrsRef& attrs);

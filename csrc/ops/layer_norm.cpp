@@ -81,7 +81,8 @@ struct Standard {
 
   Standard(T x, double eps) {
     n = scalar_like(static_cast<double>(x.dim(-1)), x);
-    const Tensor centred = subtract(x, divide(sum(x, last_axis(x), true), n));
+    const Tensor first = alias(narrow(x, x.ndim() - 1, 0, 1)), moved = subtract(x, first);
+    const Tensor centred = subtract(moved, divide(sum(moved, last_axis(x), true), n));
     inverse = rsqrt(add(divide(sum(square(centred), last_axis(x), true), n), eps));
     y = multiply(centred, inverse);
   }

@@ -79,11 +79,14 @@ Tensor channel_mean(T x) {
   const double n = static_cast<double>(rows.dim(0) * rows.dim(2));
   return divide(sum(sum(rows, 4, false), 1, false), scalar_like(n, x));
 }
+// The mean is rounded: what is left of it goes into the mean, so that equal numbers less their mean are 0.
 std::vector<Tensor> call_moments(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
   require_channels(op, x);
   require_elements(op, x);
-  const Tensor mean = channel_mean(x);
+  const Tensor rounded = channel_mean(x);
+  const Tensor left = alias(channel_mean(subtract(alias(x), by_channel(op, "mean", alias(rounded), x))));
+  const Tensor mean = add(rounded, left);
   return {mean, channel_mean(square(subtract(x, by_channel(op, "mean", mean, x))))};
 }
 Tensor call_batch_norm(const Op& op, Args& a) {
@@ -120,7 +123,8 @@ Tensor call_prelu(const Op& op, Args& a) {
   } else {
     weight = reshape(weight, {});
   }
-  return where(greater(x, scalar_like(0, x)), x, multiply(x, weight));
+  // Where the weight is 0 the function is flat below 0, and passes no infinite gradient on.
+  return where(less_equal(x, scalar_like(0, x)), mul_zeros(x, weight), x);
 }
 
 // Which keys a query may see: those not after it, counted from the first of both.

@@ -115,9 +115,9 @@ Tensor restored(R r, T y) {
 }
 Tensor sum_rule(R r, T g) { return broadcast_to(restored(r, g), r.shape(0)); }
 Tensor extreme_rule(R r, T g) {
-  const Tensor v = r.in(0), hit = astype(equal(v, restored(r, r.out())), v.dtype());
-  const Tensor ties = sum(hit, static_cast<unsigned>(r.attrs()[0]), true);
-  return chain(multiply(restored(r, g), hit), reciprocal(ties));
+  const Tensor v = r.in(0), hit = equal(v, restored(r, r.out()));
+  const Tensor ties = sum(astype(hit, v.dtype()), static_cast<unsigned>(r.attrs()[0]), true);
+  return where(hit, chain(restored(r, g), reciprocal(ties)), scalar_like(0, g));
 }
 Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
 Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
@@ -143,14 +143,42 @@ Tensor prod_rule(R r, T g) {
   return chain(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
 }
 
-// Row [i, k] of the derivative of a running product: the product up to k with x[i] left out, for k >= i.
+// A row moved on by one, `first` at its beginning.
+Tensor delayed(T t, double first) {
+  if (t.size() == 0) return t;
+  Dims shape = t.shape();
+  shape[t.ndim() - 1] = 1;
+  return concat({full(shape, first, t.dtype()), narrow(t, t.ndim() - 1, 0, t.dim(-1) - 1)}, t.ndim() - 1);
+}
+Tensor recurrence(T a, T b) { return apply(find_op("recurrence_last"), {a, b}); }
+// What reaches each element of y[i] = b[i] + a[i] y[i - 1] from gradients g of all: the same from the other end.
+Tensor recurrence_adjoint(T a, T g) { return flip_last(recurrence(delayed(flip_last(a), 0), flip_last(g))); }
+// The product of what stands before x[i], times what comes back from all running products that x[i] is part of.
 Tensor cumprod_rule(R r, T g) {
   const Tensor v = r.in(0);
-  const std::int64_t n = v.dim(-1);
-  const Tensor i = reshape(arange(0, n, 1, Int64), {n, 1}), j = reshape(arange(0, n, 1, Int64), {1, n});
-  const Tensor left_out = where(equal(i, j), scalar_like(1, v), expand_dims(v, v.ndim() - 1));
-  const Tensor kept = where(greater(i, j), scalar_like(0, v), cumulate("cumprod_last", left_out));
-  return sum(chain(expand_dims(g, g.ndim() - 1), kept), 1u << v.ndim(), false);
+  return chain(recurrence_adjoint(v, g), delayed(cumulate("cumprod_last", v), 1));
+}
+
+// y[i] = b[i] + a[i] y[i - 1] along the last axis, y[-1] = 0. What is 0 stays 0 whatever it is multiplied by.
+template <class E> void recurrence_rows(const E* a, const E* b, E* y, std::int64_t rows, std::int64_t n) {
+  for (std::int64_t r = 0; r < rows; ++r, a += n, b += n, y += n) {
+    E last = 0;
+    for (std::int64_t i = 0; i < n; ++i) y[i] = last = last == 0 ? b[i] : b[i] + a[i] * last;
+  }
+}
+void compute_recurrence(const Call& c) {
+  const Tensor a = contiguous(c.in[0]), b = contiguous(c.in[1]);
+  if (c.out.size() == 0) return;
+  const std::int64_t n = a.dim(-1);
+  parallel_for(a.size() / n, std::max<std::int64_t>(1, 8192 / n), 3.0 * static_cast<double>(n),
+               [&](std::int64_t from, std::int64_t to) {
+                 const auto run = [&]<class E>(E*) {
+                   recurrence_rows(a.data<E>() + from * n, b.data<E>() + from * n, c.out.data<E>() + from * n,
+                                   to - from, n);
+                 };
+                 if (a.dtype() == Float32) run(static_cast<float*>(nullptr));
+                 else run(static_cast<double*>(nullptr));
+               });
 }
 
 template <RowMap kind> void compute_rows(const Call& c) {
@@ -219,11 +247,14 @@ Tensor variance(const Op& op, Args& a) {
   const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
   const unsigned axes = parse_axes(a[1], t, op.name);
   const double n = static_cast<double>(reduced_count(t.shape(), axes));
-  const Tensor middle = divide(sum(t, axes, true), scalar_like(n, t));
-  return divide(sum(square(subtract(t, middle)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
+  const Tensor centred = subtract(t, divide(sum(t, axes, true), scalar_like(n, t)));
+  // The mean is rounded: what is left of it is taken off, so that equal numbers have the variance 0.
+  const Tensor left = alias(divide(sum(alias(centred), axes, true), scalar_like(n, t)));
+  return divide(sum(square(subtract(centred, left)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
 }
 // The p-th root with the subgradient 0 at 0, where the root of a sum of powers has a corner.
 Tensor root(T t, double p = 2) {
+  if (p < 0) return pow(t, scalar_like(1 / p, t));
   const Tensor zero = scalar_like(0, t), flat = equal(t, zero), safe = where(flat, scalar_like(1, t), t);
   return where(flat, zero, p == 2 ? sqrt(safe) : pow(safe, scalar_like(1 / p, t)));
 }
@@ -236,17 +267,50 @@ Tensor logsumexp(const Op& op, Args& a) {
   const Tensor y = add(log(sum(exp(subtract(t, shift)), axes, true)), shift);
   return a[2].flag() ? y : squeeze_axes(y, axes);
 }
+// 1 where the largest magnitude is `top`, or a power of two that keeps squares from overflowing or vanishing.
+Tensor scale_of_squares(T top) {
+  const bool wide = top.dtype() == Float64;
+  const auto power = [&](int single, int twice) { return scalar_like(std::ldexp(1.0, wide ? twice : single), top); };
+  const Tensor large = greater(top, power(60, 500)), small = less(top, power(-40, -400));
+  return where(large, power(-80, -700), where(small, power(100, 800), scalar_like(1, top)));
+}
+// The magnitude that decides the norm, 1 where that is no ordinary number.
+Tensor scale_of_powers(T top) {
+  const Tensor usable = binary(k::Kernel::logical_and, isfinite(top), greater(top, scalar_like(0, top)));
+  return where(usable, top, scalar_like(1, top));
+}
+// |t|^p, with the derivative 0 at 0 also where p < 1.
+Tensor power_of_size(T size, double p) {
+  const Tensor exponent = scalar_like(p, size);
+  if (p < 0 || p >= 1) return pow(size, exponent);
+  const Tensor none = equal(size, scalar_like(0, size));
+  return zero_where(none, pow(where(none, scalar_like(1, size), size), exponent));
+}
+// (sum |t|^p)^(1/p), of t brought to a scale where powers neither overflow nor vanish.
+Tensor power_norm(T t, double p, unsigned axes, bool keep) {
+  const Tensor top = alias(reduce(p > 0 ? "max" : "min", unary(k::Kernel::abs, alias(t)), axes, true));
+  const Tensor scale = scale_of_squares(top), near = multiply(t, scale);
+  Tensor y;
+  if (p == 2) {
+    y = root(sum(square(near), axes, true));
+  } else {
+    const Tensor unit = scale_of_powers(multiply(top, scale));
+    y = multiply(root(sum(power_of_size(divide(unary(k::Kernel::abs, near), unit), p), axes, true), p), unit);
+  }
+  y = divide(y, scale);
+  return keep ? y : squeeze_axes(y, axes);
+}
 Tensor norm(const Op& op, Args& a) {
   const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
   const unsigned axes = parse_axes(a[2], t, op.name);
   const double p = a[1].real;
-  const bool keep = a[3].flag();
-  const Tensor size = unary(k::Kernel::abs, t);
-  if (p == 2) return root(sum(square(t), axes, keep));
-  if (p == 1) return sum(size, axes, keep);
+  const bool keep = a[3].flag(), nothing = reduced_count(t.shape(), axes) == 0;
   if (p == 0) return sum(astype(not_equal(t, scalar_like(0, t)), t.dtype()), axes, keep);
+  if (p < 0) refuse_empty(op, t, axes);
+  const Tensor size = unary(k::Kernel::abs, t);
+  if (p == 1 || nothing) return sum(size, axes, keep);
   if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
-  return root(sum(pow(size, scalar_like(p, t)), axes, keep), p);
+  return power_norm(t, p, axes, keep);
 }
 Tensor argextreme(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -330,6 +394,12 @@ Rows map_rows() {
   return {
       cumsum,
       row_map("cumprod_last", compute_rows<RowMap::cumprod>, {cumprod_rule, in0}, Promote::sum),
+      {.name = "recurrence_last",
+       .infer = infer_like,
+       .compute = compute_recurrence,
+       .vjp = {{[](R r, T g) { return chain(recurrence_adjoint(r.in(0), g), delayed(r.out(), 0)); }, in0 | save_out},
+               {[](R r, T g) { return recurrence_adjoint(r.in(0), g); }, in0}},
+       .hidden = true},
       row_map("softmax_last", compute_rows<RowMap::softmax>,
               {[](R r, T g) {
                  const Tensor y = r.out(), gy = chain(g, y);

@@ -30,7 +30,7 @@ PARAMETERS = {"ddof": "correction", "a_min": "min", "a_max": "max", "x": "x1", "
 INDIFFERENT = {"kind", "optimize", "subok", "assume_unique"}
 _HELPERS = ("allclose", "array_equal", "diff", "isclose", "isin", "searchsorted", "cumulative_sum", "cumulative_prod")
 _LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
-NO_VALUE = np._NoValue  # type: ignore[attr-defined]  # what NumPy's signatures have for "not given"
+NO_VALUE = np._NoValue  # what NumPy's signatures have for "not given"
 _OPS = {row["name"] for row in _core._op_table() if not row["hidden"]}
 
 

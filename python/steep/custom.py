@@ -6,10 +6,11 @@ Both record one node whose rule is Python. Start reading at ``_record``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import update_wrapper, wraps
 from typing import Any
 
-from steep import _core, tree
+from steep import _core, random, tree
 from steep._core import Tensor
 from steep.tree import Tree
 
@@ -37,7 +38,8 @@ class custom_vjp:
     ``fwd(*args) -> (result, residuals)`` runs in place of the function where gradients are recorded;
     ``bwd(residuals, cotangent) -> gradients``, a tuple with one entry (None for no gradient) for each argument. The
     result may be a tree of tensors; the cotangent then has its structure. Derivatives of higher order go through
-    ``fwd`` and ``bwd``; so does forward mode.
+    ``fwd`` and ``bwd``; so does forward mode. ``fwd`` may call the function itself. A tensor that it reads without
+    being given it gets no gradient from ``bwd``: a walk that needs one raises GradientError.
     """
 
     def __init__(self, f: Callable[..., Any]) -> None:
@@ -46,6 +48,7 @@ class custom_vjp:
         self.f = f
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
+        self._forward_runs = ContextVar("forward_runs", default=False)
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Sets the forward rule and the backward rule."""
@@ -55,16 +58,17 @@ class custom_vjp:
         if self.fwd is None or self.bwd is None:
             raise _core.GradientError(f"custom_vjp: {self.name} has no rule yet; call {self.name}.defvjp(fwd, bwd)")
         leaves = tree.leaves(args)
+        if self._forward_runs.get():  # fwd calls the function itself, as it may in JAX
+            return self.f(*args)
         if not _core.is_grad_enabled() or not any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
             return self.f(*args)
         return self._recorded(args, leaves)
 
     def _recorded(self, args: tuple[Any, ...], leaves: list[Any]) -> Any:
-        assert self.fwd is not None
-        result, residuals = self.fwd(*args)
+        result, residuals, captured = self._forward(args, leaves)
         outputs, shape = tree.flatten(result)
         values = [_core.asarray(y).detach() for y in outputs]
-        inputs = [x if _is_float_tensor(x) else None for x in leaves]
+        inputs = [x if _is_float_tensor(x) else None for x in leaves] + captured
         name = f"custom_vjp {self.name}"
         kept, arguments = _Kept(residuals, name), [tree.structure(a) for a in args]
         blank = [(y.shape, y.dtype) for y in values]
@@ -72,12 +76,24 @@ class custom_vjp:
         def rule_of(i: int) -> Callable[[Tensor], list[Any]]:
             def rule(g: Tensor) -> list[Any]:
                 seeds = [g if j == i else _core.zeros(*like) for j, like in enumerate(blank)]
-                return self._pull(kept.get(), tree.unflatten(shape, seeds), arguments)
+                return self._pull(kept.get(), tree.unflatten(shape, seeds), arguments) + [None] * len(captured)
 
             return rule
 
-        made = [_core._record_rule(name, y, inputs, rule_of(i)) for i, y in enumerate(values)]
+        made = [_core._record_rule(name, y, inputs, rule_of(i), len(captured)) for i, y in enumerate(values)]
         return tree.unflatten(shape, made)
+
+    def _forward(self, args: tuple[Any, ...], leaves: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """What ``fwd`` returns, and the nodes other than the arguments' that it depends on."""
+        assert self.fwd is not None
+        since, token = _core._sequence(), self._forward_runs.set(True)
+        try:
+            result, residuals = self.fwd(*args)
+        finally:
+            self._forward_runs.reset(token)
+        nodes = [_core._node_of(x) for x in leaves if isinstance(x, Tensor)]
+        outputs = [y for y in tree.leaves(result) if isinstance(y, Tensor)]
+        return result, residuals, _core._captured(outputs, [n for n in nodes if n is not None], since)
 
     def _pull(self, residuals: Any, cotangent: Any, arguments: list[tree.Structure]) -> list[Any]:
         assert self.bwd is not None
@@ -98,8 +114,8 @@ class custom_vjp:
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """``f`` without what its gradient would keep: the backward pass runs ``f`` again (Griewank 1992; Chen et al. 2016).
 
-    ``f`` must give the same result both times. Tensors that ``f`` reads without being given them get their
-    gradients too.
+    ``f`` must give the same result both times; random numbers it draws are drawn again. Tensors that ``f`` reads
+    without being given them get their gradients too.
     """
 
     @wraps(f)
@@ -109,7 +125,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*args, **kwargs)
         leaves = tree.leaves(given)
         since = _core._sequence()
-        outputs, nodes, result = _run(f, given)
+        with random.observed_draws() as drawn:
+            outputs, nodes, result = _run(f, given)
         captured = _core._captured(outputs, [n for n in nodes if n is not None], since)
         kept = _Kept([given, [n.target for n in captured]], "checkpoint")
         values = [y.detach() for y in outputs]
@@ -118,7 +135,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         def rule_of(i: int) -> Callable[[Tensor], list[Any]]:
             def rule(g: Tensor) -> list[Any]:
                 rerun = _core._sequence()
-                with _core.enable_grad():
+                with _core.enable_grad(), random.draws_again(drawn):
                     again, at, _ = _run(f, kept.get()[0])
                 targets = [n for n in at if n is not None] + captured
                 found = iter(_core._walk_backward([again[i]], [g], targets, _core.is_grad_enabled(), rerun))

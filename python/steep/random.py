@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from steep import _core
@@ -66,6 +69,38 @@ def _integer_dtype(first: int, end: int, dtype: Any) -> Any:
     return found
 
 
+# Of the calls that run now and want to know who draws: the state of each generator before its first draw.
+_observers: ContextVar[tuple[dict[Generator, Tensor], ...]] = ContextVar("observers", default=())
+
+
+@contextmanager
+def observed_draws() -> Iterator[dict[Generator, Tensor]]:
+    """Gathers the generators that are drawn from within the block, each with its state from before."""
+    states: dict[Generator, Tensor] = {}
+    token = _observers.set((*_observers.get(), states))
+    try:
+        yield states
+    finally:
+        _observers.reset(token)
+
+
+@contextmanager
+def draws_again(states: dict[Generator, Tensor]) -> Iterator[None]:
+    """Within the block the generators draw what they drew from ``states``; afterwards they go on where they were."""
+    now = {generator: generator._state.copy() for generator in states}
+    _put(states)
+    try:
+        yield
+    finally:
+        _put(now)
+
+
+def _put(states: dict[Generator, Tensor]) -> None:
+    with _core.no_grad():
+        for generator, state in states.items():
+            generator._state[:] = state
+
+
 class Generator:
     """A stream of random numbers. Two generators of one seed give the same numbers, on any number of threads."""
 
@@ -86,6 +121,9 @@ class Generator:
         return f"Generator(seed={self.seed}, position={self.position})"
 
     def _draw(self, kind: str, shape: Shape, dtype: Any) -> Tensor:
+        for states in _observers.get():
+            if self not in states:
+                states[self] = self._state.copy()
         drawn: Tensor = _core.random_draw(kind, self._state, _as_shape(shape), dtype)
         return drawn
 

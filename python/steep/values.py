@@ -115,7 +115,7 @@ def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:
     """
     from steep.namespace import result_type
 
-    dtype = result_type(*(v if type(v) in (bool, int, float) else _core.asarray(v) for v in (x1, x2)))
+    dtype = result_type(*(v if isinstance(v, bool | int | float) else _core.asarray(v) for v in (x1, x2)))
     values, among = (_core.asarray(v, dtype=dtype).detach() for v in (x1, x2))
     if dtype == _core.bfloat16:
         values, among = values.astype(_core.float32), among.astype(_core.float32)

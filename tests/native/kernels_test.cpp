@@ -63,6 +63,7 @@ const char* kKernelName[] = {
 #define FLOAT1_DF STEEP_DF
 #define NUM1 STEEP_ONE
 #define FLOAT2 STEEP_ONE
+#define FLOAT3 STEEP_ONE
 #define NUM2 STEEP_ONE
 #define INT2 STEEP_ONE
 #define CMP1 STEEP_ONE
@@ -112,6 +113,7 @@ const Accuracy kAccuracy[] = {
     {"tanh", 2.5, [](double x) { return std::tanh(x); }},
     {"sigmoid", 2.8, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
     {"erf", 1.1, [](double x) { return std::erf(x); }},
+    {"erfc", 5.2, [](double x) { return std::erfc(x); }},
     {"softplus", 1.8, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
 };
 
@@ -309,6 +311,7 @@ int arity_of(int kernel) {
 #undef FLOAT1_DF
 #undef NUM1
 #undef FLOAT2
+#undef FLOAT3
 #undef NUM2
 #undef INT2
 #undef CMP1
@@ -319,6 +322,7 @@ int arity_of(int kernel) {
 #define FLOAT1_DF(name) 1, 2,
 #define NUM1(name) 1,
 #define FLOAT2(name) 2,
+#define FLOAT3(name) 3,
 #define NUM2(name) 2,
 #define INT2(name) 2,
 #define CMP1(name) -1,

@@ -129,9 +129,9 @@ def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Te
     if not training or p == 0:
         return values
     if p == 1:
-        return values * 0
+        return _core.where(False, values, 0)
     kept = generator.uniform(0.0, 1.0, values.shape) >= p
-    return values * (kept.astype(values.dtype) / (1 - p))
+    return _core.where(kept, values * (_core.ones((), values.dtype) / (1 - p)), 0)
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:

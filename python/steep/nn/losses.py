@@ -32,7 +32,20 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
             f"{name}: prediction of shape {prediction.shape} and target of shape {target.shape} differ; "
             "reshape one of them, nothing is broadcast here"
         )
-    return prediction, target.astype(prediction.dtype)
+    return _as_floats(prediction, target)
+
+
+def _as_floats(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the dtype that they share, or float32 where that is no float."""
+    common = _core._promote(a.dtype, b.dtype)
+    dtype = common if common.kind == "f" else _core.float32
+    return a.astype(dtype), b.astype(dtype)
+
+
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """``values * weights``, and 0 where a weight is 0 though the value is infinite."""
+    absent = _core.logical_and(weights == 0, _core.isinf(values))
+    return _core.where(absent, 0, values) * weights
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -50,10 +63,11 @@ def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
 def bce_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Tensor:
     """Binary cross-entropy of probabilities ``target`` and sigmoid(``logits``), stable for any logit.
 
-    ``softplus(x) - x * y``. Raises ValueError if shapes differ.
+    ``y * softplus(-x) + (1 - y) * softplus(x)``, each part exact where it is small. Raises ValueError if shapes differ.
     """
     logits, target = _same_shape("bce_with_logits", logits, target)
-    return _reduce(_core.softplus(logits) - logits * target, reduction)
+    right = _weighted(_core.softplus(-logits), target)
+    return _reduce(right + _weighted(_core.softplus(logits), 1 - target), reduction)
 
 
 def cross_entropy(
@@ -93,8 +107,7 @@ def nll_loss(log_probs: Any, target: Any, *, axis: int | None = None, reduction:
 def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:
     """Minus the log-probability of the target along ``axis``."""
     if target.dtype.kind == "f":
-        _same_shape("cross_entropy", log_probs, target)
-        return -_core.sum(log_probs * target.astype(log_probs.dtype), axis=axis)
+        return -_core.sum(_weighted(*_same_shape("cross_entropy", log_probs, target)), axis=axis)
     expected = tuple(n for i, n in enumerate(log_probs.shape) if i != axis % log_probs.ndim)
     if target.shape != expected:
         raise ValueError(
