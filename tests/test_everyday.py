@@ -40,7 +40,10 @@ def test_comparing_with_a_tolerance():
     a, b = np.array([1.0, np.inf, np.nan, 5.0]), np.array([1 + 1e-9, np.inf, np.nan, 5.1])
     for equal_nan in (False, True):
         right = np.isclose(a, b, equal_nan=equal_nan)
-        for found in (sp.isclose(a, sp.tensor(b), equal_nan=equal_nan), np.isclose(sp.tensor(a), b, equal_nan=equal_nan)):
+        for found in (
+            sp.isclose(a, sp.tensor(b), equal_nan=equal_nan),
+            np.isclose(sp.tensor(a), b, equal_nan=equal_nan),
+        ):
             assert np.array_equal(found.numpy(), right)
     assert np.allclose(sp.ones(3), np.ones(3)) is True and sp.allclose(sp.ones(2), [1.0, 1.1]) is False
     assert sp.array_equal([1, 2], sp.tensor([1, 2])) and not np.array_equal(sp.ones(2), np.ones(3))
@@ -57,10 +60,20 @@ def test_isin():
 # ---- creation ----
 
 MAKERS = {
-    "tensor": ([1.0],), "asarray": ([1.0],), "zeros": (2,), "ones": (2,), "empty": (2,), "full": (2, 1.5), "arange": (3.0,),
-    "linspace": (0, 1, 3), "eye": (2,), "zeros_like": ([1.0],), "ones_like": ([1.0],), "empty_like": ([1.0],),
+    "tensor": ([1.0],),
+    "asarray": ([1.0],),
+    "zeros": (2,),
+    "ones": (2,),
+    "empty": (2,),
+    "full": (2, 1.5),
+    "arange": (3.0,),
+    "linspace": (0, 1, 3),
+    "eye": (2,),
+    "zeros_like": ([1.0],),
+    "ones_like": ([1.0],),
+    "empty_like": ([1.0],),
     "full_like": ([1.0], 2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -72,14 +85,18 @@ def test_every_creation_function_takes_dtype_device_and_requires_grad(name):
     assert x.grad.shape == x.shape and not make(*args, device=None).requires_grad
     with pytest.raises(ValueError, match=f"{name}: device must be"):
         make(*args, device="cuda")
-    with pytest.raises(sp.GradientError, match="requires_grad.*int32"):
+    with pytest.raises(sp.GradientError, match=r"requires_grad.*int32"):
         make(*args, dtype=sp.int32, requires_grad=True)
     with pytest.raises(TypeError, match=f"{name}.*requires_grad must be True or False"):
         make(*args, requires_grad="yes")
 
 
 def test_sizes_may_be_given_one_by_one():
-    assert sp.zeros(3, 4).shape == (3, 4) == sp.ones(3, 4, dtype=sp.int64).shape and sp.empty(2, 0, 1).shape == (2, 0, 1)
+    assert sp.zeros(3, 4).shape == (3, 4) == sp.ones(3, 4, dtype=sp.int64).shape and sp.empty(2, 0, 1).shape == (
+        2,
+        0,
+        1,
+    )
     assert sp.zeros(3, 4, sp.float64).dtype == sp.float64 and sp.zeros(np.int64(3)).shape == (3,) == sp.zeros([3]).shape
 
 
@@ -89,10 +106,10 @@ def test_asarray_and_reshape_copy_as_they_are_told():
     assert sp.asarray(x) is not None and np.shares_memory(sp.asarray(a, copy=False).numpy(), a)
     assert not np.shares_memory(sp.asarray(a, copy=True).numpy(), a)
     for data, dtype in (([1.0], None), (a, sp.float64), (1.0, None)):
-        with pytest.raises(ValueError, match="asarray.*copy=False"):
+        with pytest.raises(ValueError, match=r"asarray.*copy=False"):
             sp.asarray(data, dtype=dtype, copy=False)
     assert not np.shares_memory(x.reshape((2, 2), copy=True).numpy(), a)
-    with pytest.raises(ValueError, match="reshape.*copy=False"):
+    with pytest.raises(ValueError, match=r"reshape.*copy=False"):
         sp.ones((2, 3)).T.reshape((6,), copy=False)
     assert not np.shares_memory(x.astype("float32", copy=True).numpy(), a)
 
@@ -158,26 +175,40 @@ def test_random_bounds_and_dtypes():
     g = sp.random.Generator(0)
     for low, high, dtype in ((0, 256, "uint8"), (-5, 7, "int32"), (0, 2, "bool"), (-3, 0, None)):
         x = g.integers(low, high, (500,), dtype=dtype)
-        assert x.dtype == sp.dtype(dtype or "int64") and set(x.astype(sp.int64).tolist()) == set(range(low, high)) or high == 256
+        assert (
+            x.dtype == sp.dtype(dtype or "int64") and set(x.astype(sp.int64).tolist()) == set(range(low, high))
+        ) or high == 256
         assert x.astype(sp.int64).min() >= low and x.astype(sp.int64).max() < high
     for draw in (g.uniform, g.normal):
         assert draw(shape=(3,), dtype=sp.float64).dtype == sp.float64 and draw(shape=(3,)).dtype == sp.float32
     spread = g.uniform(-2.0, 3.0, (1000,), dtype=sp.float64).numpy()
-    assert -2 <= spread.min() and spread.max() < 3 and not np.array_equal(spread, spread.astype(np.float32))
+    assert spread.min() >= -2 and spread.max() < 3 and not np.array_equal(spread, spread.astype(np.float32))
 
 
-@pytest.mark.parametrize("call, kind, said", [
-    (lambda g: g.integers(5, 5), ValueError, "integers: no draw"), (lambda g: g.integers(3, 1), ValueError, "no draw"),
-    (lambda g: g.integers(0), ValueError, "no draw"), (lambda g: g.integers(0, 257, dtype="uint8"), ValueError, "uint8"),
-    (lambda g: g.integers(-1, 2, dtype="uint8"), ValueError, "0 to 255"), (lambda g: g.integers(0, 2**33, dtype="int32"), ValueError, "int32"),
-    (lambda g: g.integers(0, 3, dtype="float32"), TypeError, "integer dtype"), (lambda g: g.integers(0.5, 3), ValueError, "low"),
-    (lambda g: g.uniform(2.0, 1.0), ValueError, "low must be at most high"), (lambda g: g.uniform(0.0, np.inf), ValueError, "finite"),
-    (lambda g: g.uniform(np.nan, 1.0), ValueError, "uniform"), (lambda g: g.uniform(0.0, 1.0, (2,), dtype="int64"), TypeError, "int64"),
-    (lambda g: g.normal((2,), std=-1.0), ValueError, "std"), (lambda g: g.normal((2,), dtype="int32"), TypeError, "int32"),
-    (lambda g: g.bernoulli(1.5), ValueError, "probability"), (lambda g: g.permutation(-1), ValueError, "permutation"),
-    (lambda g: g.permutation(2.5), ValueError, "integer"), (lambda g: sp.random.Generator(1.5), ValueError, "seed"),
-    (lambda g: g.uniform((2.5,)), TypeError, "float"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call, kind, said",
+    [
+        (lambda g: g.integers(5, 5), ValueError, "integers: no draw"),
+        (lambda g: g.integers(3, 1), ValueError, "no draw"),
+        (lambda g: g.integers(0), ValueError, "no draw"),
+        (lambda g: g.integers(0, 257, dtype="uint8"), ValueError, "uint8"),
+        (lambda g: g.integers(-1, 2, dtype="uint8"), ValueError, "0 to 255"),
+        (lambda g: g.integers(0, 2**33, dtype="int32"), ValueError, "int32"),
+        (lambda g: g.integers(0, 3, dtype="float32"), TypeError, "integer dtype"),
+        (lambda g: g.integers(0.5, 3), ValueError, "low"),
+        (lambda g: g.uniform(2.0, 1.0), ValueError, "low must be at most high"),
+        (lambda g: g.uniform(0.0, np.inf), ValueError, "finite"),
+        (lambda g: g.uniform(np.nan, 1.0), ValueError, "uniform"),
+        (lambda g: g.uniform(0.0, 1.0, (2,), dtype="int64"), TypeError, "int64"),
+        (lambda g: g.normal((2,), std=-1.0), ValueError, "std"),
+        (lambda g: g.normal((2,), dtype="int32"), TypeError, "int32"),
+        (lambda g: g.bernoulli(1.5), ValueError, "probability"),
+        (lambda g: g.permutation(-1), ValueError, "permutation"),
+        (lambda g: g.permutation(2.5), ValueError, "integer"),
+        (lambda g: sp.random.Generator(1.5), ValueError, "seed"),
+        (lambda g: g.uniform((2.5,)), TypeError, "float"),
+    ],
+)
 def test_random_refuses(call, kind, said):
     g = sp.random.Generator(0)
     with pytest.raises(kind, match=said):
@@ -202,7 +233,11 @@ def test_prints_are_short_and_say_the_shape():
     assert "w: parameter, float32(3, 2)" in text and "table: buffer, float32(500, 500)" in text and len(text) < 200
     for kind in (sp.optim.SGD, sp.optim.Adam, sp.optim.LBFGS, sp.optim.RMSProp):
         text = repr(kind(Model().parameters(), lr=0.25))
-        assert text.startswith(f"{kind.__name__}(lr=0.25") and "3 tensors of float32, 9 numbers" in text and len(text) < 300
+        assert (
+            text.startswith(f"{kind.__name__}(lr=0.25")
+            and "3 tensors of float32, 9 numbers" in text
+            and len(text) < 300
+        )
     assert repr(sp.data.TensorDataset(np.ones((4, 2)))) == "TensorDataset(float64(4, 2))"
     assert len(repr(sp.compile(lambda x: x))) < 200 and "position=0" in repr(sp.random.Generator(1))
 
@@ -242,15 +277,30 @@ def public():
 
 def methods():
     x = sp.tensor([[1.0, 2.0], [3.0, 4.0]])
-    things = [x, sp.random.Generator(0), sp.GradientTape(), sp.nn.Linear(2, 2), sp.optim.SGD([sp.ones(1, requires_grad=True)], 0.1),
-              sp.float32, sp.compile(lambda t: t), sp.__array_namespace_info__()]  # fmt: skip
+    things = [
+        x,
+        sp.random.Generator(0),
+        sp.GradientTape(),
+        sp.nn.Linear(2, 2),
+        sp.optim.SGD([sp.ones(1, requires_grad=True)], 0.1),
+        sp.float32,
+        sp.compile(lambda t: t),
+        sp.__array_namespace_info__(),
+    ]
     for thing in things:
         for name in dir(type(thing)):
             if not name.startswith("_") and callable(getattr(type(thing), name)):
                 yield f"{type(thing).__name__}.{name}", getattr(thing, name)
 
 
-WRONG = [((object(),), {}), (("x", object()), {}), ((object(),) * 17, {}), ((), {"no_such_name": 1}), ((None,), {}), ((), {})]
+WRONG = [
+    ((object(),), {}),
+    (("x", object()), {}),
+    ((object(),) * 17, {}),
+    ((), {"no_such_name": 1}),
+    ((None,), {}),
+    ((), {}),
+]
 QUIET = {"steep.trim_memory", "steep.set_num_threads", "steep.page"}
 
 

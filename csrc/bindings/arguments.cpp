@@ -68,6 +68,9 @@ std::optional<Dims> nest_of(PyObject* o) {
 }
 
 double number(const Op& op, const Param& p, PyObject* o) {
+  if (is_tensor(o) && borrow(o)->node && mode().grad)
+    fail<GradientError>(op.name, ": ", p.name, " is a plain number, so the gradient of ", borrow(o),
+                        " would be lost; pass float(x) if that is meant");
   const double v = PyFloat_AsDouble(o);
   if (v == -1 && PyErr_Occurred()) {
     PyErr_Clear();
@@ -220,10 +223,20 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {
-      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "ArrayLike", "int",       "int | None",
-      "Ints",      "int | Sequence[int] | None", "builtins.bool",       "float",     "DTypeLike", "str",
-      "str | None", "Any"};
+  static constexpr const char* types[] = {"ArrayLike",
+                                          "ArrayLike | None",
+                                          "Sequence[ArrayLike]",
+                                          "ArrayLike",
+                                          "int",
+                                          "int | None",
+                                          "Ints",
+                                          "int | Sequence[int] | None",
+                                          "builtins.bool",
+                                          "float",
+                                          "DTypeLike",
+                                          "str",
+                                          "str | None",
+                                          "Any"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

@@ -281,7 +281,9 @@ PyTypeObject CompiledType = {
     .tp_dealloc = deallocate,
     .tp_call = call,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "CompiledBase(function, **options)\n--\n\nWhat compile() returns: a function that is recorded once and then replayed.",
+    .tp_doc =
+        "CompiledBase(function, **options)\n--\n\nWhat compile() returns: a function that is recorded once and then "
+        "replayed.",
     .tp_traverse = traverse,
     .tp_clear = clear,
     .tp_weaklistoffset = offsetof(PyCompiled, weak_references),

@@ -118,8 +118,9 @@ Tensor as_dtype(PyObject* data, PyObject* dtype) {
 Tensor make_tensor(PyObject* data, PyObject* dtype) {
   const Tensor t = as_dtype(data, dtype);
   if (t->node && is_list(data))
-    fail<GradientError>("tensor: the list holds tensors that have a graph, and tensor() copies values alone; use "
-                        "stack() or asarray() to keep their gradients, or detach() them");
+    fail<GradientError>(
+        "tensor: the list holds tensors that have a graph, and tensor() copies values alone; use "
+        "stack() or asarray() to keep their gradients, or detach() them");
   const Scope<bool> off(mode().grad, false);
   return alias(copy(t));
 }

@@ -59,7 +59,8 @@ Tensor fill(const Dims& shape, const Arg& value, const Arg& dtype, const Tensor*
   const DType t = dtype.given ? dtype.dtype(Float32) : like ? like->dtype() : to_tensor(v).dtype();
   if (PyFloat_Check(v)) return full(shape, PyFloat_AS_DOUBLE(v), t);
   if (PyBool_Check(v)) return full_int(shape, v == Py_True, t);
-  if (PyLong_Check(v)) return t == Bool ? full_int(shape, PyObject_IsTrue(v), t) : copy(broadcast_to(from_scalar(v, t), shape));
+  if (PyLong_Check(v))
+    return t == Bool ? full_int(shape, PyObject_IsTrue(v), t) : copy(broadcast_to(from_scalar(v, t), shape));
   const Tensor given = as_dtype(v, dtype_object(t));
   return copy(broadcast_to(given.size() == 1 ? reshape(given, {}) : given, shape));
 }
@@ -87,11 +88,15 @@ Tensor ramp(double start, double step, std::int64_t n, DType dtype) {
 Object python_number(const Op& op, const char* what, const Arg& a) {
   PyObject* o = object_of(a).ptr();
   if (is_tensor(o)) {
+    if (borrow(o)->node && mode().grad)
+      fail<GradientError>(op.name, ": ", what, " is a plain number, so the gradient of ", borrow(o),
+                          " would be lost; pass float(x) if that is meant");
     host_read(borrow(o), op.name);
     return py::reinterpret_steal<Object>(item_object(borrow(o)));
   }
   if (PyFloat_Check(o) || PyUnicode_Check(o) == 0) {
-    if (PyObject* i = PyFloat_Check(o) || !PyIndex_Check(o) ? nullptr : PyNumber_Index(o)) return py::reinterpret_steal<Object>(i);
+    if (PyObject* i = PyFloat_Check(o) || !PyIndex_Check(o) ? nullptr : PyNumber_Index(o))
+      return py::reinterpret_steal<Object>(i);
     PyErr_Clear();
     if (PyObject* f = PyNumber_Float(o)) return py::reinterpret_steal<Object>(f);
     PyErr_Clear();
@@ -144,11 +149,12 @@ PyObject* eye(const Op& op, Args& a) {
 
 // Data of other libraries, and lists.
 void bind_data(py::module_& m) {
-  def_function(m, "tensor",
-               "A new tensor with a copy of data: numbers, nested lists of them, arrays, tensors. Python floats become "
-               "float32, integers int64; NumPy's dtype is kept. Raises TypeError for what is no rectangle of numbers.\n\n"
-               "sp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)",
-               {{"data", Kind::object}, dtype_param, grad_param, device_param}, tensor);
+  def_function(
+      m, "tensor",
+      "A new tensor with a copy of data: numbers, nested lists of them, arrays, tensors. Python floats become "
+      "float32, integers int64; NumPy's dtype is kept. Raises TypeError for what is no rectangle of numbers.\n\n"
+      "sp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)",
+      {{"data", Kind::object}, dtype_param, grad_param, device_param}, tensor);
   def_function(m, "asarray",
                "data as a tensor, sharing memory where it can; copy=True always copies, copy=False raises ValueError "
                "where it must. A list of tensors is joined, and gradients flow through it.",
@@ -169,7 +175,8 @@ void bind_creation(py::module_& m) {
   bind_data(m);
   def_filled<0>(m, "zeros", "zeros_like", "All zeros; float32, or as x is, unless said otherwise.");
   def_filled<1>(m, "ones", "ones_like", "All ones; float32, or as x is, unless said otherwise.");
-  def_filled<0>(m, "empty", "empty_like", "For results to be written into; zeros, so that nothing depends on old memory.");
+  def_filled<0>(m, "empty", "empty_like",
+                "For results to be written into; zeros, so that nothing depends on old memory.");
   def_function(m, "full", "Every element fill_value, whose dtype it has unless said otherwise; gradients flow to it.",
                {shape_param, value, dtype_param, grad_param, device_param},
                [](const Op&, Args& a) { return made(fill(parse_shape(a[0]), a[1], a[2], nullptr), a[3]); });
@@ -179,16 +186,29 @@ void bind_creation(py::module_& m) {
   def_function(m, "arange",
                "start, start + step, ... below stop; arange(n) counts from 0. int64, or float32 if one of the three is "
                "a float.",
-               {{"start", Kind::object}, {"stop", Kind::object, "None"}, {"step", Kind::object, "1"}, dtype_param,
-                grad_param, device_param},
+               {{"start", Kind::object},
+                {"stop", Kind::object, "None"},
+                {"step", Kind::object, "1"},
+                dtype_param,
+                grad_param,
+                device_param},
                arange_of);
   def_function(m, "linspace", "num evenly spaced values from start to stop, float32; rounded down for integer dtypes.",
-               {{"start", Kind::real}, {"stop", Kind::real}, {"num", Kind::integer}, dtype_param,
-                {"endpoint", Kind::flag, "True"}, grad_param, device_param},
+               {{"start", Kind::real},
+                {"stop", Kind::real},
+                {"num", Kind::integer},
+                dtype_param,
+                {"endpoint", Kind::flag, "True"},
+                grad_param,
+                device_param},
                linspace);
   def_function(m, "eye", "Ones on diagonal k, zeros elsewhere, of shape (n_rows, n_cols); float32.",
-               {{"n_rows", Kind::integer}, {"n_cols", Kind::optional_integer, "None"}, {"k", Kind::integer, "0"},
-                dtype_param, grad_param, device_param},
+               {{"n_rows", Kind::integer},
+                {"n_cols", Kind::optional_integer, "None"},
+                {"k", Kind::integer, "0"},
+                dtype_param,
+                grad_param,
+                device_param},
                eye);
 }
 

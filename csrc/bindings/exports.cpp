@@ -52,11 +52,10 @@ struct Format {
   const char* name;  // what NumPy calls it
 };
 constexpr Format formats[] = {
-    {"?", 'b', "bool"},  {"B", 'u', "uint8"},         {"i", 'i', "int32"},    {"l", 'i', "int64"},
-    {"q", 'i', "int64"}, {"f", 'f', "float32"},       {"d", 'f', "float64"},  {"b", 0, "int8"},
-    {"h", 0, "int16"},   {"H", 0, "uint16"},          {"I", 0, "uint32"},     {"L", 0, "uint64"},
-    {"Q", 0, "uint64"},  {"e", 0, "float16"},         {"g", 0, "longdouble"}, {"Zf", 0, "complex64"},
-    {"Zd", 0, "complex128"}, {"c", 0, "bytes"},
+    {"?", 'b', "bool"},     {"B", 'u', "uint8"},     {"i", 'i', "int32"}, {"l", 'i', "int64"}, {"q", 'i', "int64"},
+    {"f", 'f', "float32"},  {"d", 'f', "float64"},   {"b", 0, "int8"},    {"h", 0, "int16"},   {"H", 0, "uint16"},
+    {"I", 0, "uint32"},     {"L", 0, "uint64"},      {"Q", 0, "uint64"},  {"e", 0, "float16"}, {"g", 0, "longdouble"},
+    {"Zf", 0, "complex64"}, {"Zd", 0, "complex128"}, {"c", 0, "bytes"},
 };
 
 DType format_type(const char* format, Py_ssize_t item) {

@@ -120,7 +120,8 @@ PyObject* to_device(PyObject* self, PyObject* args, PyObject* named) {
 PyObject* format(PyObject* self, PyObject* spec) {
   return guarded([&] {
     const Tensor t = borrow(self);
-    if (!PyUnicode_Check(spec)) fail<TypeError>("format: the format must be a string, and got ", Py_TYPE(spec)->tp_name);
+    if (!PyUnicode_Check(spec))
+      fail<TypeError>("format: the format must be a string, and got ", Py_TYPE(spec)->tp_name);
     if (PyUnicode_GET_LENGTH(spec) == 0) return PyObject_Str(self);
     if (t.size() != 1)
       fail<TypeError>("format: ", t, " has more than one number, or none; format one element, or x.tolist()");

@@ -25,8 +25,8 @@ PyObject* wrap(Tensor t);  // a new reference
 inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>(wrap(std::move(t))); }
 
 // errors.cpp
-void set_python_error() noexcept;        // call inside catch (...)
-[[noreturn]] void throw_python_error();  // the Python exception that is set now
+void set_python_error() noexcept;                                    // call inside catch (...)
+[[noreturn]] void throw_python_error();                              // the Python exception that is set now
 void set_signature(const py::object& type, const char* parameters);  // what inspect.signature(type) answers
 template <class F> PyObject* guarded(F&& f) noexcept {
   try {
@@ -69,7 +69,9 @@ std::string signature(const Op& op, bool stub);
 // a new reference.
 using Body = PyObject* (*)(const Op&, Args&);
 void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body);
-inline py::object object_of(const Arg& a) { return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object)); }
+inline py::object object_of(const Arg& a) {
+  return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object));
+}
 
 // getitem.cpp
 PyObject* get_item(PyObject* self, PyObject* key);

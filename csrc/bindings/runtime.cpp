@@ -39,10 +39,11 @@ py::object scope_precision(const py::object& word) {
 }
 
 void bind_precision(py::module_& m) {
-  def_function(m, "set_matmul_precision",
-               "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
-               {{"mode", Kind::text}},
-               [](const Op&, Args& a) { return set_matmul_precision(parse_precision(a[0].text)), none(); });
+  def_function(
+      m, "set_matmul_precision",
+      "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
+      {{"mode", Kind::text}},
+      [](const Op&, Args& a) { return set_matmul_precision(parse_precision(a[0].text)), none(); });
   def_function(m, "get_matmul_precision", "How float32 products are computed here and now, a string.", {},
                [](const Op&, Args&) { return py::str(name(matmul_precision())).release().ptr(); });
   m.def("_scope_matmul_precision", scope_precision);
@@ -56,8 +57,8 @@ void bind_runtime(py::module_& m) {
                {{"n", Kind::integer}}, set_num_threads);
   def_function(m, "get_num_threads", "Threads that large operations use, an int.", {},
                [](const Op&, Args&) { return PyLong_FromLong(threads()); });
-  def_function(m, "memory_report", "A dict: bytes live, at the peak and cached; allocations asked for and made of the system.",
-               {}, memory);
+  def_function(m, "memory_report",
+               "A dict: bytes live, at the peak and cached; allocations asked for and made of the system.", {}, memory);
   def_function(m, "reset_peak_memory", "Starts the peak again at what is live now.", {},
                [](const Op&, Args&) { return reset_peak_memory(), none(); });
   def_function(m, "trim_memory", "Gives cached memory back to the system.", {},
@@ -65,7 +66,7 @@ void bind_runtime(py::module_& m) {
   def_function(m, "isa", "The instruction set in use, a string.", {},
                [](const Op&, Args&) { return PyUnicode_FromString(k::table().isa); });
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
-  m.def("_fill_scratch", k::fill_scratch, arg("word"), arg("bytes"));
+  m.def("_fill_scratch", k::fill_scratch, py::arg("word"), py::arg("bytes"));
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));
   });

@@ -96,7 +96,8 @@ PyTypeObject TensorType = {
     .tp_str = represent,
     .tp_as_buffer = &buffer_methods,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Tensor()\n--\n\nAn n-dimensional array that remembers how it was made, so that derivatives can be taken.",
+    .tp_doc =
+        "Tensor()\n--\n\nAn n-dimensional array that remembers how it was made, so that derivatives can be taken.",
     .tp_richcompare = rich_compare,
     .tp_weaklistoffset = offsetof(PyTensor, weak_references),
     .tp_iter = iterate,

@@ -416,11 +416,10 @@ Rows other_rows() {
        .cost = 0.15f,
        .moves = true},
       {.name = "astype",
-       .doc = "x as another dtype, rounded towards 0 where that is an integer; x itself if it has it, unless copy=True.",
-       .params = {x,
-                  {"dtype", Kind::dtype},
-                  {"copy", Kind::flag, "False", true},
-                  {"device", Kind::device, "None", true}},
+       .doc =
+           "x as another dtype, rounded towards 0 where that is an integer; x itself if it has it, unless copy=True.",
+       .params =
+           {x, {"dtype", Kind::dtype}, {"copy", Kind::flag, "False", true}, {"device", Kind::device, "None", true}},
        .call =
            [](const Op&, Args& a) {
              const Tensor y = astype(a[0].tensor, a[1].dtype(Float32));

@@ -256,8 +256,7 @@ Rows index_rows() {
       {.name = "checked_labels",
        .doc = "Labels as int64; IndexError, when they are read, for one outside of 0 to num_classes - 1.",
        .params = {x, {"num_classes", Kind::integer}},
-       .call =
-           [](const Op& op, Args& a) { return checked_labels(a[0].tensor, a[1].integer, op.name); }},
+       .call = [](const Op& op, Args& a) { return checked_labels(a[0].tensor, a[1].integer, op.name); }},
       {.name = "take",
        .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
        .params = {x, indices, {"axis", Kind::optional_integer, "None"}},

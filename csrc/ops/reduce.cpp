@@ -332,9 +332,9 @@ Rows plain_rows() {
   sum.fold = Reduction::sum;
   max.fold = Reduction::max;
   min.fold = Reduction::min;
-  Op prod = reduction("prod", "Product over the axes, as sum() has it; exact gradients with zeros among the factors.",
-                      infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum,
-                      call_total);
+  Op prod =
+      reduction("prod", "Product over the axes, as sum() has it; exact gradients with zeros among the factors.",
+                infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum, call_total);
   sum.params.push_back(dtype_param);
   prod.params.push_back(dtype_param);
   Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
@@ -416,11 +416,14 @@ Rows map_rows() {
               Promote::floating),
       {.name = "cumsum",
        .doc = "Running sum along an axis, of the flattened tensor where that is None; include_initial puts a 0 first.",
-       .params = {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
+       .params =
+           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
        .call = [](const Op& op, Args& a) { return running<0>("cumsum_last", op, a); }},
       {.name = "cumprod",
-       .doc = "Running product along an axis, of the flattened tensor where that is None; include_initial puts a 1 first.",
-       .params = {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
+       .doc =
+           "Running product along an axis, of the flattened tensor where that is None; include_initial puts a 1 first.",
+       .params =
+           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
        .call = [](const Op& op, Args& a) { return running<1>("cumprod_last", op, a); }},
       {.name = "softmax",
        .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.",

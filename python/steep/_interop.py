@@ -126,7 +126,9 @@ def _target(name: str, place: int, wanted: inspect.Parameter, mine: list[str]) -
     return mine[place] if required and place < len(mine) else None
 
 
-def _named(func: Any, mine: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _named(
+    func: Any, mine: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call of NumPy's function ``func``, for a function with the parameters ``mine``."""
     parameters = _signature(func).parameters
     bound = _signature(func).bind(*args, **kwargs)

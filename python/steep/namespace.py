@@ -29,8 +29,8 @@ from steep.values import (
 __all__ = [
     "__array_namespace_info__", "allclose", "array_equal", "broadcast_arrays", "broadcast_shapes", "can_cast", "conj",
     "cumulative_prod", "cumulative_sum", "diff", "e", "finfo", "iinfo", "imag", "inf", "isclose", "isdtype", "isin",
-    "meshgrid", "nan", "newaxis", "pi", "positive", "real", "result_type", "searchsorted", "stop_gradient", "unique_all",
-    "unique_counts", "unique_inverse", "unique_values",
+    "meshgrid", "nan", "newaxis", "pi", "positive", "real", "result_type", "searchsorted", "stop_gradient",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
@@ -122,7 +122,7 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
 
 def _beside(dtype: Any, number: type) -> Any:
     """What a tensor of ``dtype`` and a Python number of that type meet in."""
-    weaker = dtype.kind == "b" and number is int or dtype.kind != "f" and number is float
+    weaker = (dtype.kind == "b" and number is int) or (dtype.kind != "f" and number is float)
     return (_core.int64 if number is int else _core.float32) if weaker else dtype
 
 

@@ -102,7 +102,9 @@ def array_equal(a1: Tensor, a2: Tensor, equal_nan: bool = False) -> bool:
     if x.shape != y.shape:
         return False
     same = x == y
-    return bool(_core.all(_core.logical_or(same, _core.logical_and(_core.isnan(x), _core.isnan(y))) if equal_nan else same))
+    return bool(
+        _core.all(_core.logical_or(same, _core.logical_and(_core.isnan(x), _core.isnan(y))) if equal_nan else same)
+    )
 
 
 def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:

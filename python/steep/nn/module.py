@@ -77,8 +77,8 @@ class Module:
         if computed and isinstance(before, Tensor) and before.is_leaf and before.requires_grad:
             raise ValueError(
                 f"{type(self).__name__}.{name} is a parameter, {before.dtype}{before.shape}, and the result of "
-                f"{value.made_by} in its place would be none; write into it, `with sp.no_grad(): layer.{name}[...] = value`, "
-                f"or assign sp.tensor(value.detach(), requires_grad=True)"
+                f"{value.made_by} in its place would be none; write into it under no_grad(), as in "
+                f"layer.{name}[...] = value, or assign sp.tensor(value.detach(), requires_grad=True)"
             )
         object.__setattr__(self, name, value)
 
@@ -263,7 +263,9 @@ class Module:
 
     def __repr__(self) -> str:
         members = list(self._members())
-        lines = [f"  {name}: " + repr(child).replace("\n", "\n  ") for name, child in members if isinstance(child, Module)]
+        lines = [
+            f"  {name}: " + repr(child).replace("\n", "\n  ") for name, child in members if isinstance(child, Module)
+        ]
         if type(self).extra_repr is Module.extra_repr:  # layers say their sizes there
             lines += [f"  {name}: {_described(t)}" for name, t in members if isinstance(t, Tensor) and t.is_leaf]
         if not lines:
