@@ -24,7 +24,10 @@ def represent(x: Any) -> str:
 
     Where they do not say the shape, since there are none or too many to print, it follows them.
     """
-    numbers = np.array2string(x.detach().numpy(), separator=", ", prefix="tensor(", threshold=MOST_PRINTED)
+    ends = 3 if x.ndim < 4 else 1
+    numbers = np.array2string(
+        x.detach().numpy(), separator=", ", prefix="tensor(", threshold=MOST_PRINTED, edgeitems=ends
+    )
     if x.size > MOST_PRINTED or (x.size == 0 and x.ndim > 1):
         numbers += f", shape={x.shape}"
     origin = f", made_by={x.made_by}" if x.made_by else ", requires_grad=True" if x.requires_grad else ""
