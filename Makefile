@@ -9,13 +9,25 @@ SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -no
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
-.PHONY: demo test bench bench-ops bench-scaling lint docs gallery native trust trust-full clean
+# What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
+ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
+ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
+
+.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests
+
+# The array API's own suite: SUITE is a checkout of data-apis/array-api-tests with its submodule. Ends with the counts.
+array-api: $(VENV)/.dev
+	@test -f "$(SUITE)/array-api/README.md" || { echo "make array-api SUITE=DIR: DIR is a checkout of array-api-tests with its submodule"; exit 2; }
+	$(BIN)/python -m pip install --quiet pytest-json-report ndindex hypothesis
+	cd "$(SUITE)" && $(ARRAY_API) $(CURDIR)/$(BIN)/python -m pytest -q array_api_tests -p no:cacheprovider -W ignore \
+	  --disable-extension linalg --disable-extension fft -k "$(ARRAY_API_CASES)" \
+	  --skips-file $(CURDIR)/tests/array_api_skips.txt
 
 # Against the peers, which live in a venv of their own; writes the table of README.md. On an idle machine.
 bench: .venv-bench/.ready

@@ -53,6 +53,11 @@ def ints(shape: tuple[int, ...], high: int) -> A:
     return A(shape, "index", "int64", high)
 
 
+def labels(shape: tuple[int, ...], high: int) -> A:
+    """Indices, none of them negative."""
+    return A(shape, "label", "int64", high)
+
+
 def mask(*shape: int) -> A:
     return A(shape, "ties", "bool")
 
@@ -94,8 +99,8 @@ class Row:
 
 def draw(a: A, row: Row, dtype: str, rng: np.random.Generator) -> np.ndarray:
     """The NumPy operand that `a` stands for."""
-    if a.values == "index":
-        return rng.integers(-a.high, a.high, a.shape).astype("int64")
+    if a.values in ("index", "label"):
+        return rng.integers(0 if a.values == "label" else -a.high, a.high, a.shape).astype("int64")
     values = VALUES[a.values or row.values](rng, a.shape)
     kind = a.dtype or dtype
     if kind == "uint8":
@@ -400,7 +405,7 @@ INDEX_ROWS = (
     Row("scatter_add", ref.scatter_add, (C(M, ints((5, 4), 3), A((5, 4))), C(M, ints((3, 2), 4), A((3, 1)),
         axis=1), C(A((4,)), ints((0,), 4), A((0,)))),
         NUMBERS),
-    Row("one_hot", ref.one_hot, (C(ints((3, 2), 4), 4), C(ints((), 2), num_classes=2)), ("int64",),
+    Row("one_hot", ref.one_hot, (C(labels((3, 2), 4), 4), C(labels((), 2), num_classes=2)), ("int64",),
         out="float32", exact=True, differentiable=False),
     Row("nonzero", np.nonzero, (C(A((3, 4), "ties")), C(A((7,), "small"))), ALL, out="int64", exact=True,
         differentiable=False),
@@ -419,7 +424,7 @@ LINALG_ROWS = (
         A((33, 9))), C(A((4,)), A((2, 4, 3))),
         C(A((2, 3, 4)), A((4,)))), NUMBERS, atol=(4e-6, 1e-14), big=BIG_PRODUCTS),
     Row("outer", np.outer, (C(A((3,)), A((4,))), C(A((0,)), A((4,)))), NUMBERS, exact=True),
-    Row("vecdot", ref.vecdot, (C(CUBE, CUBE), C(CUBE, A((4,))), C(CUBE, CUBE, axis=1)), NUMBERS, out="sum",
+    Row("vecdot", ref.vecdot, (C(CUBE, CUBE), C(CUBE, A((4,))), C(CUBE, CUBE, axis=1)), NUMBERS,
         atol=(2e-6, 1e-14)),
     Row("tensordot", np.tensordot, (C(CUBE, A((3, 4, 5))), C(CUBE, A((4, 2)), 1), C(CUBE, A((5, 4, 2)), ([0, 2],
         [2, 1])), C(M, A((2,)), 0)),

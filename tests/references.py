@@ -117,7 +117,8 @@ def one_hot(x: Any, num_classes: int, dtype: Any = None) -> np.ndarray:
 
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> np.ndarray:
-    return (np.moveaxis(a, axis, -1) * np.moveaxis(b, axis, -1)).sum(-1)
+    products = np.moveaxis(a, axis, -1) * np.moveaxis(b, axis, -1)
+    return products.sum(-1, dtype=products.dtype)
 
 
 def unstack(x: Any, axis: int = 0) -> list[np.ndarray]:

@@ -2,20 +2,24 @@
 // Defaults are Python text, parsed the same way once. Errors name the op, the parameter and what was given.
 #include <pybind11/eval.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "bindings/python.h"
 
 namespace steep {
 namespace {
 
+constexpr std::size_t most_params = 16;
+
 [[noreturn]] void refuse(const Op& op, const Param& p, const char* wanted, PyObject* got) {
   fail<TypeError>(op.name, ": ", p.name, " must be ", wanted, ", and got ", Py_TYPE(got)->tp_name);
 }
 
 std::int64_t whole(const Op& op, const Param& p, PyObject* o) {
-  if (PyFloat_Check(o) || !PyIndex_Check(o)) refuse(op, p, "a whole number", o);
+  if (PyFloat_Check(o) || !PyIndex_Check(o)) refuse(op, p, "an integer", o);
   const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
   if (!index) throw_python_error();
   int overflow = 0;
@@ -34,7 +38,7 @@ struct RecursionGuard {
   RecursionGuard& operator=(const RecursionGuard&) = delete;
 };
 
-// One whole number; tensors and arrays of more dimensions pass for an index too, and are lists of them.
+// One integer; tensors and arrays of more dimensions pass for an index too, and are lists of them.
 bool is_one_number(PyObject* o) {
   return is_tensor(o) ? borrow(o).ndim() == 0 : PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__");
 }
@@ -42,12 +46,31 @@ bool is_one_number(PyObject* o) {
 // A number, or numbers nested in any way, in order.
 void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::int64_t>& out) {
   if (is_one_number(o)) return out.push_back(whole(op, p, o));
-  if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "a whole number or a sequence of them", o);
+  if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "an integer or a sequence of them", o);
   const RecursionGuard deeper;
   for (py::handle each : py::reinterpret_borrow<py::object>(o)) flatten_ints(op, p, each.ptr(), out);
 }
 
+// The shape of numbers nested as a rectangle; nothing for other nests.
+std::optional<Dims> nest_of(PyObject* o) {
+  if (is_one_number(o)) return Dims{};
+  std::optional<Dims> row;
+  std::int64_t rows = 0;
+  for (py::handle each : py::reinterpret_borrow<py::object>(o)) {
+    const auto next = nest_of(each.ptr());
+    if (!next || next->size() == max_dims || (rows && !(*row == *next))) return {};
+    row = next;
+    ++rows;
+  }
+  if (!row) row.emplace();
+  row->insert(0, rows);
+  return row;
+}
+
 double number(const Op& op, const Param& p, PyObject* o) {
+  if (is_tensor(o) && borrow(o)->node && mode().grad)
+    fail<GradientError>(op.name, ": ", p.name, " is a plain number, so the gradient of ", borrow(o),
+                        " would be lost; pass float(x) if that is meant");
   const double v = PyFloat_AsDouble(o);
   if (v == -1 && PyErr_Occurred()) {
     PyErr_Clear();
@@ -56,17 +79,34 @@ double number(const Op& op, const Param& p, PyObject* o) {
   return v;
 }
 
+bool is_cpu(PyObject* o) { return PyUnicode_Check(o) && PyUnicode_CompareWithASCIIString(o, "cpu") == 0; }
+std::string shown(PyObject* o) { return py::cast<std::string>(py::repr(py::handle(o))).substr(0, 60); }
+
+std::vector<Tensor> sequence_of_tensors(PyObject* o) {
+  const py::tuple given(py::reinterpret_borrow<py::object>(o));
+  std::vector<Tensor> tensors(given.size());
+  to_tensors(&PyTuple_GET_ITEM(given.ptr(), 0), tensors.size(), tensors.data());
+  return tensors;
+}
+
+// True, False, None for False, and numbers that mean these; what else is true is a mistake, such as a dtype.
+bool truth(const Op& op, const Param& p, PyObject* o) {
+  const bool number = PyBool_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || is_tensor(o);
+  if (!number && o != Py_None) refuse(op, p, "True or False", o);
+  const int yes = PyObject_IsTrue(o);
+  if (yes < 0) throw_python_error();
+  return yes;
+}
+
 void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
   a.given = o != Py_None;
   switch (p.kind) {
-    case Kind::index:
-    case Kind::tensor: a.tensor = to_tensor(o); return;
-    case Kind::optional_tensor:
-      if (a.given) a.tensor = to_tensor(o);
-      return;
+    case Kind::index: a.tensor = to_tensor(o); return;
+    case Kind::tensor:
+    case Kind::optional_tensor: return;  // by convert_tensors
     case Kind::tensors:
       if (is_tensor(o) || !(Py_TYPE(o)->tp_iter || PySequence_Check(o))) refuse(op, p, "a sequence of tensors", o);
-      for (py::handle each : py::reinterpret_borrow<py::object>(o)) a.tensors.push_back(to_tensor(each.ptr()));
+      a.tensors = sequence_of_tensors(o);
       return;
     case Kind::optional_integer:
       if (!a.given) return;
@@ -78,11 +118,9 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
     case Kind::ints:
       a.bare = is_one_number(o);
       flatten_ints(op, p, o, a.ints);
+      a.nest = nest_of(o);
       return;
-    case Kind::flag:
-      a.integer = PyObject_IsTrue(o);
-      if (a.integer < 0) throw_python_error();
-      return;
+    case Kind::flag: a.integer = truth(op, p, o); return;
     case Kind::real: a.real = number(op, p, o); return;
     case Kind::dtype:
       if (a.given) a.integer = parse_dtype(o);
@@ -90,6 +128,11 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
     case Kind::text:
       if (!PyUnicode_Check(o)) refuse(op, p, "a string", o);
       a.text = py::cast<std::string>(py::handle(o));
+      return;
+    case Kind::device:
+      if (a.given && !is_cpu(o)) fail<ValueError>(op.name, ": ", p.name, " must be \"cpu\" or None, and is ", shown(o));
+      return;
+    case Kind::object: a.object = o;
   }
 }
 
@@ -108,43 +151,62 @@ int find_param(const Op& op, PyObject* name) {
                   signature(op, false));
 }
 
-// x.reshape(2, 3) for x.reshape((2, 3)), einsum(text, a, b) for einsum(text, (a, b)): a second and last parameter that
-// is a sequence takes all that is left.
-bool spreads(const Op& op, PyObject* const* args, Py_ssize_t given) {
-  if (op.params.size() != 2 || given < 2) return false;
-  if (op.params[1].kind == Kind::ints) return given > 2 && PyIndex_Check(args[1]);
-  return op.params[1].kind == Kind::tensors && !PyList_Check(args[1]) && !PyTuple_Check(args[1]);
+std::size_t positional_params(const Op& op) {
+  const auto named = std::find_if(op.params.begin(), op.params.end(), [](const Param& p) { return p.keyword; });
+  return static_cast<std::size_t>(named - op.params.begin());
 }
 
-// Python scalars among the tensors take the dtype of the tensors beside them, as operators have it.
-void match_scalars(const Op& op, PyObject* const* slots, Args& out) {
-  DType beside = Bool;
-  bool found = false;
-  for (std::size_t i = 0; i < out.size(); ++i)
-    if (slots[i] && out[i].tensor && !is_scalar(slots[i]))
-      beside = promote(beside, out[i].tensor.dtype()), found = true;
-  for (std::size_t i = 0; found && i < out.size(); ++i)
-    if (slots[i] && out[i].tensor && is_scalar(slots[i]) && op.params[i].kind != Kind::index)
-      out[i].tensor = from_scalar(slots[i], beside);
+// x.reshape(2, 3) for x.reshape((2, 3)), zeros(2, 3) for zeros((2, 3)), einsum(text, a, b) for einsum(text, (a, b)): a
+// sequence that comes first, or second and last, takes the arguments that stand for its items.
+struct Spread {
+  Py_ssize_t first = 0, count = 0;
+};
+Spread spread_of(const Op& op, PyObject* const* args, Py_ssize_t given) {
+  const auto& params = op.params;
+  if (given < 2 || params.size() < 2) return {};
+  if (params[0].kind == Kind::ints && params[1].kind == Kind::dtype) {
+    Py_ssize_t n = 0;
+    while (n < given && PyIndex_Check(args[n]) && is_one_number(args[n])) ++n;
+    return n > 1 ? Spread{0, n} : Spread{};
+  }
+  if (positional_params(op) != 2) return {};
+  const bool numbers = params[1].kind == Kind::ints && given > 2 && PyIndex_Check(args[1]);
+  const bool tensors = params[1].kind == Kind::tensors && !PyList_Check(args[1]) && !PyTuple_Check(args[1]);
+  return numbers || tensors ? Spread{1, given - 1} : Spread{};
+}
+
+// The tensor operands, which take their dtypes from one another; an index neither gives nor takes one.
+void convert_tensors(const Op& op, PyObject* const* slots, Args& out) {
+  PyObject* given[most_params];
+  Tensor tensors[most_params];
+  std::size_t at[most_params], count = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Kind kind = op.params[i].kind;
+    const bool wanted = kind == Kind::tensor || (kind == Kind::optional_tensor && out[i].given);
+    if (wanted) at[count] = i, given[count++] = slots[i] ? slots[i] : fallback_value(op.params[i]);
+  }
+  to_tensors(given, count, tensors);
+  for (std::size_t i = 0; i < count; ++i) out[at[i]].tensor = tensors[i];
 }
 
 }  // namespace
 
 bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names, Args& out) {
-  constexpr std::size_t most = 16;
-  PyObject* slots[most] = {};
-  py::object spread;
-  Py_ssize_t positional = given;
-  if (spreads(op, args, given)) {
-    spread = py::tuple(given - 1);
-    for (Py_ssize_t i = 1; i < given; ++i) PyTuple_SET_ITEM(spread.ptr(), i - 1, Py_NewRef(args[i]));
-    slots[1] = spread.ptr();
-    positional = 1;
+  PyObject* slots[most_params] = {};
+  py::object gathered;
+  const Spread spread = spread_of(op, args, given);
+  const Py_ssize_t extra = spread.count ? spread.count - 1 : 0;
+  const std::size_t most = positional_params(op);
+  if (static_cast<std::size_t>(given - extra) > most)
+    fail<TypeError>(op.name, ": takes at most ", most, most < op.params.size() ? " positional" : "",
+                    " arguments, and got ", given, "; it takes ", signature(op, false));
+  for (Py_ssize_t i = 0; i < given - extra; ++i) slots[i] = args[i <= spread.first ? i : i + extra];
+  if (spread.count) {
+    gathered = py::tuple(spread.count);
+    for (Py_ssize_t i = 0; i < spread.count; ++i)
+      PyTuple_SET_ITEM(gathered.ptr(), i, Py_NewRef(args[spread.first + i]));
+    slots[spread.first] = gathered.ptr();
   }
-  if (static_cast<std::size_t>(positional) > op.params.size())
-    fail<TypeError>(op.name, ": takes at most ", op.params.size(), " arguments, and got ", given, "; it takes ",
-                    signature(op, false));
-  for (Py_ssize_t i = 0; i < positional; ++i) slots[i] = args[i];
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
     PyObject*& slot = slots[find_param(op, PyTuple_GET_ITEM(names, i))];
     if (slot)
@@ -156,20 +218,32 @@ bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyOb
     if (!slots[i] && !p.fallback) fail<TypeError>(op.name, ": needs ", p.name, "; it takes ", signature(op, false));
     convert(op, p, slots[i] ? slots[i] : fallback_value(p), out[i]);
   }
-  match_scalars(op, slots, out);
+  convert_tensors(op, slots, out);
   return true;
 }
 
 std::string signature(const Op& op, bool stub) {
-  static constexpr const char* types[] = {
-      "ArrayLike", "ArrayLike | None",           "Sequence[ArrayLike]", "ArrayLike", "int",       "int | None",
-      "Ints",      "int | Sequence[int] | None", "builtins.bool",       "float",     "DTypeLike", "str"};
+  static constexpr const char* types[] = {"ArrayLike",
+                                          "ArrayLike | None",
+                                          "Sequence[ArrayLike]",
+                                          "ArrayLike",
+                                          "int",
+                                          "int | None",
+                                          "Ints",
+                                          "int | Sequence[int] | None",
+                                          "builtins.bool",
+                                          "float",
+                                          "DTypeLike",
+                                          "str",
+                                          "str | None",
+                                          "Any"};
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];
-    text += str(i ? ", " : "", p.name);
+    text += str(i ? ", " : "", i == positional_params(op) ? "*, " : "", p.name);
     if (stub) text += str(": ", types[static_cast<int>(p.kind)]);
-    if (stub && p.kind == Kind::dtype && p.fallback) text += " | None";
+    const bool none = p.fallback && std::strcmp(p.fallback, "None") == 0;
+    if (stub && none && (p.kind == Kind::dtype || p.kind == Kind::flag)) text += " | None";
     if (p.fallback) text += str(stub ? " = " : "=", p.fallback);
   }
   return text + ")";

@@ -126,6 +126,14 @@ void push_override(const std::string& name, py::object rule) {
   mode().overrides.push_back(std::move(o));
 }
 
+PyObject* explain_in_words(const Op& op, Args& a) {
+  for (const Arg& each : a)
+    if (!is_tensor(object_of(each).ptr()))
+      fail<TypeError>(op.name, ": needs two tensors, and got ", Py_TYPE(object_of(each).ptr())->tp_name);
+  const WalkLock lock;
+  return py::str(explain(borrow(object_of(a[0]).ptr()), borrow(object_of(a[1]).ptr()))).release().ptr();
+}
+
 std::string python_line() {
   PyFrameObject* frame = PyEval_GetFrame();
   if (!frame || PyErr_Occurred()) return "";
@@ -174,6 +182,9 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
 void bind_autograd(py::module_& m) {
   install_shells();
   py::class_<NodeHandle>(m, "Node", "A place in a graph.", py::custom_type_setup(collect_node))
+      .def(py::init([](const py::args&, const py::kwargs&) -> NodeHandle {
+        fail<TypeError>("Node: nodes come with recorded tensors, and are not made by hand");
+      }))
       .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
       .def_property_readonly("target", [](const NodeHandle& n) { return Tensor::share(n.get()->target); })
       .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
@@ -188,6 +199,7 @@ void bind_autograd(py::module_& m) {
                              })
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
+  set_signature(m.attr("Node"), "");
   bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);
   m.def("_walk_forward", walk_forward);
@@ -203,16 +215,12 @@ void bind_autograd(py::module_& m) {
   m.def("_record_rule", record_rule, py::arg("name"), py::arg("y"), py::arg("inputs"), py::arg("rule"),
         py::arg("unknown") = 0);
   m.def("_sequence", [] { return checked(PyLong_FromUnsignedLongLong(sequence())); });
-  m.def(
-      "explain",
-      [](const Tensor& y, const Tensor& x) {
-        const WalkLock lock;
-        return explain(y, x);
-      },
-      "Why y's gradient by x is None or zero, or which ops it flows through, in words.");
+  def_function(m, "explain",
+               "Why y's gradient with respect to x is None or zero, or which ops it flows through, in words.",
+               {{"y", Kind::object}, {"x", Kind::object}}, explain_in_words);
   m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
-  m.def(
-      "is_grad_enabled", [] { return mode().grad; }, "Whether operations are being recorded on this thread.");
+  def_function(m, "is_grad_enabled", "Whether operations are being recorded on this thread.", {},
+               [](const Op&, Args&) { return PyBool_FromLong(mode().grad); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
   m.def("_pop_override", [] {
@@ -224,7 +232,8 @@ void bind_autograd(py::module_& m) {
       .def("get", [](const Kept& k, const std::string& op) { return k.get(op.c_str()); });
   m.def(
       "_rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
-  m.def("live_nodes", live_nodes, "Graph nodes alive now.");
+  def_function(m, "live_nodes", "Graph nodes alive now, an int.", {},
+               [](const Op&, Args&) { return PyLong_FromLongLong(static_cast<long long>(live_nodes())); });
   where_am_i = python_line;
 }
 

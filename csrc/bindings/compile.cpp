@@ -281,7 +281,9 @@ PyTypeObject CompiledType = {
     .tp_dealloc = deallocate,
     .tp_call = call,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "What compile() returns: a function that is recorded once and then replayed.",
+    .tp_doc =
+        "CompiledBase(function, **options)\n--\n\nWhat compile() returns: a function that is recorded once and then "
+        "replayed.",
     .tp_traverse = traverse,
     .tp_clear = clear,
     .tp_weaklistoffset = offsetof(PyCompiled, weak_references),
@@ -332,6 +334,9 @@ constexpr const char* why_cut =
 void bind_programs(py::module_& m) {
   py::class_<Replay, std::shared_ptr<Replay>>(m, "Program", "A recorded call, ready to be run again.",
                                               py::custom_type_setup(checked_memory))
+      .def(py::init([](const py::args&, const py::kwargs&) -> std::shared_ptr<Replay> {
+        fail<TypeError>("Program: compile() makes programs; look at compile(f).programs after a call");
+      }))
       .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
       .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
       .def_property_readonly(
@@ -445,6 +450,7 @@ void bind_compile(py::module_& m) {
   if (PyType_Ready(&CompiledType) < 0) throw_python_error();
   m.attr("CompiledBase") = py::handle(reinterpret_cast<PyObject*>(&CompiledType));
   bind_programs(m);
+  set_signature(m.attr("Program"), "");
   bind_recordings(m);
   bind_helpers(m);
 }

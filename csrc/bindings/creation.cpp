@@ -11,66 +11,71 @@
 namespace steep {
 namespace {
 
-using py::arg;
 using Object = py::object;
 
-Tensor tensor(Object data, Object dtype, bool wants_grad) {
-  const Tensor t = make_tensor(data.ptr(), dtype.ptr());
-  if (wants_grad) require_grad(t, true);
-  return t;
-}
-Tensor asarray(Object data, Object dtype, Object copy) {
-  if (copy.is(py::bool_(true))) return make_tensor(data.ptr(), dtype.ptr());
-  const Tensor t = to_tensor(data.ptr());
-  return dtype.is_none() ? t : astype(t, parse_dtype(dtype.ptr()));
+// What every function that makes a tensor takes last.
+const Param dtype_param{"dtype", Kind::dtype, "None"}, grad_param{"requires_grad", Kind::flag, "False"},
+    device_param{"device", Kind::device, "None"}, shape_param{"shape", Kind::ints};
+
+// The tensor that a function made, as a leaf where it was asked to be one.
+PyObject* made(Tensor t, const Arg& wants_grad) {
+  if (wants_grad.flag()) require_grad(t, true);
+  return wrap(std::move(t));
 }
 
-std::int64_t whole(py::handle v) {
-  const Py_ssize_t n = PyNumber_AsSsize_t(v.ptr(), PyExc_OverflowError);
-  if (n == -1 && PyErr_Occurred()) throw_python_error();
-  return n;
+PyObject* dtype_of(const Arg& a) { return a.given ? dtype_object(static_cast<DType>(a.integer)) : Py_None; }
+
+PyObject* tensor(const Op&, Args& a) { return made(make_tensor(object_of(a[0]).ptr(), dtype_of(a[1])), a[2]); }
+
+// Whether a tensor made of data is a view of its memory.
+bool shares_memory(PyObject* data, const Tensor& t) {
+  if (is_tensor(data)) return borrow(data)->storage.get() == t->storage.get();
+  return !is_scalar(data) && !is_list(data) && to_tensor(data).dtype() == t.dtype();
 }
-Dims parse_shape(py::handle shape) {
+
+// copy: True copies, False refuses to, None copies where it must.
+PyObject* asarray(const Op& op, Args& a) {
+  PyObject *data = object_of(a[0]).ptr(), *copied = object_of(a[2]).ptr();
+  const bool never = copied != Py_None && !PyObject_IsTrue(copied);
+  const Tensor t = as_dtype(data, dtype_of(a[1]));
+  if (never && !shares_memory(data, t))
+    fail<ValueError>(op.name, ": ", t, " cannot share the memory of ", Py_TYPE(data)->tp_name,
+                     " data; leave out copy=False");
+  if (copied == Py_None || never) return made(t, a[3]);
+  return made(is_tensor(data) ? make_tensor(data, dtype_of(a[1])) : copy(t), a[3]);
+}
+
+Dims parse_shape(const Arg& shape) {
   Dims d;
-  const auto add = [&](py::handle v) {
-    d.push(whole(v));
-    if (d.back() < 0) fail<ValueError>("shape: a size is negative: ", d.back());
-  };
-  if (PyIndex_Check(shape.ptr()) && !PyObject_HasAttrString(shape.ptr(), "__len__")) add(shape);
-  else
-    for (py::handle v : shape) add(v);
+  for (auto n : shape.ints) {
+    if (n < 0) fail<ValueError>("shape: a size is negative: ", n);
+    d.push(n);
+  }
   return d;
 }
-DType type_or(const Object& dtype, DType otherwise) { return dtype.is_none() ? otherwise : parse_dtype(dtype.ptr()); }
 
-PyObject* read_scalar(const Tensor& t) {
-  host_read(t, "full");
-  return item_object(t);
-}
-bool is_number(py::handle o) { return is_scalar(o.ptr()); }
-Tensor fill(const Dims& shape, Object value, DType t) {
-  if (is_tensor(value.ptr()) || !is_number(value))
-    value = py::reinterpret_steal<Object>(read_scalar(to_tensor(value.ptr())));
-  if (PyFloat_Check(value.ptr())) return full(shape, py::cast<double>(value), t);
-  return full_int(shape, item_int(from_scalar(value.ptr(), Int64)), t);
-}
-DType type_of(const Object& value) { return to_tensor(value.ptr()).dtype(); }
-Tensor filled(Object shape, Object value, Object dtype) {
-  return fill(parse_shape(shape), value, type_or(dtype, type_of(value)));
+// A Python number as itself; any other value broadcast to the shape, with its gradient.
+Tensor fill(const Dims& shape, const Arg& value, const Arg& dtype, const Tensor* like) {
+  PyObject* v = object_of(value).ptr();
+  const DType t = dtype.given ? dtype.dtype(Float32) : like ? like->dtype() : to_tensor(v).dtype();
+  if (PyFloat_Check(v)) return full(shape, PyFloat_AS_DOUBLE(v), t);
+  if (PyBool_Check(v)) return full_int(shape, v == Py_True, t);
+  if (PyLong_Check(v))
+    return t == Bool ? full_int(shape, PyObject_IsTrue(v), t) : copy(broadcast_to(from_scalar(v, t), shape));
+  const Tensor given = as_dtype(v, dtype_object(t));
+  return copy(broadcast_to(given.size() == 1 ? reshape(given, {}) : given, shape));
 }
 
-void def_filled(py::module_& m, const char* name, const char* like, const char* doc, int value) {
-  m.def(
-      name,
-      [value](Object shape, Object dtype) { return full_int(parse_shape(shape), value, type_or(dtype, Float32)); }, doc,
-      arg("shape"), arg("dtype") = py::none());
-  m.def(
-      like,
-      [value](Object x, Object dtype) {
-        const Tensor t = to_tensor(x.ptr());
-        return full_int(t.shape(), value, type_or(dtype, t.dtype()));
-      },
-      doc, arg("x"), arg("dtype") = py::none());
+template <int value> PyObject* filled(const Op&, Args& a) {
+  return made(full_int(parse_shape(a[0]), value, a[1].dtype(Float32)), a[2]);
+}
+template <int value> PyObject* filled_like(const Op&, Args& a) {
+  const Tensor& t = a[0].tensor;
+  return made(full_int(t.shape(), value, a[1].dtype(t.dtype())), a[2]);
+}
+template <int value> void def_filled(py::module_& m, const char* name, const char* like, const char* doc) {
+  def_function(m, name, doc, {shape_param, dtype_param, grad_param, device_param}, filled<value>);
+  def_function(m, like, doc, {{"x", Kind::tensor}, dtype_param, grad_param, device_param}, filled_like<value>);
 }
 
 // start + i * step in float64, then cast, so that float32 results are the nearest to the exact ones.
@@ -82,60 +87,132 @@ Tensor ramp(double start, double step, std::int64_t n, DType dtype) {
   return astype(t, dtype);
 }
 
-Tensor arange_of(Object start, Object stop, Object step, Object dtype) {
+// Any number as a Python int or float: NumPy's, and tensors and arrays without axes.
+Object python_number(const Op& op, const char* what, const Arg& a) {
+  PyObject* o = object_of(a).ptr();
+  if (is_tensor(o)) {
+    if (borrow(o)->node && mode().grad)
+      fail<GradientError>(op.name, ": ", what, " is a plain number, so the gradient of ", borrow(o),
+                          " would be lost; pass float(x) if that is meant");
+    host_read(borrow(o), op.name);
+    return py::reinterpret_steal<Object>(item_object(borrow(o)));
+  }
+  if (PyFloat_Check(o) || PyUnicode_Check(o) == 0) {
+    if (PyObject* i = PyFloat_Check(o) || !PyIndex_Check(o) ? nullptr : PyNumber_Index(o))
+      return py::reinterpret_steal<Object>(i);
+    PyErr_Clear();
+    if (PyObject* f = PyNumber_Float(o)) return py::reinterpret_steal<Object>(f);
+    PyErr_Clear();
+  }
+  fail<TypeError>(op.name, ": ", what, " must be a number, and got ", Py_TYPE(o)->tp_name);
+}
+std::int64_t whole(const Op& op, const Object& v) {
+  int overflow = 0;
+  const long long n = PyLong_AsLongLongAndOverflow(v.ptr(), &overflow);
+  if (overflow) fail<ValueError>(op.name, ": ", py::str(v).cast<std::string>(), " does not fit in 64 bits");
+  return n;
+}
+
+PyObject* arange_of(const Op& op, Args& a) {
+  Object start = python_number(op, "start", a[0]), stop = py::none();
+  if (a[1].object != Py_None) stop = python_number(op, "stop", a[1]);
+  const Object step = python_number(op, "step", a[2]);
   if (stop.is_none()) stop = start, start = py::int_(0);
   const bool floats = PyFloat_Check(start.ptr()) || PyFloat_Check(stop.ptr()) || PyFloat_Check(step.ptr());
-  const DType t = type_or(dtype, floats ? Float32 : Int64);
-  const double by = py::cast<double>(step);
+  const DType t = a[3].dtype(floats ? Float32 : Int64);
+  const double by = PyFloat_AsDouble(step.ptr());
   if (by == 0 || std::isnan(by)) fail<ValueError>("arange: step must be a number other than 0");
-  if (!floats) return arange(whole(start), whole(stop), whole(step), t);
-  const double from = py::cast<double>(start), n = std::ceil((py::cast<double>(stop) - from) / by);
+  if (!floats) return made(arange(whole(op, start), whole(op, stop), whole(op, step), t), a[4]);
+  const double from = PyFloat_AsDouble(start.ptr()), n = std::ceil((PyFloat_AsDouble(stop.ptr()) - from) / by);
   if (!(n < 1e15)) fail<ValueError>("arange: the range has no end, or too many elements");
-  return ramp(from, by, n > 0 ? static_cast<std::int64_t>(n) : 0, t);
+  return made(ramp(from, by, n > 0 ? static_cast<std::int64_t>(n) : 0, t), a[4]);
 }
 
-Tensor linspace(double start, double stop, std::int64_t n, Object dtype, bool endpoint) {
-  if (n < 0) fail<ValueError>("linspace: num must be at least 0, and is ", n);
-  const std::int64_t steps = endpoint ? n - 1 : n;
-  const Tensor t = ramp(start, steps > 0 ? (stop - start) / static_cast<double>(steps) : 0, n, Float64);
-  if (endpoint && n > 1) t.data<double>()[n - 1] = stop;
-  return astype(t, type_or(dtype, Float32));
+// Where stop - start overflows, half of everything is computed and doubled.
+PyObject* linspace(const Op& op, Args& a) {
+  const std::int64_t n = a[2].integer, steps = a[4].flag() ? n - 1 : n;
+  if (n < 0) fail<ValueError>(op.name, ": num must be at least 0, and is ", n);
+  const double start = a[0].real, stop = a[1].real;
+  const double scale = std::isinf(stop - start) && std::isfinite(start) && std::isfinite(stop) ? 2 : 1;
+  const double by = steps > 0 ? (stop / scale - start / scale) / static_cast<double>(steps) : 0;
+  const Tensor t = ramp(start / scale, by, n, Float64);
+  double* v = t.data<double>();
+  for (std::int64_t i = 0; scale != 1 && i < n; ++i) v[i] *= scale;
+  if (a[4].flag() && n > 1) v[n - 1] = stop;
+  const DType wanted = a[3].dtype(Float32);
+  return made(astype(is_float(wanted) ? t : floor(t), wanted), a[5]);
 }
 
-Tensor eye(std::int64_t rows, Object columns, std::int64_t k, Object dtype) {
-  const std::int64_t n = columns.is_none() ? rows : whole(columns);
+PyObject* eye(const Op& op, Args& a) {
+  const std::int64_t rows = a[0].integer, n = a[1].given ? a[1].integer : rows;
+  if (rows < 0 || n < 0) fail<ValueError>(op.name, ": a size is negative: ", std::min(rows, n));
   const Tensor i = reshape(arange(0, rows, 1, Int64), {rows, 1}), j = reshape(arange(0, n, 1, Int64), {1, n});
-  return astype(equal(add(i, full_int({}, k, Int64)), j), type_or(dtype, Float32));
+  return made(astype(equal(add(i, full_int({}, a[2].integer, Int64)), j), a[3].dtype(Float32)), a[4]);
+}
+
+// Data of other libraries, and lists.
+void bind_data(py::module_& m) {
+  def_function(
+      m, "tensor",
+      "A new tensor with a copy of data: numbers, nested lists of them, arrays, tensors. Python floats become "
+      "float32, integers int64; NumPy's dtype is kept. Raises TypeError for what is no rectangle of numbers.\n\n"
+      "sp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)",
+      {{"data", Kind::object}, dtype_param, grad_param, device_param}, tensor);
+  def_function(m, "asarray",
+               "data as a tensor, sharing memory where it can; copy=True always copies, copy=False raises ValueError "
+               "where it must. A list of tensors is joined, and gradients flow through it.",
+               {{"obj", Kind::object}, dtype_param, {"copy", Kind::object, "None"}, grad_param, device_param}, asarray);
+  def_function(m, "from_dlpack",
+               "A tensor that shares the memory of an array with __dlpack__; copy=True copies. Raises TypeError for a "
+               "dtype that steep does not have, ValueError for memory that is not the CPU's.",
+               {{"x", Kind::object}, device_param, {"copy", Kind::object, "None"}}, [](const Op&, Args& a) {
+                 const Tensor t = from_dlpack(object_of(a[0]).ptr());
+                 return wrap(a[2].object != Py_None && PyObject_IsTrue(object_of(a[2]).ptr()) ? alias(copy(t)) : t);
+               });
 }
 
 }  // namespace
 
 void bind_creation(py::module_& m) {
-  m.def("tensor", tensor, "A new tensor with a copy of data. Python floats become float32; NumPy's dtype is kept.",
-        arg("data"), arg("dtype") = py::none(), arg("requires_grad") = false);
-  m.def("asarray", asarray, "data as a tensor, sharing memory where it can.", arg("obj"), arg("dtype") = py::none(),
-        arg("copy") = py::none());
-  m.def(
-      "from_dlpack", [](Object x) { return from_dlpack(x.ptr()); }, "A tensor that shares another library's memory.",
-      arg("x"));
-  def_filled(m, "zeros", "zeros_like", "All zeros.", 0);
-  def_filled(m, "ones", "ones_like", "All ones.", 1);
-  def_filled(m, "empty", "empty_like", "For results to be written into; zeros, so that nothing depends on old memory.",
-             0);
-  m.def("full", filled, "Every element fill_value.", arg("shape"), arg("fill_value"), arg("dtype") = py::none());
-  m.def(
-      "full_like",
-      [](Object x, Object value, Object dtype) {
-        const Tensor t = to_tensor(x.ptr());
-        return fill(t.shape(), value, type_or(dtype, t.dtype()));
-      },
-      "Every element fill_value, in x's shape.", arg("x"), arg("fill_value"), arg("dtype") = py::none());
-  m.def("arange", arange_of, "start, start + step, ... below stop; arange(n) counts from 0.", arg("start"),
-        arg("stop") = py::none(), arg("step") = 1, arg("dtype") = py::none());
-  m.def("linspace", linspace, "num evenly spaced values from start to stop.", arg("start"), arg("stop"), arg("num"),
-        arg("dtype") = py::none(), arg("endpoint") = true);
-  m.def("eye", eye, "Ones on diagonal k, zeros elsewhere.", arg("n_rows"), arg("n_cols") = py::none(), arg("k") = 0,
-        arg("dtype") = py::none());
+  const Param value{"fill_value", Kind::object};
+  bind_data(m);
+  def_filled<0>(m, "zeros", "zeros_like", "All zeros; float32, or as x is, unless said otherwise.");
+  def_filled<1>(m, "ones", "ones_like", "All ones; float32, or as x is, unless said otherwise.");
+  def_filled<0>(m, "empty", "empty_like",
+                "For results to be written into; zeros, so that nothing depends on old memory.");
+  def_function(m, "full", "Every element fill_value, whose dtype it has unless said otherwise; gradients flow to it.",
+               {shape_param, value, dtype_param, grad_param, device_param},
+               [](const Op&, Args& a) { return made(fill(parse_shape(a[0]), a[1], a[2], nullptr), a[3]); });
+  def_function(m, "full_like", "Every element fill_value, in x's shape and dtype; gradients flow to fill_value.",
+               {{"x", Kind::tensor}, value, dtype_param, grad_param, device_param},
+               [](const Op&, Args& a) { return made(fill(a[0].tensor.shape(), a[1], a[2], &a[0].tensor), a[3]); });
+  def_function(m, "arange",
+               "start, start + step, ... below stop; arange(n) counts from 0. int64, or float32 if one of the three is "
+               "a float.",
+               {{"start", Kind::object},
+                {"stop", Kind::object, "None"},
+                {"step", Kind::object, "1"},
+                dtype_param,
+                grad_param,
+                device_param},
+               arange_of);
+  def_function(m, "linspace", "num evenly spaced values from start to stop, float32; rounded down for integer dtypes.",
+               {{"start", Kind::real},
+                {"stop", Kind::real},
+                {"num", Kind::integer},
+                dtype_param,
+                {"endpoint", Kind::flag, "True"},
+                grad_param,
+                device_param},
+               linspace);
+  def_function(m, "eye", "Ones on diagonal k, zeros elsewhere, of shape (n_rows, n_cols); float32.",
+               {{"n_rows", Kind::integer},
+                {"n_cols", Kind::optional_integer, "None"},
+                {"k", Kind::integer, "0"},
+                dtype_param,
+                grad_param,
+                device_param},
+               eye);
 }
 
 }  // namespace steep

@@ -38,6 +38,13 @@ DType through_numpy(py::handle o) {
   return t;
 }
 
+// dtype("float32"), of whatever names a dtype; the arguments are taken as they come, so that errors are ours.
+DTypeObject construct(const py::args& args, const py::kwargs& named) {
+  if (args.size() != 1 || named.size() != 0)
+    fail<TypeError>("dtype: takes one argument, what names a dtype, as in dtype(\"float32\")");
+  return {parse_dtype(args[0].cast<py::object>().ptr())};
+}
+
 bool equal_dtype(const DTypeObject& a, py::object b) {
   try {
     return a.type == parse_dtype(b.ptr());
@@ -61,6 +68,7 @@ DType parse_dtype(PyObject* o) {
 
 void bind_dtypes(py::module_& m) {
   py::class_<DTypeObject>(m, "dtype", "An element type: steep.float32, float64, bfloat16, int32, int64, uint8 or bool.")
+      .def(py::init(&construct))
       .def_property_readonly("name", [](const DTypeObject& d) { return name(d.type); })
       .def_property_readonly("itemsize", [](const DTypeObject& d) { return size_of(d.type); })
       .def_property_readonly("kind", [](const DTypeObject& d) { return std::string(1, dtype_info[d.type].kind); })
@@ -72,6 +80,7 @@ void bind_dtypes(py::module_& m) {
       .def("__eq__", equal_dtype)
       .def("__ne__", [](const DTypeObject& a, py::object b) { return !equal_dtype(a, b); })
       .def("__reduce__", [](const DTypeObject& d) { return name(d.type); });
+  set_signature(m.attr("dtype"), "name");
   for (int t = 0; t < k::type_count; ++t) {
     py::object o = py::cast(DTypeObject{static_cast<DType>(t)});
     objects[t] = o.inc_ref().ptr();

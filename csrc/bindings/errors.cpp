@@ -1,5 +1,6 @@
 // C++ exceptions as Python ones: each type of core/errors.h has its counterpart.
 #include <cxxabi.h>
+#include <pybind11/eval.h>
 
 #include <new>
 
@@ -67,15 +68,22 @@ void checked_memory(PyHeapTypeObject* type) {
   type->ht_type.tp_new = new_object;
 }
 
+void set_signature(const py::object& type, const char* parameters) {
+  const py::object likeness = py::eval(str("lambda ", parameters, ": None"));
+  type.attr("__signature__") = py::module_::import("inspect").attr("signature")(likeness);
+}
+
 void bind_errors(py::module_& m) {
   gradient_error = PyErr_NewExceptionWithDoc(
       "steep.GradientError", "A derivative was asked for that the graph, the op or the order of calls does not allow.",
       PyExc_RuntimeError, nullptr);
   m.attr("GradientError") = py::handle(gradient_error);
+  set_signature(m.attr("GradientError"), "*args");
   compile_error = PyErr_NewExceptionWithDoc(
       "steep.CompileError", "A function cannot be compiled, or the calls differ in what it was compiled for.",
       PyExc_RuntimeError, nullptr);
   m.attr("CompileError") = py::handle(compile_error);
+  set_signature(m.attr("CompileError"), "*args");
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);

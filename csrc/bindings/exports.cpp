@@ -1,5 +1,8 @@
 // Sharing memory with NumPy and others: the buffer protocol and DLPack, both ways. A tensor whose memory a graph has
 // saved is exported read-only; memory that others may write is copied when a graph saves it (graph/node.cpp).
+#include <cstring>
+#include <iterator>
+
 #include "bindings/python.h"
 #include "core/iterate.h"
 #include "graph/recorder.h"
@@ -42,18 +45,31 @@ bool writable(const Tensor& t) {
   return t->storage->saves == 0 && !t->storage->readonly && t->node == nullptr;
 }
 
+// The element types of the buffer protocol, by their letter; what the size is depends on the machine for some.
+struct Format {
+  const char* code;
+  char kind;         // NumPy's, as in dtype_info; 0: a type that steep does not have
+  const char* name;  // what NumPy calls it
+};
+constexpr Format formats[] = {
+    {"?", 'b', "bool"},     {"B", 'u', "uint8"},     {"i", 'i', "int32"}, {"l", 'i', "int64"}, {"q", 'i', "int64"},
+    {"f", 'f', "float32"},  {"d", 'f', "float64"},   {"b", 0, "int8"},    {"h", 0, "int16"},   {"H", 0, "uint16"},
+    {"I", 0, "uint32"},     {"L", 0, "uint64"},      {"Q", 0, "uint64"},  {"e", 0, "float16"}, {"g", 0, "longdouble"},
+    {"Zf", 0, "complex64"}, {"Zd", 0, "complex128"}, {"c", 0, "bytes"},
+};
+
 DType format_type(const char* format, Py_ssize_t item) {
   const char* code = format + (*format == '<' || *format == '=' || *format == '@');
-  const char kind = *code == 'l' || *code == 'q' ? 'i'
-                    : *code == 'B'               ? 'u'
-                    : *code == 'd'               ? 'f'
-                    : *code == '?'               ? 'b'
-                                                 : *code;
-  for (int t = 0; t < k::type_count && *code && !code[1]; ++t)
-    if (dtype_info[t].kind == kind && dtype_info[t].size == item) return static_cast<DType>(t);
-  fail<TypeError>("array: elements of format \"", format, "\" (", item,
-                  " bytes) are none of steep's dtypes (bool, uint8, "
-                  "int32, int64, float32, float64; bfloat16 has no format); use NumPy's astype() first");
+  const char* what = format;
+  for (const Format& f : formats) {
+    if (std::strcmp(f.code, code) != 0) continue;
+    for (int t = 0; t < k::type_count; ++t)
+      if (f.kind == dtype_info[t].kind && dtype_info[t].size == item) return static_cast<DType>(t);
+    what = f.name;
+  }
+  fail<TypeError>("array: elements of dtype ", what, " (format \"", format, "\", ", item,
+                  " bytes) are none of steep's dtypes (bool, uint8, int32, int64, float32, float64; bfloat16 has no "
+                  "format); convert them first, as in array.astype(\"float32\")");
 }
 
 void give_back(void* owner) {
@@ -114,8 +130,11 @@ DType from_dl_type(DLDataType t) {
     const DLDataType mine = dl_type(static_cast<DType>(i));
     if (mine.code == t.code && mine.bits == t.bits && t.lanes == 1) return static_cast<DType>(i);
   }
-  fail<TypeError>("from_dlpack: element type (code ", int{t.code}, ", ", int{t.bits},
-                  " bits) is none of steep's dtypes");
+  constexpr const char* names[] = {"int", "uint", "float", "opaque", "bfloat", "complex", "bool"};
+  const char* what = t.code < std::size(names) ? names[t.code] : "an unknown type of ";
+  fail<TypeError>("from_dlpack: elements of dtype ", what, int{t.bits}, t.lanes == 1 ? "" : " (vectors)",
+                  " are none of steep's dtypes (bool, uint8, int32, int64, bfloat16, float32, float64); convert them "
+                  "first, as in array.astype(\"int32\")");
 }
 
 void capsule_gone(PyObject* capsule) {

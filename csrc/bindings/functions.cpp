@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <cstddef>
+#include <deque>
 
 #include "bindings/python.h"
 
@@ -14,25 +15,11 @@ namespace {
 struct PyOp {
   PyObject_HEAD vectorcallfunc call;
   const Op* op;
+  Body body;   // of a function that is no op
   bool plain;  // tensors in, apply(), tensor out
   int arity;
 };
 extern PyTypeObject OpType;
-
-// Tensors and arrays as they are; Python scalars take the dtype of the tensor beside them.
-bool plain_operands(const PyOp& f, PyObject* const* args, Tensor* in) {
-  DType beside = Float32;
-  bool found = false;
-  for (int i = 0; i < f.arity; ++i)
-    if (is_tensor(args[i]))
-      beside = found ? promote(beside, borrow(args[i]).dtype()) : borrow(args[i]).dtype(), found = true;
-  for (int i = 0; i < f.arity; ++i) {
-    if (is_tensor(args[i])) in[i] = borrow(args[i]);
-    else if (found && is_scalar(args[i])) in[i] = from_scalar(args[i], beside);
-    else in[i] = to_tensor(args[i]);
-  }
-  return true;
-}
 
 PyObject* list_of(const std::vector<Tensor>& results) {
   py::tuple tuple(results.size());
@@ -51,13 +38,22 @@ PyObject* call_parsed(const Op& op, PyObject* const* args, Py_ssize_t given, PyO
   return wrap(apply(op, in, static_cast<int>(op.params.size())));
 }
 
+PyObject* call_function(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* names) {
+  const auto& f = *reinterpret_cast<PyOp*>(self);
+  return guarded([&]() -> PyObject* {
+    Args parsed(f.op->params.size());
+    parse_arguments(*f.op, args, PyVectorcall_NARGS(flags), names, parsed);
+    return f.body(*f.op, parsed);
+  });
+}
+
 PyObject* call_op(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* names) {
   const auto& f = *reinterpret_cast<PyOp*>(self);
   const Py_ssize_t given = PyVectorcall_NARGS(flags);
   return guarded([&]() -> PyObject* {
     if (!f.plain || given != f.arity || names) return call_parsed(*f.op, args, given, names);
     Tensor in[3];
-    plain_operands(f, args, in);
+    to_tensors(args, static_cast<std::size_t>(f.arity), in);
     return wrap(apply(*f.op, in, f.arity));
   });
 }
@@ -66,7 +62,8 @@ PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
   return instance && instance != Py_None ? PyMethod_New(self, instance) : Py_NewRef(self);
 }
 PyObject* represent(PyObject* self) {
-  return PyUnicode_FromFormat("<steep op %s>", reinterpret_cast<PyOp*>(self)->op->name);
+  const auto& f = *reinterpret_cast<PyOp*>(self);
+  return PyUnicode_FromFormat(f.body ? "<steep function %s>" : "<steep op %s>", f.op->name);
 }
 PyObject* get_name(PyObject* self, void*) { return PyUnicode_FromString(reinterpret_cast<PyOp*>(self)->op->name); }
 PyObject* get_module(PyObject*, void*) { return PyUnicode_FromString("steep"); }
@@ -109,11 +106,12 @@ bool is_plain(const Op& op) {
   return true;
 }
 
-PyObject* make_op(const Op& op) {
+PyObject* make_op(const Op& op, Body body = nullptr) {
   auto* f = PyObject_New(PyOp, &OpType);
   if (!f) throw_python_error();
-  f->call = call_op;
+  f->call = body ? call_function : call_op;
   f->op = &op;
+  f->body = body;
   f->plain = is_plain(op);
   f->arity = static_cast<int>(op.params.size());
   return reinterpret_cast<PyObject*>(f);
@@ -137,6 +135,12 @@ py::dict describe(const Op& op) {
 
 }  // namespace
 
+void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body) {
+  static auto& rows = *new std::deque<Op>;
+  rows.push_back({.name = name, .doc = doc, .params = std::move(params)});
+  m.attr(name) = py::reinterpret_steal<py::object>(make_op(rows.back(), body));
+}
+
 void bind_functions(py::module_& m) {
   if (PyType_Ready(&OpType) < 0 || PyType_Ready(&TensorType) < 0) throw_python_error();
   m.attr("Tensor") = py::handle(reinterpret_cast<PyObject*>(&TensorType));
@@ -147,6 +151,14 @@ void bind_functions(py::module_& m) {
     const bool method = !op.params.empty() && op.params[0].name == std::string("x");
     if (method && PyDict_SetItemString(TensorType.tp_dict, op.name, f.ptr()) < 0) throw_python_error();
   }
+  m.def(
+      "_match",
+      [](const py::args& given) {
+        std::vector<Tensor> tensors(given.size());
+        if (!tensors.empty()) to_tensors(&PyTuple_GET_ITEM(given.ptr(), 0), tensors.size(), tensors.data());
+        return tensors;
+      },
+      "What an op makes of its operands: tensors, where numbers and lists take the dtype of the tensors beside them.");
   m.def(
       "_op_table",
       [] {

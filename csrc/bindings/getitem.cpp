@@ -32,7 +32,7 @@ IndexPart part(PyObject* o) {
   if (PySlice_Check(o)) return slice_part(o);
   if (o == Py_None) return {.kind = IndexPart::new_axis};
   if (o == Py_Ellipsis) return {.kind = IndexPart::ellipsis};
-  if (!PyBool_Check(o) && !is_tensor(o) && PyIndex_Check(o) && !PyObject_HasAttrString(o, "shape"))
+  if (!PyBool_Check(o) && !is_tensor(o) && PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__"))
     return {.kind = IndexPart::integer, .start = as_integer(o)};
   IndexPart p{.kind = IndexPart::tensor};
   p.index = to_tensor(o);
@@ -60,7 +60,7 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) {
   return guarded_int([&] {
     if (!value) fail<TypeError>("a tensor's elements cannot be deleted");
     const Tensor x = borrow(self);
-    setitem(x, parts(key), is_scalar(value) ? from_scalar(value, x.dtype()) : to_tensor(value));
+    setitem(x, parts(key), is_scalar(value) ? from_scalar(value, x.dtype()) : to_tensor(value, x.dtype()));
     return 0;
   });
 }

@@ -57,8 +57,8 @@ template <bool on> PyTypeObject type = {
     .tp_basicsize = sizeof(PyGradMode),
     .tp_call = decorate,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = on ? "Operations inside are recorded, even within no_grad()."
-                 : "Operations inside are not recorded. A context manager and a decorator.",
+    .tp_doc = on ? "enable_grad()\n--\n\nOperations inside are recorded, even within no_grad()."
+                 : "no_grad()\n--\n\nOperations inside are not recorded. A context manager and a decorator.",
     .tp_methods = methods<on>,
     .tp_new = construct<on>,
 };

@@ -122,12 +122,45 @@ PyObject* namespace_of(PyObject*, PyObject*, PyObject*) {
 PyObject* dlpack(PyObject* self, PyObject*, PyObject*) {
   return guarded([&] { return to_dlpack(borrow(self)); });
 }
-PyObject* to_device(PyObject* self, PyObject* args, PyObject*) {
+PyObject* to_device(PyObject* self, PyObject* args, PyObject* named) {
+  static const char* names[] = {"device", "stream", nullptr};
+  PyObject *device, *stream = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, named, "O|$O:to_device", const_cast<char**>(names), &device, &stream))
+    return nullptr;
   return guarded([&] {
-    const auto wanted = py::cast<std::string>(py::handle(args)[py::int_(0)]);
+    const auto wanted = py::cast<std::string>(py::str(py::handle(device)));
     if (wanted != "cpu") fail<ValueError>("to_device: \"", wanted, "\"; steep's tensors live on \"cpu\"");
     return Py_NewRef(self);
   });
+}
+
+// f"{loss:.3f}": the number of a tensor of one element, by Python's own rules; without a format, as it prints.
+PyObject* format(PyObject* self, PyObject* spec) {
+  return guarded([&] {
+    const Tensor t = borrow(self);
+    if (!PyUnicode_Check(spec))
+      fail<TypeError>("format: the format must be a string, and got ", Py_TYPE(spec)->tp_name);
+    if (PyUnicode_GET_LENGTH(spec) == 0) return PyObject_Str(self);
+    if (t.size() != 1)
+      fail<TypeError>("format: ", t, " has more than one number, or none; format one element, or x.tolist()");
+    return PyObject_Format(py::reinterpret_steal<py::object>(item_method(t)).ptr(), spec);
+  });
+}
+// round(loss, 2): a Python number.
+PyObject* rounded(PyObject* self, PyObject* args) {
+  PyObject* digits = Py_None;
+  if (!PyArg_ParseTuple(args, "|O:__round__", &digits)) return nullptr;
+  return guarded([&] {
+    const Tensor t = borrow(self);
+    if (t.size() != 1)
+      fail<TypeError>("round: ", t, " is not one number; for each element: sp.round(x * 10**n) / 10**n");
+    const py::object number = py::reinterpret_steal<py::object>(item_method(t));
+    return py::module_::import("builtins").attr("round")(number, py::handle(digits)).release().ptr();
+  });
+}
+PyObject* complex_number(const Tensor& t) {
+  host_read(t, "complex");
+  return PyComplex_FromDoubles(item(t), 0);
 }
 
 // The NumPy array of a tensor, cast or copied if asked: what np.asarray(x, dtype, copy=) calls.
@@ -211,31 +244,46 @@ PyGetSetDef tensor_properties[] = {
     {},
 };
 
+// The first line of each text is the signature that inspect.signature() answers with.
 PyMethodDef tensor_methods[] = {
-    {"item", method<item_method>, METH_NOARGS, "The one element, as a Python number."},
-    {"tolist", method<tolist>, METH_NOARGS, "Nested lists of Python numbers."},
+    {"item", method<item_method>, METH_NOARGS, "item($self, /)\n--\n\nThe one element, as a Python number."},
+    {"tolist", method<tolist>, METH_NOARGS, "tolist($self, /)\n--\n\nNested lists of Python numbers."},
     {"numpy", method<numpy>, METH_NOARGS,
-     "The elements as a NumPy array that shares memory; read-only while a graph keeps them."},
-    {"detach", method<detach>, METH_NOARGS, "The same memory without a graph."},
-    {"copy", method<copy_method>, METH_NOARGS, "A copy; gradients flow through it."},
-    {"clone", method<copy_method>, METH_NOARGS, "A copy; gradients flow through it."},
-    {"contiguous", method<contiguous_method>, METH_NOARGS, "Itself, or a row-major copy."},
-    {"retain_grad", method<retain_grad>, METH_NOARGS, "Makes backward() fill .grad of a computed tensor too."},
+     "numpy($self, /)\n--\n\nThe elements as a NumPy array that shares memory; read-only while a graph keeps them."},
+    {"detach", method<detach>, METH_NOARGS, "detach($self, /)\n--\n\nThe same memory without a graph."},
+    {"copy", method<copy_method>, METH_NOARGS, "copy($self, /)\n--\n\nA copy; gradients flow through it."},
+    {"clone", method<copy_method>, METH_NOARGS, "clone($self, /)\n--\n\nA copy; gradients flow through it."},
+    {"contiguous", method<contiguous_method>, METH_NOARGS, "contiguous($self, /)\n--\n\nItself, or a row-major copy."},
+    {"retain_grad", method<retain_grad>, METH_NOARGS,
+     "retain_grad($self, /)\n--\n\nMakes backward() fill .grad of a computed tensor too."},
     {"backward", with_names(backward_method), METH_VARARGS | METH_KEYWORDS,
-     "backward(gradient=None, retain_graph=False): adds d self / d leaf into the .grad of every leaf that requires it. "
+     "backward($self, gradient=None, retain_graph=False)\n--\n\n"
+     "Adds d self / d leaf into the .grad of every leaf that requires it. "
      "gradient: the cotangent, of self's shape; may be left out where self has one element."},
-    {"to_device", with_names(to_device), METH_VARARGS | METH_KEYWORDS, "Itself, for \"cpu\"."},
-    {"__array__", with_names(array), METH_VARARGS | METH_KEYWORDS, "For np.asarray()."},
-    {"__array_namespace__", with_names(namespace_of), METH_VARARGS | METH_KEYWORDS, "steep, the array API namespace."},
-    {"__array_ufunc__", with_names(forwarded<array_ufunc>), METH_VARARGS | METH_KEYWORDS, "NumPy's ufuncs on tensors."},
+    {"to_device", with_names(to_device), METH_VARARGS | METH_KEYWORDS,
+     "to_device($self, device, *, stream=None)\n--\n\nItself, for \"cpu\"; ValueError for another device."},
+    {"__format__", format, METH_O,
+     "__format__($self, format_spec, /)\n--\n\nOne element by Python's rules for numbers; as it prints for \"\"."},
+    {"__round__", rounded, METH_VARARGS,
+     "__round__($self, ndigits=None, /)\n--\n\nOne element rounded, as a Python number."},
+    {"__complex__", method<complex_number>, METH_NOARGS,
+     "__complex__($self, /)\n--\n\nOne element as a complex number."},
+    {"__array__", with_names(array), METH_VARARGS | METH_KEYWORDS,
+     "__array__($self, dtype=None, copy=None)\n--\n\nFor np.asarray()."},
+    {"__array_namespace__", with_names(namespace_of), METH_VARARGS | METH_KEYWORDS,
+     "__array_namespace__($self, /, *, api_version=None)\n--\n\nsteep, the array API namespace."},
+    {"__array_ufunc__", with_names(forwarded<array_ufunc>), METH_VARARGS | METH_KEYWORDS,
+     "__array_ufunc__($self, ufunc, method, *inputs, **kwargs)\n--\n\nNumPy's ufuncs on tensors."},
     {"__array_function__", with_names(forwarded<array_function>), METH_VARARGS | METH_KEYWORDS,
-     "NumPy's functions on tensors."},
-    {"__dlpack__", with_names(dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule that shares memory."},
-    {"__dlpack_device__", method<dlpack_device>, METH_NOARGS, "(1, 0): CPU memory."},
-    {"__reduce__", method<reduce>, METH_NOARGS, "For pickle: the values."},
-    {"__copy__", method<copy_values>, METH_NOARGS, "A tensor with the same values."},
+     "__array_function__($self, func, types, args, kwargs)\n--\n\nNumPy's functions on tensors."},
+    {"__dlpack__", with_names(dlpack), METH_VARARGS | METH_KEYWORDS,
+     "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+     "A DLPack capsule that shares memory."},
+    {"__dlpack_device__", method<dlpack_device>, METH_NOARGS, "__dlpack_device__($self, /)\n--\n\n(1, 0): CPU memory."},
+    {"__reduce__", method<reduce>, METH_NOARGS, "__reduce__($self, /)\n--\n\nFor pickle: the values."},
+    {"__copy__", method<copy_values>, METH_NOARGS, "__copy__($self, /)\n--\n\nA tensor with the same values."},
     {"__deepcopy__", [](PyObject* self, PyObject*) { return guarded([&] { return copy_values(borrow(self)); }); },
-     METH_O, "A tensor with the same values."},
+     METH_O, "__deepcopy__($self, memo, /)\n--\n\nA tensor with the same values."},
     {},
 };
 

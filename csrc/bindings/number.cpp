@@ -16,7 +16,7 @@ bool operand(PyObject* o, DType beside, Tensor& out) {
   if (is_tensor(o)) return out = borrow(o), true;
   if (is_scalar(o)) return out = from_scalar(o, beside), true;
   if (!PyObject_CheckBuffer(o) && !PyList_Check(o) && !PyObject_HasAttrString(o, "__array__")) return false;
-  return out = to_tensor(o), true;
+  return out = to_tensor(o, beside), true;
 }
 
 template <class F> PyObject* two(PyObject* a, PyObject* b, F&& f) {

@@ -26,8 +26,9 @@ PyObject* wrap(Tensor t);  // a new reference
 inline py::object to_python(Tensor t) { return py::reinterpret_steal<py::object>(wrap(std::move(t))); }
 
 // errors.cpp
-void set_python_error() noexcept;        // call inside catch (...)
-[[noreturn]] void throw_python_error();  // the Python exception that is set now
+void set_python_error() noexcept;                                    // call inside catch (...)
+[[noreturn]] void throw_python_error();                              // the Python exception that is set now
+void set_signature(const py::object& type, const char* parameters);  // what inspect.signature(type) answers
 template <class F> PyObject* guarded(F&& f) noexcept {
   try {
     return f();
@@ -55,9 +56,15 @@ inline py::object checked(PyObject* made) {
 
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
+bool is_list(PyObject* o);                      // a list, a tuple or a range
 Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype
-Tensor to_tensor(PyObject* o);                  // tensors as they are, NumPy arrays and buffers shared, lists copied
-Tensor make_tensor(PyObject* data, PyObject* dtype);
+// Tensors as they are, NumPy arrays and buffers shared, lists copied. Python's floats are float32, and float64 beside
+// that: no bit of them is lost on the way to what they are wanted for.
+Tensor to_tensor(PyObject* o, DType beside = Float32);
+// Operands of one op: Python's numbers among them, alone or in lists, take the dtype of the tensors beside them.
+void to_tensors(PyObject* const* given, std::size_t count, Tensor* out);
+Tensor as_dtype(PyObject* data, PyObject* dtype);     // to_tensor() in the dtype asked for, or None
+Tensor make_tensor(PyObject* data, PyObject* dtype);  // a copy without a graph
 DType parse_dtype(PyObject* o);
 PyObject* dtype_object(DType t);  // borrowed
 PyObject* item_object(const Tensor& t);
@@ -66,6 +73,14 @@ PyObject* shape_tuple(const Dims& shape);
 // arguments.cpp: `args` by the op's schema; the first `given` are positional, the rest are named by `names`
 bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names, Args& out);
 std::string signature(const Op& op, bool stub);
+
+// functions.cpp: a function of the module whose arguments are parsed by schema, as those of ops are. Its body returns
+// a new reference.
+using Body = PyObject* (*)(const Op&, Args&);
+void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body);
+inline py::object object_of(const Arg& a) {
+  return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object));
+}
 
 // getitem.cpp
 PyObject* get_item(PyObject* self, PyObject* key);
@@ -103,7 +118,8 @@ namespace pybind11::detail {
 template <> struct type_caster<steep::Tensor> {
   PYBIND11_TYPE_CASTER(steep::Tensor, const_name("Tensor"));
   bool load(handle src, bool) {
-    if (!steep::is_tensor(src.ptr())) return false;
+    if (!steep::is_tensor(src.ptr()))  // no function is overloaded, so this is the caller's mistake
+      steep::fail<steep::TypeError>("expected a tensor, as asarray() makes one, and got ", Py_TYPE(src.ptr())->tp_name);
     value = steep::borrow(src.ptr());
     return true;
   }

@@ -1,4 +1,6 @@
 // The process: threads, memory, instruction set.
+#include <climits>
+
 #include "bindings/host.h"
 #include "bindings/python.h"
 #include "core/parallel.h"
@@ -8,7 +10,9 @@
 namespace steep {
 namespace {
 
-py::dict memory() {
+PyObject* none() { return Py_NewRef(Py_None); }
+
+PyObject* memory(const Op&, Args&) {
   const MemoryReport r = memory_report();
   py::dict d;
   d["live_bytes"] = r.live_bytes;
@@ -16,7 +20,14 @@ py::dict memory() {
   d["cached_bytes"] = r.cached_bytes;
   d["allocations"] = r.allocations;
   d["system_allocations"] = r.system_allocations;
-  return d;
+  return d.release().ptr();
+}
+
+PyObject* set_num_threads(const Op& op, Args& a) {
+  if (a[0].integer < 1 || a[0].integer > INT_MAX)
+    fail<ValueError>(op.name, ": needs at least 1 and at most ", INT_MAX, ", and got ", a[0].integer);
+  set_threads(static_cast<int>(a[0].integer));
+  return none();
 }
 
 // Sets the calling thread's precision, None for none of its own, and returns what it was.
@@ -28,13 +39,13 @@ py::object scope_precision(const py::object& word) {
 }
 
 void bind_precision(py::module_& m) {
-  m.def(
-      "set_matmul_precision", [](const std::string& mode) { set_matmul_precision(parse_precision(mode)); },
+  def_function(
+      m, "set_matmul_precision",
       "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
-      py::arg("mode"));
-  m.def(
-      "get_matmul_precision", [] { return name(matmul_precision()); },
-      "How float32 products are computed here and now.");
+      {{"mode", Kind::text}},
+      [](const Op&, Args& a) { return set_matmul_precision(parse_precision(a[0].text)), none(); });
+  def_function(m, "get_matmul_precision", "How float32 products are computed here and now, a string.", {},
+               [](const Op&, Args&) { return py::str(name(matmul_precision())).release().ptr(); });
   m.def("_scope_matmul_precision", scope_precision);
   m.def("_amx_missing", [] { return k::amx_missing(); });
 }
@@ -42,22 +53,20 @@ void bind_precision(py::module_& m) {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
-  using py::arg;
-  m.def(
-      "set_num_threads",
-      [](int n) {
-        if (n < 1) fail<ValueError>("set_num_threads: needs at least 1, and got ", n);
-        set_threads(n);
-      },
-      "Threads for large operations, from now on.", arg("n"));
-  m.def("get_num_threads", threads, "Threads that large operations use.");
-  m.def("memory_report", memory, "Bytes live, at the peak and cached; allocations asked for and made of the system.");
-  m.def("reset_peak_memory", reset_peak_memory, "Starts the peak again at what is live now.");
-  m.def("trim_memory", trim_memory, "Gives cached memory back to the system.");
-  m.def(
-      "isa", [] { return k::table().isa; }, "The instruction set in use.");
+  def_function(m, "set_num_threads", "Threads for large operations, from now on. Raises ValueError below 1.",
+               {{"n", Kind::integer}}, set_num_threads);
+  def_function(m, "get_num_threads", "Threads that large operations use, an int.", {},
+               [](const Op&, Args&) { return PyLong_FromLong(threads()); });
+  def_function(m, "memory_report",
+               "A dict: bytes live, at the peak and cached; allocations asked for and made of the system.", {}, memory);
+  def_function(m, "reset_peak_memory", "Starts the peak again at what is live now.", {},
+               [](const Op&, Args&) { return reset_peak_memory(), none(); });
+  def_function(m, "trim_memory", "Gives cached memory back to the system.", {},
+               [](const Op&, Args&) { return trim_memory(), none(); });
+  def_function(m, "isa", "The instruction set in use, a string.", {},
+               [](const Op&, Args&) { return PyUnicode_FromString(k::table().isa); });
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
-  m.def("_fill_scratch", k::fill_scratch, arg("word"), arg("bytes"));
+  m.def("_fill_scratch", k::fill_scratch, py::arg("word"), py::arg("bytes"));
   m.def("_isa_missing", [](const std::string& isa) { return k::isa_missing(isa.c_str()); });
   m.def("_promote", [](py::object a, py::object b) {
     return py::reinterpret_borrow<py::object>(dtype_object(promote(parse_dtype(a.ptr()), parse_dtype(b.ptr()))));

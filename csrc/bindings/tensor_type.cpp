@@ -4,6 +4,9 @@
 
 #include "bindings/collect.h"
 #include "bindings/python.h"
+#include "core/iterate.h"
+#include "graph/recorder.h"
+#include "ops/functions.h"
 
 namespace steep {
 namespace {
@@ -51,7 +54,19 @@ PyObject* construct(PyTypeObject*, PyObject*, PyObject*) {
   return nullptr;
 }
 
-PySequenceMethods sequence_methods = {.sq_length = length, .sq_item = sequence_item};
+// 3 in x: whether any element equals it.
+int contains(PyObject* self, PyObject* value) {
+  return guarded_int([&] {
+    const auto same = py::reinterpret_steal<py::object>(rich_compare(self, value, Py_EQ));
+    if (!same) throw_python_error();
+    if (!is_tensor(same.ptr())) return 0;
+    const Tensor found = borrow(same.ptr());
+    host_read(found, "in");
+    return static_cast<int>(item_int(all(logical_not(found))) == 0 && found.size() > 0);
+  });
+}
+
+PySequenceMethods sequence_methods = {.sq_length = length, .sq_item = sequence_item, .sq_contains = contains};
 PyMappingMethods mapping_methods = {.mp_length = length, .mp_subscript = get_item, .mp_ass_subscript = set_item};
 PyBufferProcs buffer_methods = {.bf_getbuffer = get_buffer, .bf_releasebuffer = release_buffer};
 
@@ -94,7 +109,8 @@ PyTypeObject TensorType = {
     .tp_str = represent,
     .tp_as_buffer = &buffer_methods,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "An n-dimensional array that remembers how it was made, so that derivatives can be taken.",
+    .tp_doc =
+        "Tensor()\n--\n\nAn n-dimensional array that remembers how it was made, so that derivatives can be taken.",
     .tp_traverse = traverse_tensor,
     .tp_richcompare = rich_compare,
     .tp_weaklistoffset = offsetof(PyTensor, weak_references),

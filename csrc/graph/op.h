@@ -2,6 +2,7 @@
 // and apply() (graph/apply.h) runs them. Start reading at Op.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,13 +53,12 @@ struct Vjp {
 enum class Jvp : std::uint8_t { by_vjp, diagonal, linear, custom };
 using JvpRule = Tensor (*)(const Rule&, const Tensor* tangents);
 
-// The public face: parameters as data, from which arguments are parsed and stubs and docs are printed. An index is a
-// tensor of positions or counts: a Python number among these does not take the dtype of the tensors beside it.
+// The public face: parameters as data, from which arguments are parsed and stubs and docs are printed.
 enum class Kind : std::uint8_t {
   tensor,
   optional_tensor,
   tensors,
-  index,  // a tensor of positions: a scalar among the arguments does not take its dtype
+  index,  // a tensor of positions or a condition: its dtype is nothing to the other operands, nor theirs to it
   integer,
   optional_integer,
   ints,
@@ -66,12 +66,15 @@ enum class Kind : std::uint8_t {
   flag,
   real,
   dtype,
-  text
+  text,
+  device,  // "cpu", or None for it: there is no other
+  object   // any Python object, looked at by the function itself
 };
 struct Param {
   const char* name;
   Kind kind;
   const char* fallback = nullptr;  // the default as Python text; null: required
+  bool keyword = false;            // by name only, as are those that follow it
 };
 
 // A parsed argument. `given` is false for None.
@@ -83,7 +86,9 @@ struct Arg {
   double real = 0;
   std::vector<std::int64_t> ints;  // of Kind::ints and axes; `bare` where a single number was given
   bool bare = false;
+  std::optional<Dims> nest;  // the shape of the rectangle as which those were nested, if they were one
   std::string text;
+  void* object = nullptr;  // borrowed, of Kind::object
   Dims dims() const {
     Dims d;
     for (auto v : ints) d.push(v);

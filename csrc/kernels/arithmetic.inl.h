@@ -11,7 +11,7 @@ struct chain {
 };
 struct sign {
   template <class V> static V f(V x) {
-    if constexpr (is_vec<V>) return select(x > 0, V(1), select(x < 0, V(-1), x));  // keeps -0 and NaN
+    if constexpr (is_vec<V>) return select(x > 0, V(1), select(x < 0, V(-1), select(x == 0, V(0), x)));  // keeps NaN
     else return static_cast<V>((x > 0) - (x < 0));
   }
 };
@@ -90,14 +90,15 @@ template <class T> inline T float_remainder(T a, T b) {
   if (m == 0) return static_cast<T>(__builtin_copysign(0.0, static_cast<double>(b)));
   return (m < 0) != (b < 0) ? m + b : m;
 }
-// floor(a / b) of the exact quotient: the rounded quotient a / b may have stepped up to the next integer.
+// floor(a / b) of the exact quotient: the rounded quotient a / b may have stepped up to the next integer. At zero
+// divisors and infinities it is the quotient itself, as the array API has it.
 template <class T> inline T float_floor_divide(T a, T b) {
-  if (b == 0) return a / b;
+  if (b == 0 || __builtin_isinf(a) || __builtin_isinf(b)) return a / b;
   const T m = c_fmod(a, b), q = (a - m) / b;
   if (q == 0 && m == 0) return a / b;
   const T exact = m != 0 && (m < 0) != (b < 0) ? q - 1 : q;
   const T whole = static_cast<T>(__builtin_floor(static_cast<double>(exact)));
-  return exact - whole > T(0.5) ? whole + 1 : whole;
+  return exact == 0 ? T(0) : exact - whole > T(0.5) ? whole + 1 : whole;
 }
 struct remainder {
   template <class T> static T one(T a, T b) {

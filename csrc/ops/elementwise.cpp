@@ -8,6 +8,8 @@
 #include <deque>
 #include <numbers>
 
+#include "core/iterate.h"
+#include "graph/mode.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
 
@@ -94,6 +96,14 @@ Op test_float(const char* name, const char* doc, K kernel) {
 }
 Op subgradient(Op op, const char* text) {
   op.subgradient = text;
+  return op;
+}
+
+// Powers of integers look at their exponents first, so they are no loop that could be fused with others.
+Op power(Op op) {
+  op.compute = compute_power;
+  op.loop = [](const Call& c) { return is_integer(c.in[0].dtype()) ? nullptr : loop_of_kernel(c); };
+  op.subgradient = "0 by x1 where x2 = 0; 0 by x2 where x1 = 0";
   return op;
 }
 
@@ -284,8 +294,8 @@ Rows pair_rows() {
            {{[](R r, T g) { return chain(g, reciprocal(r.in(1))); }, in1},
             {[](R r, T g) { return chain(g, negative(divide(r.out(), r.in(1)))); }, in1 | save_out}},
            Promote::floating),
-      subgradient(pair("pow", "x1 to the power x2.", K::pow, {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}}),
-                  "0 by x1 where x2 = 0; 0 by x2 where x1 = 0"),
+      power(pair("pow", "x1 to the power x2; ValueError for integers to a negative power.", K::pow,
+                 {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}})),
       subgradient(pair("minimum", "The smaller of two; NaN if either is NaN.", K::minimum,
                        {{[](R r, T g) { return share_of(K::less, g, r.in(0), r.in(1)); }, in0 | in1},
                         {[](R r, T g) { return share_of(K::less, g, r.in(1), r.in(0)); }, in0 | in1}}),
@@ -360,10 +370,20 @@ Rows bool_rows() {
   };
 }
 
+// Where a bound takes x's place: where x is past it, or it is NaN. Most bounds are one number, which is looked at.
+Tensor beyond(K past, T v, T bound) {
+  const Tensor out = binary(past, v, bound);
+  const bool one = bound.ndim() == 0 && !mode().recorder;
+  const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
+  return numbers ? out : binary(K::logical_or, out, isnan(bound));
+}
+// Integers with a float for a bound become floats; else the result has x's dtype.
 Tensor clip(const Op&, Args& a) {
   Tensor y = a[0].tensor;
-  if (a[1].given) y = where(less(y, a[1].tensor), astype(a[1].tensor, y.dtype()), y);
-  if (a[2].given) y = where(greater(y, a[2].tensor), astype(a[2].tensor, y.dtype()), y);
+  for (int i = 1; i < 3; ++i)
+    if (a[i].given && is_float(a[i].tensor.dtype()) && !is_float(y.dtype())) y = astype(y, a[i].tensor.dtype());
+  if (a[1].given) y = where(beyond(K::less, y, a[1].tensor), astype(a[1].tensor, y.dtype()), y);
+  if (a[2].given) y = where(beyond(K::greater, y, a[2].tensor), astype(a[2].tensor, y.dtype()), y);
   return y;
 }
 
@@ -384,7 +404,7 @@ Rows other_rows() {
   return {
       {.name = "where",
        .doc = "x1 where condition holds, x2 elsewhere; the three broadcast.",
-       .params = {{"condition", Kind::tensor}, {"x1", Kind::tensor}, {"x2", Kind::tensor}},
+       .params = {{"condition", Kind::index}, {"x1", Kind::tensor}, {"x2", Kind::tensor}},
        .call = [](const Op&, Args& a) { return where(a[0].tensor, a[1].tensor, a[2].tensor); },
        .infer = infer_where,
        .compute = compute_loop,
@@ -396,9 +416,15 @@ Rows other_rows() {
        .cost = 0.15f,
        .moves = true},
       {.name = "astype",
-       .doc = "x as another dtype, rounded towards 0 where that is an integer.",
-       .params = {x, {"dtype", Kind::dtype}},
-       .call = [](const Op&, Args& a) { return astype(a[0].tensor, a[1].dtype(Float32)); },
+       .doc =
+           "x as another dtype, rounded towards 0 where that is an integer; x itself if it has it, unless copy=True.",
+       .params =
+           {x, {"dtype", Kind::dtype}, {"copy", Kind::flag, "False", true}, {"device", Kind::device, "None", true}},
+       .call =
+           [](const Op&, Args& a) {
+             const Tensor y = astype(a[0].tensor, a[1].dtype(Float32));
+             return a[2].flag() && y.dtype() == a[0].tensor.dtype() ? copy(y) : y;
+           },
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), static_cast<DType>(c.attrs[0])); },
        .compute = compute_loop,
        .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}},

@@ -10,7 +10,8 @@ void infer_broadcast(Call& c);  // out of the broadcast shape, in the operands' 
 void infer_bool(Call& c);       // the same, bool
 void infer_where(Call& c);
 
-void compute_loop(const Call& c);  // runs the row's loop
+void compute_loop(const Call& c);   // runs the row's loop
+void compute_power(const Call& c);  // pow: refuses integers to a negative power, which are no integers
 
 // The loops of rows: the row's kernel, the same or nothing to do for integers, and those outside kernels.def.
 k::Loop loop_of_kernel(const Call& c);

@@ -78,6 +78,22 @@ void compute_loop(const Call& c) {
   run_loop(c.op.loop(c), c.in, c.count, c.out, reinterpret_cast<const double*>(c.attrs.data()), c.op.cost);
 }
 
+namespace {
+template <class E> bool any_negative(const Tensor& t) {
+  const E* v = t.data<E>();
+  return std::any_of(v, v + t.size(), [](E each) { return each < 0; });
+}
+}  // namespace
+void compute_power(const Call& c) {
+  const DType t = c.in[0].dtype();
+  if (!is_integer(t)) return compute_loop(c);
+  const Tensor exponents = contiguous(c.in[1]);
+  if (t == Int64 ? any_negative<std::int64_t>(exponents) : t == Int32 && any_negative<std::int32_t>(exponents))
+    fail<ValueError>(c.op.name, ": ", c.in[0], " to a negative power in ", c.in[1],
+                     " is no integer; use astype(float32) on one of the two first");
+  run_loop(loop_of_kernel(c), c.in, c.count, c.out, nullptr, c.op.cost);
+}
+
 Tensor unary(K kernel, const Tensor& x) { return apply(*kernel_index()[static_cast<std::size_t>(kernel)], &x, 1); }
 Tensor binary(K kernel, const Tensor& a, const Tensor& b) {
   return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b});

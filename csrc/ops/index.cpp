@@ -96,6 +96,7 @@ void compute_add_rows(const Call& c) {
     case Float64: return add_rows_as<double>(c, updates, at);
     case Int64: return add_rows_as<std::uint64_t>(c, updates, at);
     case Int32: return add_rows_as<std::uint32_t>(c, updates, at);
+    case Bool: return add_rows_as<bool>(c, updates, at);  // + of bools is or
     default: return add_rows_as<std::uint8_t>(c, updates, at);
   }
 }
@@ -182,13 +183,17 @@ Tensor call_scatter_add(const Op& op, Args& a) {
   const Tensor added = add_rows(reshape(updates, {updates.size()}), reshape(flat, {flat.size()}), t.size());
   return add(t, reshape(added, t.shape()));
 }
+Tensor checked_labels(T labels, std::int64_t classes, const char* op) {
+  return apply(find_op("wrap_index"), {as_index(labels, op)}, {classes, -1, reinterpret_cast<std::int64_t>(op), true});
+}
 Tensor call_one_hot(const Op& op, Args& a) {
   if (a[1].integer < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", a[1].integer);
-  const Tensor index = wrap_index(as_index(a[0].tensor, op.name), a[1].integer, op.name);
+  const Tensor index = checked_labels(a[0].tensor, a[1].integer, op.name);
   return astype(equal(expand_dims(index, index.ndim()), arange(0, a[1].integer, 1, Int64)), a[2].dtype(Float32));
 }
-std::vector<Tensor> call_nonzero(const Op&, Args& a) {
+std::vector<Tensor> call_nonzero(const Op& op, Args& a) {
   T t = a[0].tensor;
+  if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no positions; reshape it to (1,)");
   std::vector<Tensor> axes;
   const Tensor flat = nonzero_flat(t);
   for (int d = 0; d < t.ndim(); ++d) {
@@ -272,11 +277,7 @@ Rows index_rows() {
       {.name = "checked_labels",
        .doc = "Labels as int64; IndexError, when they are read, for one outside of 0 to num_classes - 1.",
        .params = {x, {"num_classes", Kind::integer}},
-       .call =
-           [](const Op& op, Args& a) {
-             return apply(find_op("wrap_index"), {as_index(a[0].tensor, op.name)},
-                          {a[1].integer, -1, reinterpret_cast<std::int64_t>(op.name), true});
-           }},
+       .call = [](const Op& op, Args& a) { return checked_labels(a[0].tensor, a[1].integer, op.name); }},
       {.name = "take",
        .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
        .params = {x, indices, {"axis", Kind::optional_integer, "None"}},
@@ -290,7 +291,7 @@ Rows index_rows() {
        .params = {x, indices, {"updates", Kind::tensor}, axis},
        .call = call_scatter_add},
       {.name = "one_hot",
-       .doc = "1 at each index along a new last axis, 0 elsewhere.",
+       .doc = "1 at each label along a new last axis, 0 elsewhere; IndexError for one outside of 0 to num_classes - 1.",
        .params = {x, {"num_classes", Kind::integer}, {"dtype", Kind::dtype, "None"}},
        .call = call_one_hot},
       {.name = "nonzero",

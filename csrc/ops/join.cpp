@@ -162,21 +162,28 @@ Tensor pad_constant(T t, const Dims& before, const Dims& full, double value) {
   const Tensor inside = embed(full_int(t.shape(), 1, Bool), before, Dims::filled(t.ndim(), 1), full);
   return where(inside, padded, scalar_like(value, t));
 }
-// NumPy's short forms: one number for all sides, or one pair for all axes.
-std::vector<std::int64_t> pad_widths(std::vector<std::int64_t> w, int ndim) {
-  if (w.size() == 1) w = {w[0], w[0]};
-  const auto axes = static_cast<std::size_t>(ndim);
-  if (w.size() == 2)
-    for (std::size_t d = 1; d < axes; ++d) w.insert(w.end(), {w[0], w[1]});
-  if (ndim == 0) w.clear();
-  return w;
+// (before, after) of every axis: pad_width broadcast to (ndim, 2), as NumPy has it, or all of them in one flat list.
+std::vector<std::int64_t> pad_widths(const Op& op, const Arg& width, T t) {
+  const std::vector<std::int64_t>& w = width.ints;
+  const auto axes = static_cast<std::size_t>(t.ndim());
+  const Dims s = width.nest.value_or(Dims{0, 0, 0});
+  const std::int64_t rows = s.size() == 2 ? s[0] : 1, columns = s.empty() ? 1 : s.back();
+  const bool flat = s.size() == 1 && w.size() == 2 * axes;
+  if (flat || t.ndim() == 0) return t.ndim() ? w : std::vector<std::int64_t>{};
+  if (s.size() > 2 || (rows != 1 && rows != t.ndim()) || (columns != 1 && columns != 2))
+    fail<ValueError>(op.name, ": pad_width needs (before, after) for each of the ", t.ndim(), " axes of ", t,
+                     ", one pair for all, or one number");
+  std::vector<std::int64_t> all;
+  for (std::size_t d = 0; d < axes; ++d)
+    for (std::int64_t side = 0; side < 2; ++side)
+      all.push_back(w[static_cast<std::size_t>((rows == 1 ? 0 : static_cast<std::int64_t>(d)) * columns +
+                                               (columns == 1 ? 0 : side))]);
+  return all;
 }
 Tensor call_pad(const Op& op, Args& a) {
   Tensor t = a[0].tensor;
-  const auto w = pad_widths(a[1].ints, t.ndim());
+  const auto w = pad_widths(op, a[1], t);
   Dims before, full;
-  if (static_cast<int>(w.size()) != 2 * t.ndim())
-    fail<ValueError>(op.name, ": pad_width needs (before, after) for each of the ", t.ndim(), " axes of ", t);
   for (int d = 0; d < t.ndim(); ++d) {
     const std::int64_t first = w[static_cast<std::size_t>(2 * d)], last = w[static_cast<std::size_t>(2 * d + 1)];
     if (first < 0 || last < 0) fail<ValueError>(op.name, ": pad_width is negative on axis ", d, "; slice instead");

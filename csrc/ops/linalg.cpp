@@ -156,7 +156,7 @@ Tensor vecdot(const Op& op, Args& a) {
   q = moveaxis(q, normalize_axis(a[2].integer, q.ndim(), op.name), q.ndim() - 1);
   if (p.dim(-1) != q.dim(-1)) fail<ValueError>(op.name, ": ", p, " and ", q, " differ in the summed axis");
   const Tensor y = multiply(p, q);
-  return sum(y, 1u << (y.ndim() - 1), false);
+  return astype(sum(y, 1u << (y.ndim() - 1), false), y.dtype());  // of integers too, as matmul has it
 }
 void require_each_once(const Dims& axes, const char* op) {
   unsigned seen = 0;

@@ -16,7 +16,8 @@ using k::RowMap;
 using T = const Tensor&;
 using R = const Rule&;
 
-const Param x{"x", Kind::tensor}, axes_param{"axis", Kind::axes, "None"}, keep_param{"keepdims", Kind::flag, "False"};
+const Param x{"x", Kind::tensor}, axes_param{"axis", Kind::axes, "None"}, keep_param{"keepdims", Kind::flag, "False"},
+    dtype_param{"dtype", Kind::dtype, "None", true};
 
 Dims reduced_shape(const Dims& shape, unsigned axes, bool keepdims) {
   Dims out;
@@ -91,6 +92,13 @@ void refuse_empty(const Op& op, T t, unsigned axes) {
 
 Tensor call_reduce(const Op& op, Args& a) {
   return apply(op, {a[0].tensor}, {parse_axes(a[1], a[0].tensor, op.name), a[2].flag()});
+}
+// With the elements as another dtype first, where one is given: what they are added up in.
+Tensor call_total(const Op& op, Args& a) {
+  if (!a[3].given) return call_reduce(op, a);
+  const DType wanted = a[3].dtype(Float32);
+  a[0].tensor = astype(a[0].tensor, wanted);
+  return astype(call_reduce(op, a), wanted);
 }
 Tensor call_extreme(const Op& op, Args& a) {
   refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
@@ -193,6 +201,22 @@ Tensor along(const char* row, T t, const Arg& axis, const char* op) {
   const int at = normalize_axis(axis.integer, t.ndim(), op), end = t.ndim() - 1;
   if (at == end) return apply(last, {t});
   return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
+}
+
+// cumsum and cumprod: of the flattened tensor where axis is None, in dtype, with what nothing adds up to before it.
+template <int start> Tensor running(const char* row, const Op& op, Args& a) {
+  Tensor t = a[0].tensor;
+  if (a[2].given) t = astype(t, a[2].dtype(Float32));
+  if (!a[1].given) t = reshape(t, {t.size()});
+  const Arg last{.given = true, .integer = -1}, &axis = a[1].given ? a[1] : last;
+  Tensor y = along(row, t, axis, op.name);
+  if (a[2].given) y = astype(y, a[2].dtype(Float32));
+  if (!a[3].flag()) return y;
+  if (y.ndim() == 0) y = reshape(y, {1});
+  Dims shape = y.shape();
+  const int at = normalize_axis(axis.integer, y.ndim(), op.name);
+  shape[at] = 1;
+  return concat({full_int(shape, start, y.dtype()), y}, at);
 }
 
 Op reduction(const char* name, const char* doc, void (*infer)(Call&), void (*compute)(const Call&),
@@ -302,20 +326,24 @@ Rows plain_rows() {
   Op min = reduction("min", "The smallest element over the axes; NaN if there is one.", infer_reduce<same_type>,
                      compute_reduce<Reduction::min>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
   max.subgradient = min.subgradient = ties;
-  Op sum = reduction("sum", "Sum over the axes; integers and bools are added up in int64.", infer_reduce<same_type>,
-                     compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum);
+  Op sum = reduction("sum", "Sum over the axes; integers and bools are added up in int64, or in dtype if given.",
+                     infer_reduce<same_type>, compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum, call_total);
   sum.jvp = Jvp::linear;
   sum.fold = Reduction::sum;
   max.fold = Reduction::max;
   min.fold = Reduction::min;
+  Op prod =
+      reduction("prod", "Product over the axes, as sum() has it; exact gradients with zeros among the factors.",
+                infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum, call_total);
+  sum.params.push_back(dtype_param);
+  prod.params.push_back(dtype_param);
   Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
                         infer_reduce<index_type>, compute_reduce<Reduction::argmax>, {}, Promote::none, argextreme);
   Op argmin = reduction("argmin", "Position of the first smallest element along an axis, or of all.",
                         infer_reduce<index_type>, compute_reduce<Reduction::argmin>, {}, Promote::none, argextreme);
   argmax.params[1] = argmin.params[1] = {"axis", Kind::optional_integer, "None"};
   return {sum,
-          reduction("prod", "Product over the axes; exact gradients with zeros among the factors.",
-                    infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum),
+          prod,
           max,
           min,
           argmax,
@@ -387,13 +415,16 @@ Rows map_rows() {
                save_out},
               Promote::floating),
       {.name = "cumsum",
-       .doc = "Running sum along an axis.",
-       .params = {x, axis},
-       .call = [](const Op& op, Args& a) { return along("cumsum_last", a[0].tensor, a[1], op.name); }},
+       .doc = "Running sum along an axis, of the flattened tensor where that is None; include_initial puts a 0 first.",
+       .params =
+           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
+       .call = [](const Op& op, Args& a) { return running<0>("cumsum_last", op, a); }},
       {.name = "cumprod",
-       .doc = "Running product along an axis.",
-       .params = {x, axis},
-       .call = [](const Op& op, Args& a) { return along("cumprod_last", a[0].tensor, a[1], op.name); }},
+       .doc =
+           "Running product along an axis, of the flattened tensor where that is None; include_initial puts a 1 first.",
+       .params =
+           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
+       .call = [](const Op& op, Args& a) { return running<1>("cumprod_last", op, a); }},
       {.name = "softmax",
        .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.",
        .params = {x, axis},

@@ -12,7 +12,8 @@ namespace steep {
 namespace {
 
 using T = const Tensor&;
-const Param x{"x", Kind::tensor}, axis{"axis", Kind::integer, "-1"}, descending{"descending", Kind::flag, "False"};
+const Param x{"x", Kind::tensor}, axis{"axis", Kind::integer, "-1"}, descending{"descending", Kind::flag, "False"},
+    stable{"stable", Kind::flag, "True", true};  // always
 
 // NaN comes last, ascending or descending; equal elements keep their order.
 template <class E> bool before(E a, E b, bool down) {
@@ -77,11 +78,11 @@ Rows sort_rows() {
        .hidden = true},
       {.name = "argsort",
        .doc = "The positions that sort x along an axis; stable, NaN last.",
-       .params = {x, axis, descending},
+       .params = {x, axis, descending, stable},
        .call = [](const Op& op, Args& a) { return argsort(op, a[0].tensor, a[1].integer, a[2].flag()); }},
       {.name = "sort",
        .doc = "x sorted along an axis; stable, NaN last.",
-       .params = {x, axis, descending},
+       .params = {x, axis, descending, stable},
        .call =
            [](const Op& op, Args& a) {
              const int at = normalize_axis(a[1].integer, std::max(1, a[0].tensor.ndim()), op.name);

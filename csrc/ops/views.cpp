@@ -122,6 +122,15 @@ Dims resolve(T t, Dims shape) {
   return shape;
 }
 
+Tensor call_reshape(const Op& op, Args& a) {
+  T t = a[0].tensor;
+  const Tensor y = reshape(t, resolve(t, a[1].dims()));
+  const bool shared = y->storage.get() == t->storage.get();
+  if (a[2].given && !a[2].flag() && !shared)
+    fail<ValueError>(op.name, ": ", t, " with strides ", t.strides(), " has no view of shape ", y.shape(),
+                     "; leave out copy=False");
+  return a[2].flag() && shared ? copy(y) : y;
+}
 Tensor call_permute(const Op& op, Args& a) {
   T t = a[0].tensor;
   Dims order;
@@ -156,9 +165,22 @@ Tensor call_expand(const Op& op, Args& a) {
   if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].dims(), " name one axis twice");
   return t;
 }
+// The axes that were named go where they are told to, the others fill the places left in their order.
 Tensor call_moveaxis(const Op& op, Args& a) {
   T t = a[0].tensor;
-  return moveaxis(t, normalize_axis(a[1].integer, t.ndim(), op.name), normalize_axis(a[2].integer, t.ndim(), op.name));
+  const auto &from = a[1].ints, &to = a[2].ints;
+  if (from.size() != to.size())
+    fail<ValueError>(op.name, ": ", from.size(), " axes for ", to.size(), " places; name a place for each axis");
+  const unsigned moved = parse_axes(a[1], t, op.name), taken = parse_axes(a[2], t, op.name);
+  Dims order = Dims::filled(t.ndim(), -1);
+  for (std::size_t i = 0; i < from.size(); ++i)
+    order[normalize_axis(to[i], t.ndim(), op.name)] = normalize_axis(from[i], t.ndim(), op.name);
+  for (int d = 0, place = 0; d < t.ndim(); ++d) {
+    if (moved >> d & 1) continue;
+    while (taken >> place & 1) ++place;
+    order[place++] = d;
+  }
+  return permute_dims(t, order);
 }
 Tensor call_swapaxes(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -176,9 +198,10 @@ Tensor call_transpose(const Op& op, Args& a) {
 Rows primitive_rows() {
   Rows rows{
       {.name = "reshape",
-       .doc = "The same elements in another shape, in row-major order; one -1 is worked out.",
-       .params = {x, {"shape", Kind::ints}},
-       .call = [](const Op&, Args& a) { return reshape(a[0].tensor, resolve(a[0].tensor, a[1].dims())); },
+       .doc = "The same elements in another shape, in row-major order; one -1 is worked out. A view where it can be: "
+              "copy=True always copies, copy=False raises ValueError where it must.",
+       .params = {x, {"shape", Kind::ints}, {"copy", Kind::flag, "None", true}},
+       .call = call_reshape,
        .infer = infer_reshape,
        .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
       {.name = "permute_dims",
@@ -232,8 +255,8 @@ Rows composite_rows() {
        .params = {x, {"axis", Kind::ints, "0"}},
        .call = call_expand},
       {.name = "moveaxis",
-       .doc = "One axis moved, the others in order.",
-       .params = {x, {"source", Kind::integer}, {"destination", Kind::integer}},
+       .doc = "One axis, or several, moved; the others in order.",
+       .params = {x, {"source", Kind::axes}, {"destination", Kind::axes}},
        .call = call_moveaxis},
       {.name = "swapaxes",
        .doc = "Two axes exchanged.",

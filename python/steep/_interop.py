@@ -1,51 +1,169 @@
-"""NumPy's functions on steep's tensors: each is sent to steep's op of the same name, or refused with what to call.
+"""NumPy's functions on steep's tensors: each is sent to steep's function of the same meaning, or refused.
 
-``array_ufunc`` and ``array_function`` are NumPy's protocols; ``RENAMED`` lists the names that differ.
+``array_ufunc`` and ``array_function`` are NumPy's protocols. A call is read by the signature of NumPy's function, so
+that an argument means what NumPy means by it; steep's function gets it by name, and what it does not take is refused.
+``RENAMED`` and ``PARAMETERS`` list the names that differ, ``MEANINGS`` the functions that mean something else.
 """
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from steep import _core
 
 RENAMED = {
     "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2",
-    "arctanh": "atanh", "absolute": "abs", "fabs": "abs", "true_divide": "divide", "power": "pow", "float_power": "pow",
+    "arctanh": "atanh", "absolute": "abs", "fabs": "abs", "true_divide": "divide", "power": "pow",
     "invert": "bitwise_invert", "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
-    "rint": "round", "around": "round", "concatenate": "concat", "transpose": "permute_dims", "amax": "max",
-    "amin": "min", "cumulative_sum": "cumsum", "mod": "remainder",
+    "rint": "round", "around": "round", "concatenate": "concat", "amax": "max", "amin": "min", "mod": "remainder",
+    "vector_norm": "norm",
 }  # fmt: skip
+# NumPy's names of parameters, where steep has another; parameters without a default also agree by their place.
+PARAMETERS = {"ddof": "correction", "a_min": "min", "a_max": "max", "x": "x1", "y": "x2"}
+# Parameters that say how to compute something and not what.
+INDIFFERENT = {"kind", "optimize", "subok", "assume_unique"}
+_HELPERS = ("allclose", "array_equal", "diff", "isclose", "isin", "searchsorted", "cumulative_sum", "cumulative_prod")
+_LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
+NO_VALUE = np._NoValue  # what NumPy's signatures have for "not given"
+_OPS = {row["name"] for row in _core._op_table() if not row["hidden"]}
 
 
 def _find(name: str) -> Callable[..., Any] | None:
-    function = getattr(_core, RENAMED.get(name, name), None)
-    return function if type(function) is type(_core.exp) else None
+    from steep import namespace
+
+    name = RENAMED.get(name, name)
+    if name in _HELPERS:
+        helper: Callable[..., Any] = getattr(namespace, name)
+        return helper
+    return getattr(_core, name) if name in _OPS or name in _LIKE else None
 
 
-def _refuse(name: str) -> TypeError:
+def _refuse(name: str, what: str = "") -> TypeError:
+    reason = f"is not taken with {what} by steep" if what else "has no counterpart in steep"
     return TypeError(
-        f"numpy.{name} has no counterpart in steep; call it on x.numpy() (which has no gradient), "
-        f"or see steep's ops in docs/ops.md"
+        f"numpy.{name} {reason}; call it on x.numpy() (which has no gradient), or see steep's ops in docs/ops.md"
     )
+
+
+def _transpose(a: Any, axes: Any = None) -> Any:
+    return a.T if axes is None else _core.permute_dims(a, axes)
+
+
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Of the first two axes, where steep's and ``numpy.linalg.trace`` take the last two."""
+    if offset:
+        raise _refuse("trace", f"offset={offset}")
+    one, two = axis1 % a.ndim, axis2 % a.ndim
+    rest = [d for d in range(a.ndim) if d not in (one, two)]
+    return _core.trace(_core.permute_dims(a, (*rest, one, two)))
+
+
+def _outer(a: Any, b: Any) -> Any:
+    return _core.outer(_core.reshape(a, (-1,)), _core.reshape(b, (-1,)))
+
+
+def _einsum(*operands: Any) -> Any:
+    return _core.einsum(*operands)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Of a matrix where two axes are left, of a vector where one is; without ``ord``, of all elements."""
+    if ord is None:
+        return _core.norm(x, 2.0, axis, keepdims)
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if len(axes) == 1 and not isinstance(ord, str):
+        return _core.norm(x, ord, axes, keepdims)
+    if len(axes) != 2:
+        raise ValueError(f"numpy.linalg.norm: ord={ord!r} of {len(axes)} axes; a norm is of a vector or a matrix")
+    if ord == "fro":
+        return _core.norm(x, 2.0, axes, keepdims)
+    if isinstance(ord, str) or abs(ord) not in (1, math.inf):
+        raise _refuse("linalg.norm", f"ord={ord!r} of a matrix")
+    summed, kept = axes if abs(ord) == 1 else axes[::-1]
+    sums = _core.sum(_core.abs(x), axis=summed, keepdims=True)
+    found = (_core.max if ord > 0 else _core.min)(sums, axis=kept, keepdims=True)
+    return found if keepdims else _core.squeeze(found, axis=axes)
+
+
+def _float_power(x1: Any, x2: Any) -> Any:
+    return _core.pow(_core.astype(x1, _core.float64), _core.astype(x2, _core.float64))
+
+
+# By module and name, with NumPy's parameters: what steep has no function of the same meaning for.
+MEANINGS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "transpose"): _transpose,
+    ("numpy", "permute_dims"): _transpose,
+    ("numpy", "trace"): _trace,
+    ("numpy", "outer"): _outer,
+    ("numpy", "einsum"): _einsum,
+    ("numpy.linalg", "norm"): _norm,
+    ("numpy", "float_power"): _float_power,
+}
+
+
+@lru_cache(maxsize=256)
+def _signature(function: Any) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def _is_default(given: Any, default: Any) -> bool:
+    return given is default or given is NO_VALUE or (isinstance(given, str | int | float) and given == default)
+
+
+def _target(name: str, place: int, wanted: inspect.Parameter, mine: list[str]) -> str | None:
+    """What steep's function calls a parameter of NumPy's, or None if it does not have it."""
+    if name in mine:
+        return name
+    if PARAMETERS.get(name) in mine:
+        return PARAMETERS[name]
+    required = wanted.default is inspect.Parameter.empty
+    return mine[place] if required and place < len(mine) else None
+
+
+def _named(
+    func: Any, mine: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call of NumPy's function ``func``, for a function with the parameters ``mine``."""
+    parameters = _signature(func).parameters
+    bound = _signature(func).bind(*args, **kwargs)
+    bound.apply_defaults()
+    rest: list[Any] = []
+    named: dict[str, Any] = {}
+    for place, (name, value) in enumerate(bound.arguments.items()):
+        wanted = parameters[name]
+        items = value.items() if wanted.kind is inspect.Parameter.VAR_KEYWORD else [(name, value)]
+        if wanted.kind is inspect.Parameter.VAR_POSITIONAL:
+            rest, items = list(value), []
+        for each, given in items:
+            target = _target(each, place, wanted, mine)
+            if target and given is not NO_VALUE:
+                named[target] = given
+            elif not target and each not in INDIFFERENT and not _is_default(given, wanted.default):
+                raise _refuse(func.__name__, each)
+    return rest, named
 
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """``np.tanh(tensor)`` and ``array + tensor``: steep's op, and a tensor."""
     name = ufunc.__name__
-    function = _core.matmul if name == "matmul" else _find(name)
-    if method != "__call__" or kwargs or function is None:
+    function = MEANINGS.get(("numpy", name)) or _find(name)
+    if method != "__call__" or function is None:
         raise _refuse(name if method == "__call__" else f"{name}.{method}")
+    if kwargs:
+        raise _refuse(name, " and ".join(kwargs))
     return function(*inputs)
 
 
 def array_function(self: Any, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``np.sum(tensor, axis=0)`` and kin: steep's function of that name with the same arguments."""
-    name = func.__name__
-    function = _find(name)
+    """``np.sum(tensor, axis=0)`` and kin: steep's function of that meaning with the same arguments."""
+    function = MEANINGS.get((func.__module__, func.__name__)) or _find(func.__name__)
     if function is None:
-        raise _refuse(name)
-    if name == "transpose" and len(args) == 1 and not kwargs:
-        return args[0].T
-    return function(*args, **kwargs)
+        raise _refuse(func.__name__)
+    rest, named = _named(func, list(_signature(function).parameters), args, kwargs)
+    return function(*rest, **named)

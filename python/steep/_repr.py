@@ -16,9 +16,20 @@ import numpy as np
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+MOST_PRINTED = 400  # elements; of larger tensors the ends of each axis
+
+
 def represent(x: Any) -> str:
-    """``tensor([1., 2.], dtype=float32, requires_grad=True)``, the numbers as NumPy prints them."""
-    numbers = np.array2string(x.detach().numpy(), separator=", ", prefix="tensor(")
+    """``tensor([1., 2.], dtype=float32, requires_grad=True)``, the numbers as NumPy prints them.
+
+    Where they do not say the shape, since there are none or too many to print, it follows them.
+    """
+    ends = 3 if x.ndim < 4 else 1
+    numbers = np.array2string(
+        x.detach().numpy(), separator=", ", prefix="tensor(", threshold=MOST_PRINTED, edgeitems=ends
+    )
+    if x.size > MOST_PRINTED or (x.size == 0 and x.ndim > 1):
+        numbers += f", shape={x.shape}"
     origin = f", made_by={x.made_by}" if x.made_by else ", requires_grad=True" if x.requires_grad else ""
     return f"tensor({numbers}, dtype={x.dtype}{origin})"
 

@@ -5,6 +5,7 @@ With the ops of the core they make ``steep`` an array API namespace for bool, in
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -14,6 +15,10 @@ from steep import _core
 from steep._core import Tensor
 from steep.values import (
     NamespaceInfo,
+    allclose,
+    array_equal,
+    isclose,
+    isin,
     searchsorted,
     unique_all,
     unique_counts,
@@ -22,13 +27,13 @@ from steep.values import (
 )
 
 __all__ = [
-    "__array_namespace_info__", "broadcast_arrays", "broadcast_shapes", "can_cast", "cumulative_prod", "cumulative_sum",
-    "diff", "e", "finfo", "iinfo", "inf", "isdtype", "meshgrid", "nan", "newaxis", "pi", "positive", "result_type",
-    "searchsorted", "stop_gradient", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "__array_namespace_info__", "allclose", "array_equal", "broadcast_arrays", "broadcast_shapes", "can_cast", "conj",
+    "cumulative_prod", "cumulative_sum", "diff", "e", "finfo", "iinfo", "imag", "inf", "isclose", "isdtype", "isin",
+    "meshgrid", "nan", "newaxis", "pi", "positive", "real", "result_type", "searchsorted", "stop_gradient",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
-cumulative_sum, cumulative_prod = _core.cumsum, _core.cumprod
 
 _KINDS = {
     "bool": ("bool",),
@@ -62,23 +67,30 @@ class iinfo_object(NamedTuple):
 
 
 def _dtype_of(x: Any) -> Any:
-    return x.dtype if isinstance(x, Tensor) else x
+    """The dtype of a tensor or an array, or the one that x names."""
+    return x if isinstance(x, _core.dtype) else _core.dtype(getattr(x, "dtype", x))
 
 
 def finfo(type: Any) -> finfo_object:
-    """Limits of a float dtype, or of a tensor's."""
-    if _dtype_of(type) == _core.bfloat16:
+    """Limits of a float dtype, or of a tensor's. Raises ValueError for a dtype that is no float."""
+    dtype = _dtype_of(type)
+    if dtype == _core.bfloat16:
         return finfo_object(16, 2.0**-7, 2.0**128 - 2.0**120, 2.0**120 - 2.0**128, 2.0**-126, _core.bfloat16)
-    info = np.finfo(_dtype_of(type).name)
+    if dtype.kind != "f":
+        raise ValueError(f"finfo: {dtype} is no float dtype; iinfo() has the limits of integers")
+    info = np.finfo(dtype.name)
     return finfo_object(
-        info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), _dtype_of(type)
+        info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), dtype
     )
 
 
 def iinfo(type: Any) -> iinfo_object:
-    """Limits of an integer dtype, or of a tensor's."""
-    info = np.iinfo(_dtype_of(type).name)
-    return iinfo_object(info.bits, int(info.max), int(info.min), _dtype_of(type))
+    """Limits of an integer dtype, or of a tensor's. Raises ValueError for a dtype that is no integer."""
+    dtype = _dtype_of(type)
+    if dtype.kind not in "iu":
+        raise ValueError(f"iinfo: {dtype} is no integer dtype; finfo() has the limits of floats")
+    info = np.iinfo(dtype.name)
+    return iinfo_object(info.bits, int(info.max), int(info.min), dtype)
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
@@ -93,17 +105,30 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
-    """The dtype that these meet in; Python scalars count as the weakest of their kind."""
-    dtypes = [_dtype_of(x) for x in arrays_and_dtypes if not isinstance(x, bool | int | float)]
-    result = dtypes[0]
-    for other in dtypes[1:]:
-        result = _core._promote(result, other)
-    return result
+    """The dtype that operands meet in: tensors, arrays, dtypes and Python numbers, which count as the weakest of their
+    kind. Raises ValueError without any, TypeError for what has no dtype.
+
+    >>> sp.result_type(sp.int64, 1.0)
+    steep.float32
+    """
+    if not arrays_and_dtypes:
+        raise ValueError("result_type: needs at least one tensor, dtype or number")
+    numbers = [x for x in arrays_and_dtypes if type(x) in (bool, int, float)]
+    dtypes = [_dtype_of(x) for x in arrays_and_dtypes if type(x) not in (bool, int, float)]
+    if not dtypes:
+        return functools.reduce(_core._promote, (_core.asarray(x).dtype for x in numbers))
+    return functools.reduce(_beside, (type(x) for x in numbers), functools.reduce(_core._promote, dtypes))
+
+
+def _beside(dtype: Any, number: type) -> Any:
+    """What a tensor of ``dtype`` and a Python number of that type meet in."""
+    weaker = (dtype.kind == "b" and number is int) or (dtype.kind != "f" and number is float)
+    return (_core.int64 if number is int else _core.float32) if weaker else dtype
 
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether promotion can take one dtype to the other."""
-    return bool(_core._promote(_dtype_of(from_), to) == to)
+    return bool(_core._promote(_dtype_of(from_), _dtype_of(to)) == to)
 
 
 def broadcast_arrays(*arrays: Any) -> list[Tensor]:
@@ -137,6 +162,43 @@ def stop_gradient(x: Tensor) -> Tensor:
 def positive(x: Tensor) -> Tensor:
     """x itself, as a tensor."""
     return _core.asarray(x)
+
+
+def conj(x: Tensor) -> Tensor:
+    """The complex conjugate: x itself, since steep's numbers are real."""
+    return _core.asarray(x)
+
+
+def real(x: Tensor) -> Tensor:
+    """The real part: x itself."""
+    return _core.asarray(x)
+
+
+def imag(x: Tensor) -> Tensor:
+    """The imaginary part: zeros."""
+    return _core.zeros_like(x)
+
+
+def _cumulative(op: Any, x: Tensor, axis: int | None, dtype: Any, include_initial: bool) -> Tensor:
+    values = _core.asarray(x)
+    if axis is None and values.ndim != 1:
+        raise ValueError(f"{op.__name__}: a tensor of {values.ndim} axes needs axis=; cumsum and cumprod take the last")
+    along = -1 if axis is None else axis
+    result: Tensor = op(values, along, dtype=dtype, include_initial=include_initial)
+    return result
+
+
+def cumulative_sum(x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """Running sum along an axis, which only a vector may leave out. ``include_initial`` puts a 0 first.
+
+    Integers and bools are added up in int64, or in ``dtype``. Raises ValueError where the axis is missing.
+    """
+    return _cumulative(_core.cumsum, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """Running product along an axis, which only a vector may leave out. ``include_initial`` puts a 1 first."""
+    return _cumulative(_core.cumprod, x, axis, dtype, include_initial)
 
 
 def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:

@@ -7,6 +7,8 @@ Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,7 +36,37 @@ def _spread(seed: int) -> int:
 
 
 def _as_shape(shape: Shape) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    return tuple(operator.index(n) for n in shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
+
+
+def _whole(who: str, number: Any) -> int:
+    """An integer, also of a float that is one. Raises ValueError for others, infinities and NaN among them."""
+    try:
+        if int(number) == number:
+            return int(number)
+    except (OverflowError, ValueError):
+        pass
+    raise ValueError(f"{who} must be an integer, and is {number!r}")
+
+
+def _float_dtype(who: str, dtype: Any) -> Any:
+    found = _core.float32 if dtype is None else _core.dtype(dtype)
+    if found.kind != "f":
+        raise TypeError(f"{who}: draws floats, and cannot in {found}; integers() draws integers")
+    return found
+
+
+def _integer_dtype(first: int, end: int, dtype: Any) -> Any:
+    """The dtype to draw first to end - 1 in; raises unless it is one of integers, or bool, that holds them."""
+    from steep.namespace import iinfo
+
+    found = _core.int64 if dtype is None else _core.dtype(dtype)
+    if found.kind == "f":
+        raise TypeError(f"integers: cannot draw in {found}; name an integer dtype, and astype() afterwards")
+    lowest, highest = (0, 1) if found == _core.bool else (iinfo(found).min, iinfo(found).max)
+    if first < lowest or end - 1 > highest:
+        raise ValueError(f"integers: {first} to {end - 1} do not fit in {found}, which holds {lowest} to {highest}")
+    return found
 
 
 # Of the calls that run now and want to know who draws: the state of each generator before its first draw.
@@ -73,7 +105,7 @@ class Generator:
     """A stream of random numbers. Two generators of one seed give the same numbers, on any number of threads."""
 
     def __init__(self, seed: int = 0) -> None:
-        self.seed = int(seed)
+        self.seed = _whole("Generator: seed", seed)
         self._state = _core.tensor([_signed(_spread(self.seed)), 0], dtype=_core.int64)
 
     @property
@@ -96,33 +128,54 @@ class Generator:
         return drawn
 
     def uniform(self, low: float | Shape = 0.0, high: float = 1.0, shape: Shape = (), dtype: Any = None) -> Tensor:
-        """Uniform on [low, high), float32 unless said otherwise. ``uniform(shape)`` is uniform on [0, 1)."""
+        """Uniform on [low, high), float32 unless said otherwise. ``uniform(shape)`` is uniform on [0, 1).
+
+        Raises ValueError if low is above high or their distance is not finite, TypeError for a dtype of integers.
+
+        >>> sp.random.Generator(0).uniform(-1.0, 1.0, (2, 3)).shape
+        (2, 3)
+        """
         start, shape = (0.0, low) if isinstance(low, tuple | list) else (low, shape)
-        u = self._draw("random_uniform", shape, dtype)
+        if not 0 <= high - start < math.inf:
+            raise ValueError(f"uniform: no draw from [{start}, {high}); low must be at most high, and both finite")
+        u = self._draw("random_uniform", shape, _float_dtype("uniform", dtype))
         return u if (start, high) == (0.0, 1.0) else u * (high - start) + start
 
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
-        """Normal with the given mean and standard deviation, float32 unless said otherwise."""
-        z = self._draw("random_normal", shape, dtype)
+        """Normal with the given mean and standard deviation, float32 unless said otherwise.
+
+        Raises ValueError if the standard deviation is negative, TypeError for a dtype of integers.
+        """
+        if not std >= 0:
+            raise ValueError(f"normal: std must be at least 0, and is {std}")
+        z = self._draw("random_normal", shape, _float_dtype("normal", dtype))
         return z if (mean, std) == (0.0, 1.0) else z * std + mean
 
     def integers(self, low: int, high: int | None = None, shape: Shape = (), dtype: Any = None) -> Tensor:
-        """Whole numbers from low to high - 1, or from 0 to low - 1; int64 unless said otherwise.
+        """Integers from low to high - 1, or from 0 to low - 1; int64 unless said otherwise.
 
-        Raises ValueError if there are none, or more than 2**53.
+        Raises ValueError if there are none, more than 2**53, or some that the dtype does not hold; TypeError for a
+        dtype of floats.
         """
-        first, end = (0, low) if high is None else (low, high)
+        first = 0 if high is None else _whole("integers: low", low)
+        end = _whole("integers: high", low if high is None else high)
         if not 0 < end - first <= 1 << 53:
             raise ValueError(f"integers: no draw from [{first}, {end}); it needs 1 to 2**53 numbers")
+        found = _integer_dtype(first, end, dtype)
         u = self._draw("random_uniform", shape, _core.float64)
-        return _core.astype(_core.floor(u * (end - first)) + first, dtype or _core.int64)
+        return _core.astype(_core.floor(u * (end - first)) + first, found)
 
     def permutation(self, n: int) -> Tensor:
-        """0 to n - 1 in random order, int64."""
-        return _core.argsort(self._draw("random_bits", (n,), None))
+        """0 to n - 1 in random order, int64. Raises ValueError if n is negative or no integer."""
+        count = _whole("permutation: n", n)
+        if count < 0:
+            raise ValueError(f"permutation: n must be at least 0, and is {count}")
+        return _core.argsort(self._draw("random_bits", (count,), None))
 
     def bernoulli(self, p: float, shape: Shape = ()) -> Tensor:
-        """True with probability p, bool: a dropout mask keeps with 1 - p."""
+        """True with probability p, bool: a dropout mask keeps with 1 - p. Raises ValueError unless 0 <= p <= 1."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"bernoulli: p is a probability, from 0 to 1, and is {p}")
         return self._draw("random_uniform", shape, None) < p
 
     def state(self) -> dict[str, int]:

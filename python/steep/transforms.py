@@ -92,7 +92,10 @@ def _numbers(argnums: Argnums, count: int, who: str) -> list[int]:
     for n in numbers:
         if not -count <= n < count:
             raise ValueError(f"{who}: argnums names argument {n}, and {count} were given")
-    return [n % count for n in numbers]
+    found = [n % count for n in numbers]
+    if len(set(found)) < len(found):
+        raise ValueError(f"{who}: argnums {argnums} names an argument twice; name each once")
+    return found
 
 
 def _one_or_all(argnums: Argnums, results: list[Any]) -> Any:

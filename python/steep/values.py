@@ -40,17 +40,14 @@ class UniqueInverse(NamedTuple):
 
 def unique_all(x: Tensor) -> UniqueAll:
     """Sorted unique values of x with indices, inverse (in x's shape) and counts, int64; every NaN is its own value."""
-    flat = x.detach().reshape((-1,))
+    x = _core.asarray(x).detach()
+    flat, some = x.reshape((-1,)), (min(1, x.size),)
     order = _core.argsort(flat)
     ordered = flat[order]
-    starts = _core.nonzero(_core.concat([_core.ones((min(1, flat.size),), dtype="bool"), ordered[1:] != ordered[:-1]]))[
-        0
-    ]
-    ends = _core.concat([starts[1:], _core.full((min(1, flat.size),), flat.size, dtype="int64")])
-    counts = ends - starts
-    inverse = _core.scatter_add(
-        _core.zeros((flat.size,), dtype="int64"), order, _core.repeat(_core.arange(starts.size), counts)
-    )
+    starts = _core.nonzero(_core.concat([_core.ones(some, dtype="bool"), ordered[1:] != ordered[:-1]]))[0]
+    counts = _core.concat([starts[1:], _core.full(some, flat.size, dtype="int64")]) - starts
+    which = _core.repeat(_core.arange(starts.size), counts)
+    inverse = _core.scatter_add(_core.zeros(flat.shape, dtype="int64"), order, which)
     return UniqueAll(ordered[starts], order[starts], inverse.reshape(x.shape), counts)
 
 
@@ -76,13 +73,63 @@ def searchsorted(x1: Tensor, x2: Tensor, side: str = "left", sorter: Tensor | No
 
     ``side``: before ("left") or after ("right") equal elements. ``sorter``: indices that sort x1.
     """
-    order = None if sorter is None else sorter.numpy()
-    ordered, wanted = x1.detach().numpy(), x2.detach().numpy()
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: side is 'left' or 'right', not {side!r}")
+    order = None if sorter is None else _core.asarray(sorter).numpy()
+    ordered, wanted = (_core.asarray(v).detach().numpy() for v in (x1, x2))
     found = np.empty(wanted.size, dtype=np.int64)
     for i in range(0, wanted.size, _STRETCH):  # Ctrl-C can come in between
         part = wanted.reshape(-1)[i : i + _STRETCH]
         found[i : i + _STRETCH] = np.searchsorted(ordered, part, side=side, sorter=order)  # type: ignore[call-overload]
     return _core.tensor(found.reshape(wanted.shape))
+
+
+def isclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Where ``|a - b| <= atol + rtol * |b|``, bool; infinities are close to themselves, NaN to NaN if asked.
+
+    ``a`` and ``b`` broadcast; ints and bools are compared as float64.
+
+    >>> sp.isclose(sp.tensor([1.0, 2.0]), [1.0, 2.1])
+    tensor([ True, False], dtype=bool)
+    """
+    with _core.no_grad():
+        x, y = (_core.asarray(v, dtype=_core.float64) for v in (a, b))
+        near = _core.abs(x - y) <= atol + rtol * _core.abs(y)
+        close = _core.logical_or(_core.logical_and(near, _core.isfinite(y)), x == y)
+        return _core.logical_or(close, _core.logical_and(_core.isnan(x), _core.isnan(y))) if equal_nan else close
+
+
+def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether ``isclose`` holds everywhere, a Python bool."""
+    return bool(_core.all(isclose(a, b, rtol, atol, equal_nan)))
+
+
+def array_equal(a1: Tensor, a2: Tensor, equal_nan: bool = False) -> bool:
+    """Whether two tensors have one shape and the same elements, a Python bool."""
+    x, y = _core.asarray(a1).detach(), _core.asarray(a2).detach()
+    if x.shape != y.shape:
+        return False
+    same = x == y
+    return bool(
+        _core.all(_core.logical_or(same, _core.logical_and(_core.isnan(x), _core.isnan(y))) if equal_nan else same)
+    )
+
+
+def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:
+    """Whether each element of x1 is among those of x2, bool, in x1's shape; ``invert``: whether it is not.
+
+    Both meet in their common dtype; a Python number takes the other's. NaN is in nothing.
+
+    >>> sp.isin(sp.tensor([1, 2, 3]), [3, 1])
+    tensor([ True, False,  True], dtype=bool)
+    """
+    from steep.namespace import result_type
+
+    dtype = result_type(*(v if isinstance(v, bool | int | float) else _core.asarray(v) for v in (x1, x2)))
+    values, among = (_core.asarray(v, dtype=dtype).detach() for v in (x1, x2))
+    if dtype == _core.bfloat16:
+        values, among = values.astype(_core.float32), among.astype(_core.float32)
+    return _core.tensor(np.isin(values.numpy(), among.numpy(), invert=invert))
 
 
 class NamespaceInfo:

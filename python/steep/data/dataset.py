@@ -41,6 +41,9 @@ class TensorDataset:
         if not shapes or any(len(shape) == 0 for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
             raise ValueError(f"TensorDataset needs arrays of one length, got shapes {shapes}")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{a.dtype}{a.shape}' for a in self.arrays)})"
+
     def __len__(self) -> int:
         return len(self.arrays[0])
 

@@ -23,6 +23,9 @@ from steep.io.atomic import atomic_write
 class FetchError(OSError):
     """A file could not be had; the message says which file to put where."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+
 
 @dataclass(frozen=True)
 class Source:

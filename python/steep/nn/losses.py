@@ -26,8 +26,7 @@ def _reduce(losses: Tensor, reduction: str) -> Tensor:
 
 
 def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
-    prediction = _core.asarray(prediction)
-    target = _core.asarray(target)
+    prediction, target = _core._match(prediction, target)
     if prediction.shape != target.shape:
         raise ValueError(
             f"{name}: prediction of shape {prediction.shape} and target of shape {target.shape} differ; "
@@ -86,7 +85,7 @@ def cross_entropy(
     ``label_smoothing`` e replaces q by (1 - e) q + e / C (Szegedy et al. 2016, arXiv:1512.00567). Raises ValueError for
     shapes that do not fit and IndexError for a label outside [0, C). Source: notes table, row 18.
     """
-    logits, target = _core.asarray(logits), _core.asarray(target)
+    logits, target = _core._match(logits, target)
     axis = min(1, logits.ndim - 1) if axis is None else axis
     if target.dtype.kind == "f":
         losses = _expected(_core.log_softmax(logits, axis=axis), target, axis)
@@ -100,9 +99,9 @@ def cross_entropy(
 
 def nll_loss(log_probs: Any, target: Any, *, axis: int | None = None, reduction: str = "mean") -> Tensor:
     """``-log_probs[label]``: cross-entropy for inputs that are log-probabilities already; see ``cross_entropy``."""
-    log_probs = _core.asarray(log_probs)
+    log_probs, target = _core._match(log_probs, target)
     axis = min(1, log_probs.ndim - 1) if axis is None else axis
-    return _reduce(_expected(log_probs, _core.asarray(target), axis), reduction)
+    return _reduce(_expected(log_probs, target, axis), reduction)
 
 
 def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:

@@ -63,6 +63,18 @@ class Module:
             listener(self, output)
         return output
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep an attribute. Raises ValueError where the result of an op would take a parameter's place."""
+        before = vars(self).get(name)
+        computed = isinstance(value, Tensor) and not value.is_leaf and value.made_by is not None
+        if computed and isinstance(before, Tensor) and before.is_leaf and before.requires_grad:
+            raise ValueError(
+                f"{type(self).__name__}.{name} is a parameter, {before.dtype}{before.shape}, and the result of "
+                f"{value.made_by} in its place would be none; write into it under no_grad(), as in "
+                f"layer.{name}[...] = value, or assign sp.tensor(value.detach(), requires_grad=True)"
+            )
+        object.__setattr__(self, name, value)
+
     # -- what the tree holds ------------------------------------------------------------------------------------
 
     def _members(self) -> Iterator[tuple[str, Any]]:
@@ -250,14 +262,22 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [(name, member) for name, member in self._members() if isinstance(member, Module)]
-        if not children:
+        members = list(self._members())
+        lines = [
+            f"  {name}: " + repr(child).replace("\n", "\n  ") for name, child in members if isinstance(child, Module)
+        ]
+        if type(self).extra_repr is Module.extra_repr:  # layers say their sizes there
+            lines += [f"  {name}: {_described(t)}" for name, t in members if isinstance(t, Tensor) and t.is_leaf]
+        if not lines:
             return f"{type(self).__name__}({self.extra_repr()})"
-        lines = [f"  {name}: " + repr(child).replace("\n", "\n  ") for name, child in children]
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
 
 
 M = TypeVar("M", bound=Module)
+
+
+def _described(t: Tensor) -> str:
+    return f"{'parameter' if t.requires_grad else 'buffer'}, {t.dtype}{t.shape}"
 
 
 def _join(prefix: str, name: str) -> str:

@@ -25,6 +25,9 @@ NEWEST = 10**6
 class UnsupportedError(ValueError):
     """A model asks for what steep does not do: an operator, a type, or a form of one. The message names it."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+
 
 @dataclass(frozen=True)
 class Row:

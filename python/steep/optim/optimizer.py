@@ -46,6 +46,15 @@ class Optimizer:
         if not callable(lr):
             _checked_rate(lr)
 
+    def __repr__(self) -> str:
+        options = {k: v for k, v in vars(self).items() if not k.startswith("_") and k != "params"}
+        shown = [
+            f"{k}={getattr(v, '__name__', v)}" for k, v in options.items() if not isinstance(v, list | dict | Tensor)
+        ]
+        dtypes = sorted({str(p.dtype) for p in self.params})
+        held = f"{len(self.params)} tensors of {'/'.join(dtypes)}, {sum(p.size for p in self.params)} numbers"
+        return f"{type(self).__name__}({', '.join(shown)}; {held})"
+
     # -- for subclasses -----------------------------------------------------------------------------------------
 
     def initial(self) -> Mapping[str, float]:
