@@ -100,6 +100,13 @@ def test_sizes_may_be_given_one_by_one():
     assert sp.zeros(3, 4, sp.float64).dtype == sp.float64 and sp.zeros(np.int64(3)).shape == (3,) == sp.zeros([3]).shape
 
 
+def test_a_diagonal_beyond_the_matrix_is_empty():
+    for k in (2, -2, 2**63 - 1, 2**70, -(2**70)):
+        assert sp.eye(2, k=k).tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(TypeError, match="eye: k must be an integer, and got float"):
+        sp.eye(2, k=1.5)
+
+
 def test_asarray_and_reshape_copy_as_they_are_told():
     a = np.ones(4, "float32")
     x = sp.asarray(a)

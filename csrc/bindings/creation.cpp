@@ -143,11 +143,20 @@ PyObject* linspace(const Op& op, Args& a) {
   return made(astype(is_float(wanted) ? t : floor(t), wanted), a[5]);
 }
 
+// Diagonals beyond 64 bits are as empty as those at the end of them.
+std::int64_t diagonal(const Object& k) {
+  if (!PyLong_Check(k.ptr())) fail<TypeError>("eye: k must be an integer, and got ", Py_TYPE(k.ptr())->tp_name);
+  int overflow = 0;
+  const long long n = PyLong_AsLongLongAndOverflow(k.ptr(), &overflow);
+  return overflow ? overflow * (INT64_MAX / 2) : n;
+}
+
 PyObject* eye(const Op& op, Args& a) {
   const std::int64_t rows = a[0].integer, n = a[1].given ? a[1].integer : rows;
   if (rows < 0 || n < 0) fail<ValueError>(op.name, ": a size is negative: ", std::min(rows, n));
   const Tensor i = reshape(arange(0, rows, 1, Int64), {rows, 1}), j = reshape(arange(0, n, 1, Int64), {1, n});
-  return made(astype(equal(add(i, full_int({}, a[2].integer, Int64)), j), a[3].dtype(Float32)), a[4]);
+  const std::int64_t k = diagonal(python_number(op, "k", a[2]));
+  return made(astype(equal(add(i, full_int({}, k, Int64)), j), a[3].dtype(Float32)), a[4]);
 }
 
 // Data of other libraries, and lists.
@@ -208,7 +217,7 @@ void bind_creation(py::module_& m) {
   def_function(m, "eye", "Ones on diagonal k, zeros elsewhere, of shape (n_rows, n_cols); float32.",
                {{"n_rows", Kind::integer},
                 {"n_cols", Kind::optional_integer, "None"},
-                {"k", Kind::integer, "0"},
+                {"k", Kind::object, "0"},
                 dtype_param,
                 grad_param,
                 device_param},
