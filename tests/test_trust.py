@@ -110,9 +110,9 @@ def test_deep_chain_of_checkpoints_is_linear_and_right():
         y = x
         for _ in range(n):
             y = twice(y)
-        start = time.perf_counter()
+        start = time.process_time()
         y.sum().backward()
-        return values(x.grad), time.perf_counter() - start
+        return values(x.grad), time.process_time() - start
 
     (gradient, short), (_, long) = in_thread(lambda: work(1_000)), in_thread(lambda: work(8_000))
     assert gradient == [1.0]
@@ -135,9 +135,9 @@ def test_forward_mode_through_differentiated_rules_is_linear():
                 v = sp.softmax(v, axis=-1)
             return v
 
-        start = time.perf_counter()
+        start = time.process_time()
         sp.jvp(f, (sp.tensor([1.0, 2.0]),), (sp.tensor([1.0, 0.0]),))
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(100)
     assert seconds(4_000) < 40 * seconds(500)
