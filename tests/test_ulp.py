@@ -23,7 +23,7 @@ STATED = {
     "tanh": (np.tanh, 2.6),
     "sigmoid": (lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1.0) / (1 + np.exp(-np.abs(x))), 3.0),
     "erf": (erf, 1.2),
-    "erfc": (erfc, 5.2),
+    "erfc": (erfc, 5.4),
     "gelu": (lambda x: np.where(x == -np.inf, np.nan, x * 0.5) * erfc(-x / math.sqrt(2)), 5.7),
 }
 

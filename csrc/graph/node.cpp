@@ -98,11 +98,16 @@ void add_shell_if_wanted(Node* n) {
 }
 
 Node* new_node(const Tensor& out) {
+  const Dims& shape = out.shape();
+  std::unique_ptr<Extra> extra;
+  if (shape.size() > Node::inline_dims) extra = std::make_unique<Extra>(Extra{.shape = shape});
   if (!free_slots) refill();
   Slot* s = free_slots;
   free_slots = s->next;
   Node* n = new (s) Node{};
-  n->shape = out.shape();
+  n->extra = std::move(extra);
+  n->ndim = static_cast<std::uint8_t>(shape.size());
+  for (int d = 0; d < std::min(shape.size(), Node::inline_dims); ++d) n->dims[d] = shape[d];
   n->dtype = out.dtype();
   n->sequence = counter++;
   ++live;
@@ -214,7 +219,7 @@ Tensor Kept::get(const char* op) const {
 Tensor Rule::in(int i) const { return kept(node, 1u << i, node.inputs()[i]); }
 Tensor Rule::out() const { return kept(node, save_out, const_cast<Node*>(&node)); }
 const AttrsRef& Rule::attrs() const { return node.attrs; }
-const Dims& Rule::shape(int i) const { return node.inputs()[i]->shape; }
+Dims Rule::shape(int i) const { return node.inputs()[i]->shape(); }
 DType Rule::dtype(int i) const { return node.inputs()[i]->dtype; }
 
 }  // namespace steep

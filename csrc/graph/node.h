@@ -19,8 +19,9 @@ struct DynamicRule {
   explicit operator bool() const { return static_cast<bool>(run); }
 };
 
-// What few nodes have: many inputs, a rule of the user's, the line of the user's program, a shell.
+// What few nodes have: many dimensions, many inputs, a rule of the user's, the line of the user's program, a shell.
 struct Extra {
+  Dims shape;  // of more dimensions than a node has room for
   std::vector<Node*> inputs;
   DynamicRule rule;
   std::string where;
@@ -39,7 +40,7 @@ struct ShellHooks {
 void set_shell_hooks(const ShellHooks& hooks);
 
 struct Node {
-  static constexpr int inline_inputs = 3, max_saved = 3;
+  static constexpr int inline_inputs = 3, max_saved = 3, inline_dims = 4;
   std::uint32_t refs = 1;
   std::uint32_t slot = 0;        // 1 + index in the pass that walks this node now
   std::unique_ptr<Extra> extra;  // looked at whenever refs changes, and so beside it
@@ -54,10 +55,17 @@ struct Node {
   bool freed = false;
   bool unwatched = false;  // a watch node whose tape or transform has ended
   DType dtype = Float32;
-  Dims shape;
-  TensorImpl* target = nullptr;  // not counted: the tensor whose .grad backward() fills
+  std::uint8_t ndim = 0;
+  std::int64_t dims[inline_dims];  // of the output, up to ndim, where they fit
+  TensorImpl* target = nullptr;    // not counted: the tensor whose .grad backward() fills
 
   Node* const* inputs() const { return input_count <= inline_inputs ? inputs_ : extra->inputs.data(); }
+  Dims shape() const {
+    if (ndim > inline_dims) return extra->shape;
+    Dims d;
+    for (int i = 0; i < ndim; ++i) d.push(dims[i]);
+    return d;
+  }
   Extra& more() {
     if (!extra) extra = std::make_unique<Extra>();
     return *extra;

@@ -33,7 +33,7 @@ struct Rule {
   Tensor in(int i) const;
   Tensor out() const;
   const AttrsRef& attrs() const;
-  const Dims& shape(int i) const;  // of an input that needs a gradient
+  Dims shape(int i) const;  // of an input that needs a gradient
   DType dtype(int i) const;
 };
 

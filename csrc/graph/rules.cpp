@@ -29,12 +29,13 @@ Tensor run_row(Node& n, int i, const Tensor& g) {
 
 // Back to the shape of the input, summing what broadcasting spread out.
 Tensor fit_shape(const Tensor& g, const Node& n, const Node& input) {
-  if (g.shape() == input.shape) return g;
-  const int lead = g.ndim() - input.shape.size();
-  for (int d = 0; d < input.shape.size(); ++d)
-    if (lead < 0 || (input.shape[d] != 1 && input.shape[d] != g.dim(lead + d)))
-      fail<GradientError>(n.name(), ": its gradient rule returned ", g, " for an operand of shape ", input.shape);
-  return sum_to(g, input.shape);
+  const Dims shape = input.shape();
+  if (g.shape() == shape) return g;
+  const int lead = g.ndim() - shape.size();
+  for (int d = 0; d < shape.size(); ++d)
+    if (lead < 0 || (shape[d] != 1 && shape[d] != g.dim(lead + d)))
+      fail<GradientError>(n.name(), ": its gradient rule returned ", g, " for an operand of shape ", shape);
+  return sum_to(g, shape);
 }
 
 Tensor fit(const Tensor& g, const Node& n, const Node& input) {
@@ -52,7 +53,7 @@ Tensor jvp_diagonal(Node& n, const std::vector<Tensor>& tangents) {
   Tensor total;
   for (int i = 0; i < n.input_count; ++i) {
     if (!tangents[static_cast<std::size_t>(i)]) continue;
-    const Tensor t = run_row(n, i, broadcast_to(tangents[static_cast<std::size_t>(i)], n.shape));
+    const Tensor t = run_row(n, i, broadcast_to(tangents[static_cast<std::size_t>(i)], n.shape()));
     if (t) total = total ? add(total, t) : t;
   }
   return total;
@@ -61,7 +62,7 @@ Tensor jvp_diagonal(Node& n, const std::vector<Tensor>& tangents) {
 // Any op: u -> vjp(u) is linear, so its own vjp is the Jacobian. Costs a recorded pass through the rule.
 Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
   Scope<bool> recording(mode().grad, true);
-  const Tensor u = zeros(n.shape, n.dtype);
+  const Tensor u = zeros(n.shape(), n.dtype);
   Node* at = make_watch(u);
   std::vector<bool> needed;
   for (const Tensor& t : tangents) needed.push_back(static_cast<bool>(t));

@@ -118,7 +118,7 @@ Tensor conv_jvp(R r, const Tensor* t) {
   Tensor y;
   if (t[0]) y = conv(t[0], r.in(1), {}, g);
   if (t[1]) y = plus(y, conv(r.in(0), t[1], {}, g));
-  return r.node.input_count > 2 && t[2] ? plus(y, spread_bias(t[2], r.node.shape)) : y;
+  return r.node.input_count > 2 && t[2] ? plus(y, spread_bias(t[2], r.node.shape())) : y;
 }
 Tensor conv_input_jvp(R r, const Tensor* t) {
   const Dims sizes = Geometry::sizes(r.attrs());

@@ -49,7 +49,7 @@ Tensor concat_jvp(R r, const Tensor* tangents) {
   const int axis = static_cast<int>(r.attrs()[0]);
   std::vector<Tensor> parts;
   for (int i = 0; i < r.node.input_count; ++i) {
-    Dims shape = r.node.shape;
+    Dims shape = r.node.shape();
     shape[axis] = r.attrs()[1 + i];
     parts.push_back(tangents[i] ? tangents[i] : zeros(shape, r.node.dtype));
   }

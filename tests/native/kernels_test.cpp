@@ -113,7 +113,7 @@ const Accuracy kAccuracy[] = {
     {"tanh", 2.5, [](double x) { return std::tanh(x); }},
     {"sigmoid", 2.8, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
     {"erf", 1.1, [](double x) { return std::erf(x); }},
-    {"erfc", 5.2, [](double x) { return std::erfc(x); }},
+    {"erfc", 5.4, [](double x) { return std::erfc(x); }},
     {"softplus", 1.8, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
 };
 
