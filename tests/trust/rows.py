@@ -60,7 +60,7 @@ ROWS = (
     Row(6, "sizes that overflow", (tests("test_limits.py"),)),
     Row(7, "bad indices", (tests("test_indexing.py"),)),
     Row(8, "out of memory: MemoryError at every k", (script("trust/out_of_memory.py"),)),
-    Row(9, "exceptions inside a parallel region", (tests("test_architecture.py"), tests("test_errors.py -k parallel"))),
+    Row(9, "exceptions inside a parallel region", (tests("test_architecture.py"), tests("test_limits.py -k ctrl_c"))),
     Row(
         10,
         "fork after parallel work",
@@ -84,7 +84,7 @@ ROWS = (
     Row(15, "floating-point state untouched", (script("trust/floating_point.py"),)),
     Row(16, "where the NaN came from", (tests("test_graph.py -k anomaly"), tests("test_compile_rules.py -k anomal"))),
     Row(17, "the same bits for any threads and batch split", (tests("test_bits.py"),)),
-    Row(18, "old processors", (tests("test_trust.py -k instruction"), tests("test_bits.py -k 'isa or instruction'"))),
+    Row(18, "old processors", (tests("test_trust.py -k instruction"), tests("test_stale_memory.py -k instruction"))),
     Row(19, "memory growth", (script("trust/growth.py", "20000", "1000000"),)),
     Row(20, "malformed safetensors", (script("fuzz_files.py", "20000 1 a.safetensors", "1000000 1 a.safetensors"),)),
     Row(
