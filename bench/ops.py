@@ -19,7 +19,7 @@ import steep as sp
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # the table's home
 
 import optable
-from optable import A, C, ints
+from optable import A, C, ints, labels
 
 SIZES = (100, 10_000, 1_000_000)  # elements
 MOST_ELEMENTS = 2_000_000  # of an array that a gradient may need
@@ -68,7 +68,7 @@ CASES = {
     "add_rows": lambda n: C(A((n // 10, 10)), ints((n // 10,), n // 10), n // 10),
     "write_elements": lambda n: C(A((n,)), np.arange(n)[::-1].copy()),
     "checked_labels": lambda n: C(np.arange(n) % 7, 7),
-    "one_hot": lambda n: C(ints((n // 10,), 10), 10),
+    "one_hot": lambda n: C(labels((n // 10,), 10), 10),
     "take": lambda n: C(A((n,)), ints((n,), n), axis=0),
     "wrap_index": lambda n: C(ints((n,), 5), 5),
     "random_bits": lambda n: C(3, 5, (n,), dtype="int64"),

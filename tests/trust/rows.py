@@ -80,7 +80,9 @@ ROWS = (
         "sub-interpreters, exit with daemon threads",
         (tests("test_trust.py -k 'interpreters or daemon or end_with'"),),
     ),
-    Row(14, "Ctrl-C inside a long op", (script("trust/interrupts.py", "3e6", "3e7"), tests("test_process.py -k ctrl"))),
+    Row(
+        14, "Ctrl-C inside a long op", (script("trust/interrupts.py", "3e6", "3e7"), tests("test_limits.py -k ctrl_c"))
+    ),
     Row(15, "floating-point state untouched", (script("trust/floating_point.py"),)),
     Row(16, "where the NaN came from", (tests("test_graph.py -k anomaly"), tests("test_compile_rules.py -k anomal"))),
     Row(17, "the same bits for any threads and batch split", (tests("test_bits.py"),)),
