@@ -6,6 +6,7 @@ formula would square, cancel or round away what it needs. Start reading at FLAT.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -294,6 +295,7 @@ def test_a_forward_rule_may_call_the_function_itself():
     x = sp.tensor(2.0)
     assert sp.grad(cube)(x).item() == 12
     assert sp.grad(sp.grad(cube))(x).item() == 12
+    assert sp.grad(copy.deepcopy(cube))(x).item() == 12
 
 
 def test_a_custom_rule_does_not_lose_a_gradient_silently():

@@ -119,9 +119,9 @@ def in_a_box(rows, steps=200, low=-3.0, high=3.0, capture=False, **tolerances):
 @pytest.mark.parametrize("high", [3.0, 0.5])
 def test_a_box_of_rows_converges_by_the_projected_gradient(high):
     x, result = in_a_box(np.minimum(ROWS, high), gtol=1e-6, high=high)
-    slope = arr(sp.grad(lambda v: sp.sum(rosenbrock(v)))(sp.tensor(x)))
+    gradient = arr(sp.grad(lambda v: sp.sum(rosenbrock(v)))(sp.tensor(x)))
     assert result.converged and "gtol 1e-06" in result.message and result.steps < 200
-    assert np.abs(np.clip(x - slope, -3, high) - x).max() <= 1e-6
+    assert np.abs(np.clip(x - gradient, -3, high) - x).max() <= 1e-6
     alone = [in_a_box(row[None], gtol=1e-6, high=high)[0][0] for row in np.minimum(ROWS, high)]
     assert np.array_equal(np.stack(alone), x)  # a row that is done waits for the others, and they for none
     captured, result = in_a_box(np.minimum(ROWS, high), gtol=1e-6, high=high, capture=True)

@@ -22,7 +22,7 @@ def model_of(nodes, x, weights=None, opset=17):
     return sp.onnx.load(made.SerializeToString())
 
 
-def slope(model, x):
+def gradient_of_sum(model, x):
     return arr(sp.grad(lambda v: sp.sum(model(v)))(sp.asarray(x)))
 
 
@@ -77,8 +77,8 @@ def test_a_length_of_zero_has_a_gradient_of_zero(dtype, keep):
     earlier = model_of([node("ReduceL2", ["x"], ["y"], keepdims=keep, axes=[1])], x, opset=13)
     for model in (later, earlier):
         assert arr(model(x)).ravel().tolist() == [5, 0, 2]
-        assert slope(model, x) == pytest.approx(np.asarray([[0.6, -0.8], [0, 0], [0, 1]]))
-    assert not slope(model_of([node("ReduceL2", ["x"], ["y"])], x, opset=13), x * 0).any()
+        assert gradient_of_sum(model, x) == pytest.approx(np.asarray([[0.6, -0.8], [0, 0], [0, 1]]))
+    assert not gradient_of_sum(model_of([node("ReduceL2", ["x"], ["y"])], x, opset=13), x * 0).any()
 
 
 @pytest.mark.parametrize("p", [1, 2, 3, 4])
@@ -88,10 +88,10 @@ def test_a_pooled_length_of_zero_has_a_gradient_of_zero(op, p):
     x = np.zeros((2, 1, 2, 4), "f8")
     x[1] = RNG.normal(size=(1, 2, 4))
     model = model_of([node(op, ["x"], ["y"], p=p, **window)], x)
-    assert not slope(model, x)[0].any()
+    assert not gradient_of_sum(model, x)[0].any()
     parts = np.split(x[1, 0], 2, axis=1) if op == "LpPool" else [x[1, 0]]
     wanted = [np.sign(v) * abs(v) ** (p - 1) * (abs(v) ** p).sum() ** (1 / p - 1) for v in parts]
-    assert slope(model, x)[1, 0] == pytest.approx(np.concatenate(wanted, axis=1))
+    assert gradient_of_sum(model, x)[1, 0] == pytest.approx(np.concatenate(wanted, axis=1))
     assert arr(model(x))[1].ravel() == pytest.approx([(abs(v) ** p).sum() ** (1 / p) for v in parts])
 
 
@@ -104,8 +104,8 @@ def test_mean_variance_normalization_keeps_small_contrasts(mean, deviation, axes
     model = model_of([node("MeanVarianceNormalization", ["x"], ["y"], **({"axes": axes} if axes else {}))], x, opset=13)
     assert np.abs(arr(model(x)) - wanted).max() < 5e-3
     flat = np.full_like(x, 100.3)
-    assert np.isfinite(arr(model(flat))).all() and np.isfinite(slope(model, flat)).all()
-    assert not arr(model(flat * 0)).any() and np.isfinite(slope(model, flat * 0)).all()
+    assert np.isfinite(arr(model(flat))).all() and np.isfinite(gradient_of_sum(model, flat)).all()
+    assert not arr(model(flat * 0)).any() and np.isfinite(gradient_of_sum(model, flat * 0)).all()
 
 
 # -- saving -----------------------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ class _Kept:
         return tree.unflatten(self.shape, found)
 
 
+# Whose forward rules run now. Kept here and not in each, so that functions with rules can be copied.
+_in_forward: ContextVar[tuple[custom_vjp, ...]] = ContextVar("in_forward", default=())
+
+
 class custom_vjp:
     """A function whose reverse derivative is given by hand; use as a decorator, then ``defvjp(fwd, bwd)``.
 
@@ -48,7 +52,6 @@ class custom_vjp:
         self.f = f
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
-        self._forward_runs = ContextVar("forward_runs", default=False)
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Sets the forward rule and the backward rule."""
@@ -58,7 +61,7 @@ class custom_vjp:
         if self.fwd is None or self.bwd is None:
             raise _core.GradientError(f"custom_vjp: {self.name} has no rule yet; call {self.name}.defvjp(fwd, bwd)")
         leaves = tree.leaves(args)
-        if self._forward_runs.get():  # fwd calls the function itself, as it may in JAX
+        if any(f is self for f in _in_forward.get()):  # fwd calls the function itself, as it may in JAX
             return self.f(*args)
         if not _core.is_grad_enabled() or not any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
             return self.f(*args)
@@ -86,11 +89,11 @@ class custom_vjp:
     def _forward(self, args: tuple[Any, ...], leaves: list[Any]) -> tuple[Any, Any, list[Any]]:
         """What ``fwd`` returns, and the nodes other than the arguments' that it depends on."""
         assert self.fwd is not None
-        since, token = _core._sequence(), self._forward_runs.set(True)
+        since, token = _core._sequence(), _in_forward.set((*_in_forward.get(), self))
         try:
             result, residuals = self.fwd(*args)
         finally:
-            self._forward_runs.reset(token)
+            _in_forward.reset(token)
         nodes = [_core._node_of(x) for x in leaves if isinstance(x, Tensor)]
         outputs = [y for y in tree.leaves(result) if isinstance(y, Tensor)]
         return result, residuals, _core._captured(outputs, [n for n in nodes if n is not None], since)

@@ -92,9 +92,9 @@ class BoxLBFGS(Optimizer):
         all_done = bool(_core.all(self._done))
         self.converged = f"every row is within gtol {self.gtol:g} or ftol {self.ftol:g}" if all_done else ""
 
-    def _flat(self, x: Tensor, slope: Tensor) -> Tensor:
+    def _flat(self, x: Tensor, gradient: Tensor) -> Tensor:
         """Whether the gradient, projected onto the box, is within ``gtol``: bool (n,)."""
-        move = _core.abs(_core.clip(x - slope, self.low, self.high) - x)
+        move = _core.abs(_core.clip(x - gradient, self.low, self.high) - x)
         return _core.all(move <= self.gtol, axis=-1)
 
     def _level(self, before: Tensor, after: Tensor) -> Tensor:
