@@ -503,11 +503,8 @@ OPERATOR_ROWS = (
 
 
 def key(text: str, *cases: Case) -> Row:
-    """x[text], the key evaluated with the row's other operands as a and b."""
-
-    def read(x: Any, a: Any = None, b: Any = None) -> Any:
-        return eval(f"x[{text}]", {"x": x, "a": a, "b": b, "np": np})
-
+    """x[text], where the key may name the row's other operands, a and b."""
+    read = eval(f"lambda x, a=None, b=None: x[{text}]", {"np": np})
     return Row(f"getitem [{text}]", read, cases or (C(A((4, 5, 6))),), ALL, exact=True, call=read)
 
 

@@ -22,6 +22,12 @@ const Op& copy_op() {
   return op;
 }
 
+StorageRef copy_of(const Storage& s) {
+  StorageRef copy(allocate(s.bytes));
+  std::memcpy(copy->data, s.data, s.bytes);
+  return copy;
+}
+
 Tensor flat_bytes(StorageRef storage) {
   Tensor t(new_impl());
   t->dtype = UInt8;
@@ -141,8 +147,21 @@ void Recorder::computed(const Call& c) {
   push(c, false);
 }
 
+void Recorder::keep(const Tensor& t) {
+  const Storage* s = t->storage.get();
+  if (born_here(t) || bytes_before_.contains(s)) return;
+  bytes_before_.try_emplace(s, t->storage, copy_of(*s));
+}
+
+void Recorder::undo() {
+  for (const auto& [storage, before] : bytes_before_)
+    std::memcpy(before.first->data, before.second->data, before.second->bytes);
+  for (const auto& [owner, grad] : grads_before_) set_grad(owner, grad);
+}
+
 // A constant that is about to be written becomes a temporary with the constant's value: every call starts from it.
 void Recorder::will_write(const Call& c) {
+  keep(c.out);
   if (!is_constant(c.out)) return;
   const int before = known_buffer(c.out);
   const bool whole = c.op.loop && c.out.contiguous() &&  // ops without a loop may write some elements only
@@ -151,8 +170,7 @@ void Recorder::will_write(const Call& c) {
   for (int i = 0; i < c.count; ++i) fresh = fresh && c.in[i]->storage.get() != c.out->storage.get();
   if (fresh) return;
   const int constant = buffer_of(c.out);
-  StorageRef kept(allocate(c.out->storage->bytes));
-  std::memcpy(kept->data, c.out->storage->data, c.out->storage->bytes);
+  const StorageRef kept = copy_of(*c.out->storage.get());
   const Tensor value = flat_bytes(kept), target = flat_bytes(c.out->storage);
   program_.buffers[static_cast<std::size_t>(constant)].storage = kept;
   at_[kept.get()] = constant;
@@ -177,6 +195,7 @@ Slot& Recorder::slot_of(const Tensor& owner) {
   for (std::size_t i = 0; i < arguments_.size(); ++i)
     if (arguments_[i].get() == owner.get()) s = {.argument = static_cast<int>(i)};
   program_.slots.push_back(s);
+  grads_before_.emplace_back(owner, Tensor::share(owner->grad));
   return program_.slots.back();
 }
 

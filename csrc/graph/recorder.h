@@ -37,6 +37,8 @@ class Recorder {
   const std::vector<Traced>& traced() const { return traced_; }
 
   Program finish(const std::vector<Tensor>& outputs);
+  // Puts back what the run has written in place outside of itself, and every .grad that it set.
+  void undo();
 
  private:
   int buffer_of(const Tensor& t);
@@ -50,6 +52,7 @@ class Recorder {
   int new_buffer(const Tensor& t, Place place);
   Slot& slot_of(const Tensor& owner);
   void trace(const Call& c, bool in_place);
+  void keep(const Tensor& t);
 
   Program program_;
   std::vector<Tensor> arguments_;
@@ -57,6 +60,8 @@ class Recorder {
   std::vector<bool> uniform_;       // of each constant: one value everywhere
   std::vector<std::pair<std::uint64_t, int>> scalars_;
   std::unordered_map<const Storage*, int> at_;
+  std::unordered_map<const Storage*, std::pair<StorageRef, StorageRef>> bytes_before_;  // of what was written outside
+  std::vector<std::pair<Tensor, Tensor>> grads_before_;  // of each slot: the owner, and its .grad
   std::uint32_t epoch_, epoch_before_;
   bool trace_;
   std::vector<Traced> traced_;

@@ -2,6 +2,7 @@
 // operation there.
 #include "graph/verify.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "graph/recorder.h"
@@ -26,7 +27,7 @@ std::string different_views(const View& a, const View& b, const Program& p, cons
   if (!alike || x.place != y.place) return str(a.dtype, a.shape, " was ", b.dtype, b.shape);
   if (x.place == Place::constant && bytes_of(*x.storage.get()) != bytes_of(*y.storage.get()))
     return str("a constant was ", value_text(a, p), " and is ", value_text(b, q));
-  const bool other = x.place == Place::captured ? x.storage.get() != y.storage.get() : a.buffer != b.buffer;
+  const bool other = x.place == Place::captured ? x.storage->data != y.storage->data : a.buffer != b.buffer;
   return other ? "it reads another tensor" : "";
 }
 
@@ -40,6 +41,27 @@ std::string different(const Instruction& a, const Instruction& b, const Program&
     if (!text.empty()) return text;
   }
   return different_views(a.out, b.out, p, q);
+}
+
+bool alike(const Slot& a, const Slot& b) {
+  return a.owner.get() == b.owner.get() && a.argument == b.argument && a.set == b.set && a.none == b.none;
+}
+
+// What two recordings return and which gradients they set.
+std::string different_ends(const Program& p, const Program& q) {
+  if (p.results.size() != q.results.size())
+    return str("it returned ", p.results.size(), " tensors, now ", q.results.size());
+  for (std::size_t i = 0; i < p.results.size(); ++i) {
+    const std::string text = different_views(p.results[i].view, q.results[i].view, p, q);
+    if (!text.empty()) return str("result ", i, ": ", text);
+  }
+  if (!std::ranges::equal(p.slots, q.slots, alike)) return "it sets other gradients";
+  for (std::size_t i = 0; i < p.slots.size(); ++i) {
+    const Slot &a = p.slots[i], &b = q.slots[i];
+    const std::string text = a.set && !a.none ? different_views(a.value, b.value, p, q) : "";
+    if (!text.empty()) return str("gradient ", i, ": ", text);
+  }
+  return "";
 }
 
 // The first element of two results of one shape that differs, or -1. A result of one value may stand for many.
@@ -87,8 +109,9 @@ std::string difference(const Program& recorded, const Program& again) {
     const std::string text = different(recorded.code[i], again.code[i], recorded, again);
     if (!text.empty()) return name_of(again.code[i]) + ": " + text;
   }
-  if (recorded.code.size() == again.code.size()) return "";
-  return str("there were ", recorded.code.size(), " instructions and are ", again.code.size());
+  if (recorded.code.size() != again.code.size())
+    return str("there were ", recorded.code.size(), " instructions and are ", again.code.size());
+  return different_ends(recorded, again);
 }
 
 std::string first_wrong(const Replay& kept, const Program& recorded) {

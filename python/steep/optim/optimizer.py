@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from steep import _core, tree
 from steep._core import Tensor
-from steep.compiling import guard_options, host_value
+from steep.compiling.active import guard_options, host_value
 from steep.tree import Tree
 
 Rate: TypeAlias = float | Callable[[int], float]

@@ -1,6 +1,6 @@
 """Gradients through compiled functions: replayed results get a node whose rule is a compiled function too.
 
-The rule, the pullback, runs the plain function again and goes backward through it; it is recorded at its first use,
+The rule, the pullback, runs the plain function again and calls backward() through it; it is recorded at its first use,
 and is differentiable in the same way, so that derivatives of any order work. Start reading at ``Graph``.
 """
 
@@ -48,7 +48,7 @@ class Graph:
         function, structure, watched, captured = self.function, self.structure, self.watched, self.captured
 
         def pull(i: int, g: Tensor, *leaves: Any) -> list[Tensor | None]:
-            """The gradients of result ``i`` by the arguments and by what the function closes over."""
+            """The gradients of result ``i`` with respect to the arguments and by what the function closes over."""
             since = _core._sequence()
             pairs = [_core._watched_alias(x) if on else (x, None) for x, on in zip(leaves, watched, strict=True)]
             args, kwargs = tree.unflatten(structure, [x for x, _ in pairs])
@@ -79,7 +79,7 @@ class Graph:
         if self.program._versions() != version:
             raise _core.GradientError(
                 "compile: a tensor that the compiled function reads was written in place after the call, so its "
-                "gradient there is lost; go backward before the update"
+                "gradient there is lost; call backward() before the update"
             )
         leaves = [x.get("compile") if isinstance(x, _core._Kept) else x for x in kept]
         return self.pull(i, g, *leaves)

@@ -1,61 +1,25 @@
 """``compile``: record a whole step once, then replay it in C++ without Python.
 
 The first call runs the function and writes down every operation; later calls with tensors of the same layouts replay
-that program. What it relied on besides is guarded: Python values among the arguments, what the function sees around it
-(surroundings.py), and the attributes that optimisers report by ``guard``. Start reading at ``Compiled._call``.
+that program. What it depends on besides is guarded: Python values among the arguments, all that the function can reach
+(reach.py), and what optimisers tell (active.py). Start reading at ``Compiled._call``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Any, NamedTuple
 
 from steep import _core, tree
 from steep._core import Tensor
-from steep.pullback import Graph
-from steep.surroundings import ATTRIBUTE, PLAIN, Guard, Surroundings
+from steep.compiling.active import PLAIN, active
+from steep.compiling.gradient import Graph
+from steep.compiling.reach import Reach
 
 NONE, ONE, TUPLE, TREE = range(4)
 MOST_RECORDINGS = 32
-
-
-class _Active(threading.local):
-    """What the recording in progress on this thread relies on: guards, and values to ask for before every replay."""
-
-    guards: list[Guard] | None = None
-    hosts: list[Callable[[], None]]
-
-
-_active = _Active()
-
-
-def guard(holder: Any, *names: str) -> None:
-    """While recording: the program holds as long as these attributes of ``holder`` stay what they are."""
-    if _active.guards is not None:
-        _active.guards += [(ATTRIBUTE, holder, name, getattr(holder, name)) for name in names]
-
-
-def guard_options(holder: Any) -> None:
-    """``guard`` for every attribute of ``holder`` that is a number, text, or a tuple of these."""
-    if _active.guards is not None:
-        guard(holder, *(name for name, value in vars(holder).items() if isinstance(value, (*PLAIN, tuple))))
-
-
-def host_value(ask: Callable[[], float]) -> float | Tensor:
-    """``ask()``; while recording, a 0-d float64 tensor that holds what it returns before each replay."""
-    if _active.guards is None:
-        return ask()
-    cell = _core._cell(0.0)
-
-    def refresh() -> None:
-        _core._set_cell(cell, ask())
-
-    with _core._unrecorded():
-        refresh()
-    _active.hosts.append(refresh)
-    return cell
 
 
 class _Entry(NamedTuple):
@@ -67,8 +31,11 @@ class _Entry(NamedTuple):
     shape: int
     build: Callable[[tuple[Tensor, ...], Sequence[Any]], Any]
     free: list[bool]  # which leaves are tensors that a call may exchange for others
-    capture: Any  # of functions that are verified
+    capture: Any  # of functions that are verified, or that have a `relaxed`
     texts: list[str]  # the leaves, for messages
+    # Where operations read NumPy arrays: the recording without guards for these arrays, until a change shows that the
+    # program stays the same. It would not if Python read them too.
+    relaxed: Any = None
 
     def replayed(self, leaves: list[Any]) -> tuple[Any] | None:
         """What the function returns; None if these arguments or guarded values need another program."""
@@ -127,22 +94,26 @@ class Compiled(_core.CompiledBase):
     def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
         texts = [_text(x) for x in leaves]
         self._check_number(texts)
-        around = Surroundings(self._function)
-        around.keep()
-        try:
-            return self._recorded(leaves, structure, around, texts)
-        except _core.CompileError:
-            around.undo()
-            raise
+        reach = Reach(self._function, leaves)
+        with _undone(reach.undo):
+            return self._recorded(leaves, structure, reach, texts)
 
-    def _recorded(self, leaves: list[Any], structure: tree.Structure, around: Surroundings, texts: list[str]) -> Any:
-        free = [isinstance(x, Tensor) and not around.holds(x) for x in leaves]
+    def _recorded(self, leaves: list[Any], structure: tree.Structure, reach: Reach, texts: list[str]) -> Any:
+        free = [isinstance(x, Tensor) and not reach.holds(x) for x in leaves]
         graph = Graph(self._function, structure, leaves, compile) if _core.is_grad_enabled() else None
         run = self._captured(leaves, structure, free)
-        program = run.capture.program(False)
+        with _undone(run.capture.undo):
+            program = run.capture.program(False)
+            guards, arrays = reach.kept(program)
+            if not self._verify:  # which runs the function again and compares
+                reach.check_states()
         wanted = [None if is_free else (x,) for x, is_free in zip(leaves, free, strict=True)]
         watched = [isinstance(x, Tensor) and x.requires_grad for x in leaves]
-        recording = _core._Recording(program, wanted, watched, run.guards + around.guards(), run.hosts)
+        recording = _core._Recording(program, wanted, watched, run.guards + guards + arrays, run.refresh)
+        relaxed = None
+        if arrays and all(isinstance(y, Tensor) for y in run.outputs):
+            relaxed = _core._Recording(program, wanted, watched, run.guards + guards, run.refresh)
+            run.capture.forget()
         shape, build = _shape_of(run.outputs, run.shape), _builder(run.outputs, run.shape)
         results = [x for x in run.outputs if isinstance(x, Tensor)]
         if graph is not None and graph.end(results, program) and graph.wanted:
@@ -151,24 +122,38 @@ class Compiled(_core.CompiledBase):
             program._cut(graph.wanted)
             cut = [_core._cut_off(y) if i in graph.wanted else y for i, y in enumerate(results)]
             run = run._replace(result=build(tuple(cut), ()))
-        capture = run.capture if self._verify else None
-        self._entries.append(_Entry(structure, recording, program, shape, build, free, capture, texts))
-        self._use_next(self._entries[-1])
+        if not self._relaxes(structure, run, leaves):
+            capture = run.capture if self._verify or relaxed else None
+            self._entries.append(_Entry(structure, recording, program, shape, build, free, capture, texts, relaxed))
+            self._use_next(self._entries[-1])
         return run.result
+
+    def _relaxes(self, structure: tree.Structure, run: _Run, leaves: list[Any]) -> bool:
+        """Whether this run, after a change of arrays, has made an earlier program again, which then reads them anew."""
+        for i, e in enumerate(self._entries):
+            if e.relaxed is None or e.structure != structure or not e.relaxed.accepts(leaves):
+                continue
+            if e.capture.difference(run.capture):
+                continue
+            self._entries[i] = e._replace(recording=e.relaxed, relaxed=None)
+            self._use_next(self._entries[i])
+            return True
+        return False
 
     def _captured(self, leaves: list[Any], structure: tree.Structure, free: list[bool]) -> _Run:
         """One run of the function itself, written down."""
         capture = _core._Capture([x for x, is_free in zip(leaves, free, strict=True) if is_free])
-        _active.guards, _active.hosts = [], []
+        active.guards, active.refresh = [], []
         try:
-            args, kwargs = tree.unflatten(structure, leaves)
-            result = self._function(*args, **kwargs)
-            outputs, shape = tree.flatten(result)
-            capture.finish([x for x in outputs if isinstance(x, Tensor)])
-            return _Run(capture, result, outputs, shape, _active.guards, _active.hosts)
+            with _undone(capture.undo):
+                args, kwargs = tree.unflatten(structure, leaves)
+                result = self._function(*args, **kwargs)
+                outputs, shape = tree.flatten(result)
+                capture.finish([x for x in outputs if isinstance(x, Tensor)])
+            return _Run(capture, result, outputs, shape, active.guards, active.refresh)
         finally:
             capture.stop()
-            _active.guards, _active.hosts = None, []
+            active.guards, active.refresh = None, []
 
     def _verified(self, entry: _Entry, leaves: list[Any]) -> tuple[Any] | None:
         """The replay, what it changed put back, then the function itself; CompileError names what differs."""
@@ -201,7 +186,7 @@ class Compiled(_core.CompiledBase):
             for i, (a, b) in enumerate(zip(last.texts, texts, strict=False))
             if a != b
         ]
-        why = next(filter(None, (entry.recording.broken_guard() for entry in reversed(self._entries))), "")
+        why = next(filter(None, (entry.recording.change() for entry in reversed(self._entries))), "")
         why = "; ".join(filter(None, [*changes[:2], why]))
         raise _core.CompileError(
             f"compile: {len(self._entries)} calls needed a program of their own"
@@ -219,8 +204,18 @@ class _Run(NamedTuple):
     result: Any
     outputs: list[Any]
     shape: tree.Structure
-    guards: list[Guard]
-    hosts: list[Callable[[], None]]
+    guards: list[Any]
+    refresh: list[Callable[[], None]]
+
+
+@contextmanager
+def _undone(undo: Callable[[], None]) -> Iterator[None]:
+    """Calls ``undo`` where what is inside cannot be compiled, so that the function can run as if it never had."""
+    try:
+        yield
+    except _core.CompileError:
+        undo()
+        raise
 
 
 def _text(leaf: Any) -> str:
@@ -268,17 +263,40 @@ def compile(function: Callable[..., Any], verify: bool = False) -> Compiled:
     A step may be anything made of steep's operations: a forward pass, gradients by ``grad``, ``GradientTape`` or
     ``.backward()``, an optimiser's update, random draws from a ``Generator``, updates in place of tensors it closes
     over. Results equal those of the plain function bit for bit. Arguments are trees of tensors, arrays and plain
-    values; a call with other layouts or values than before records another program, and so does a change of what the
-    function sees around it: numbers, containers, attributes, modules, tensors put in the place of others.
+    values; a call with other layouts or values than before records another program, and so does a change of anything
+    that the function's code can reach: variables, default arguments, attributes, containers, modules, arrays, other
+    functions. docs/performance.md has the rule and its limits.
 
-    Results have gradients as those of the plain function do, by arguments and by captured leaves, unless the function
-    updates tensors in place, draws random numbers or goes backward itself. What else a call does in Python, printing
-    or a call of NumPy's random numbers, happens while recording only.
+    Results have gradients as those of the plain function do, with respect to arguments and captured leaves, unless the
+    function updates tensors in place, draws random numbers or calls ``backward()`` itself. What else a call does in
+    Python, such as printing, happens while recording only.
 
-    Raises CompileError where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``), sets a
-    variable or an attribute outside of it, adds tensors to a list, or needs more than 32 programs. What such a run
-    wrote in place, drew from generators or set is put back, so the plain function may be called instead. ``verify``
-    runs the plain function beside every replay and names the first difference. ``print(fast.program)`` shows the
-    program.
+    Parameters
+    ----------
+    function
+        Any callable. Arguments that are not tensors select a program: one for each value.
+    verify
+        Run the plain function beside every replay and raise CompileError at the first difference.
+
+    Returns
+    -------
+    Compiled
+        Called like ``function``; ``print(fast.program)`` shows the program recorded last.
+
+    Raises
+    ------
+    CompileError
+        At a call, where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``), changes a
+        variable, attribute, container or generator outside of it, or needs more than 32 programs. What such a run
+        wrote in place, drew from steep's generators or set is put back, so the plain function may be called instead.
+
+    Examples
+    --------
+    >>> import steep as sp
+    >>> fast = sp.compile(lambda x: (x * x).sum())
+    >>> fast(sp.tensor([1.0, 2.0]))
+    tensor(5., dtype=float32)
+    >>> len(fast.programs)
+    1
     """
     return Compiled(function, verify)

@@ -1,0 +1,82 @@
+"""What a run has changed outside of itself: the message of the refusal, and putting it back."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, MutableSequence, MutableSet
+from typing import Any
+
+from steep import _core
+
+MISSING = _core._MISSING
+
+
+def refusal(g: Any) -> str:
+    """Why a run that changed a guarded value cannot be compiled."""
+    if g.kind == "call":
+        return (
+            "compile: the function draws from a random generator of Python or NumPy, or advances an iterator, outside "
+            "of it, which a replay would not do; draw from a steep.random.Generator, or pass the values as arguments"
+        )
+    if g.kind in ("contents", "start", "length", "buffer"):
+        what = f"changes a {type(g.holder).__name__} outside of it"
+    elif g.kind == "attribute":
+        what = f"sets {g.name!r}, an attribute of a {type(g.holder).__name__} outside of it"
+    else:
+        what = f"sets {g.name!r}, a variable or an attribute outside of it"
+    return (
+        f"compile: the function {what}, which a replay would not do; return the new value, or keep it in a tensor and "
+        f"update that in place"
+    )
+
+
+def restore(g: Any) -> None:
+    """Gives a guarded place its former value. What cannot be written stays as it is."""
+    put = {"cell": _cell, "item": _item, "attribute": _attribute, "lookup": _attribute, "contents": _contents}
+    put.get(g.kind, _nothing)(g.holder, g.name, g.value)
+
+
+def _nothing(holder: Any, name: Any, before: Any) -> None:
+    pass
+
+
+def _cell(cell: Any, name: Any, before: Any) -> None:
+    if before is MISSING:  # a variable that had no value
+        del cell.cell_contents
+    else:
+        cell.cell_contents = before
+
+
+def _item(holder: Any, name: Any, before: Any) -> None:
+    if before is MISSING:
+        del holder[name]
+    else:
+        holder[name] = before
+
+
+def _attribute(holder: Any, name: Any, before: Any) -> None:
+    if before is MISSING:
+        delattr(holder, name)
+    else:
+        setattr(holder, name, before)
+
+
+def _contents(holder: Any, name: Any, before: Any) -> None:
+    if isinstance(holder, MutableSequence):
+        while len(holder):
+            holder.pop()
+        holder.extend(before)
+    elif isinstance(holder, MutableSet):
+        holder.clear()
+        for item in before:
+            holder.add(item)
+    elif isinstance(holder, MutableMapping):
+        pairs = zip(before[::2], before[1::2], strict=True) if _is_flat(holder) else before
+        holder.clear()
+        holder.update(pairs)
+
+
+def _is_flat(mapping: Any) -> bool:
+    """Whether the guard of a mapping holds its keys and values in turn, rather than pairs."""
+    from collections import OrderedDict
+
+    return isinstance(mapping, dict) and not isinstance(mapping, OrderedDict)
