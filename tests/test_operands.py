@@ -345,3 +345,20 @@ def test_pad_widths_mean_what_numpy_means(width, mode):
 def test_other_pad_widths_are_refused(width):
     with pytest.raises(ValueError, match=r"pad.*float64\(2, 3\)"):
         sp.pad(sp.tensor(M), width)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_numbers_that_share_a_tensor_keep_their_bits_and_dtypes(dtype):
+    """Equal Python numbers beside tensors are one tensor: of that dtype, and of those bits, the sign of zero too."""
+    x = sp.tensor([1.0, -1.0], dtype=dtype, requires_grad=True)
+    for _ in range(3):
+        for number in (0.5, 1e-3, 0.0, -0.0, float("inf"), 0.1, *(i / 7 for i in range(40))):
+            got, wanted = x * number, x * sp.tensor(number, dtype=dtype)
+            assert got.dtype.name == dtype
+            assert (
+                got.detach().astype("float64").numpy().tobytes() == wanted.detach().astype("float64").numpy().tobytes()
+            )
+    y = sp.zeros((2,), dtype=dtype)
+    y += 0.5
+    y *= 0.5
+    assert (y + 0.5).astype("float64").numpy().tolist() == [0.75, 0.75]

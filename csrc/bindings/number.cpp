@@ -1,6 +1,8 @@
 // Operators: +, -, *, @, comparisons and in-place writes, as CPython number slots. The other operand may be a Python
 // scalar, which takes the tensor's dtype, or an array.
+#include <bit>
 #include <cmath>
+#include <utility>
 
 #include "bindings/python.h"
 #include "graph/recorder.h"
@@ -11,9 +13,29 @@ namespace {
 
 using K = k::Kernel;
 
+// Python's floats as tensors. Loops write the same few numbers again and again, and a graph keeps each of them: equal
+// ones share a tensor, which nobody can write to. Guarded by the interpreter's lock, and never freed.
+Tensor shared_float(double value, DType dtype) {
+  struct Known {
+    std::uint64_t bits = 0;
+    DType dtype = Bool;
+    TensorImpl* tensor = nullptr;
+  };
+  static Known known[16];
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  Known& k = known[(bits * 0x9e3779b97f4a7c15u >> 60) ^ static_cast<std::uint64_t>(dtype & 15)];
+  if (k.tensor && k.bits == bits && k.dtype == dtype) return Tensor::share(k.tensor);
+  const Tensor before(std::exchange(k.tensor, scalar(value, dtype).release()));
+  k.bits = bits, k.dtype = dtype;
+  return Tensor::share(k.tensor);
+}
+
 // Whether `o` can stand beside a tensor in an operator; if not, Python gets to ask the other type.
 bool operand(PyObject* o, DType beside, Tensor& out) {
   if (is_tensor(o)) return out = borrow(o), true;
+  // A recording tells its constants from others' tensors by their age.
+  if (PyFloat_CheckExact(o) && is_float(beside) && !mode().recorder)
+    return out = shared_float(PyFloat_AS_DOUBLE(o), beside), true;
   if (is_scalar(o)) return out = from_scalar(o, beside), true;
   if (!PyObject_CheckBuffer(o) && !PyList_Check(o) && !PyObject_HasAttrString(o, "__array__")) return false;
   return out = to_tensor(o, beside), true;
