@@ -1,8 +1,11 @@
 # What a newcomer types: make demo, make test. Every target sets up what it needs in .venv (bench: .venv-bench).
+# What is installed for tests and linters has the versions and hashes of requirements/; another Python: make test PYTHON=...
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WHEEL := build/wheel/.built
+WHEELS := build/wheel
+WHEEL := $(WHEELS)/.built
+PINNED := -m pip install --quiet --require-hashes -r requirements
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -not -path '*/__pycache__/*')
@@ -13,13 +16,25 @@ FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
-.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full clean
+.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests
+
+# The suite on every Python that steep supports and this machine has (tools/pythons.py), each with a wheel and a virtual
+# environment of its own under build/pythons. PYTHONS="python3.10 python3.13" names others.
+pythons:
+	set -e; for python in $${PYTHONS:-$$($(PYTHON) tools/pythons.py)}; do \
+	  at=build/pythons/$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "== $$($$python --version)"; $(MAKE) test PYTHON=$$python VENV=$$at/venv WHEELS=$$at/wheel; done
+
+# requirements/*.txt anew: the newest versions that the ranges of pyproject.toml allow, with their hashes.
+constraints: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet uv
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/constraints.py
 
 # The array API's own suite: SUITE is a checkout of data-apis/array-api-tests with its submodule. Ends with the counts.
 array-api: $(VENV)/.dev
@@ -74,43 +89,47 @@ trust: $(VENV)/.dev
 trust-full: $(VENV)/.dev
 	$(BIN)/python tests/trust/run.py --full --page docs/trust.md
 
-$(VENV)/bin/python:
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# The wheel, built once for every target: some minutes from scratch, a line for each file that is compiled. All that the
-# build says is in build/wheel.log.
-$(WHEEL): $(SOURCES) pyproject.toml README.md | $(VENV)/bin/python
-	@echo "building steep: some minutes the first time"
-	@rm -rf build/wheel && mkdir -p build/wheel
-	@$(BIN)/python -m pip wheel --verbose --no-deps --wheel-dir build/wheel . 2>&1 | tee build/wheel.log \
-	  | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
-	@touch $@
-
-# $(call install,python,extra): the wheel with what it needs; its version stays the same, so it is put in by force.
-define install
-	$(1) -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
-	$(1) -m pip install --quiet "$$(echo build/wheel/*.whl)[$(2)]"
-endef
-
-$(VENV)/.viz: $(WHEEL)
-	$(call install,$(BIN)/python,viz)
-	$(BIN)/python -m pip install --quiet scikit-learn
+$(VENV)/.build: requirements/build.txt | $(BIN)/python
+	$(BIN)/python $(PINNED)/build.txt
 	touch $@
 
-$(VENV)/.dev: $(WHEEL)
-	$(call install,$(BIN)/python,dev)
+# The wheel, built once for every target: some minutes from scratch, a line for each file that is compiled. All that the
+# build says is in wheel.log. Nothing is fetched for it: what it needs is in the virtual environment, pinned.
+$(WHEEL): $(SOURCES) pyproject.toml README.md $(VENV)/.build
+	@echo "building steep: some minutes the first time"
+	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip wheel --verbose --no-build-isolation --no-deps \
+	  --wheel-dir $(WHEELS) . 2>&1 | tee $(WHEELS)/wheel.log | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
+	@touch $@
+
+# $(call install,python): the wheel alone; its version stays the same, so it is put in by force.
+define install
+	$(1) -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+endef
+
+# What a user gets: the newest versions in the ranges.
+$(VENV)/.viz: $(WHEEL)
+	$(call install,$(BIN)/python)
+	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[viz]" scikit-learn
+	touch $@
+
+$(VENV)/.dev: $(WHEEL) requirements/dev.txt
+	$(BIN)/python $(PINNED)/dev.txt
+	$(call install,$(BIN)/python)
 	touch $@ $(VENV)/.viz
 
 build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet cmake ninja pybind11
 	$(BIN)/cmake -G Ninja -S . -B build/lint -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 
 .venv-bench/.ready: $(WHEEL) bench/requirements.txt
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet -r bench/requirements.txt
-	$(call install,.venv-bench/bin/python,viz)
+	$(call install,.venv-bench/bin/python)
+	.venv-bench/bin/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[viz]"
 	touch $@
 
 clean:
