@@ -8,7 +8,7 @@ WHEEL := $(WHEELS)/.built
 PINNED := -m pip install --quiet --require-hashes -r requirements
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-SOURCES := $(shell find csrc python CMakeLists.txt -type f -not -name '*.so' -not -path '*/__pycache__/*')
+SOURCES := $(shell find csrc python CMakeLists.txt tools/sbom.py tools/check_wheel.py -type f -not -name '*.so' -not -path '*/__pycache__/*')
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
@@ -103,6 +103,7 @@ $(WHEEL): $(SOURCES) pyproject.toml README.md $(VENV)/.build
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip wheel --verbose --no-build-isolation --no-deps \
 	  --wheel-dir $(WHEELS) . 2>&1 | tee $(WHEELS)/wheel.log | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
+	@$(BIN)/python tools/check_wheel.py $(WHEELS)/*.whl
 	@touch $@
 
 # $(call install,python): the wheel alone; its version stays the same, so it is put in by force.

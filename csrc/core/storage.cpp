@@ -35,11 +35,13 @@ int class_of(std::size_t bytes) {
   return (top - 6) * 4 + static_cast<int>(quarter - 4) + 1;
 }
 
-// Asks for huge pages on the whole pages inside [p, p + bytes).
-void advise_huge(char* p, std::size_t bytes) {
+// Asks for huge pages on the whole pages inside [p, p + bytes), where the system has such a request.
+void advise_huge([[maybe_unused]] char* p, [[maybe_unused]] std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
   constexpr std::uintptr_t page = 4096;
   const auto start = (reinterpret_cast<std::uintptr_t>(p) + page - 1) & ~(page - 1);
   madvise(reinterpret_cast<void*>(start), bytes - page, MADV_HUGEPAGE);
+#endif
 }
 
 void* system_allocate(std::size_t bytes) {

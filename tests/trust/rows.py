@@ -102,5 +102,5 @@ ROWS = (
     ),
     Row(24, "a resumed run is the same run", (tests("test_io.py -k resumed"), tests("test_recipes.py"))),
     Row(25, "a rank dies", ()),
-    Row(26, "supply chain", (script("trust/binary.py"),)),
+    Row(26, "supply chain", (script("trust/binary.py"), tests("test_supply_chain.py"))),
 )
