@@ -551,11 +551,15 @@ def test_bad_instruction_sets_are_import_errors():
 
 def test_sub_interpreters_get_an_import_error():
     code = """
-try: import _xxsubinterpreters as interpreters
-except ImportError: import _interpreters as interpreters
+if sys.version_info < (3, 13):
+    import _xxsubinterpreters as interpreters
+    kinds = [{"isolated": True}, {"isolated": False}]
+else:
+    import _interpreters as interpreters
+    kinds = [{"config": "isolated"}, {"config": "legacy"}]
 inside = "import sys, steep._core"
-for kind in ((True, False) if hasattr(interpreters, "_channel_id") else ("isolated", "legacy")):
-    made = interpreters.create(isolated=kind) if isinstance(kind, bool) else interpreters.create(kind)
+for kind in kinds:
+    made = interpreters.create(**kind)
     problem = None
     try: problem = interpreters.run_string(made, inside)
     except Exception as error: problem = error
@@ -563,6 +567,4 @@ for kind in ((True, False) if hasattr(interpreters, "_channel_id") else ("isolat
     interpreters.destroy(made)
 x = sp.tensor([2.0], requires_grad=True); (x * x).sum().backward(); assert x.grad.numpy()[0] == 4; print("good")
 """
-    if sys.version_info < (3, 11):
-        pytest.skip("needs a module for sub-interpreters")
     assert run(code) == "good"
