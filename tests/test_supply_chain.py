@@ -102,7 +102,7 @@ def test_a_wheel_that_was_changed_is_refused(tmp_path, parts, change, message):
 def test_the_version_number_is_in_one_place():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", sp.__version__)
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
-    for name in ("pyproject.toml", "CMakeLists.txt"):
+    for name in ("pyproject.toml", "CMakeLists.txt", "CITATION.cff"):
         assert not re.search(r"^ *version *[:=]|project\(.*VERSION", (ROOT / name).read_text(), re.M), name
 
 
