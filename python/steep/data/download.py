@@ -1,9 +1,9 @@
 """Packages downloaded by pip, with its indexes, proxies and certificates, and without running any of their code.
 
 Wheels are downloaded with pip's plain options: it reads their metadata from the file. Of a source archive pip asks the
-build backend, which may run anything, and no option leaves that out (pip's issue 1884). So such an archive must have the
-pinned sha256 before pip looks inside, and whatever backend it names, pip is given ``BACKEND``, which writes two lines of
-metadata and touches nothing. Start reading at ``download``.
+build backend, which may run anything, and no option leaves that out (pip's issue 1884). So such an archive must have
+the pinned sha256 before pip looks inside, and whatever backend it names, pip is given ``BACKEND``, which writes two
+lines of metadata and touches nothing. Start reading at ``download``.
 """
 
 from __future__ import annotations
