@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import pickle
 import weakref
 
 import numpy as np
 import pytest
 import steep as sp
+from steep import _interop
 
 DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 
@@ -136,6 +138,24 @@ def test_numpy_functions_give_tensors(f):
     np.testing.assert_allclose(y.detach().numpy(), f(A), rtol=1e-14)
     if y.dtype.kind == "f":
         assert y.requires_grad
+
+
+def test_functions_whose_parameters_numpy_does_not_tell_are_answered():
+    """Older NumPys tell none of their functions in C: what steep has of them is written down, as newer ones tell it."""
+    with_tensors = {name: f for name in dir(np) if hasattr(f := getattr(np, name), "_implementation")}
+    for name, f in with_tensors.items():
+        if _interop._find(f.__name__):
+            assert _interop._signature(f).parameters, name
+    for name, written in _interop.SIGNATURES.items():
+        try:
+            told = inspect.signature(getattr(np, name))
+        except ValueError:
+            continue
+        assert str(inspect.signature(written)) == str(told)
+    like = np.empty_like(sp.tensor(A), dtype="float32")
+    assert isinstance(like, sp.Tensor) and like.shape == (2, 3) and like.dtype == sp.float32
+    with pytest.raises(TypeError, match=r"numpy.concatenate is not taken with out"):
+        np.concatenate([sp.tensor(A)], out=sp.tensor(A))
 
 
 @pytest.mark.parametrize("f", [lambda x, y: np.linalg.det(x), np.fft.fft, lambda x, y: np.interp(x, y, y),

@@ -107,9 +107,20 @@ MEANINGS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+# The parameters of functions that NumPy has in C, by name: before 2.4 it does not tell them. Those that steep answers.
+SIGNATURES: dict[str, Callable[..., None]] = {
+    "concatenate": lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None,
+    "empty_like": lambda prototype, /, dtype=None, order="K", subok=True, shape=None, *, device=None: None,
+    "where": lambda condition, x=None, y=None, /: None,
+}
+
+
 @lru_cache(maxsize=256)
 def _signature(function: Any) -> inspect.Signature:
-    return inspect.signature(function)
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return inspect.signature(SIGNATURES[function.__name__])
 
 
 def _is_default(given: Any, default: Any) -> bool:
