@@ -155,10 +155,13 @@ def test_workflows_name_actions_by_commit_and_give_no_rights_by_default(path):
     assert re.search(r"^permissions:\n  contents: read\n", text, re.M)
 
 
-def test_the_workflows_test_the_pythons_that_pyproject_promises():
-    promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+def test_the_promised_pythons_are_tested_and_have_wheels():
+    project = (ROOT / "pyproject.toml").read_text()
+    promised = re.findall(r"Python :: (3\.\d+)", project)
     tested = re.search(r"python: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text())[1]
     assert promised == re.findall(r"3\.\d+", tested)
+    built = re.search(r"^build = \[(.*)\]", project, re.M)[1]
+    assert [f"cp{version.replace('.', '')}-*" for version in promised] == re.findall(r"cp\d+-\*", built)
 
 
 def test_the_workflows_call_targets_that_exist():
