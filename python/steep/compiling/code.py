@@ -58,14 +58,14 @@ def _read(code: CodeType, found: Names) -> None:
 
     path: tuple[str, ...] = ()
     for i in dis.get_instructions(code):
-        attribute = i.opname == "IMPORT_FROM" or "_ATTR" in i.opname or i.opname.endswith("_METHOD")
+        attribute = i.opname in ("IMPORT_FROM", "LOAD_METHOD") or "_ATTR" in i.opname
         if attribute:
             found.attributes.add(i.argval)
             path = (*path, i.argval) if path else ()
             continue
         found.paths.add(path)
         path = ()
-        if i.opname.startswith("LOAD") and i.opname.endswith(("_GLOBAL", "_NAME", "_DEREF")):
+        if i.opname.startswith("LOAD") and i.opname.endswith(("_GLOBAL", "_GLOBALS", "_NAME", "_DEREF")):
             found.variables.add(i.argval)
             path = (i.argval,)
         elif i.opname == "IMPORT_NAME":
