@@ -62,7 +62,7 @@ CASES = {
     "cumprod": lambda n: C(A((root(n), root(n)))),
     "cumprod_last": lambda n: C(A((root(n), root(n)))),
     "cross_entropy_last": lambda n: C(A((n // 10, 10)), np.arange(n // 10) % 10),
-    "cross_entropy_slope": lambda n: C(A((n // 10, 10)), np.arange(n // 10) % 10, A((n // 10,))),
+    "cross_entropy_gradient": lambda n: C(A((n // 10, 10)), np.arange(n // 10) % 10, A((n // 10,))),
     "label_cross_entropy": lambda n: C(A((n // 10, 10)), np.arange(n // 10) % 10),
     "take_rows": lambda n: C(A((n // 10, 10)), ints((n // 10,), n // 10)),
     "add_rows": lambda n: C(A((n // 10, 10)), ints((n // 10,), n // 10), n // 10),

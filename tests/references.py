@@ -60,7 +60,7 @@ def cross_entropy(x: Any, labels: Any, axis: int = -1) -> np.ndarray:
     return -np.squeeze(picked, axis)
 
 
-def cross_entropy_slope(x: Any, labels: Any, g: Any) -> np.ndarray:
+def cross_entropy_gradient(x: Any, labels: Any, g: Any) -> np.ndarray:
     hit = np.arange(np.shape(x)[-1]) == np.asarray(labels)[..., None]
     return np.asarray(g)[..., None] * (softmax(x) - hit)
 

@@ -27,10 +27,10 @@ std::atomic<int> away{0};  // threads that have given the lock away and not take
 const void* closer = nullptr;
 bool may_return() { return !closing || closer == me(); }
 
-// Who walks, and how deep. Written with the interpreter lock held; `turns` only wakes those who wait.
+// Who walks, and how deep. Written with the interpreter lock held; `walks_ended` only wakes those who wait.
 std::atomic<const void*> walker{nullptr};
 int depth = 0;
-std::atomic<int> turns{0};
+std::atomic<int> walks_ended{0};
 bool free_to_walk() { return depth == 0 || walker == me(); }
 
 void* unlock() {
@@ -51,10 +51,10 @@ void poll() {
   if (PyErr_CheckSignals() != 0) throw PythonError();
 }
 
-void wait_for_turn() {
-  const int seen = turns;
+void wait_for_walk() {
+  const int seen = walks_ended;
   void* state = unlock();
-  turns.wait(seen);
+  walks_ended.wait(seen);
   lock(state);
 }
 
@@ -72,8 +72,8 @@ void close() {
   const auto end = Clock::now() + patience;
   bool waiting = true;
   while (waiting && Clock::now() < end) {
-    ++turns;
-    turns.notify_all();
+    ++walks_ended;
+    walks_ended.notify_all();
     void* state = PyEval_SaveThread();
     usleep(500);
     PyEval_RestoreThread(static_cast<PyThreadState*>(state));
@@ -88,15 +88,15 @@ void park() {
 }
 
 WalkLock::WalkLock() {
-  while (!free_to_walk()) wait_for_turn();
+  while (!free_to_walk()) wait_for_walk();
   walker = me();
   ++depth;
 }
 WalkLock::~WalkLock() {
   if (--depth) return;
   walker = nullptr;
-  ++turns;
-  turns.notify_one();
+  ++walks_ended;
+  walks_ended.notify_one();
   if (may_return()) return;
   PyEval_SaveThread();
   park();

@@ -30,14 +30,14 @@ DType promotion(Promote how, const Tensor* in, int count) {
   return how == Promote::sum ? to_sum(common) : common;
 }
 
-// Brings operands to one dtype, through the cast op so that gradients flow back; `room` holds the cast ones.
-const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Tensor>& room) {
+// Brings operands to one dtype, through the cast op so that gradients flow back; `casts` holds the cast ones.
+const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Tensor>& casts) {
   const DType common = promotion(op.promotes, in, count);
   bool same = true;
   for (int i = 0; i < count; ++i) same = same && in[i].dtype() == common;
   if (same) return in;
-  for (int i = 0; i < count; ++i) room.push_back(astype(in[i], common));
-  return room.data();
+  for (int i = 0; i < count; ++i) casts.push_back(astype(in[i], common));
+  return casts.data();
 }
 
 // A result without a graph remembers which op cut it off, for explain().
@@ -102,7 +102,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
 // bfloat16 is stored, moved and cast. What is computed from it is computed in float32 and rounded once, gradients
 // alike.
 bool needs_float32(const Op& op, const Tensor* in, int count) {
-  if (!op.compute || op.moves) return false;
+  if (!op.compute || op.any_dtype) return false;
   return std::any_of(in, in + count, [](const Tensor& t) { return t.dtype() == BFloat16; });
 }
 Tensor in_float32(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
@@ -130,8 +130,8 @@ bool all_finite(const Tensor& t) {
 }  // namespace
 
 Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
-  std::vector<Tensor> room;
-  if (op.promotes != Promote::none) in = promoted(op, in, count, room);
+  std::vector<Tensor> casts;
+  if (op.promotes != Promote::none) in = promoted(op, in, count, casts);
   if (needs_float32(op, in, count)) return in_float32(op, in, count, attrs);
   Call call{op, in, count, attrs, {}};
   op.infer(call);

@@ -45,16 +45,16 @@ void check_freed(const Node& n) {
 }
 
 // What a step works with, kept from node to node so that a walk allocates once.
-struct Room {
+struct Scratch {
   std::vector<bool> needed;
   std::vector<Tensor> grads;
 };
 
 // One node's turn: its rule, then the gradients on to its inputs.
-void step(Order& order, Entry& e, const WalkOptions& options, Room& room) {
+void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) {
   Node& n = *e.node;
   const auto count = static_cast<std::size_t>(n.input_count);
-  auto& [needed, grads] = room;
+  auto& [needed, grads] = scratch;
   needed.assign(count, false);
   grads.assign(count, Tensor());
   for (std::size_t i = 0; i < count; ++i) {
@@ -112,13 +112,13 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   mark(order, targets);
   seed(order, outputs, cotangents, options.record);
   std::vector<Tensor> found(targets ? targets->size() : 0);
-  Room room;
+  Scratch scratch;
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
     if (!e.value || !e.needed) continue;
     if (host_hooks().poll) host_hooks().poll();
     if (e.target) deliver(e, targets, found);
-    if (e.node->input_count && !e.end) step(order, e, options, room);
+    if (e.node->input_count && !e.end) step(order, e, options, scratch);
     e.value = {};
   }
   return found;

@@ -93,14 +93,14 @@ class Grouping {
  private:
   const Instruction& at(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
   Unit& unit(int u) { return units_[static_cast<std::size_t>(u)]; }
-  int home(int i) const { return unit_of_[static_cast<std::size_t>(i)]; }
+  int unit_of(int i) const { return unit_of_[static_cast<std::size_t>(i)]; }
   const std::vector<Need>& needs(int i) const { return needs_.of[static_cast<std::size_t>(i)]; }
 
   static std::int64_t elements(const Instruction& c) { return is_fold(c) ? c.in[0].count() : c.out.count(); }
 
   void join(int i) {
     for (const Need& n : needs(i)) {
-      const int a = home(n.earlier), b = home(i);
+      const int a = unit_of(n.earlier), b = unit_of(i);
       if (a == b || !n.joins || !unit(a).group || !fits(unit(a), at(i)) || !legal(a, b)) continue;
       merge(a, b);
     }
@@ -128,7 +128,7 @@ class Grouping {
     const int stop = unit(to).members.front();
     for (int m : unit(from).members)
       for (const Need& n : needs(m)) {
-        const int u = home(n.earlier);
+        const int u = unit_of(n.earlier);
         if (u == from) continue;
         if (u == to ? !n.joins : reaches(u, from, to, stop)) return false;
       }
@@ -147,7 +147,7 @@ class Grouping {
       mark = stamp_;
       for (int m : unit(next).members)
         for (const Need& n : needs(m))
-          if (home(n.earlier) != next) open.push_back(home(n.earlier));
+          if (unit_of(n.earlier) != next) open.push_back(unit_of(n.earlier));
     }
     return false;
   }
@@ -169,8 +169,8 @@ class Grouping {
     for (std::size_t u = 0; u < units_.size(); ++u)
       for (int m : units_[u].members)
         for (const Need& n : needs(m))
-          if (home(n.earlier) != static_cast<int>(u)) {
-            frees[static_cast<std::size_t>(home(n.earlier))].push_back(static_cast<int>(u));
+          if (unit_of(n.earlier) != static_cast<int>(u)) {
+            frees[static_cast<std::size_t>(unit_of(n.earlier))].push_back(static_cast<int>(u));
             ++waits[u];
           }
     using Ready = std::pair<int, int>;
@@ -194,8 +194,8 @@ class Grouping {
   }
 
   // The unit that writes a buffer last, -1 where none does.
-  int maker(const View& v) const { return needs_.writer(v.buffer) < 0 ? -1 : home(needs_.writer(v.buffer)); }
-  int place(int instruction) const { return place_[static_cast<std::size_t>(home(instruction))]; }
+  int maker(const View& v) const { return needs_.writer(v.buffer) < 0 ? -1 : unit_of(needs_.writer(v.buffer)); }
+  int place(int instruction) const { return place_[static_cast<std::size_t>(unit_of(instruction))]; }
   // The last unit that a group waits for, if that is a product whose elements it needs one by one.
   int product_of(const std::vector<Unit>& order, const Unit& u) const {
     int last = -1;
@@ -216,7 +216,7 @@ class Grouping {
       if (is_fold(at(m))) return false;
       for (const View& v : at(m).in) {
         if (v.buffer == product.out.buffer && !same_elements(v, product.out)) return false;
-        const bool made_here = p_.buffer(v).place == Place::temporary && maker(v) == home(m);
+        const bool made_here = p_.buffer(v).place == Place::temporary && maker(v) == unit_of(m);
         if (v.count() == product.out.count() && !made_here) arrays.push_back(v.buffer);
       }
     }

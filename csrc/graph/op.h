@@ -126,7 +126,7 @@ struct Op {
   k::Loop (*loop)(const Call&) = nullptr;   // elementwise ops: the loop over contiguous elements that computes them
   k::Reduction fold = k::Reduction::count;  // of sum, max and min: what a fused pass may end with
   float cost = 0.1f;                        // nanoseconds an element, to decide on threads
-  bool moves = false;                       // copies elements whatever they are: bfloat16 needs no float32 for it
+  bool any_dtype = false;                   // copies elements whatever they are: bfloat16 needs no float32 for it
   bool hidden = false;                      // used by rules, not exported to Python
   const char* subgradient = "";             // at points without a derivative, for the docs' table
 };

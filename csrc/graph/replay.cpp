@@ -69,7 +69,7 @@ Replay::Replay(Program p, bool keep)
 
 Replay::~Replay() {
   free_memory(arena_);
-  free_memory(room_);
+  free_memory(scratch_);
   free_memory(reserve_.data);
 }
 
@@ -158,19 +158,19 @@ void Replay::add_call(const Instruction& c) {
 }
 
 std::vector<bool> Replay::moving_buffers() const {
-  std::vector<bool> moves(program_.buffers.size(), false);
-  for (std::size_t b = 0; b < moves.size(); ++b) moves[b] = may_move(program_.buffers[b]);
+  std::vector<bool> moving(program_.buffers.size(), false);
+  for (std::size_t b = 0; b < moving.size(); ++b) moving[b] = may_move(program_.buffers[b]);
   for (const auto* all : {&owned_results_, &owned_grads_})
     for (const Own& o : *all)
-      if (o.view.buffer >= 0) moves[static_cast<std::size_t>(o.view.buffer)] = true;
-  return moves;
+      if (o.view.buffer >= 0) moving[static_cast<std::size_t>(o.view.buffer)] = true;
+  return moving;
 }
 
-void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moves) {
+void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moving) {
   groups_.emplace_back(program_, unit, escapes);
   touched_.emplace_back();
   const auto note = [&](const View& v) {
-    if (moves[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
+    if (moving[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
   };
   for (int m : unit.members) {
     const Instruction& c = program_.code[static_cast<std::size_t>(m)];
@@ -188,9 +188,9 @@ bool Replay::writes_outside(const Unit& unit) const {
 }
 
 void Replay::make_steps(const std::vector<bool>& escapes) {
-  const std::vector<bool> moves = moving_buffers();
+  const std::vector<bool> moving = moving_buffers();
   std::vector<std::size_t> step_of(units_.size(), 0);
-  std::int64_t room = 0;
+  std::int64_t scratch = 0;
   for (std::size_t u = 0; u < units_.size(); ++u) {
     const Unit& unit = units_[u];
     step_of[u] = steps_.size();
@@ -200,15 +200,15 @@ void Replay::make_steps(const std::vector<bool>& escapes) {
       steps_.back().writes = writes;
       continue;
     }
-    add_group(unit, escapes, moves);
-    room = std::max(room, groups_.back().room());
+    add_group(unit, escapes, moving);
+    scratch = std::max(scratch, groups_.back().scratch_bytes());
     const int number = static_cast<int>(groups_.size()) - 1;
     if (unit.finishes < 0) steps_.push_back({number, -1});
     Step& step = unit.finishes < 0 ? steps_.back() : steps_[step_of[static_cast<std::size_t>(unit.finishes)]];
     step.group = number;
     step.writes |= writes;
   }
-  room_ = new_memory(static_cast<std::size_t>(room));
+  scratch_ = new_memory(static_cast<std::size_t>(scratch));
 }
 
 const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
@@ -306,7 +306,7 @@ void Replay::rebind() {
     const auto& touched = touched_[g];
     const bool moved =
         std::any_of(touched.begin(), touched.end(), [&](int b) { return moved_[static_cast<std::size_t>(b)]; });
-    if (first_ || moved) groups_[g].bind(base_, room_);
+    if (first_ || moved) groups_[g].bind(base_, scratch_);
   }
   std::fill(moved_.begin(), moved_.end(), false);
   any_moved_ = first_ = false;

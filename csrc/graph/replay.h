@@ -54,7 +54,7 @@ class Replay {
   void make_steps(const std::vector<bool>& escapes);
   void place_buffers();
   void add_call(const Instruction& c);
-  void add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moves);
+  void add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moving);
   std::vector<bool> moving_buffers() const;
   Tensor over(const View& v);
   bool same_sharing(const Tensor* arguments, int count) const;
@@ -81,7 +81,7 @@ class Replay {
   std::vector<bool> moved_;
   bool any_moved_ = true, first_ = true;
   std::vector<Own> owned_results_, owned_grads_;  // by result and slot
-  char *arena_ = nullptr, *room_ = nullptr;
+  char *arena_ = nullptr, *scratch_ = nullptr;
   Reserve reserve_;
 };
 

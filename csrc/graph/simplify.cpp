@@ -76,14 +76,14 @@ void merge_repeated(Program& p) {
 }
 
 // Substitutes views of whole buffers: what stood for a buffer is, for every later use, a part of another one.
-struct Stand {
+struct Alias {
   int buffer = -1;  // none: the buffer stands for itself
   std::int64_t offset = 0;
   bool single = false;
 };
 
-void stand_in(View& v, const std::vector<Stand>& stands) {
-  const Stand& s = stands[static_cast<std::size_t>(v.buffer)];
+void resolve(View& v, const std::vector<Alias>& aliases) {
+  const Alias& s = aliases[static_cast<std::size_t>(v.buffer)];
   if (s.buffer < 0) return;
   v.buffer = s.buffer;
   v.offset = s.single ? s.offset : v.offset + s.offset;
@@ -119,16 +119,16 @@ bool is_plain_copy(const Instruction& c, const Program& p) {
 }
 
 void substitute(Program& p) {
-  std::vector<Stand> stands(p.buffers.size());
+  std::vector<Alias> aliases(p.buffers.size());
   const std::vector<bool> rigid = rigid_buffers(p);
   for (Instruction& c : p.code) {
-    for (View& v : c.in) stand_in(v, stands);
+    for (View& v : c.in) resolve(v, aliases);
     if (rigid[static_cast<std::size_t>(c.out.buffer)] && !(is_plain_copy(c, p) && c.in[0].contiguous())) continue;
-    Stand& mine = stands[static_cast<std::size_t>(c.out.buffer)];
+    Alias& mine = aliases[static_cast<std::size_t>(c.out.buffer)];
     if (shrink(c, p)) mine = {c.out.buffer, 0, true};
     else if (is_plain_copy(c, p)) mine = {c.in[0].buffer, c.in[0].offset, c.in[0].single() && c.out.count() > 1};
   }
-  const auto change = [&](View& v) { stand_in(v, stands); };
+  const auto change = [&](View& v) { resolve(v, aliases); };
   for (Instruction& c : p.code)
     if (c.in_place) change(c.out);
   for (Result& r : p.results)

@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t slot = 6;  // of the threads' working memory
 }
 
-void TileGroup::bind(const std::vector<char*>& base, char* room) {
-  room_ = room;
+void TileGroup::bind(const std::vector<char*>& base, char* scratch) {
+  scratch_ = scratch;
   const auto resolve = [&](Operand& o) {
     if (o.buffer >= 0) o.at = base[static_cast<std::size_t>(o.buffer)] + o.offset;
   };
@@ -30,13 +30,13 @@ void TileGroup::bind(const std::vector<char*>& base, char* room) {
   flat_.clear();
   if (!one_tile()) return;
   for (const Step& s : steps_) {
-    Flat f{s.loop, {}, address(s.out, 0, 0, room), s.scalars, s.params};
-    for (int i = 0; i < s.count; ++i) f.in[i] = address(s.in[i], 0, 0, room);
+    Flat f{s.loop, {}, address(s.out, 0, 0, scratch), s.scalars, s.params};
+    for (int i = 0; i < s.count; ++i) f.in[i] = address(s.in[i], 0, 0, scratch);
     flat_.push_back(f);
   }
 }
 
-std::int64_t TileGroup::room() const { return one_tile() ? work_bytes_ : partial_bytes_; }
+std::int64_t TileGroup::scratch_bytes() const { return one_tile() ? work_bytes_ : partial_bytes_; }
 
 // Element i of an operand, for a tile that begins there in a chunk that began at `chunk`.
 char* TileGroup::address(const Operand& o, std::int64_t i, std::int64_t chunk, char* work) const {
@@ -58,9 +58,10 @@ void TileGroup::run() const {
 }
 
 void TileGroup::run_flat() const {
-  for (const Gather& g : gathers_) gather(room_ + g.offset, g.from.at, g.from.item, g.shape, g.strides, 0, elements_);
+  for (const Gather& g : gathers_)
+    gather(scratch_ + g.offset, g.from.at, g.from.item, g.shape, g.strides, 0, elements_);
   for (const Flat& f : flat_) f.loop(f.in, f.out, elements_, f.scalars, f.params);
-  for (const Fold& f : folds_) f.f(address(f.in, 0, 0, room_), f.out.at, elements_ / length_, length_);
+  for (const Fold& f : folds_) f.f(address(f.in, 0, 0, scratch_), f.out.at, elements_ / length_, length_);
 }
 
 // One thread's run over some chunks, with working memory of its own.
@@ -94,7 +95,7 @@ struct TileGroup::Worker {
     for (const Fold& f : group.folds_) {
       const void* x = group.address(f.in, begin, begin, work);
       const std::int64_t item = size_of(f.dtype);
-      if (group.long_folds_) f.f(x, group.room_ + f.partial + chunk_number * item, 1, end - begin);
+      if (group.long_folds_) f.f(x, group.scratch_ + f.partial + chunk_number * item, 1, end - begin);
       else f.f(x, f.out.at + begin / group.length_ * item, (end - begin) / group.length_, group.length_);
     }
   }
@@ -138,7 +139,7 @@ void TileGroup::finish_folds() const {
     const std::int64_t item = size_of(f.dtype);
     const TilePair pair{f.f, f.kind, f.dtype};
     for (std::int64_t row = 0; row < elements_ / length_; ++row) {
-      const char* whole = combine(pair, room_ + f.partial + row * pieces_ * item, pieces_, item);
+      const char* whole = combine(pair, scratch_ + f.partial + row * pieces_ * item, pieces_, item);
       std::memcpy(f.out.at + row * item, whole, static_cast<std::size_t>(item));
     }
   }

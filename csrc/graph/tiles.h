@@ -12,9 +12,10 @@ class TileGroup {
   // `escapes`: by buffer, whether a temporary is needed outside of this unit.
   TileGroup(const Program& p, const Unit& unit, const std::vector<bool>& escapes);
 
-  // The addresses of all buffers, and memory for what lives within the group: room() bytes, kept until the next bind.
-  void bind(const std::vector<char*>& base, char* room);
-  std::int64_t room() const;
+  // The addresses of all buffers, and memory for what lives within the group: scratch_bytes() bytes, kept until the
+  // next bind.
+  void bind(const std::vector<char*>& base, char* scratch);
+  std::int64_t scratch_bytes() const;
   void run() const;
   // The part of rows [i, i + mi) and columns [j, j + nj), of elements seen as rows of `columns`; for groups without
   // folds, from any thread.
@@ -54,7 +55,7 @@ class TileGroup {
     k::Reduction kind;
     DType dtype;
     Operand in, out;
-    std::int64_t partial;  // offset of the leaves' results in room, where rows are longer than a leaf
+    std::int64_t partial;  // offset of the leaves' results in scratch, where rows are longer than a leaf
   };
   // A step whose addresses never change between binds: groups of one tile.
   struct Flat {
@@ -82,7 +83,7 @@ class TileGroup {
   std::vector<Fold> folds_;
   std::vector<Flat> flat_;
   std::vector<AttrsRef> attrs_;
-  char* room_ = nullptr;
+  char* scratch_ = nullptr;
 };
 
 }  // namespace steep

@@ -116,7 +116,7 @@ class TileGroup::Builder {
     return p_.buffer(v).place == Place::temporary && !escapes_[static_cast<std::size_t>(v.buffer)];
   }
 
-  std::int64_t new_room(std::int64_t bytes) {
+  std::int64_t new_scratch(std::int64_t bytes) {
     const std::int64_t at = g_.work_bytes_;
     g_.work_bytes_ += (bytes + 63) / 64 * 64;
     return at;
@@ -146,7 +146,7 @@ class TileGroup::Builder {
     const std::int64_t period = period_of(v, out);
     const bool whole_tiles = g_.length_ == 0 || (!g_.long_folds_ && g_.chunk_ % g_.tile_ == 0);
     g.steady = period > 0 && g_.tile_ % period == 0 && whole_tiles;
-    g.offset = new_room(g_.tile_ * g.from.item);
+    g.offset = new_scratch(g_.tile_ * g.from.item);
     const Operand copy{Kind::gathered, -1, g.offset, g.from.item};
     g_.gathers_.push_back(g);
     return copy;
@@ -154,9 +154,9 @@ class TileGroup::Builder {
   Operand output(const View& v) {
     if (!is_local(v)) return memory(v, Kind::memory);
     const std::int64_t item = size_of(v.dtype);
-    if (is_stretched(v.buffer)) return {Kind::stretch, -1, new_room(std::max(g_.chunk_, g_.tile_) * item), item};
+    if (is_stretched(v.buffer)) return {Kind::stretch, -1, new_scratch(std::max(g_.chunk_, g_.tile_) * item), item};
     auto& free = free_[item];
-    if (free.empty()) return {Kind::tile, -1, new_room(g_.tile_ * item), item};
+    if (free.empty()) return {Kind::tile, -1, new_scratch(g_.tile_ * item), item};
     const Operand o{Kind::tile, -1, free.back(), item};
     free.pop_back();
     return o;

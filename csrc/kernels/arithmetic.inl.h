@@ -6,7 +6,7 @@ namespace op {
 // Integers wrap around: arithmetic runs on the unsigned type of the same width.
 template <class T> STEEP_INLINE T wrapped(UInt<T> x) { return static_cast<T>(x); }
 
-struct chain {
+struct mul_zero {
   template <class V> static V f(V g, V d) { return select(g == 0, V(0), g * d); }
 };
 struct sign {
@@ -29,7 +29,7 @@ struct abs {
 };
 struct abs_f {
   template <class V> static V f(V x) { return absv(x); }
-  template <class V> static V back(V g, V x, V) { return select(x == 0, V(0), chain::f(g, sign::f(x))); }
+  template <class V> static V back(V g, V x, V) { return select(x == 0, V(0), mul_zero::f(g, sign::f(x))); }
 };
 struct square {
   template <class V> static V f(V x) {
@@ -77,7 +77,7 @@ struct minimum {
 struct maximum {
   template <class V> static V f(V a, V b) { return maxv(a, b); }
 };
-struct mul_zeros {
+struct mul_zero_either {
   template <class V> static V f(V a, V b) { return select((a == 0) | (b == 0), V(0), a * b); }
 };
 

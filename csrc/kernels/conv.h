@@ -28,10 +28,10 @@ inline bool is_plain(const Window* w) {
 struct Correlation {
   Window window[3];
   std::int64_t rows, channels;
-  const void* weight;   // [rows, channels, taps] contiguous
-  bool turned = false;  // then it is [channels, rows], which only plain windows take
-  const void* image;    // [channels, in, in, in] contiguous
-  const void* bias;     // one a row, or null for none
+  const void* weight;       // [rows, channels, taps] contiguous
+  bool transposed = false;  // then it is [channels, rows], which only plain windows take
+  const void* image;        // [channels, in, in, in] contiguous
+  const void* bias;         // one a row, or null for none
   void* out;
   std::int64_t out_row, out_step[3];   // strides of out, in elements
   std::int64_t images = 1;             // the same of so many images, which share packed weights

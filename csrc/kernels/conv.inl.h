@@ -34,7 +34,7 @@ static Matrix<T> weights_of(const Sweep<T>& s, const Channels<T>& k, std::int64_
   const std::int64_t ld = s.x.channels * s.taps, depth = k.count * s.taps, top = s.top(tile);
   const Matrix<T> a{static_cast<const T*>(s.x.weight) + (s.row + top) * ld + k.first * s.taps, ld, 1};
   if (!packed) return a;
-  T* to = room<T>(slot_a, depth * (s.top(end) - top));
+  T* to = scratch_for<T>(slot_a, depth * (s.top(end) - top));
   for (std::int64_t t = tile; t < end; ++t) {
     const std::int64_t at = s.top(t) - top, count = s.top(t + 1) - s.top(t);
     pack(Strip<T>{to + at * depth, count, a.at + at * ld, ld, 1, count, depth});
@@ -63,7 +63,7 @@ template <class T> static void sweep_channels(const Sweep<T>& s, const Channels<
   const std::int64_t depth = k.count * s.taps, plane = volume(s.x.window, &Window::in);
   const bool kept = s.tiles > tiles_in_cache, packed = s.count > 4 * s.width;
   const T* image = static_cast<const T*>(s.x.image) + k.first * plane;
-  T* panels = room<T>(slot_b, depth * (kept ? parts(s.count, s.width) * s.width : s.width));
+  T* panels = scratch_for<T>(slot_b, depth * (kept ? parts(s.count, s.width) * s.width : s.width));
   for (std::int64_t t = 0; t < s.tiles; t += tiles_in_cache) {
     const std::int64_t end = least(t + tiles_in_cache, s.tiles);
     const Matrix<T> a = weights_of(s, k, t, end, packed);
@@ -119,7 +119,7 @@ static inline bool is_plain(const Correlation& x) { return is_plain(x.window) &&
 template <class T> static Matrix<T> weight_rows(const Sweep<T>& s) {
   const std::int64_t k = s.x.channels * s.taps;
   const T* weight = static_cast<const T*>(s.x.weight);
-  return s.x.turned ? Matrix<T>{weight + s.row, 1, s.x.rows} : Matrix<T>{weight + s.row * k, k, 1};
+  return s.x.transposed ? Matrix<T>{weight + s.row, 1, s.x.rows} : Matrix<T>{weight + s.row * k, k, 1};
 }
 
 // Rows [i, i + mi) of a part get their biases, in columns [j, j + nj).
@@ -144,7 +144,7 @@ template <class T> static void correlate_plain(const Sweep<T>& s) {
 }
 
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {
-  if (!flat) s.c = room<T>(slot_c, s.rows * s.count), s.ldc = s.count;
+  if (!flat) s.c = scratch_for<T>(slot_c, s.rows * s.count), s.ldc = s.count;
   const std::int64_t most = s.taps ? block_channels(s.x.channels, s.taps) : 0;
   if (s.x.bias || s.taps * s.x.channels == 0) start(s, s.count);
   for (std::int64_t c = 0; s.taps && c < s.x.channels; c += most)
@@ -161,8 +161,8 @@ template <class T> struct WeightSweep {
 };
 
 // Positions [q, q + depth) of the batch, of rows [j, j + count) of the gradient: [depth, ld].
-template <class T> static void turn_gradient(const WeightSweep<T>& s, std::int64_t q, std::int64_t depth,
-                                             std::int64_t j, std::int64_t count, T* to) {
+template <class T> static void transpose_gradient(const WeightSweep<T>& s, std::int64_t q, std::int64_t depth,
+                                                  std::int64_t j, std::int64_t count, T* to) {
   const std::int64_t ld = parts(count, lanes<T>) * lanes<T>;
   for (std::int64_t done = 0; done < depth;) {
     const std::int64_t image = (q + done) / s.positions, at = (q + done) % s.positions;
@@ -196,13 +196,13 @@ template <class T> static void sweep_taps(const WeightSweep<T>& s, const WeightB
 
 template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_t q, std::int64_t depth) {
   const std::int64_t plane = volume(s.x.window, &Window::in), width = 2 * lanes<T>;
-  T* b = room<T>(slot_b, depth * parts(s.x.rows, width) * width);
+  T* b = scratch_for<T>(slot_b, depth * parts(s.x.rows, width) * width);
   for (std::int64_t j = 0; j < s.x.rows; j += width)
-    turn_gradient(s, q, depth, j, least(width, s.x.rows - j), b + j * depth);
+    transpose_gradient(s, q, depth, j, least(width, s.x.rows - j), b + j * depth);
   const std::int64_t ld = parts(depth, 16) * 16 + 16;  // rows that do not share a set of the first cache
   const std::int64_t group = least(s.channels, parts(tiles_in_cache * tile_rows, s.taps));
   const WeightBlock<T> block{q, depth, ld, width, b};
-  T* a = room<T>(slot_a, group * s.taps * ld);
+  T* a = scratch_for<T>(slot_a, group * s.taps * ld);
   Pieces<T> pieces(s.x.window, s.x.image_step, q, depth);
   for (std::int64_t c = 0; c < s.channels; c += group) {
     const std::int64_t some = least(group, s.channels - c);
@@ -246,7 +246,7 @@ template <class T> static void correlate_weight(const WeightGradient& x, std::in
   const std::int64_t rows = (to - from) * taps, total = positions * x.batch, all = x.channels * taps;
   if (rows <= 0 || x.rows <= 0) return;
   if (x.product && total) return weight_columns(WeightSweep<T>{x, taps, from, to - from, positions, nullptr}, total);
-  WeightSweep<T> s{x, taps, from, to - from, positions, room<T>(slot_c, rows * x.rows)};
+  WeightSweep<T> s{x, taps, from, to - from, positions, scratch_for<T>(slot_c, rows * x.rows)};
   for (std::int64_t i = 0; total == 0 && i < rows * x.rows; ++i) s.c[i] = 0;
   const std::int64_t depth = total ? block_depth(total) : 1;
   for (std::int64_t q = 0; q < total; q += depth) weight_block(s, q, least(depth, total - q));

@@ -178,9 +178,9 @@ template <class T> static void correlate_flat(Sweep<T> s) {
   const Canvas<T> canvas(s.x.window, s.from, s.from + s.count);
   const std::int64_t zero = canvas.place(s.from), span = canvas.place(s.from + s.count - 1) + 1 - zero;
   s.ldc = parts(span, s.width) * s.width;
-  s.c = room<T>(slot_c, s.rows * s.ldc);
+  s.c = scratch_for<T>(slot_c, s.rows * s.ldc);
   const std::int64_t most = block_channels(s.x.channels, s.taps), in = volume(s.x.window, &Window::in);
-  T* image = room<T>(slot_b, canvas.channel * most + s.width);
+  T* image = scratch_for<T>(slot_b, canvas.channel * most + s.width);
   auto* offset =
       static_cast<std::int64_t*>(scratch(slot_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
   canvas.list_offsets(most, offset);
@@ -190,7 +190,7 @@ template <class T> static void correlate_flat(Sweep<T> s) {
     for (std::int64_t c = 0; c < s.x.channels; c += most) {
       const Channels<T> block{c, least(most, s.x.channels - c)};
       canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image, s.width);
-      sweep_canvas(s, block, image + zero, offset, kept && i ? room<T>(slot_a, 0) : nullptr);
+      sweep_canvas(s, block, image + zero, offset, kept && i ? scratch_for<T>(slot_a, 0) : nullptr);
     }
     gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);
   }

@@ -139,22 +139,22 @@ template <class T, int step> STEEP_INLINE V<T> read_piece(const T* from, const S
 }
 
 // The pieces, as the last tap left them, of channels [0, count) `plane` apart, into rows `ld` apart. A row has room
-// for `room` elements; a vector that would pass them is cut.
+// for `width` elements; a vector that would pass them is cut.
 template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T* image, std::int64_t plane,
-                                                     std::int64_t count, T* to, std::int64_t ld, std::int64_t room) {
+                                                     std::int64_t count, T* to, std::int64_t ld, std::int64_t width) {
   const std::int64_t stride = p.window[2].step;
   for (std::int64_t c = 0; c < count; ++c)
     for (int i = 0; i < p.count; ++i) {
       const Source<T>& s = p.source[i];
       const V<T> x = read_piece<T, step>(image + c * plane + s.from, s, stride);
       T* at = to + c * ld + s.to;
-      s.to + lanes<T> <= room ? store(at, x) : store_part(at, x, Part<T>(s.count));
+      s.to + lanes<T> <= width ? store(at, x) : store_part(at, x, Part<T>(s.count));
     }
 }
 
 // Rows (channel, tap) of the matrix of a convolution at the positions of p: row r at to + r * ld.
 template <class T>
-static void pack_taps(Pieces<T>& p, const T* image, std::int64_t channels, T* to, std::int64_t ld, std::int64_t room) {
+static void pack_taps(Pieces<T>& p, const T* image, std::int64_t channels, T* to, std::int64_t ld, std::int64_t width) {
   const Window* w = p.window;
   const std::int64_t plane = w[0].in * w[1].in * w[2].in, taps = w[0].taps * w[1].taps * w[2].taps;
   const auto copy = w[2].step == 1 ? copy_pieces<T, 1> : w[2].step == 2 ? copy_pieces<T, 2> : copy_pieces<T, 0>;
@@ -162,6 +162,6 @@ static void pack_taps(Pieces<T>& p, const T* image, std::int64_t channels, T* to
     for (std::int64_t y = 0; y < w[1].taps; ++y)
       for (std::int64_t x = 0; x < w[2].taps; ++x, to += ld) {
         p.shift(z, y, x);
-        copy(p, image, plane, channels, to, taps * ld, room);
+        copy(p, image, plane, channels, to, taps * ld, width);
       }
 }

@@ -24,7 +24,7 @@ template <class T> struct Bordered {
     }
     lane = parts(border + last, x.step) + lanes<T>;
     row = lane * x.step;
-    at = room<T>(slot_b, (w[0].in * w[1].in + 1) * row);
+    at = scratch_for<T>(slot_b, (w[0].in * w[1].in + 1) * row);
     for (std::int64_t i = 0; i < (w[0].in * w[1].in + 1) * row; ++i) at[i] = 0;
     zeros = at + w[0].in * w[1].in * row;
   }
@@ -151,7 +151,7 @@ template <class T>
 static void depthwise_plane(const Correlation& x, const gemm_parts::Lines<T>& l, const T* weight, T bias, T* out) {
   using namespace gemm_parts;
   const std::int64_t high = x.window[1].out, *step = x.out_step;
-  T* line = room<T>(slot_c, l.n);
+  T* line = scratch_for<T>(slot_c, l.n);
   for (std::int64_t i = 0; i < l.count; ++i) {
     T* to = out + i / high * step[0] + i % high * step[1];
     T* at = step[2] == 1 ? to : line;
@@ -183,7 +183,7 @@ template <class T> static void depthwise_weight(const WeightGradient& x, std::in
   const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out,
                      positions = lines * w[2].out;
   const Bordered<T> b(w);
-  T* sums = room<T>(slot_a, x.rows * taps * fixed_lanes<T>);
+  T* sums = scratch_for<T>(slot_a, x.rows * taps * fixed_lanes<T>);
   for (std::int64_t i = 0; i < x.rows * taps * fixed_lanes<T>; ++i) sums[i] = 0;
   const Lines<T> all = find_lines(b);
   for (std::int64_t image = 0; image < x.batch; ++image) {

@@ -108,7 +108,7 @@ struct tanh_gradient {
       const V e = expv(-2 * absv(x())), below = 1 + e;
       d = select(close, 4 * e / (below * below), d);
     }
-    return chain::f(g, d);
+    return mul_zero::f(g, d);
   }
 };
 struct sigmoid_gradient {
@@ -119,7 +119,7 @@ struct sigmoid_gradient {
       const V e = expv(-absv(x())), below = 1 + e;
       d = select(close, e / (below * below), d);
     }
-    return chain::f(g, d);
+    return mul_zero::f(g, d);
   }
 };
 struct relu {  // a NaN stays a NaN; the derivative at 0 is 0
@@ -135,7 +135,7 @@ struct leaky_relu {
 struct elu {
   template <class V> static V f(V x, V alpha) { return select(x <= 0, alpha * expm1v(x), x); }
   template <class V> static V back(V g, V x, V alpha) {
-    return select(x <= 0, select(alpha == 0, V(0), chain::f(g, alpha * expv(x))), g);
+    return select(x <= 0, select(alpha == 0, V(0), mul_zero::f(g, alpha * expv(x))), g);
   }
 };
 struct gelu {  // x Phi(x), Phi the normal distribution function
@@ -159,7 +159,7 @@ struct hardsigmoid {  // a straight line from 0 at -3 to 1 at 3
 struct hardswish {  // x hardsigmoid(x)
   template <class V> static V f(V x) { return select(x <= -3, V(0), x * hardsigmoid::f(x)); }
   template <class V> static V back(V g, V x, V) {
-    return select(x <= -3, V(0), select(x < 3, chain::f(g, x / 3 + V(0.5f)), g));
+    return select(x <= -3, V(0), select(x < 3, mul_zero::f(g, x / 3 + V(0.5f)), g));
   }
 };
 struct softplus {  // log(1 + e^x)

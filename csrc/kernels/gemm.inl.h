@@ -6,7 +6,7 @@
 namespace gemm_parts {
 
 #include "kernels/gemm_micro.inl.h"
-#include "kernels/gemm_turn.inl.h"
+#include "kernels/gemm_transpose.inl.h"
 #include "kernels/gemm_pack.inl.h"
 
 constexpr std::size_t slot_a = 0, slot_b = 1, slot_c = 2;  // of scratch
@@ -15,7 +15,7 @@ template <class T> struct Matrix {
   const T* at;
   std::int64_t row, col;
 
-  Matrix turned() const { return {at, col, row}; }
+  Matrix transposed() const { return {at, col, row}; }
   Matrix from(std::int64_t i, std::int64_t j) const { return {at + i * row + j * col, row, col}; }
 };
 
@@ -83,7 +83,7 @@ static inline std::int64_t block_depth(std::int64_t k) {
 // How the loops are cut. Rows of C go to tiles as equal as they can be, so that no tile is a thin remainder.
 template <class T> struct Plan {
   std::int64_t depth, tiles, tiles_per_block, width, columns;
-  bool pack_a, pack_b, turn_b;
+  bool pack_a, pack_b, transpose_b;
 
   explicit Plan(const Product<T>& x) {
     depth = block_depth(x.k);
@@ -92,7 +92,7 @@ template <class T> struct Plan {
     columns = width * (2048 / width);
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
     pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads lines almost whole
-    turn_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
+    transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
     pack_b = x.b.col != 1 || x.m > 60;  // fewer rows read B too few times to repay a copy
   }
 };
@@ -116,7 +116,7 @@ template <class T> static std::int64_t row_of(const Product<T>& x, const Plan<T>
   return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
 }
 
-template <class T> static T* room(std::size_t slot, std::int64_t elements) {
+template <class T> static T* scratch_for(std::size_t slot, std::int64_t elements) {
   return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements + lanes<T>) * sizeof(T)));
 }
 
@@ -131,7 +131,7 @@ template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, st
 // Panels of A, one a tile, as wide as the tile is high; what one spills past its end the next one overwrites.
 template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
   const std::int64_t top = row_of(s.x, s.plan, first);
-  T* to = room<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
+  T* to = scratch_for<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
   for (std::int64_t t = first; t < end; ++t) {
     const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = s.x.a.from(row, s.p);
@@ -171,12 +171,12 @@ template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* 
 }
 
 // A few rows of A and a B in columns: B is transposed on its way through the registers.
-template <class T> static void sweep_turned(const Block<T>& s) {
-  const std::int64_t m = s.x.m, step = turned_groups(static_cast<int>(m)) * lanes<T>;
+template <class T> static void sweep_transposing(const Block<T>& s) {
+  const std::int64_t m = s.x.m, step = transposed_groups(static_cast<int>(m)) * lanes<T>;
   const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
   for (std::int64_t j = 0; j < s.columns; j += step) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
-    turned_tiles<T>.at[m - 1](
+    transposing_tiles<T>.at[m - 1](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
     if (j % (step * 16) == 0) interruption_point();
   }
@@ -184,9 +184,9 @@ template <class T> static void sweep_turned(const Block<T>& s) {
 }
 
 template <class T> static void multiply_block(const Block<T>& s) {
-  if (s.plan.turn_b) return sweep_turned(s);
+  if (s.plan.transpose_b) return sweep_transposing(s);
   const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
-  T* packed_b = s.plan.pack_b ? room<T>(slot_b, s.depth * kept) : nullptr;
+  T* packed_b = s.plan.pack_b ? scratch_for<T>(slot_b, s.depth * kept) : nullptr;
   Finished<T> finished(s.x, s.last());
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
     const std::int64_t end = least(t + step, s.plan.tiles);
@@ -208,10 +208,10 @@ template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, cons
 }
 
 // C transposed = B transposed times A transposed, then turned into C: for few columns, or where B lies in columns.
-template <class T> static void multiply_turned(const Product<T>& x) {
+template <class T> static void multiply_transposed(const Product<T>& x) {
   const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
-  T* c = room<T>(slot_c, x.n * ld);
-  multiply(Product<T>{x.n, x.m, x.k, x.b.turned(), x.a.turned(), c, ld, nullptr});
+  T* c = scratch_for<T>(slot_c, x.n * ld);
+  multiply(Product<T>{x.n, x.m, x.k, x.b.transposed(), x.a.transposed(), c, ld, nullptr});
   pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
   finish(x, 0, x.m, 0, x.n);
 }
@@ -222,13 +222,14 @@ template <class T> static void clear(const Product<T>& x) {
   finish(x, 0, x.m, 0, x.n);
 }
 
-constexpr std::int64_t most_turned = 1 << 16;  // elements of C, so that its copy stays in cache
+constexpr std::int64_t most_transposed = 1 << 16;  // elements of C, so that its copy stays in cache
 
 template <class T> static void product(const Product<T>& x) {
   if (x.m <= 0 || x.n <= 0) return;
   if (x.k <= 0) return clear(x);
-  const bool turned = x.m * x.n <= most_turned && cost(x.n, x.m, x.a.turned()) + x.n / 4 < cost(x.m, x.n, x.b);
-  turned ? multiply_turned(x) : multiply(x);
+  const bool transposed =
+      x.m * x.n <= most_transposed && cost(x.n, x.m, x.a.transposed()) + x.n / 4 < cost(x.m, x.n, x.b);
+  transposed ? multiply_transposed(x) : multiply(x);
 }
 
 #undef STEEP_INLINE

@@ -27,8 +27,9 @@ template <class T> static void pack_copied(const Strip<T>& s) {
     }
 }
 
-// One square of pack_turned, `steps` long; `whole` when it is as long and as wide as can be.
-template <class T, bool whole> STEEP_INLINE void turn_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
+// One square of pack_transposed, `steps` long; `whole` when it is as long and as wide as can be.
+template <class T, bool whole>
+STEEP_INLINE void transpose_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
   const Part<T> part(steps);
   V<T> x[lanes<T>] = {};
   repeat<lanes<T>>(STEEP_EACH(i) {
@@ -37,18 +38,18 @@ template <class T, bool whole> STEEP_INLINE void turn_square(const Strip<T>& s, 
     x[i] = whole ? load(from) : load_part(from, part);
     __builtin_prefetch(from + steps_ahead, 0, 2);
   });
-  turn<T>(x);
+  transpose<T>(x);
   repeat<lanes<T>>(STEEP_EACH(i) {
     if (whole) store(s.to + (p + i) * s.ld, x[i]);
     else if (i < steps) s.put(p + i, 0, x[i], s.count);
   });
 }
 
-template <class T> static void pack_turned(const Strip<T>& s) {
+template <class T> static void pack_transposed(const Strip<T>& s) {
   std::int64_t p = 0;
   if (s.count == lanes<T>)
-    for (; p + lanes<T> <= s.depth; p += lanes<T>) turn_square<T, true>(s, p, lanes<T>);
-  for (; p < s.depth; p += lanes<T>) turn_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
+    for (; p + lanes<T> <= s.depth; p += lanes<T>) transpose_square<T, true>(s, p, lanes<T>);
+  for (; p < s.depth; p += lanes<T>) transpose_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
 }
 
 template <class T> static void pack_gathered(const Strip<T>& s) {
@@ -66,6 +67,6 @@ template <class T> static void pack(const Strip<T>& s) {
   if (s.lane == 1) return pack_copied(s);
   for (std::int64_t i = (s.count - 1) / lanes<T> * lanes<T>; i >= 0; i -= lanes<T>) {
     const Strip<T> strip = s.lanes_from(i, s.count - i < lanes<T> ? s.count - i : lanes<T>);
-    s.step == 1 ? pack_turned(strip) : pack_gathered(strip);
+    s.step == 1 ? pack_transposed(strip) : pack_gathered(strip);
   }
 }

@@ -11,8 +11,8 @@ template <class F, class V> STEEP_INLINE V call1(V x, V p) {
 template <class F> struct Chained {
   template <class V> static V f(V g, V s, V p) {
     if constexpr (requires { F::back(g, s, p); }) return F::back(g, s, p);
-    else if constexpr (requires { F::df(s, p); }) return op::chain::f(g, F::df(s, p));
-    else return op::chain::f(g, F::df(s));
+    else if constexpr (requires { F::df(s, p); }) return op::mul_zero::f(g, F::df(s, p));
+    else return op::mul_zero::f(g, F::df(s));
   }
 };
 template <class F, class V> STEEP_INLINE V call2(V a, V b, V p) {

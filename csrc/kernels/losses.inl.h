@@ -13,8 +13,8 @@ template <class T> void row_cross_entropy(const void* x, const std::int64_t* lab
 }
 
 // g[r] * (softmax(x) - 1 at the label), exactly 0 where g is.
-template <class T> void row_cross_entropy_slope(const void* x, const std::int64_t* labels, const void* g, void* out,
-                                                std::int64_t rows, std::int64_t n) {
+template <class T> void row_cross_entropy_gradient(const void* x, const std::int64_t* labels, const void* g, void* out,
+                                                   std::int64_t rows, std::int64_t n) {
   const T* from = static_cast<const T*>(x);
   const T* scale = static_cast<const T*>(g);
   T* to = static_cast<T*>(out);
@@ -22,8 +22,8 @@ template <class T> void row_cross_entropy_slope(const void* x, const std::int64_
     const Vec<T> top(fold_row<Max>(from, n)), s(scale[r]);
     map_row(from, to, n, [=](Vec<T> v) { return expv(v - top); });
     const Vec<T> total(fold_row<Sum>(to, n));
-    const T hit = op::chain::f(s, (Vec<T>(to[labels[r]]) / total) - Vec<T>(1)).v[0];
-    map_row(to, to, n, [=](Vec<T> v) { return op::chain::f(s, v / total); });
+    const T hit = op::mul_zero::f(s, (Vec<T>(to[labels[r]]) / total) - Vec<T>(1)).v[0];
+    map_row(to, to, n, [=](Vec<T> v) { return op::mul_zero::f(s, v / total); });
     to[labels[r]] = hit;
   }
 }

@@ -210,9 +210,9 @@ inline float reduce_huge(float x, std::int32_t& quadrant) {
   const auto word = [=](int i) { return (std::uint64_t(w[i]) << 32 | w[i + 1]) << from % 32 >> 32; };
   const auto window = static_cast<unsigned __int128>(word(0)) << 64 | word(1) << 32 | word(2);
   const std::uint64_t m = (b & 0x007FFFFF) | 0x00800000;
-  const std::uint64_t turn = static_cast<std::uint64_t>(window * m >> 32);  // a whole circle is 2^64
-  const std::uint64_t q = (turn + (std::uint64_t(1) << 61)) >> 62;
-  const auto rest = static_cast<std::int64_t>(turn - (q << 62));
+  const std::uint64_t angle_bits = static_cast<std::uint64_t>(window * m >> 32);  // a whole circle is 2^64
+  const std::uint64_t q = (angle_bits + (std::uint64_t(1) << 61)) >> 62;
+  const auto rest = static_cast<std::int64_t>(angle_bits - (q << 62));
   const double r = static_cast<double>(rest) * 3.4061215800865546e-19;  // pi/2 / 2^62
   quadrant = static_cast<std::int32_t>(b < 0 ? -q : q);
   return static_cast<float>(b < 0 ? -r : r);

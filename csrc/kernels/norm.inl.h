@@ -32,11 +32,11 @@ template <class T, class At> STEEP_INLINE T sum_leaf(std::int64_t i, std::int64_
   }
   for (; n >= lanes; n -= lanes, i += lanes) {
     a = fold<Sum>(a, terms<T>(i, at));
-    const Group<T> turn = a;
+    const Group<T> oldest = a;
     a = b;
     b = c;
     c = d;
-    d = turn;
+    d = oldest;
   }
   if (n > 0) a = fold<Sum>(a, terms<T>(i, n, at));
   return fold_group<Sum>(fold<Sum>(fold<Sum>(a, b), fold<Sum>(c, d)));
@@ -82,16 +82,16 @@ template <class T> void norm_rows(const Norm& norm, std::int64_t from, std::int6
 }
 
 // The gradient of one row by x: (d - mean of d - y * mean of d y) / sqrt(variance + eps), where d(load) is g * weight.
-template <class T, class D> STEEP_INLINE void norm_slope(const T* x, T* out, const Norm& norm, D d) {
+template <class T, class D> STEEP_INLINE void norm_gradient_of_row(const T* x, T* out, const Norm& norm, D d) {
   const Standard<T> s = standard_of(x, norm.n, norm.eps);
   const T count = static_cast<T>(norm.n);
   const Vec<T> mean(sum_terms<T>(0, norm.n, d) / count);
   const Vec<T> along(
-      sum_terms<T>(0, norm.n, [=](auto load) { return op::chain::f(d(load), (load(x) - s.mean) * s.inverse); }) /
+      sum_terms<T>(0, norm.n, [=](auto load) { return op::mul_zero::f(d(load), (load(x) - s.mean) * s.inverse); }) /
       count);
   each_vec(out, norm.n, [=](auto load) {
     const Vec<T> y = (load(x) - s.mean) * s.inverse;
-    return op::chain::f((d(load) - mean) - op::chain::f(along, y), s.inverse);
+    return op::mul_zero::f((d(load) - mean) - op::mul_zero::f(along, y), s.inverse);
   });
 }
 template <class T> void norm_gradient(const Norm& norm, std::int64_t from, std::int64_t to) {
@@ -99,22 +99,22 @@ template <class T> void norm_gradient(const Norm& norm, std::int64_t from, std::
   for (std::int64_t r = from; r < to; ++r) {
     const T *x = static_cast<const T*>(norm.x) + r * norm.n, *g = static_cast<const T*>(norm.g) + r * norm.n;
     T* out = static_cast<T*>(norm.out) + r * norm.n;
-    if (weight) norm_slope(x, out, norm, [=](auto load) { return op::chain::f(load(g), load(weight)); });
-    else norm_slope(x, out, norm, [=](auto load) { return load(g); });
+    if (weight) norm_gradient_of_row(x, out, norm, [=](auto load) { return op::mul_zero::f(load(g), load(weight)); });
+    else norm_gradient_of_row(x, out, norm, [=](auto load) { return load(g); });
   }
 }
 
 template <class T> void norm_sums(const Norm& norm, std::int64_t from, std::int64_t to) {
   const std::int64_t n = norm.n;
-  T *slope = static_cast<T*>(norm.out), *shift = slope + n;
+  T *d_weight = static_cast<T*>(norm.out), *d_bias = d_weight + n;
   for (std::int64_t r = from; r < to; ++r) {
     const T *x = static_cast<const T*>(norm.x) + r * n, *g = static_cast<const T*>(norm.g) + r * n;
     const Standard<T> s = standard_of(x, n, norm.eps);
     const bool first = r == from;
-    each_vec(slope, n, [=](auto load) {
-      const Vec<T> term = op::chain::f(load(g), (load(x) - s.mean) * s.inverse);
-      return first ? term : load(static_cast<const T*>(slope)) + term;
+    each_vec(d_weight, n, [=](auto load) {
+      const Vec<T> term = op::mul_zero::f(load(g), (load(x) - s.mean) * s.inverse);
+      return first ? term : load(static_cast<const T*>(d_weight)) + term;
     });
-    each_vec(shift, n, [=](auto load) { return first ? load(g) : load(static_cast<const T*>(shift)) + load(g); });
+    each_vec(d_bias, n, [=](auto load) { return first ? load(g) : load(static_cast<const T*>(d_bias)) + load(g); });
   }
 }

@@ -121,11 +121,11 @@ template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n)
   }
   for (; n >= lanes; n -= lanes, x += lanes) {
     a = fold<F>(a, load_group(x));
-    const Group<T> turn = a;
+    const Group<T> oldest = a;
     a = b;
     b = c;
     c = d;
-    d = turn;
+    d = oldest;
   }
   if (n > 0) a = fold<F>(a, load_group(x, n, id));
   return fold_group<F>(fold<F>(fold<F>(a, b), fold<F>(c, d)));

@@ -16,9 +16,9 @@ constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
 #include "kernels/split_guard.inl.h"
 #include "kernels/split_plain.inl.h"
 
-constexpr std::size_t slot_ranges = 4, slot_room = 5;  // of scratch; packed panels share the slots of gemm.inl.h
-constexpr std::int64_t rows_per_block = 256;           // of A: its packed panels stay in the second-level cache
-constexpr std::int64_t columns_per_block = 1024;       // of B
+constexpr std::size_t slot_ranges = 4, slot_spare = 5;  // of scratch; packed panels share the slots of gemm.inl.h
+constexpr std::int64_t rows_per_block = 256;            // of A: its packed panels stay in the second-level cache
+constexpr std::int64_t columns_per_block = 1024;        // of B
 
 // Steps of k in a block: as equal as multiples of a tile's 32 allow, and a function of k alone.
 static inline std::int64_t split_depth(std::int64_t k) {
@@ -95,24 +95,25 @@ template <class Engine, int parts> static void multiply(const Whole& x, Buffers&
     }
 }
 
-template <class T> static T* room(std::size_t slot, std::int64_t count) {
+template <class T> static T* scratch_for(std::size_t slot, std::int64_t count) {
   return static_cast<T*>(scratch(slot, static_cast<std::size_t>(count) * sizeof(T)));
 }
-template <int parts> static std::uint32_t* panels_room(std::size_t slot, std::int64_t lanes, std::int64_t k) {
-  return room<std::uint32_t>(slot, pieces(lanes, panel_lanes) * split_depth(k) / tile_steps * tile_stride<parts>);
+template <int parts> static std::uint32_t* panels_scratch(std::size_t slot, std::int64_t lanes, std::int64_t k) {
+  return scratch_for<std::uint32_t>(slot,
+                                    pieces(lanes, panel_lanes) * split_depth(k) / tile_steps * tile_stride<parts>);
 }
 
 template <class Engine, int parts> static void product(const Whole& x) {
   const std::int64_t m = pieces(x.m, panel_lanes) * panel_lanes, n = pieces(x.n, panel_lanes) * panel_lanes;
-  auto* at = room<std::int32_t>(slot_ranges, 2 * (m + n));
+  auto* at = scratch_for<std::int32_t>(slot_ranges, 2 * (m + n));
   for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = 0x7fffffff;
-  Buffers buffers{panels_room<parts>(gemm_parts::slot_a, at_most(m, rows_per_block), x.k),
-                  panels_room<parts>(gemm_parts::slot_b, at_most(n, columns_per_block), x.k),
+  Buffers buffers{panels_scratch<parts>(gemm_parts::slot_a, at_most(m, rows_per_block), x.k),
+                  panels_scratch<parts>(gemm_parts::slot_b, at_most(n, columns_per_block), x.k),
                   {at, at + m + n},
                   {at + m, at + m + n + m},
                   {},
                   {}};
-  float* spare = room<float>(slot_room, (2 + repaired_at_once) * x.n);
+  float* spare = scratch_for<float>(slot_spare, (2 + repaired_at_once) * x.n);
   multiply<Engine, parts>(x, buffers);
   repair(x, buffers.rows, buffers.columns, spare);
 }

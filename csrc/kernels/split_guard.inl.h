@@ -3,24 +3,24 @@
 // threads nor the way a batch is split can show. Start reading at repair.
 //
 // Three kinds of row (and column):
-//   foul   a magnitude above 2^50, an infinity or a NaN: all its elements are computed anew.
-//   dusty  a magnitude below 2^-40, not zero: products of parts may underflow, by at most about 2^-125 times the
+//   large   a magnitude above 2^50, an infinity or a NaN: all its elements are computed anew.
+//   small  a magnitude below 2^-40, not zero: products of parts may underflow, by at most about 2^-125 times the
 //          largest magnitude a term. Elements that are small enough to feel it, below 2^-90 times that, are
 //          computed anew; for the others it is less than the rounding of one addition.
-//   clean  all others. Every product of parts is at least 2^-126 (parts of x are multiples of 2^-23 of it), and sums
+//   regular  all others. Every product of parts is at least 2^-126 (parts of x are multiples of 2^-23 of it), and sums
 //          of such are multiples of the same unit: nothing underflows, and nothing overflows.
 
-constexpr float foul_above = 0x1p50f, dusty_below = 0x1p-40f, felt_below = 0x1p-90f;
+constexpr float large_above = 0x1p50f, small_below = 0x1p-40f, inexact_below = 0x1p-90f;
 
 STEEP_INLINE std::int32_t magnitude(float x) { return __builtin_bit_cast(std::int32_t, x); }
-STEEP_INLINE bool is_foul(const Ranges& r, std::int64_t i) { return r.high[i] > magnitude(foul_above); }
-STEEP_INLINE bool is_dusty(const Ranges& r, std::int64_t i) { return r.low[i] < magnitude(dusty_below); }
+STEEP_INLINE bool is_large(const Ranges& r, std::int64_t i) { return r.high[i] > magnitude(large_above); }
+STEEP_INLINE bool is_small(const Ranges& r, std::int64_t i) { return r.low[i] < magnitude(small_below); }
 
 // Below which an element feels lost products, as far as this row or column can tell; -1 where all products are 0.
-static float feels_below(const Ranges& r, std::int64_t i) {
-  if (r.high[i] == 0 || is_foul(r, i)) return -1;
+static float inexact_limit(const Ranges& r, std::int64_t i) {
+  if (r.high[i] == 0 || is_large(r, i)) return -1;
   const float largest = __builtin_bit_cast(float, r.high[i]);
-  return felt_below * (largest > 1 ? largest : 1);
+  return inexact_below * (largest > 1 ? largest : 1);
 }
 
 struct Whole {
@@ -35,38 +35,38 @@ struct Whole {
   }
 };
 
-// Calls f(first, count) for every run of foul rows or columns.
-template <class F> static void each_foul_run(const Ranges& r, std::int64_t count, F f) {
+// Calls f(first, count) for every run of large rows or columns.
+template <class F> static void each_large_run(const Ranges& r, std::int64_t count, F f) {
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t first = i;
-    while (i < count && is_foul(r, i)) ++i;
+    while (i < count && is_large(r, i)) ++i;
     if (i > first) f(first, i - first);
   }
 }
 
-// The columns' limits, for rows that are clean and for rows that are dusty.
+// The columns' limits, for rows that are regular and for rows that are small.
 struct Limits {
-  float *clean, *dusty;
+  float *regular, *small;
   bool any;
 };
-static Limits column_limits(const Ranges& r, std::int64_t n, float* room) {
-  const Limits l{room, room + n, false};
+static Limits column_limits(const Ranges& r, std::int64_t n, float* spare) {
+  const Limits l{spare, spare + n, false};
   bool any = false;
   for (std::int64_t j = 0; j < n; ++j) {
-    l.dusty[j] = feels_below(r, j);
-    l.clean[j] = is_dusty(r, j) ? l.dusty[j] : -1;
-    any = any || l.clean[j] > 0;
+    l.small[j] = inexact_limit(r, j);
+    l.regular[j] = is_small(r, j) ? l.small[j] : -1;
+    any = any || l.regular[j] > 0;
   }
-  return {l.clean, l.dusty, any};
+  return {l.regular, l.small, any};
 }
 
-STEEP_INLINE bool is_felt(float c, float column, float row) {
+STEEP_INLINE bool is_inexact(float c, float column, float row) {
   const float size = __builtin_fabsf(c);
   return column > 0 && (size < column || size < row);
 }
 
-// Whether any of a row is: as a rule none, so that this is what dusty rows cost.
-static bool any_felt(const float* c, const float* columns, float row, std::int64_t n) {
+// Whether any of a row is: as a rule none, so that this is what small rows cost.
+static bool any_inexact(const float* c, const float* columns, float row, std::int64_t n) {
   const Floats zero(0.0f), whole_row(row);
   Bits found(0);
   for (std::int64_t j = 0; j < n; j += Floats::n) {
@@ -79,7 +79,7 @@ static bool any_felt(const float* c, const float* columns, float row, std::int64
 }
 
 // A row's elements that feel lost products lie in columns [first, end).
-struct Felt {
+struct Inexact {
   std::int64_t first, end;
 };
 struct RowLimit {
@@ -87,12 +87,12 @@ struct RowLimit {
   const float* columns;
 
   RowLimit(const Ranges& r, std::int64_t i, const Limits& l)
-      : row(feels_below(r, i)), columns(is_dusty(r, i) ? l.dusty : l.clean) {}
-  Felt find(const float* c, std::int64_t n) const {
-    Felt f{n, 0};
-    if (row < 0 || !any_felt(c, columns, row, n)) return f;
+      : row(inexact_limit(r, i)), columns(is_small(r, i) ? l.small : l.regular) {}
+  Inexact find(const float* c, std::int64_t n) const {
+    Inexact f{n, 0};
+    if (row < 0 || !any_inexact(c, columns, row, n)) return f;
     for (std::int64_t j = 0; j < n; ++j)
-      if (is_felt(c[j], columns[j], row)) {
+      if (is_inexact(c[j], columns[j], row)) {
         f.first = at_most(j, f.first);
         f.end = j + 1;
       }
@@ -103,38 +103,38 @@ struct RowLimit {
 constexpr std::int64_t repaired_at_once = 32;
 
 // Up to 32 neighbouring rows from i on that have such elements; returns how many rows it went through.
-static std::int64_t repair_felt(const Whole& x, const Ranges& rows, const Limits& l, std::int64_t i, float* room) {
-  Felt all{x.n, 0};
+static std::int64_t repair_inexact(const Whole& x, const Ranges& rows, const Limits& l, std::int64_t i, float* spare) {
+  Inexact all{x.n, 0};
   std::int64_t count = 0;
   for (; count < repaired_at_once && i + count < x.m; ++count) {
-    const Felt f = RowLimit(rows, i + count, l).find(x.c + (i + count) * x.ldc, x.n);
+    const Inexact f = RowLimit(rows, i + count, l).find(x.c + (i + count) * x.ldc, x.n);
     if (f.end == 0) break;
     all = {at_most(f.first, all.first), all.end > f.end ? all.end : f.end};
   }
   if (count == 0) return 1;
   const std::int64_t width = all.end - all.first;
-  x.by_fma(i, count, all.first, width, room, width);
+  x.by_fma(i, count, all.first, width, spare, width);
   for (std::int64_t r = 0; r < count; ++r) {
     const RowLimit limit(rows, i + r, l);
     float* c = x.c + (i + r) * x.ldc + all.first;
     for (std::int64_t j = 0; j < width; ++j)
-      if (is_felt(c[j], limit.columns[all.first + j], limit.row)) c[j] = room[r * width + j];
+      if (is_inexact(c[j], limit.columns[all.first + j], limit.row)) c[j] = spare[r * width + j];
   }
   return count;
 }
 
-static bool any_dusty(const Ranges& r, std::int64_t count) {
+static bool any_small(const Ranges& r, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i)
-    if (is_dusty(r, i)) return true;
+    if (is_small(r, i)) return true;
   return false;
 }
 
-// `room` holds 2 n + 32 n floats.
-static void repair(const Whole& x, const Ranges& rows, const Ranges& columns, float* room) {
-  each_foul_run(rows, x.m,
-                [&](std::int64_t i, std::int64_t some) { x.by_fma(i, some, 0, x.n, x.c + i * x.ldc, x.ldc); });
-  each_foul_run(columns, x.n, [&](std::int64_t j, std::int64_t some) { x.by_fma(0, x.m, j, some, x.c + j, x.ldc); });
-  const Limits limits = column_limits(columns, x.n, room);
-  if (!limits.any && !any_dusty(rows, x.m)) return;
-  for (std::int64_t i = 0; i < x.m;) i += repair_felt(x, rows, limits, i, room + 2 * x.n);
+// `spare` holds 2 n + 32 n floats.
+static void repair(const Whole& x, const Ranges& rows, const Ranges& columns, float* spare) {
+  each_large_run(rows, x.m,
+                 [&](std::int64_t i, std::int64_t some) { x.by_fma(i, some, 0, x.n, x.c + i * x.ldc, x.ldc); });
+  each_large_run(columns, x.n, [&](std::int64_t j, std::int64_t some) { x.by_fma(0, x.m, j, some, x.c + j, x.ldc); });
+  const Limits limits = column_limits(columns, x.n, spare);
+  if (!limits.any && !any_small(rows, x.m)) return;
+  for (std::int64_t i = 0; i < x.m;) i += repair_inexact(x, rows, limits, i, spare + 2 * x.n);
 }

@@ -84,7 +84,7 @@ struct Table {
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
   ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
   RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
-  LabelLoss cross_entropy[type_count], cross_entropy_slope[type_count];         // floats
+  LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];      // floats
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;

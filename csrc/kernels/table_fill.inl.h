@@ -128,7 +128,7 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
   t.row_map[static_cast<std::size_t>(RowMap::softmax)][type] = &row_softmax<T>;
   t.row_map[static_cast<std::size_t>(RowMap::log_softmax)][type] = &row_log_softmax<T>;
   t.cross_entropy[type] = &row_cross_entropy<T>;
-  t.cross_entropy_slope[type] = &row_cross_entropy_slope<T>;
+  t.cross_entropy_gradient[type] = &row_cross_entropy_gradient<T>;
   t.norm[type] = &norm_rows<T>;
   t.norm_gradient[type] = &norm_gradient<T>;
   t.norm_sums[type] = &norm_sums<T>;

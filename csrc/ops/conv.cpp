@@ -285,8 +285,8 @@ Dims Geometry::sizes(const AttrsRef& a) {
 std::int64_t Geometry::outputs(int d, std::int64_t in, std::int64_t taps) const {
   if (taps < 1) return 0;
   const std::int64_t reach = checked_add(checked_mul(dilation[d], taps - 1), 1);
-  const std::int64_t room = checked_add(checked_add(in, begin[d]), end[d]) - reach;
-  return room < 0 ? 0 : room / stride[d] + 1;
+  const std::int64_t span = checked_add(checked_add(in, begin[d]), end[d]) - reach;
+  return span < 0 ? 0 : span / stride[d] + 1;
 }
 
 Dims spatial(const Dims& shape) {

@@ -93,8 +93,8 @@ bool is_plain(const Windows& w) {
 }
 
 // Rows and columns exchanged within each group, of the taps that the windows name: [groups, channels, rows, taps].
-template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::int64_t rows, std::int64_t channels,
-                                T listed, std::int64_t all_taps) {
+template <class E> void transpose_taps_as(const E* from, E* to, std::int64_t groups, std::int64_t rows,
+                                          std::int64_t channels, T listed, std::int64_t all_taps) {
   const std::int64_t count = listed.size(), *taps = listed.data<std::int64_t>();
   const bool nine = count == 9 && all_taps == 9;  // in order, and by far the most frequent
   constexpr std::int64_t block = 16;              // rows, so that the lines written stay in the first cache
@@ -109,7 +109,7 @@ template <class E> void turn_as(const E* from, E* to, std::int64_t groups, std::
             for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[i]];
         }
 }
-Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
+Tensor transposed_weight(T weight, const Windows& w, std::int64_t groups) {
   const Dims shape = spatial(weight.shape());
   std::int64_t sides[3] = {1, 1, 1};
   for (int d = 0; d < shape.size(); ++d) sides[3 - shape.size() + d] = shape[d];
@@ -121,8 +121,9 @@ Tensor turned_weight(T weight, const Windows& w, std::int64_t groups) {
         *tap++ = (w.line[0].tap(z) * sides[1] + w.line[1].tap(y)) * sides[2] + w.line[2].tap(x);
   const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = volume(shape);
   const Tensor t = empty({groups * channels * rows * taps.size()}, weight.dtype());
-  if (weight.dtype() == Float32) turn_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
-  else turn_as(weight.data<double>(), t.data<double>(), groups, rows, channels, taps, all);
+  if (weight.dtype() == Float32)
+    transpose_taps_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
+  else transpose_taps_as(weight.data<double>(), t.data<double>(), groups, rows, channels, taps, all);
   return t;
 }
 
@@ -268,11 +269,12 @@ void compute_conv_input(const Call& c) {
   for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
     const Windows w = backward(g, in, out, taps, phase);
     const bool plain = is_plain(w);
-    const Tensor turned = plain ? weight : turned_weight(weight, w, g.groups);
-    Job job{grad, turned, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
-            0};
+    const Tensor transposed = plain ? weight : transposed_weight(weight, w, g.groups);
+    Job job{
+        grad, transposed, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
+        0};
     k::Correlation x = correlation(g, w, job);
-    x.turned = plain;
+    x.transposed = plain;
     for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].apart);
     run(job, x, nullptr);
   }

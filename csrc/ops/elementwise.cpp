@@ -1,5 +1,5 @@
-// Elementwise ops: the rows, and the one way they run. Gradient rules are written in ops; chain(g, d) is g * d that is
-// exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. On a flat part a rule selects 0 by
+// Elementwise ops: the rows, and the one way they run. Gradient rules are written in ops; mul_zero(g, d) is g * d that
+// is exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. On a flat part a rule selects 0 by
 // the condition, in place of multiplying by a derivative of 0: what comes in there may be infinite. Start at the rows
 // below.
 #include "ops/elementwise.h"
@@ -114,11 +114,11 @@ Tensor share_of(K wins, T g, T a, T b) {
 // Constant in x1 where x2 is 0; and in x2 where x1 is 1, or 0.
 Tensor pow_base(R r, T g) {
   const Tensor a = r.in(0), b = r.in(1);
-  return mul_zeros(g, mul_zeros(b, pow(a, add(b, -1))));
+  return mul_zero_either(g, mul_zero_either(b, pow(a, add(b, -1))));
 }
 Tensor pow_exponent(R r, T g) {
   const Tensor a = r.in(0), log_a = log(where(equal(a, scalar_like(0, a)), scalar_like(1, a), a));
-  return mul_zeros(g, mul_zeros(r.out(), log_a));
+  return mul_zero_either(g, mul_zero_either(r.out(), log_a));
 }
 // A leg over the hypotenuse, 0 where both are 0.
 Tensor share_of_length(T leg, T length) {
@@ -151,8 +151,8 @@ Tensor silu_derivative(T a) {
 
 Tensor hardswish_rule(R r, T g) {
   const Tensor a = r.in(0), three = scalar_like(3, a);
-  const Tensor sloping = where(less(a, three), chain(g, add(divide(a, three), 0.5)), g);
-  return zero_where(less_equal(a, scalar_like(-3, a)), sloping);
+  const Tensor rising = where(less(a, three), mul_zero(g, add(divide(a, three), 0.5)), g);
+  return zero_where(less_equal(a, scalar_like(-3, a)), rising);
 }
 Tensor hardsigmoid_rule(R r, T g) {
   const Tensor a = r.in(0), sixth = divide(scalar_like(1, a), scalar_like(6, a));
@@ -161,77 +161,81 @@ Tensor hardsigmoid_rule(R r, T g) {
 Tensor relu_rule(R r, T g) { return zero_where(less_equal(r.out(), scalar_like(0, g)), g); }
 Tensor abs_rule(R r, T g) {
   const Tensor a = r.in(0);
-  return zero_where(equal(a, scalar_like(0, a)), chain(g, sign(a)));
+  return zero_where(equal(a, scalar_like(0, a)), mul_zero(g, sign(a)));
 }
 Tensor copysign_rule(R r, T g) {
   const Tensor a = r.in(0), sign_of = multiply(sign(a), binary(K::copysign, scalar_like(1, g), r.in(1)));
-  return zero_where(equal(a, scalar_like(0, a)), chain(g, sign_of));
+  return zero_where(equal(a, scalar_like(0, a)), mul_zero(g, sign_of));
 }
 Tensor remainder_divisor(R r, T g) {
   const Tensor quotient = floor(divide(r.in(0), r.in(1)));
-  return zero_where(equal(quotient, scalar_like(0, quotient)), chain(g, negative(quotient)));
+  return zero_where(equal(quotient, scalar_like(0, quotient)), mul_zero(g, negative(quotient)));
 }
 
 Rows float_rows() {
   constexpr double ln2 = std::numbers::ln2, ln10 = std::numbers::ln10;
   return {
       smooth("exp", "e to the x. At most 2 ULP in float32.", K::exp,
-             {[](R r, T g) { return chain(g, r.out()); }, save_out, K::exp_df}),
+             {[](R r, T g) { return mul_zero(g, r.out()); }, save_out, K::exp_df}),
       smooth("expm1", "exp(x) - 1, exact near 0.", K::expm1,
-             {[](R r, T g) { return chain(g, exp(r.in(0))); }, in0, K::expm1_df}),
+             {[](R r, T g) { return mul_zero(g, exp(r.in(0))); }, in0, K::expm1_df}),
       smooth("log", "Natural logarithm. At most 2 ULP in float32.", K::log,
-             {[](R r, T g) { return chain(g, reciprocal(r.in(0))); }, in0, K::log_df}),
+             {[](R r, T g) { return mul_zero(g, reciprocal(r.in(0))); }, in0, K::log_df}),
       smooth("log1p", "log(1 + x), exact near 0.", K::log1p,
-             {[](R r, T g) { return chain(g, reciprocal(add(r.in(0), 1))); }, in0, K::log1p_df}),
+             {[](R r, T g) { return mul_zero(g, reciprocal(add(r.in(0), 1))); }, in0, K::log1p_df}),
       smooth("log2", "Logarithm to base 2.", K::log2,
-             {[](R r, T g) { return chain(g, reciprocal(multiply(r.in(0), ln2))); }, in0, K::log2_df}),
+             {[](R r, T g) { return mul_zero(g, reciprocal(multiply(r.in(0), ln2))); }, in0, K::log2_df}),
       smooth("log10", "Logarithm to base 10.", K::log10,
-             {[](R r, T g) { return chain(g, reciprocal(multiply(r.in(0), ln10))); }, in0, K::log10_df}),
+             {[](R r, T g) { return mul_zero(g, reciprocal(multiply(r.in(0), ln10))); }, in0, K::log10_df}),
       smooth("sqrt", "Square root, correctly rounded.", K::sqrt,
-             {[](R r, T g) { return chain(g, multiply(reciprocal(r.out()), 0.5)); }, save_out, K::sqrt_df}),
+             {[](R r, T g) { return mul_zero(g, multiply(reciprocal(r.out()), 0.5)); }, save_out, K::sqrt_df}),
       smooth("rsqrt", "1 / sqrt(x).", K::rsqrt,
-             {[](R r, T g) { return chain(g, multiply(multiply(square(r.out()), r.out()), -0.5)); }, save_out,
+             {[](R r, T g) { return mul_zero(g, multiply(multiply(square(r.out()), r.out()), -0.5)); }, save_out,
               K::rsqrt_df}),
       smooth("reciprocal", "1 / x.", K::reciprocal,
-             {[](R r, T g) { return chain(g, negative(square(r.out()))); }, save_out, K::reciprocal_df}),
-      smooth("sin", "Sine of x in radians.", K::sin, {[](R r, T g) { return chain(g, cos(r.in(0))); }, in0, K::sin_df}),
+             {[](R r, T g) { return mul_zero(g, negative(square(r.out()))); }, save_out, K::reciprocal_df}),
+      smooth("sin", "Sine of x in radians.", K::sin,
+             {[](R r, T g) { return mul_zero(g, cos(r.in(0))); }, in0, K::sin_df}),
       smooth("cos", "Cosine of x in radians.", K::cos,
-             {[](R r, T g) { return chain(g, negative(sin(r.in(0)))); }, in0, K::cos_df}),
+             {[](R r, T g) { return mul_zero(g, negative(sin(r.in(0)))); }, in0, K::cos_df}),
       smooth("tan", "Tangent of x in radians.", K::tan,
-             {[](R r, T g) { return chain(g, add(square(r.out()), 1)); }, save_out, K::tan_df}),
+             {[](R r, T g) { return mul_zero(g, add(square(r.out()), 1)); }, save_out, K::tan_df}),
       smooth("asin", "Inverse sine, in radians.", K::asin,
-             {[](R r, T g) { return chain(g, rsqrt(one_minus_square(r.in(0)))); }, in0, K::asin_df}),
+             {[](R r, T g) { return mul_zero(g, rsqrt(one_minus_square(r.in(0)))); }, in0, K::asin_df}),
       smooth("acos", "Inverse cosine, in radians.", K::acos,
-             {[](R r, T g) { return chain(g, negative(rsqrt(one_minus_square(r.in(0))))); }, in0, K::acos_df}),
+             {[](R r, T g) { return mul_zero(g, negative(rsqrt(one_minus_square(r.in(0))))); }, in0, K::acos_df}),
       smooth("atan", "Inverse tangent, in radians.", K::atan,
-             {[](R r, T g) { return chain(g, atan_derivative(r.in(0))); }, in0, K::atan_df}),
-      smooth("sinh", "Hyperbolic sine.", K::sinh, {[](R r, T g) { return chain(g, cosh(r.in(0))); }, in0, K::sinh_df}),
+             {[](R r, T g) { return mul_zero(g, atan_derivative(r.in(0))); }, in0, K::atan_df}),
+      smooth("sinh", "Hyperbolic sine.", K::sinh,
+             {[](R r, T g) { return mul_zero(g, cosh(r.in(0))); }, in0, K::sinh_df}),
       smooth("cosh", "Hyperbolic cosine.", K::cosh,
-             {[](R r, T g) { return chain(g, sinh(r.in(0))); }, in0, K::cosh_df}),
+             {[](R r, T g) { return mul_zero(g, sinh(r.in(0))); }, in0, K::cosh_df}),
       smooth("asinh", "Inverse hyperbolic sine.", K::asinh,
-             {[](R r, T g) { return chain(g, asinh_derivative(r.in(0))); }, in0, K::asinh_df}),
+             {[](R r, T g) { return mul_zero(g, asinh_derivative(r.in(0))); }, in0, K::asinh_df}),
       smooth("acosh", "Inverse hyperbolic cosine.", K::acosh,
-             {[](R r, T g) { return chain(g, multiply(rsqrt(add(r.in(0), -1)), rsqrt(add(r.in(0), 1)))); }, in0,
+             {[](R r, T g) { return mul_zero(g, multiply(rsqrt(add(r.in(0), -1)), rsqrt(add(r.in(0), 1)))); }, in0,
               K::acosh_df}),
       smooth("atanh", "Inverse hyperbolic tangent.", K::atanh,
-             {[](R r, T g) { return chain(g, reciprocal(one_minus_square(r.in(0)))); }, in0, K::atanh_df}),
+             {[](R r, T g) { return mul_zero(g, reciprocal(one_minus_square(r.in(0)))); }, in0, K::atanh_df}),
       smooth("tanh", "Hyperbolic tangent. At most 4 ULP in float32.", K::tanh,
              {[](R r, T g) { return ternary(K::tanh_gradient, g, r.out(), r.in(0)); }, in0 | save_out}, 0.6f),
       smooth("sigmoid", "Logistic sigmoid, 1 / (1 + exp(-x)). At most 3 ULP in float32.", K::sigmoid,
              {[](R r, T g) { return ternary(K::sigmoid_gradient, g, r.out(), r.in(0)); }, in0 | save_out}),
-      smooth("erf", "Gauss error function. At most 2 ULP in float32.", K::erf,
-             {[](R r, T g) { return chain(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi)); },
-              in0, K::erf_df}),
       smooth(
-          "erfc", "1 - erf(x), exact where that is close to 0. At most 6 ULP in float32.", K::erfc,
-          {[](R r, T g) { return chain(g, multiply(exp(negative(square(r.in(0)))), -2 * std::numbers::inv_sqrtpi)); },
-           in0, K::erfc_df}),
+          "erf", "Gauss error function. At most 2 ULP in float32.", K::erf,
+          {[](R r, T g) { return mul_zero(g, multiply(exp(negative(square(r.in(0)))), 2 * std::numbers::inv_sqrtpi)); },
+           in0, K::erf_df}),
+      smooth("erfc", "1 - erf(x), exact where that is close to 0. At most 6 ULP in float32.", K::erfc,
+             {[](R r, T g) {
+                return mul_zero(g, multiply(exp(negative(square(r.in(0)))), -2 * std::numbers::inv_sqrtpi));
+              },
+              in0, K::erfc_df}),
       smooth("softplus", "log(1 + exp(x)), linear for large x.", K::softplus,
-             {[](R r, T g) { return chain(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
+             {[](R r, T g) { return mul_zero(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
       smooth("gelu", "x * Phi(x), Phi the normal distribution function (exact, by erfc; Hendrycks and Gimpel 2016).",
-             K::gelu, {[](R r, T g) { return chain(g, gelu_derivative(r.in(0))); }, in0, K::gelu_df}, 0.6f),
+             K::gelu, {[](R r, T g) { return mul_zero(g, gelu_derivative(r.in(0))); }, in0, K::gelu_df}, 0.6f),
       smooth("silu", "x * sigmoid(x), also called swish.", K::silu,
-             {[](R r, T g) { return chain(g, silu_derivative(r.in(0))); }, in0, K::silu_df}),
+             {[](R r, T g) { return mul_zero(g, silu_derivative(r.in(0))); }, in0, K::silu_df}),
       subgradient(smooth("hardsigmoid", "x / 6 + 1/2 between 0 and 1 (Howard et al. 2019).", K::hardsigmoid,
                          {hardsigmoid_rule, in0, K::hardsigmoid_df}, 0.3f),
                   "0 at -3 and 3"),
@@ -259,7 +263,7 @@ Rows parameter_rows() {
                   {[](R r, T g) {
                      const Tensor v = r.in(0), zero = scalar_like(0, v);
                      const double alpha = r.attrs().real(0);
-                     const Tensor low = alpha == 0 ? zero : chain(g, multiply(exp(minimum(v, zero)), alpha));
+                     const Tensor low = alpha == 0 ? zero : mul_zero(g, multiply(exp(minimum(v, zero)), alpha));
                      return where(less_equal(v, zero), low, g);
                    },
                    in0, K::elu_df});
@@ -273,7 +277,7 @@ Rows parameter_rows() {
 Rows number_rows() {
   return {
       number("negative", "-x.", K::negative, {[](R, T g) { return negative(g); }}),
-      number("square", "x * x.", K::square, {[](R r, T g) { return chain(g, multiply(r.in(0), 2)); }, in0}),
+      number("square", "x * x.", K::square, {[](R r, T g) { return mul_zero(g, multiply(r.in(0), 2)); }, in0}),
       subgradient(number("abs", "Absolute value.", K::abs, {abs_rule, in0, K::abs_f_df}), "0 at 0"),
       step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
       rounding("floor", "The largest whole number not above x.", K::floor),
@@ -288,11 +292,12 @@ Rows pair_rows() {
   return {
       pair("add", "x1 + x2.", K::add, {{[](R, T g) { return g; }}}),
       pair("subtract", "x1 - x2.", K::subtract, {{[](R, T g) { return g; }}, {[](R, T g) { return negative(g); }}}),
-      pair("multiply", "x1 * x2.", K::multiply,
-           {{[](R r, T g) { return chain(g, r.in(1)); }, in1}, {[](R r, T g) { return chain(g, r.in(0)); }, in0}}),
+      pair(
+          "multiply", "x1 * x2.", K::multiply,
+          {{[](R r, T g) { return mul_zero(g, r.in(1)); }, in1}, {[](R r, T g) { return mul_zero(g, r.in(0)); }, in0}}),
       pair("divide", "x1 / x2, in floats.", K::divide,
-           {{[](R r, T g) { return chain(g, reciprocal(r.in(1))); }, in1},
-            {[](R r, T g) { return chain(g, negative(divide(r.out(), r.in(1)))); }, in1 | save_out}},
+           {{[](R r, T g) { return mul_zero(g, reciprocal(r.in(1))); }, in1},
+            {[](R r, T g) { return mul_zero(g, negative(divide(r.out(), r.in(1)))); }, in1 | save_out}},
            Promote::floating),
       power(pair("pow", "x1 to the power x2; ValueError for integers to a negative power.", K::pow,
                  {{pow_base, in0 | in1}, {pow_exponent, in0 | save_out}})),
@@ -310,12 +315,12 @@ Rows pair_rows() {
       pair("remainder", "x1 - floor(x1 / x2) * x2, with the sign of x2.", K::remainder,
            {{[](R, T g) { return g; }}, {remainder_divisor, in0 | in1}}),
       pair("atan2", "The angle of the point (x2, x1), in radians.", K::atan2,
-           {{[](R r, T g) { return chain(g, over_square(r.in(1), distance(r))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, negative(over_square(r.in(0), distance(r)))); }, in0 | in1}},
+           {{[](R r, T g) { return mul_zero(g, over_square(r.in(1), distance(r))); }, in0 | in1},
+            {[](R r, T g) { return mul_zero(g, negative(over_square(r.in(0), distance(r)))); }, in0 | in1}},
            Promote::floating),
       subgradient(pair("hypot", "The length of the vector (x1, x2), without overflow on the way.", K::hypot,
-                       {{[](R r, T g) { return chain(g, share_of_length(r.in(0), r.out())); }, in0 | save_out},
-                        {[](R r, T g) { return chain(g, share_of_length(r.in(1), r.out())); }, in1 | save_out}},
+                       {{[](R r, T g) { return mul_zero(g, share_of_length(r.in(0), r.out())); }, in0 | save_out},
+                        {[](R r, T g) { return mul_zero(g, share_of_length(r.in(1), r.out())); }, in1 | save_out}},
                        Promote::floating),
                   "0 at (0, 0)"),
       subgradient(
@@ -324,8 +329,8 @@ Rows pair_rows() {
           "0 where x1 = 0, and by x2"),
       pair("nextafter", "The next float after x1 towards x2.", K::nextafter, {}, Promote::floating),
       pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
-           {{[](R r, T g) { return chain(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
-            {[](R r, T g) { return chain(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}},
+           {{[](R r, T g) { return mul_zero(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
+            {[](R r, T g) { return mul_zero(g, sigmoid(subtract(r.in(1), r.in(0)))); }, in0 | in1}},
            Promote::floating),
   };
 }
@@ -414,7 +419,7 @@ Rows other_rows() {
        .jvp = Jvp::diagonal,
        .loop = loop_of_where,
        .cost = 0.15f,
-       .moves = true},
+       .any_dtype = true},
       {.name = "astype",
        .doc =
            "x as another dtype, rounded towards 0 where that is an integer; x itself if it has it, unless copy=True.",
@@ -430,7 +435,7 @@ Rows other_rows() {
        .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}},
        .jvp = Jvp::linear,
        .loop = loop_of_cast,
-       .moves = true},
+       .any_dtype = true},
       {.name = "clip",
        .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
        .params = {x, {"min", Kind::optional_tensor, "None"}, {"max", Kind::optional_tensor, "None"}},
@@ -438,22 +443,22 @@ Rows other_rows() {
        .subgradient = "1 at a bound"},
       gradient_of(
           "tanh_gradient", K::tanh_gradient, [](R r, T h) { return ternary(K::tanh_gradient, h, r.in(1), r.in(2)); },
-          [](R r, T h) { return chain(h, chain(r.out(), multiply(r.in(1), -2))); }),
+          [](R r, T h) { return mul_zero(h, mul_zero(r.out(), multiply(r.in(1), -2))); }),
       gradient_of(
           "sigmoid_gradient", K::sigmoid_gradient,
           [](R r, T h) { return ternary(K::sigmoid_gradient, h, r.in(1), r.in(2)); },
-          [](R r, T h) { return chain(h, chain(r.out(), add(multiply(r.in(1), -2), 1))); }),
+          [](R r, T h) { return mul_zero(h, mul_zero(r.out(), add(multiply(r.in(1), -2), 1))); }),
       [] {
-        Op op = pair(
-            "chain", "", K::chain,
-            {{[](R r, T h) { return chain(h, r.in(1)); }, in1}, {[](R r, T h) { return chain(h, r.in(0)); }, in0}});
+        Op op = pair("mul_zero", "", K::mul_zero,
+                     {{[](R r, T h) { return mul_zero(h, r.in(1)); }, in1},
+                      {[](R r, T h) { return mul_zero(h, r.in(0)); }, in0}});
         op.hidden = true;
         return op;
       }(),
       [] {
-        Op op = pair("mul_zeros", "", K::mul_zeros,
-                     {{[](R r, T h) { return mul_zeros(h, r.in(1)); }, in1},
-                      {[](R r, T h) { return mul_zeros(h, r.in(0)); }, in0}});
+        Op op = pair("mul_zero_either", "", K::mul_zero_either,
+                     {{[](R r, T h) { return mul_zero_either(h, r.in(1)); }, in1},
+                      {[](R r, T h) { return mul_zero_either(h, r.in(0)); }, in0}});
         op.hidden = true;
         return op;
       }(),

@@ -260,7 +260,7 @@ Rows index_rows() {
        .vjp = {{[](R r, T g) { return add_rows(g, r.in(1), r.shape(0)[0]); }, in1}},
        .jvp = Jvp::custom,
        .jvp_rule = [](R r, const Tensor* t) { return take_rows(t[0], r.in(1)); },
-       .moves = true,
+       .any_dtype = true,
        .hidden = true},
       {.name = "add_rows",
        .infer = infer_add_rows,

@@ -80,7 +80,7 @@ Tensor call_stack(const Op& op, Args& a) {
   return concat(a[0].tensors, axis);
 }
 
-std::vector<Tensor> cut(T t, int axis, const std::vector<std::int64_t>& at) {
+std::vector<Tensor> split_at(T t, int axis, const std::vector<std::int64_t>& at) {
   std::vector<Tensor> parts;
   std::int64_t from = 0;
   for (auto to : at) {
@@ -110,7 +110,7 @@ std::vector<Tensor> call_split(const Op& op, Args& a) {
     for (auto v : a[1].ints) at.push_back(std::clamp<std::int64_t>(v < 0 ? v + n : v, 0, n));
     at.push_back(n);
   }
-  return cut(t, axis, at);
+  return split_at(t, axis, at);
 }
 std::vector<Tensor> call_unstack(const Op& op, Args& a) {
   T t = a[0].tensor;
@@ -271,7 +271,7 @@ Rows join_rows() {
        .vjp = {{concat_rule}},
        .jvp = Jvp::custom,
        .jvp_rule = concat_jvp,
-       .moves = true},
+       .any_dtype = true},
       {.name = "stack",
        .doc = "Tensors of one shape joined along a new axis.",
        .params = {tensors, axis},

@@ -94,9 +94,9 @@ Tensor by_x(R r, T g) {
   if (!mode().grad)
     return is_scaled ? apply(fused, {g, r.in(0), r.in(1)}, r.attrs()) : apply(fused, {g, r.in(0)}, r.attrs());
   const Standard s(r.in(0), r.attrs().real(0));
-  const Tensor d = is_scaled ? chain(g, r.in(1)) : g;
+  const Tensor d = is_scaled ? mul_zero(g, r.in(1)) : g;
   const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
-  return chain(subtract(subtract(d, mean(d)), chain(mean(chain(d, s.y)), s.y)), s.inverse);
+  return mul_zero(subtract(subtract(d, mean(d)), mul_zero(mean(mul_zero(d, s.y)), s.y)), s.inverse);
 }
 // Both gradients come from one op, so that a compiled step, which merges equal instructions, runs it once.
 Tensor fused_sums(R r, T g, std::int64_t which) {
@@ -104,7 +104,7 @@ Tensor fused_sums(R r, T g, std::int64_t which) {
   return squeeze_axes(narrow(apply(fused, {g, r.in(0)}, r.attrs()), 0, which, 1), 1);
 }
 Tensor by_weight(R r, T g) {
-  return mode().grad ? chain(g, Standard(r.in(0), r.attrs().real(0)).y) : fused_sums(r, g, 0);
+  return mode().grad ? mul_zero(g, Standard(r.in(0), r.attrs().real(0)).y) : fused_sums(r, g, 0);
 }
 Tensor by_bias(R r, T g) { return mode().grad ? g : fused_sums(r, g, 1); }
 

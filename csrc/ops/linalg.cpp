@@ -58,11 +58,11 @@ struct Piece {
 };
 
 // In how many pieces each product of a batch is cut: the fewest that keep all threads busy to the end.
-std::int64_t cuts_of_each(std::int64_t batch) {
+std::int64_t pieces_of_each(std::int64_t batch) {
   const std::int64_t n = threads();
-  std::int64_t cuts = 1;
-  while (cuts < n && batch * cuts % n && batch * cuts < 8 * n) ++cuts;
-  return cuts;
+  std::int64_t pieces = 1;
+  while (pieces < n && batch * pieces % n && batch * pieces < 8 * n) ++pieces;
+  return pieces;
 }
 
 struct Product {
@@ -90,7 +90,7 @@ struct Product {
     }
     const bool by_rows = m >= n;
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
-    const std::int64_t share = parts(side, cuts_of_each(batch));
+    const std::int64_t share = parts(side, pieces_of_each(batch));
     const auto within_patience = [](double one, std::int64_t of) {
       return std::max(of, static_cast<std::int64_t>(patience / one) / of * of);
     };

@@ -33,10 +33,12 @@ void run_rows(const Call& c, k::LabelLoss f, T g) {
                });
 }
 void compute_losses(const Call& c) { run_rows(c, k::table().cross_entropy[c.out.dtype()], {}); }
-void compute_slope(const Call& c) { run_rows(c, k::table().cross_entropy_slope[c.out.dtype()], contiguous(c.in[2])); }
+void compute_gradient(const Call& c) {
+  run_rows(c, k::table().cross_entropy_gradient[c.out.dtype()], contiguous(c.in[2]));
+}
 
-Tensor slope(T x, T labels, T g) {
-  static const Op& op = find_op("cross_entropy_slope");
+Tensor loss_gradient(T x, T labels, T g) {
+  static const Op& op = find_op("cross_entropy_gradient");
   return apply(op, {x, labels, g});
 }
 Tensor softmax(T x) {
@@ -46,13 +48,13 @@ Tensor softmax(T x) {
 unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
 
 // The slope is g (p - one at the label), so its derivative by the logits is that of g p, along h.
-Tensor slope_by_logits(R r, T h) {
-  const Tensor p = softmax(r.in(0)), gh = chain(h, expand_dims(r.in(2), h.ndim() - 1)), part = chain(gh, p);
-  return subtract(part, chain(sum(part, last_axis(part), true), p));
+Tensor gradient_wrt_logits(R r, T h) {
+  const Tensor p = softmax(r.in(0)), gh = mul_zero(h, expand_dims(r.in(2), h.ndim() - 1)), part = mul_zero(gh, p);
+  return subtract(part, mul_zero(sum(part, last_axis(part), true), p));
 }
-Tensor slope_by_weight(R r, T h) {
+Tensor gradient_wrt_weight(R r, T h) {
   const Tensor one = full(r.in(1).shape(), 1, h.dtype());
-  return sum(chain(h, slope(r.in(0), r.in(1), one)), last_axis(h), false);
+  return sum(mul_zero(h, loss_gradient(r.in(0), r.in(1), one)), last_axis(h), false);
 }
 
 Tensor call_cross_entropy(const Op& op, Args& a) {
@@ -82,12 +84,15 @@ Rows loss_rows() {
              c.out = empty(shape, c.in[0].dtype());
            },
        .compute = compute_losses,
-       .vjp = {{[](R r, T g) { return slope(r.in(0), r.in(1), g); }, in0 | in1}, {[](R, T) { return Tensor(); }}},
+       .vjp = {{[](R r, T g) { return loss_gradient(r.in(0), r.in(1), g); }, in0 | in1},
+               {[](R, T) { return Tensor(); }}},
        .hidden = true},
-      {.name = "cross_entropy_slope",
+      {.name = "cross_entropy_gradient",
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
-       .compute = compute_slope,
-       .vjp = {{slope_by_logits, in0 | in1 | in2}, {[](R, T) { return Tensor(); }}, {slope_by_weight, in0 | in1}},
+       .compute = compute_gradient,
+       .vjp = {{gradient_wrt_logits, in0 | in1 | in2},
+               {[](R, T) { return Tensor(); }},
+               {gradient_wrt_weight, in0 | in1}},
        .hidden = true},
       {.name = "label_cross_entropy",
        .doc = "-log(softmax(x))[label] along an axis, one label for every other position.",

@@ -128,7 +128,7 @@ Tensor call_prelu(const Op& op, Args& a) {
     weight = reshape(weight, {});
   }
   // Where the weight is 0 the function is flat below 0, and passes no infinite gradient on.
-  return where(less_equal(x, scalar_like(0, x)), mul_zeros(x, weight), x);
+  return where(less_equal(x, scalar_like(0, x)), mul_zero_either(x, weight), x);
 }
 
 // Which keys a query may see: those not after it, counted from the first of both.

@@ -173,9 +173,9 @@ Pool parse_pool(const Op& op, int n, T x, const Arg& kernel, const Arg& stride, 
     if (2 * p.padding[d] > reach)
       fail<ValueError>(op.name, ": padding ", p.padding, " is more than half of the window ", p.window,
                        "; pad() the input instead");
-    const std::int64_t room = in + 2 * p.padding[d] - reach + p.g.stride[d] - 1;  // for what ceil_mode adds
-    if (ceil_mode && room >= 0) {
-      std::int64_t out = room / p.g.stride[d] + 1;
+    const std::int64_t span = in + 2 * p.padding[d] - reach + p.g.stride[d] - 1;  // for what ceil_mode adds
+    if (ceil_mode && span >= 0) {
+      std::int64_t out = span / p.g.stride[d] + 1;
       if ((out - 1) * p.g.stride[d] >= in + p.padding[d]) --out;  // the last window would start in the border
       p.g.end[d] = std::max(p.padding[d], (out - 1) * p.g.stride[d] + reach - in - p.padding[d]);
     }

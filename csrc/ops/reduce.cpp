@@ -117,7 +117,7 @@ Tensor sum_rule(R r, T g) { return broadcast_to(restored(r, g), r.shape(0)); }
 Tensor extreme_rule(R r, T g) {
   const Tensor v = r.in(0), hit = equal(v, restored(r, r.out()));
   const Tensor ties = sum(astype(hit, v.dtype()), static_cast<unsigned>(r.attrs()[0]), true);
-  return where(hit, chain(restored(r, g), reciprocal(ties)), scalar_like(0, g));
+  return where(hit, mul_zero(restored(r, g), reciprocal(ties)), scalar_like(0, g));
 }
 Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
 Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
@@ -140,7 +140,7 @@ Tensor prod_rule(R r, T g) {
       if ((axes >> d & 1) == static_cast<unsigned>(pass)) order.push(d), moved.push(v.dim(d));
   for (int d = 0; d < order.size(); ++d) back[static_cast<int>(order[d])] = d;
   const Tensor rows = reshape(permute_dims(v, order), {v.size() / n, n});
-  return chain(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
+  return mul_zero(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
 }
 
 // A row moved on by one, `first` at its beginning.
@@ -156,7 +156,7 @@ Tensor recurrence_adjoint(T a, T g) { return flip_last(recurrence(delayed(flip_l
 // The product of what stands before x[i], times what comes back from all running products that x[i] is part of.
 Tensor cumprod_rule(R r, T g) {
   const Tensor v = r.in(0);
-  return chain(recurrence_adjoint(v, g), delayed(cumulate("cumprod_last", v), 1));
+  return mul_zero(recurrence_adjoint(v, g), delayed(cumulate("cumprod_last", v), 1));
 }
 
 // y[i] = b[i] + a[i] y[i - 1] along the last axis, y[-1] = 0. What is 0 stays 0 whatever it is multiplied by.
@@ -397,20 +397,20 @@ Rows map_rows() {
       {.name = "recurrence_last",
        .infer = infer_like,
        .compute = compute_recurrence,
-       .vjp = {{[](R r, T g) { return chain(recurrence_adjoint(r.in(0), g), delayed(r.out(), 0)); }, in0 | save_out},
+       .vjp = {{[](R r, T g) { return mul_zero(recurrence_adjoint(r.in(0), g), delayed(r.out(), 0)); }, in0 | save_out},
                {[](R r, T g) { return recurrence_adjoint(r.in(0), g); }, in0}},
        .hidden = true},
       row_map("softmax_last", compute_rows<RowMap::softmax>,
               {[](R r, T g) {
-                 const Tensor y = r.out(), gy = chain(g, y);
-                 return subtract(gy, chain(sum(gy, 1u << (y.ndim() - 1), true), y));
+                 const Tensor y = r.out(), gy = mul_zero(g, y);
+                 return subtract(gy, mul_zero(sum(gy, 1u << (y.ndim() - 1), true), y));
                },
                save_out},
               Promote::floating),
       row_map("log_softmax_last", compute_rows<RowMap::log_softmax>,
               {[](R r, T g) {
                  const Tensor total = sum(g, 1u << (g.ndim() - 1), true);
-                 return subtract(g, chain(total, exp(r.out())));
+                 return subtract(g, mul_zero(total, exp(r.out())));
                },
                save_out},
               Promote::floating),

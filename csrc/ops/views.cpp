@@ -221,7 +221,7 @@ Rows primitive_rows() {
        .compute = [](const Call& c) { copy_strided(c.out, c.in[0]); },
        .vjp = {{[](R, T g) { return g; }}},
        .loop = loop_of_cast,
-       .moves = true,
+       .any_dtype = true,
        .hidden = true},
       {.name = "slice",
        .infer = infer_slice,
@@ -237,7 +237,7 @@ Rows primitive_rows() {
          const int n = g.ndim();
          return slice(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
        }}},
-       .moves = true,
+       .any_dtype = true,
        .hidden = true},
   };
   for (Op& op : rows) op.jvp = Jvp::linear;

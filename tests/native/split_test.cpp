@@ -53,10 +53,10 @@ struct Problem {
   std::int64_t m, n, k;
   Numbers a, b;  // A as [m, k], B as [k, n]
 
-  Numbers run(Gemm f, bool turn_a = false, bool turn_b = false) const {
-    const Numbers ta = turn_a ? turned(a, m, k) : a, tb = turn_b ? turned(b, k, n) : b;
+  Numbers run(Gemm f, bool turn_a = false, bool transpose_b = false) const {
+    const Numbers ta = turn_a ? turned(a, m, k) : a, tb = transpose_b ? turned(b, k, n) : b;
     Numbers c(static_cast<std::size_t>(m * n), -7.0f);
-    f(m, n, k, ta.data(), turn_a ? 1 : k, turn_a ? m : 1, tb.data(), turn_b ? 1 : n, turn_b ? k : 1, c.data(), n,
+    f(m, n, k, ta.data(), turn_a ? 1 : k, turn_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1, c.data(), n,
       nullptr);
     return c;
   }

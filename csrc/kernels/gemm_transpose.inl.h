@@ -1,6 +1,6 @@
 // Transposition in registers, and the inner kernel that multiplies by a matrix as it transposes it: for a few rows of
 // A and a B that lies in columns (x W^T), where a packed panel would be written only to be read once or twice.
-// Start reading at turn, then tile_turned.
+// Start reading at transpose, then tile_transposing.
 
 constexpr int steps_ahead = 64;  // elements, prefetched along each column that is being transposed
 
@@ -28,7 +28,7 @@ template <class T, int half> STEEP_INLINE void exchange_all(V<T> (&x)[lanes<T>])
 }
 
 // Transposes a square: first inside 16 bytes, from far to near, then across them, from near to far.
-template <class T> STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
+template <class T> STEEP_INLINE void transpose(V<T> (&x)[lanes<T>]) {
   constexpr int unit = 16 / static_cast<int>(sizeof(T));
   if constexpr (unit == 4) exchange_all<T, 2>(x);
   exchange_all<T, 1>(x);
@@ -37,7 +37,7 @@ template <class T> STEEP_INLINE void turn(V<T> (&x)[lanes<T>]) {
 }
 
 // How many vectors of columns of B are transposed side by side, so that chains of additions enough are in flight.
-constexpr int turned_groups(int rows) { return rows <= (vector_bytes == 64 ? 6 : 3) ? 2 : 1; }
+constexpr int transposed_groups(int rows) { return rows <= (vector_bytes == 64 ? 6 : 3) ? 2 : 1; }
 
 // The columns of B that one group reads; those past the last one read it again, and are not stored.
 template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, const T* (&column)[count]) {
@@ -50,12 +50,12 @@ template <class T> STEEP_INLINE void load_square(V<T> (&x)[lanes<T>], const T* c
     x[i] = load_part(column[i] + p, steps);
     __builtin_prefetch(column[i] + ahead, 0, 2);
   });
-  turn<T>(x);
+  transpose<T>(x);
 }
 
 // As tile, but B is columns `b_row` apart, contiguous along k, and A is [depth, rows] contiguous.
-template <class T, int rows> static void tile_turned(const Tile<T>& t) {
-  constexpr int groups = turned_groups(rows), n = lanes<T>;
+template <class T, int rows> static void tile_transposing(const Tile<T>& t) {
+  constexpr int groups = transposed_groups(rows), n = lanes<T>;
   const T* column[groups * n];
   find_columns(t, column);
   V<T> sum[groups][rows] = {};
@@ -82,10 +82,11 @@ template <class T, int rows> static void tile_turned(const Tile<T>& t) {
   });
 }
 
-template <class T> struct TurnedTiles {
+template <class T> struct TransposingTiles {
   TileFn<T> at[tile_rows] = {};
 
-  constexpr TurnedTiles() : TurnedTiles(std::make_integer_sequence<int, tile_rows>{}) {}
-  template <int... i> constexpr explicit TurnedTiles(std::integer_sequence<int, i...>) : at{tile_turned<T, i + 1>...} {}
+  constexpr TransposingTiles() : TransposingTiles(std::make_integer_sequence<int, tile_rows>{}) {}
+  template <int... i> constexpr explicit TransposingTiles(std::integer_sequence<int, i...>)
+      : at{tile_transposing<T, i + 1>...} {}
 };
-template <class T> static constexpr TurnedTiles<T> turned_tiles{};
+template <class T> static constexpr TransposingTiles<T> transposing_tiles{};
