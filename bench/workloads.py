@@ -58,7 +58,7 @@ class Workload:
         to, so single pixels differ by per cents between any two libraries, and all of them together by some thousandths
         of the length; in float64 all agree to 2e-15.
         """
-        return self.kind in ("slope", "visualize")
+        return self.kind in ("input_gradient", "visualize")
 
     @property
     def tolerance(self) -> float:
@@ -151,7 +151,7 @@ MAKERS = {
     "ascent": _cnn,
     "train": _network,
     "forward": _network,
-    "slope": _network,
+    "input_gradient": _network,
     "visualize": _network,
 }
 
@@ -174,9 +174,9 @@ def mlp(*sizes: int, batch: int, activation: str = "relu", optimizer: str = "sgd
 
 def network(name: str, kind: str, image: tuple[int, int, int], batch: int, goal: float = 0.0) -> Workload:
     """A training step, a forward pass, or that and the gradient of a sum over the result by the images."""
-    what = {"train": "step", "forward": "forward", "slope": "forward + input gradient"}[kind]
+    what = {"train": "step", "forward": "forward", "input_gradient": "forward + input gradient"}[kind]
     products = sum(np.prod(shape) * uses for shape, uses in networks.weights_of(name, image))
-    flop = 2.0 * batch * products * {"train": 3, "forward": 1, "slope": 2}[kind]
+    flop = 2.0 * batch * products * {"train": 3, "forward": 1, "input_gradient": 2}[kind]
     full = f"{name} at {image[1]}x{image[2]}, batch {batch}, {what}"
     return Workload(full, kind, image, batch, flop=float(flop), network=name, goal=goal)
 
@@ -211,9 +211,9 @@ WORKLOADS = [
     Workload("same CNN, batch 1, ascent on the input", "ascent", CNN, 1, flop=22e6, goal=320),
     network("LeNet", "train", (1, 28, 28), 64),
     network("SqueezeNet 1.1", "forward", (3, 227, 227), 1, goal=8000),
-    network("SqueezeNet 1.1", "slope", (3, 227, 227), 1, goal=17000),
+    network("SqueezeNet 1.1", "input_gradient", (3, 227, 227), 1, goal=17000),
     network("SqueezeNet 1.1", "forward", (3, 227, 227), 8, goal=60000),
-    network("SqueezeNet 1.1", "slope", (3, 227, 227), 8, goal=125000),
+    network("SqueezeNet 1.1", "input_gradient", (3, 227, 227), 8, goal=125000),
     Workload(
         "SqueezeNet channel visualisation at 227x227, 256 steps",
         "visualize",
@@ -222,9 +222,9 @@ WORKLOADS = [
         network="SqueezeNet 1.1 to fire7",
     ),
     network("VGG16 trunk", "forward", (3, 224, 224), 1, goal=185000),
-    network("VGG16 trunk", "slope", (3, 224, 224), 1, goal=375000),
+    network("VGG16 trunk", "input_gradient", (3, 224, 224), 1, goal=375000),
     network("VGG16 trunk", "forward", (3, 224, 224), 8),
-    network("VGG16 trunk", "slope", (3, 224, 224), 8),
+    network("VGG16 trunk", "input_gradient", (3, 224, 224), 8),
     _square(64, 12),
     _square(256, 570),
     _square(1024, 35000),

@@ -14,7 +14,7 @@ from pathlib import Path
 import steep as sp
 from steep import data, nn
 from steep.random import Generator
-from steep.training import Recipe, Seen, Trained, fit
+from steep.training import Recipe, Trained, TrainingProgress, fit
 
 
 def network(seed: int = 0, channels: tuple[int, ...] = (32, 64, 128), hidden: int = 128) -> nn.Sequential:
@@ -59,7 +59,7 @@ class Line:
     def __init__(self, epochs: int) -> None:
         self.epochs, self.began = epochs, time.perf_counter()
 
-    def __call__(self, seen: Seen) -> None:
+    def __call__(self, seen: TrainingProgress) -> None:
         a_twentieth = max(1, seen.steps // self.epochs // 20)
         if seen.step % a_twentieth == 0 or seen.step == seen.steps:
             epoch = -(-seen.step * self.epochs // seen.steps)

@@ -226,14 +226,14 @@ def test_adversarial_training_raises_the_accuracy_under_attack(tmp_path):
     recipe = Recipe(epochs=6, lr=0.1, noise=0, shift=0, weight_decay=0)
     plain, robust = eight_by_eight(), eight_by_eight()
     fit(plain, train, test, recipe)
-    fit(robust, train, test, recipe, disturb=attack.adversary(robust, 0.15, steps=5))
+    fit(robust, train, test, recipe, augment=attack.adversary(robust, 0.15, steps=5))
     under = [accuracy(model, attack.pgd(model, *test, 0.15, steps=20).x, test.y) for model in (plain, robust)]
     assert under[1] > under[0] + 0.25 and accuracy(robust, *test) > 0.9  # .25 and .59 here
     path = tmp_path / "run.safetensors"
     again = eight_by_eight()
     against = attack.adversary(again, 0.15, steps=5)
-    fit(again, train, test, recipe, lambda seen: seen.step == 40, checkpoint=path, every=40, disturb=against)
-    resumed = fit(again, train, test, recipe, checkpoint=path, resume=True, disturb=against).model
+    fit(again, train, test, recipe, lambda seen: seen.step == 40, checkpoint=path, every=40, augment=against)
+    resumed = fit(again, train, test, recipe, checkpoint=path, resume=True, augment=against).model
     assert all(np.array_equal(arr(a), arr(b)) for a, b in zip(resumed.parameters(), robust.parameters(), strict=True))
 
 

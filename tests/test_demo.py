@@ -52,15 +52,15 @@ def test_the_same_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path):
 def test_what_it_found(outcome):
     assert outcome.settings.data == "digits" and outcome.sizes == (1442, 355)
     assert outcome.trained.test_accuracy >= 0.9 and outcome.trained.losses[-1] < outcome.trained.losses[0]
-    assert outcome.excited.images.shape == (10, 8, 8) and outcome.excited.history[-1] > outcome.excited.history[0]
-    assert outcome.excited.probabilities.min() > 0.9
+    assert outcome.classes.images.shape == (10, 8, 8) and outcome.classes.history[-1] > outcome.classes.history[0]
+    assert outcome.classes.probabilities.min() > 0.9
     assert outcome.maps.maps.shape == (10, 8, 8) and outcome.maps.maps.min() >= 0
-    change = outcome.fooled.attacked.astype(np.float64) - outcome.fooled.original
-    assert np.abs(change).max() <= outcome.settings.eps and outcome.fooled.attacked.min() >= 0
+    change = outcome.adversarial.attacked.astype(np.float64) - outcome.adversarial.original
+    assert np.abs(change).max() <= outcome.settings.eps and outcome.adversarial.attacked.min() >= 0
 
 
 def test_an_adversarial_example_is_judged_by_predicting_again(outcome):
-    model, fooled = outcome.trained.model, outcome.fooled
+    model, fooled = outcome.trained.model, outcome.adversarial
     both = np.stack([fooled.original, fooled.attacked])
     assert fooled.success and sp.scores.predicted(model, both).tolist() == list(fooled.labels)
     assert fooled.labels[0] != fooled.labels[1]
@@ -131,4 +131,4 @@ def test_the_whole_demo_on_28x28_digits():
         pytest.skip("mnist5k has not been fetched")
     outcome = run(Settings(data="mnist5k"))
     assert outcome.failures() == []
-    assert outcome.trained.test_accuracy >= 0.97 and outcome.excited.probabilities.min() >= 0.99
+    assert outcome.trained.test_accuracy >= 0.97 and outcome.classes.probabilities.min() >= 0.99

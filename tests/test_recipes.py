@@ -194,7 +194,7 @@ def test_noise_is_laid_over_digits_by_the_commands_and_over_nothing_by_itself(mo
     seen = []
     part = data.load("digits")
     monkeypatch.setattr(command.datasets, "load", lambda name: part)
-    monkeypatch.setattr(command, "fit", lambda model, train, test, recipe, watch: seen.append(recipe.noise) or 1 / 0)
+    monkeypatch.setattr(command, "fit", lambda model, train, test, recipe, callback: seen.append(recipe.noise) or 1 / 0)
     for name, given in (("mnist5k", None), ("digits", None), ("fashion_mnist", None), ("fashion_mnist", 0.25)):
         with pytest.raises(ZeroDivisionError):
             command.train(data=name, output=None, factory="", hidden=4, epochs=1, batch_size=50, lr=0.1, momentum=0.9,

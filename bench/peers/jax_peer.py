@@ -110,8 +110,8 @@ def ascent(inputs):
 
     @jax.jit
     def climb(x):
-        value, slope = jax.value_and_grad(score)(x)
-        return x + ASCENT_LR * slope, value
+        value, gradient = jax.value_and_grad(score)(x)
+        return x + ASCENT_LR * gradient, value
 
     def step():
         state[0], value = jax.block_until_ready(climb(state[0]))
@@ -161,7 +161,7 @@ def forward(inputs):
     return _job(*evaluation(inputs))
 
 
-def slope(inputs):
+def input_gradient(inputs):
     f, weights, x = evaluation(inputs)
 
     def total(x, weights):

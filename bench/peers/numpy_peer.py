@@ -63,7 +63,7 @@ def mlp(inputs):
     x, target, tanh = inputs["x"], inputs["target"], inputs["activation"] == "tanh"
     rows = np.arange(len(x))
 
-    def loss_and_slope(y):
+    def loss_and_gradient(y):
         if target.dtype == np.float32:
             error = y - target
             return (error * error).mean(), (2 / y.size) * error
@@ -80,7 +80,7 @@ def mlp(inputs):
         for w, b in weights[:-1]:
             z = hs[-1] @ w + b
             hs.append(np.tanh(z) if tanh else np.maximum(z, 0))
-        loss, g = loss_and_slope(hs[-1] @ weights[-1][0] + weights[-1][1])
+        loss, g = loss_and_gradient(hs[-1] @ weights[-1][0] + weights[-1][1])
         g = g.astype(np.float32)
         found = []
         for i in range(len(weights) - 1, -1, -1):
@@ -148,8 +148,8 @@ def layernorm(inputs):
         y = centred * inverse
         y * weight + bias
         d = g * weight
-        slope = (d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)) * inverse
-        return slope, (g * y).sum(axis=0), g.sum(axis=0)
+        gradient = (d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)) * inverse
+        return gradient, (g * y).sum(axis=0), g.sum(axis=0)
 
     return Job(step, lambda: list(step()))
 

@@ -166,7 +166,7 @@ def forward(inputs, wrap):
     return Job(lambda: evaluate(x), lambda: [evaluate(x), evaluate(x).numpy().copy()][1:])
 
 
-def slope(inputs, wrap):
+def input_gradient(inputs, wrap):
     weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
     x = leaf(inputs["x"])
 

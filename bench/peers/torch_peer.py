@@ -145,7 +145,7 @@ def forward(inputs):
     return Job(step, lambda: [step().numpy().copy()])
 
 
-def slope(inputs):
+def input_gradient(inputs):
     weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
     x = leaf(inputs["x"])
 
@@ -167,9 +167,9 @@ def visualize(inputs):
     def climb():
         x = leaf(inputs["x"])
         for _ in range(STEPS):
-            slope = backward(x)
+            gradient = backward(x)
             with torch.no_grad():
-                x.add_(slope / slope.norm(), alpha=LENGTH)
+                x.add_(gradient / gradient.norm(), alpha=LENGTH)
 
     return Job(climb, lambda: [backward(leaf(inputs["x"])).numpy()])
 

@@ -56,8 +56,8 @@ struct Problem {
   Numbers run(Gemm f, bool turn_a = false, bool transpose_b = false) const {
     const Numbers ta = turn_a ? turned(a, m, k) : a, tb = transpose_b ? turned(b, k, n) : b;
     Numbers c(static_cast<std::size_t>(m * n), -7.0f);
-    f(m, n, k, ta.data(), turn_a ? 1 : k, turn_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1, c.data(), n,
-      nullptr);
+    f(m, n, k, ta.data(), turn_a ? 1 : k, turn_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1, c.data(),
+      n, nullptr);
     return c;
   }
   Numbers fma() const { return run(table().gemm[f32]); }

@@ -179,7 +179,7 @@ def test_row_33_hessian_vector_product_against_differences_of_the_gradient():
     assert np.allclose(product, arr(sp.hessian(f)(tensor(x))) @ d, rtol=0, atol=1e-10)
 
 
-def slopes(f, *at):
+def derivatives(f, *at):
     found = sp.grad(lambda *args: sp.sum(f(*args)), tuple(range(len(at))))(*(tensor(a) for a in at))
     return [arr(g).tolist() for g in found]
 
@@ -203,7 +203,7 @@ SUBGRADIENTS = {
 @pytest.mark.parametrize("name", SUBGRADIENTS)
 def test_row_34_subgradients_are_what_the_table_says(name):
     f, at, expected = SUBGRADIENTS[name]
-    assert slopes(f, *at) == expected
+    assert derivatives(f, *at) == expected
     assert {row["name"]: row["subgradient"] for row in _core._op_table()}[name]
 
 

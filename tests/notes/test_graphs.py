@@ -59,8 +59,8 @@ def test_row_8_one_coefficient_varied_the_others_frozen(name):
 
 def test_row_9_the_tangent_holds_only_close_by():
     x = tensor(0.7)
-    value, slope = sp.value_and_grad(sp.tanh)(x)
-    scaled = [abs(float(sp.tanh(x + e)) - float(value) - float(slope) * e) / e**2 for e in (0.1, 0.01, 0.001)]
+    value, derivative = sp.value_and_grad(sp.tanh)(x)
+    scaled = [abs(float(sp.tanh(x + e)) - float(value) - float(derivative) * e) / e**2 for e in (0.1, 0.01, 0.001)]
     assert np.allclose(scaled, [0.38050, 0.38340, 0.38360], rtol=0, atol=5e-6)
     limit = abs(float(sp.grad(sp.grad(sp.tanh))(x))) / 2
     assert limit == pytest.approx(0.383616, abs=5e-7)

@@ -213,8 +213,8 @@ def test_grad_cam_by_its_formula_and_for_onnx(tmp_path):
     net, x = convnet(), pictures()
     inside = net.activations(x, "4")["4"]
     head = nn.Sequential(net[5], net[6])
-    slopes = sp.grad(lambda a: sp.sum(head(a)[:, 2]))(inside.detach())
-    by_hand = np.maximum((arr(slopes).mean((2, 3), keepdims=True) * arr(inside)).sum(1), 0)
+    gradients = sp.grad(lambda a: sp.sum(head(a)[:, 2]))(inside.detach())
+    by_hand = np.maximum((arr(gradients).mean((2, 3), keepdims=True) * arr(inside)).sum(1), 0)
     assert np.allclose(arr(saliency.grad_cam(net, x, "4", 2, resize=False)), by_hand, atol=1e-6)
     assert saliency.grad_cam(net, x, "4").shape == (2, 10, 10)
     model = through_onnx(net, tmp_path)

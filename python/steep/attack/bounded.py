@@ -16,7 +16,7 @@ import numpy as np
 
 from steep import _core, optim
 from steep._core import Tensor
-from steep.attack.problem import Attack, Box, Problem, for_each, posed
+from steep.attack.problem import Attack, Box, Problem, for_each, validated
 from steep.nn import cross_entropy
 from steep.optim.loop import Progress
 from steep.random import Generator
@@ -52,11 +52,11 @@ def pgd(
     front. ``norm`` is "linf", "l2" or "l1"; a step has the length ``step_size``, by default 2.5 eps / steps. With a
     ``generator`` the start is a random point of the ball; ``restarts`` then tries rows that held out again. ``loss`` is
     "cross_entropy" or "margin", of the scores, which does not saturate. Values stay inside ``bounds``. Steps are
-    compiled unless ``capture=False``, for models that do other things in Python than computing. Raises as ``posed``,
-    and ValueError for a negative eps, restarts without a generator or steps of infinite length. Sources: Madry et al.
-    2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
+    compiled unless ``capture=False``, for models that do other things in Python than computing. Raises as
+    ``validated``, and ValueError for a negative eps, restarts without a generator or steps of infinite length. Sources:
+    Madry et al. 2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
     """
-    problem = posed("pgd", model, x, y, bounds, targeted, norm)
+    problem = validated("pgd", model, x, y, bounds, targeted, norm)
     if loss not in LOSSES:
         raise ValueError(f"pgd: loss must be one of {list(LOSSES)}, got {loss!r}")
     if restarts < 1 or (restarts > 1 and generator is None):
@@ -66,10 +66,10 @@ def pgd(
         length = 2.5 * radius / max(1, steps) if step_size is None else step_size
         if not math.isfinite(length):
             raise ValueError(f"pgd: steps of length {length} for an eps of {radius}; give a finite step_size")
-        climb = _Climb(LOSSES[loss], radius, length, steps, generator, callback, capture)
-        found = climb(problem)
+        run = _Pgd(LOSSES[loss], radius, length, steps, generator, callback, capture)
+        found = run(problem)
         for _ in range(restarts - 1):
-            found = _retried(problem, found, climb)
+            found = _retried(problem, found, run)
         return found
 
     return for_each(eps, attack)
@@ -81,7 +81,7 @@ def fgsm(model: Classifier, x: Any, y: Any, eps: Any, *, targeted: bool = False,
 
 
 @dataclass(frozen=True)
-class _Climb:
+class _Pgd:
     """One run of PGD: call it with a problem."""
 
     loss: Loss
@@ -93,16 +93,16 @@ class _Climb:
     capture: bool
 
     def __call__(self, problem: Problem) -> Attack:
-        project = problem.into_ball(self.eps)
+        project = problem.ball_projection(self.eps)
         moved = self._start(problem, project)
-        make = partial(optim.Steepest, lr=self.length, norm=problem.norm, batched=True, bounds=problem.held())
-        climb = optim.minimize if problem.targeted else optim.maximize
+        make = partial(optim.Steepest, lr=self.length, norm=problem.norm, batched=True, bounds=problem.active_bounds())
+        optimize = optim.minimize if problem.targeted else optim.maximize
 
         def loss(v: Tensor) -> Tensor:
             return self.loss(problem, problem.model(v))
 
-        result = climb(loss, moved, make, self.steps, project, self.callback, capture=self.capture)
-        return problem.judged(moved, result.history, result.steps)
+        result = optimize(loss, moved, make, self.steps, project, self.callback, capture=self.capture)
+        return problem.evaluated(moved, result.history, result.steps)
 
     def _start(self, problem: Problem, project: Callable[[Any], Any]) -> Tensor:
         moved = problem.copy()
@@ -112,15 +112,15 @@ class _Climb:
         return moved
 
 
-def _retried(problem: Problem, found: Attack, climb: _Climb) -> Attack:
+def _retried(problem: Problem, found: Attack, run: _Pgd) -> Attack:
     """``found`` with the rows that held out attacked once more; rows that hold out again keep their first attempt."""
     left = np.flatnonzero(~found.success)
     if not len(left):
         return found
-    again = climb(problem.part(left))
+    again = run(problem.subset(left))
     x, won = np.asarray(found.x).copy(), left[again.success]
     x[won] = np.asarray(again.x)[again.success]
     steps = found.steps.copy()
     steps[left] += again.steps
-    result = problem.judged(_core.tensor(x), [], steps)
+    result = problem.evaluated(_core.tensor(x), [], steps)
     return Attack(result.x, result.success, result.label, result.distance, found.history, steps)

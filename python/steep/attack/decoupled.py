@@ -11,7 +11,7 @@ from typing import Any
 
 from steep import _core, optim
 from steep._core import Tensor
-from steep.attack.problem import Attack, Best, Box, Eps, posed
+from steep.attack.problem import Attack, Best, Box, Eps, validated
 from steep.nn import cross_entropy
 from steep.optim.norms import in_rows
 from steep.scores import Classifier
@@ -36,9 +36,9 @@ def ddn(
     The sphere has the radius ``initial`` at first and changes by the share ``factor`` at each step; steps have length 1
     at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. Success is a margin of
     ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises as
-    ``posed``. Source: Rony et al. 2019, arXiv:1811.09600.
+    ``validated``. Source: Rony et al. 2019, arXiv:1811.09600.
     """
-    problem = posed("ddn", model, x, y, bounds, targeted, confidence=confidence)
+    problem = validated("ddn", model, x, y, bounds, targeted, confidence=confidence)
     moved, best = problem.copy(), Best(problem)
     radius = _core.full((len(moved), 1), initial, dtype=moved.dtype)
 
@@ -59,4 +59,4 @@ def ddn(
     result = climb(loss, moved, make, steps, onto_sphere, capture=capture)
     with _core.no_grad():
         best.offer(moved, problem.model(moved))
-    return problem.judged(best.x, result.history, result.steps, eps)
+    return problem.evaluated(best.x, result.history, result.steps, eps)

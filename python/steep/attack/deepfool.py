@@ -10,7 +10,7 @@ from typing import Any
 
 from steep import _core, optim, transforms
 from steep._core import Tensor
-from steep.attack.problem import Attack, Box, Eps, Problem, posed
+from steep.attack.problem import Attack, Box, Eps, Problem, validated
 from steep.optim.norms import find_norm, in_rows
 from steep.scores import Classifier, class_scores
 
@@ -36,39 +36,39 @@ def deepfool(
     ``norm`` is "l2", "linf" or "l1". Rivals are the ``candidates`` classes of the highest scores; ``targeted``, the one
     rival is ``y`` itself. Each step is lengthened by ``overshoot``; a row stops once it has crossed, at the latest
     after ``steps`` (``Attack.steps`` says when). With ``eps``, or several, changes are cut to that length before
-    judging. Raises as ``posed``. Source: Moosavi-Dezfooli et al. 2016, arXiv:1511.04599; notes table, row 84.
+    judging. Raises as ``validated``. Source: Moosavi-Dezfooli et al. 2016, arXiv:1511.04599; notes table, row 84.
     """
-    problem = posed("deepfool", model, x, y, bounds, targeted, norm)
+    problem = validated("deepfool", model, x, y, bounds, targeted, norm)
     moved, values = problem.copy(), _core.zeros((len(problem.clean),), dtype=problem.clean.dtype)
     made = _core.zeros((len(moved),), dtype=_core.int64)
 
     def lead(v: Tensor) -> Tensor:
         scores = problem.model(v)
-        going = ~problem.reached(scores.detach())
+        going = ~problem.succeeded(scores.detach())
         here, there = _pair(problem, v.detach(), scores.detach(), candidates)
         gap = class_scores(scores, here) - class_scores(scores, there)
         values[...] = _core.where(going, _core.maximum(gap.detach(), LEAST), 0.0)
         made[...] = made + going.astype(_core.int64)
         return _core.sum(gap)
 
-    make = partial(optim.Polyak, values=values, lr=1 + overshoot, norm=norm, bounds=problem.held())
+    make = partial(optim.Polyak, values=values, lr=1 + overshoot, norm=norm, bounds=problem.active_bounds())
     result = optim.minimize(
-        lead, moved, make, steps, problem.into_box(), lambda p: not bool(_core.any(values > 0)), capture=capture
+        lead, moved, make, steps, problem.box_projection(), lambda p: not bool(_core.any(values > 0)), capture=capture
     )
-    return problem.judged(moved, result.history, made, eps)
+    return problem.evaluated(moved, result.history, made, eps)
 
 
 def _pair(problem: Problem, x: Tensor, scores: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
     """The class that each row is to leave and the one it is to enter: (n,), (n,)."""
     if problem.targeted:
-        return _core.argmax(_core.where(problem.mine(scores), -float("inf"), scores), axis=-1), problem.labels
+        return _core.argmax(_core.where(problem.label_mask(scores), -float("inf"), scores), axis=-1), problem.labels
     return problem.labels, _nearest(problem, x, scores, candidates)
 
 
 def _nearest(problem: Problem, x: Tensor, scores: Tensor, candidates: int) -> Tensor:
     """The class whose boundary is nearest to each row, were the model linear."""
     classes = scores.shape[-1]
-    others = _core.where(problem.mine(scores), -float("inf"), scores)
+    others = _core.where(problem.label_mask(scores), -float("inf"), scores)
     ranked = _core.argsort(others, axis=-1, descending=True)[:, : min(candidates, classes - 1)]
     pull = transforms.vjp(problem.model, x)[1]
     mine, kind = _core.one_hot(problem.labels, classes, dtype=scores.dtype), find_norm("deepfool", problem.norm)

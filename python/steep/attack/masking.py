@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from steep import _core, transforms
 from steep._core import Tensor
 from steep.attack.bounded import pgd
-from steep.attack.problem import Attack, Box, Problem, checked_eps, posed
+from steep.attack.problem import Attack, Box, Problem, checked_eps, validated
 from steep.custom import custom_vjp
 from steep.looking import looked
 from steep.nn import cross_entropy
@@ -81,7 +81,7 @@ def masking(
     steps: int = 20,
     tries: int = 50,
     samples: int = 32,
-    reach: float = 0.1,
+    delta: float = 0.1,
     bounds: Box = (0.0, 1.0),
     generator: Generator | None = None,
     capture: bool = True,
@@ -89,21 +89,21 @@ def masking(
     """Measure the symptoms of masked gradients on the rows of ``x`` (n, ...) that the model reads as ``y`` (n,).
 
     One step and ``steps`` steps of PGD at ``eps``; ``tries`` random points of the ball; PGD whose gradient is estimated
-    from scores alone, by ``samples`` pairs of points at ``reach`` times the box's width (SPSA); PGD with the whole box
-    allowed; the loss at growing radii. Raises as ``posed``, and ValueError if no row is read rightly.
+    from scores alone, by ``samples`` pairs of points at ``delta`` times the box's width (SPSA); PGD with the whole box
+    allowed; the loss at growing radii. Raises as ``validated``, and ValueError if no row is read rightly.
     """
-    problem = posed("masking", model, x, y, bounds, norm=norm)
-    problem = _read_rightly(problem)
+    problem = validated("masking", model, x, y, bounds, norm=norm)
+    problem = _correctly_classified(problem)
     generator = generator or Generator(0)
     attack = partial(_attacked, problem, capture, steps)
-    whole = float(_whole_box(problem))
-    blind = without_gradient(problem.model, samples, reach * (problem.bounds[1] - problem.bounds[0]), generator)
+    whole = float(_box_diameter(problem))
+    blind = without_gradient(problem.model, samples, delta * (problem.bounds[1] - problem.bounds[0]), generator)
     evidence = Evidence(
-        one_step=_share(attack(checked_eps(eps), steps=1)),
-        iterative=_share(attack(eps)),
+        one_step=_success_rate(attack(checked_eps(eps), steps=1)),
+        iterative=_success_rate(attack(eps)),
         random=_random(problem, eps, tries, generator),
-        black_box=_share(attack(eps, model=blind)),
-        unbounded=_share(attack(whole)),
+        black_box=_success_rate(attack(eps, model=blind)),
+        unbounded=_success_rate(attack(whole)),
         losses=tuple(_loss(problem, attack(share * eps).x) for share in SHARES),
         zero_gradients=_zero_gradients(problem),
     )
@@ -111,10 +111,10 @@ def masking(
     return Masking(bool(symptoms), symptoms, evidence, len(problem.clean))
 
 
-def without_gradient(model: Classifier, samples: int, reach: float, generator: Generator) -> Classifier:
+def without_gradient(model: Classifier, samples: int, delta: float, generator: Generator) -> Classifier:
     """``model`` with a gradient estimated from its scores, for models that have none, or none that helps.
 
-    The mean over ``samples`` random sign patterns u of (scores(x + reach u) - scores(x - reach u)) / (2 reach) times u.
+    The mean over ``samples`` random sign patterns u of (scores(x + delta u) - scores(x - delta u)) / (2 delta) times u.
     Sources: Spall 1992 (SPSA); Uesato et al. 2018, arXiv:1802.05666.
     """
     model = looked(model)
@@ -124,20 +124,20 @@ def without_gradient(model: Classifier, samples: int, reach: float, generator: G
         total = _core.zeros_like(x)
         for _ in range(samples):
             signs = _core.where(generator.bernoulli(0.5, x.shape), 1.0, -1.0).astype(x.dtype)
-            rise = (model(x + signs * reach) - model(x - signs * reach)) * g
-            slope = _core.sum(rise, axis=-1) / (2 * reach * samples)
-            total = total + signs * _core.reshape(slope, (-1,) + (1,) * (x.ndim - 1))
+            rise = (model(x + signs * delta) - model(x - signs * delta)) * g
+            derivative = _core.sum(rise, axis=-1) / (2 * delta * samples)
+            total = total + signs * _core.reshape(derivative, (-1,) + (1,) * (x.ndim - 1))
         return (total,)
 
     hidden.defvjp(lambda x: (model(x.detach()), x.detach()), estimate)
     return hidden
 
 
-def _read_rightly(problem: Problem) -> Problem:
+def _correctly_classified(problem: Problem) -> Problem:
     right = np.flatnonzero(predicted(problem.model, problem.clean) == np.asarray(problem.labels))
     if not len(right):
         raise ValueError("masking: the model reads none of these inputs as labelled, so there is nothing to attack")
-    return problem.part(right)
+    return problem.subset(right)
 
 
 def _attacked(
@@ -156,13 +156,13 @@ def _attacked(
     return pgd(given, problem.clean, problem.labels, eps, steps=count, step_size=size, **options)
 
 
-def _share(attack: Attack) -> float:
+def _success_rate(attack: Attack) -> float:
     return float(attack.success.mean())
 
 
 def _random(problem: Problem, eps: float, tries: int, generator: Generator) -> float:
     """The share of rows that one of ``tries`` random points of the ball fools."""
-    project = problem.into_ball(eps)
+    project = problem.ball_projection(eps)
     fooled: NDArray[np.bool_] = np.zeros(len(problem.clean), np.bool_)
     for _ in range(tries):
         there = project(problem.clean + problem.random(generator) * eps)
@@ -170,7 +170,7 @@ def _random(problem: Problem, eps: float, tries: int, generator: Generator) -> f
     return float(fooled.mean())
 
 
-def _whole_box(problem: Problem) -> Tensor:
+def _box_diameter(problem: Problem) -> Tensor:
     """The norm of the box's diagonal."""
     row = in_rows(problem.clean[:1], True)
     low, high = problem.bounds
@@ -184,5 +184,7 @@ def _loss(problem: Problem, x: Tensor) -> float:
 
 def _zero_gradients(problem: Problem) -> float:
     """The share of rows whose loss has a gradient of exactly zero."""
-    slope = transforms.grad(lambda v: cross_entropy(problem.model(v), problem.labels, reduction="sum"))(problem.clean)
-    return float(np.mean(~np.any(np.asarray(in_rows(slope, True)), axis=1)))
+    gradient = transforms.grad(lambda v: cross_entropy(problem.model(v), problem.labels, reduction="sum"))(
+        problem.clean
+    )
+    return float(np.mean(~np.any(np.asarray(in_rows(gradient, True)), axis=1)))

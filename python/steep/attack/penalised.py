@@ -15,7 +15,7 @@ import numpy as np
 
 from steep import _core, nn, optim
 from steep._core import Tensor
-from steep.attack.problem import Attack, Best, Box, Eps, Problem, posed
+from steep.attack.problem import Attack, Best, Box, Eps, Problem, validated
 from steep.optim.loop import Result
 from steep.optim.norms import in_rows
 from steep.scores import Classifier
@@ -44,9 +44,10 @@ def carlini_wagner(
     Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) runs through the box; c
     starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. Success is a
     margin of ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises
-    as ``posed``, and ValueError for infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2 attack.
+    as ``validated``, and ValueError for infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2
+    attack.
     """
-    problem = posed("carlini_wagner", model, x, y, bounds, targeted, confidence=confidence)
+    problem = validated("carlini_wagner", model, x, y, bounds, targeted, confidence=confidence)
     low, high = problem.bounds
     if not math.isfinite(high - low):
         raise ValueError(f"carlini_wagner: tanh runs through a finite box, got the bounds {bounds}; lbfgs needs none")
@@ -89,9 +90,9 @@ def lbfgs(
     searches the least c that succeeds; the loss is -log p of a target, or -log(1 - p) of the class to leave. The change
     is squared, as Carlini and Wagner restate the attack, since its norm has no gradient at 0. ``steps``, ``searches``,
     ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``; ``gtol`` and ``ftol`` as in ``optim.BoxLBFGS``.
-    Raises as ``posed``. Source: Szegedy et al. 2014, arXiv:1312.6199.
+    Raises as ``validated``. Source: Szegedy et al. 2014, arXiv:1312.6199.
     """
-    problem = posed("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
+    problem = validated("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
 
     def attempt(constant: Tensor, best: Best) -> Result:
         moved = problem.copy()
@@ -100,7 +101,7 @@ def lbfgs(
         def value(v: Tensor) -> Tensor:
             scores = problem.model(v)
             best.offer(v, scores)
-            rows = _squares(problem, v) + constant * _surprise(problem, scores)
+            rows = _squares(problem, v) + constant * _negative_log_likelihood(problem, scores)
             values[...] = rows.detach()
             return _core.sum(rows)
 
@@ -116,11 +117,11 @@ def _squares(problem: Problem, v: Tensor) -> Tensor:
     return _core.sum(_core.square(in_rows(v - problem.clean, True)), axis=-1)
 
 
-def _surprise(problem: Problem, scores: Tensor) -> Tensor:
+def _negative_log_likelihood(problem: Problem, scores: Tensor) -> Tensor:
     """-log of the probability of what is wanted: (n,)."""
     if problem.targeted:
         return nn.cross_entropy(scores, problem.labels, reduction="none")
-    others = _core.where(problem.mine(scores), -math.inf, scores)
+    others = _core.where(problem.label_mask(scores), -math.inf, scores)
     return _core.logsumexp(scores, axis=-1) - _core.logsumexp(others, axis=-1)
 
 
@@ -142,4 +143,4 @@ def _searched(problem: Problem, attempt: Round, searches: int, initial: float, e
         found = np.asarray(best.found)
         low, high = np.where(found, low, constant), np.where(found, np.minimum(high, constant), high)
         constant = np.where(np.isinf(high), constant * 10, (low + np.minimum(high, 1e300)) / 2)
-    return problem.judged(best.x, history, steps, eps)
+    return problem.evaluated(best.x, history, steps, eps)

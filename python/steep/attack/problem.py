@@ -1,6 +1,6 @@
 """What every attack shares: its checked input, what counts as success, and the result.
 
-``posed`` checks what a caller gave and makes a ``Problem`` of it; ``Problem.judged`` predicts again and makes an
+``validated`` checks what a caller gave and makes a ``Problem`` of it; ``Problem.evaluated`` predicts again and makes an
 ``Attack``. Start reading at ``Problem``.
 """
 
@@ -48,7 +48,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs ``clean`` (n, ...) in the box ``bounds``, and the ``labels`` (n,) to leave, or reach if ``targeted``."""
+    """Inputs ``clean`` (n, ...) in the box ``bounds``, and the ``labels`` (n,) to leave, or delta if ``targeted``."""
 
     model: Classifier
     clean: Tensor
@@ -58,7 +58,7 @@ class Problem:
     bounds: Box
     confidence: float = 0.0
 
-    def reached(self, scores: Tensor) -> Tensor:
+    def succeeded(self, scores: Tensor) -> Tensor:
         """Whether each row of ``scores`` (n, classes) predicts what is wanted, by ``confidence``: bool (n,)."""
         if self.confidence:
             return self.margin(scores) <= -self.confidence
@@ -67,11 +67,11 @@ class Problem:
 
     def margin(self, scores: Tensor) -> Tensor:
         """How far each row is from success, in scores: (n,), negative once it is reached."""
-        others = _core.max(_core.where(self.mine(scores), -math.inf, scores), axis=-1)
+        others = _core.max(_core.where(self.label_mask(scores), -math.inf, scores), axis=-1)
         lead = class_scores(scores, self.labels) - others
         return -lead if self.targeted else lead
 
-    def mine(self, scores: Tensor) -> Tensor:
+    def label_mask(self, scores: Tensor) -> Tensor:
         """True at each row's label: bool (n, classes)."""
         return _core.one_hot(self.labels, scores.shape[-1]) > 0
 
@@ -79,7 +79,7 @@ class Problem:
         """The norm of each row's change: (n,)."""
         return find_norm("attack", self.norm).length(in_rows(x - self.clean, True))[:, 0]
 
-    def part(self, rows: NDArray[np.int64]) -> Problem:
+    def subset(self, rows: NDArray[np.int64]) -> Problem:
         """The same problem for some of the rows."""
         return replace(self, clean=self.clean[rows], labels=self.labels[rows])
 
@@ -93,30 +93,30 @@ class Problem:
         noise = find_norm("attack", self.norm).sample((rows.shape[0], rows.shape[1]), generator, rows.dtype)
         return _core.reshape(noise, self.clean.shape)
 
-    def held(self) -> Box | None:
+    def active_bounds(self) -> Box | None:
         """The bounds, for steps that must leave out elements which the box blocks."""
         return self.bounds if find_norm("attack", self.norm).sparse else None
 
-    def into_box(self) -> Callable[[Any], Any]:
+    def box_projection(self) -> Callable[[Any], Any]:
         """The projection onto the box."""
         return box(*self.bounds)
 
-    def into_ball(self, eps: float) -> Callable[[Any], Any]:
+    def ball_projection(self, eps: float) -> Callable[[Any], Any]:
         """The projection onto the ball around the clean inputs, then the box, which leaves no point of the ball."""
-        return compose(ball(self.clean, eps, self.norm, batched=True), self.into_box())
+        return compose(ball(self.clean, eps, self.norm, batched=True), self.box_projection())
 
-    def judged(self, moved: Tensor, history: list[float], steps: Any, eps: Eps = None) -> Attack:
+    def evaluated(self, moved: Tensor, history: list[float], steps: Any, eps: Eps = None) -> Attack:
         """Predict again. With ``eps``, changes that are longer are first cut to it; several make one stacked result."""
         if eps is None:
-            return self._judged(moved, history, steps)
+            return self._evaluated(moved, history, steps)
         if not np.asarray(eps).ndim:
-            return self._judged(self.into_ball(checked_eps(eps))(moved), history, steps)
-        return stacked([self.judged(moved, history, steps, float(e)) for e in np.asarray(eps)])
+            return self._evaluated(self.ball_projection(checked_eps(eps))(moved), history, steps)
+        return stacked([self.evaluated(moved, history, steps, float(e)) for e in np.asarray(eps)])
 
-    def _judged(self, moved: Tensor, history: list[float], steps: Any) -> Attack:
+    def _evaluated(self, moved: Tensor, history: list[float], steps: Any) -> Attack:
         with _core.no_grad():
             scores = self.model(moved)
-        label, hit = np.asarray(_core.argmax(scores, axis=-1)), np.array(self.reached(scores))
+        label, hit = np.asarray(_core.argmax(scores, axis=-1)), np.array(self.succeeded(scores))
         count = max(1, len(label))
         made = np.broadcast_to(np.asarray(steps, np.int64), label.shape).copy()
         means = [value / count for value in history]
@@ -127,7 +127,7 @@ class Problem:
         return np.asarray(find_norm("attack", self.norm).length(in_rows(change, True)))[:, 0]
 
 
-def posed(
+def validated(
     who: str,
     model: Classifier,
     x: Any,
@@ -243,7 +243,7 @@ class Best:
         """
         with _core.no_grad():
             x = x.detach()
-            self.hit[...] = self.problem.reached(scores.detach())
+            self.hit[...] = self.problem.succeeded(scores.detach())
             self.found[...] = self.found | self.hit
             distance = self.problem.length(x)
             nearer = self.hit & (distance < self.distance)

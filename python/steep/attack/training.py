@@ -27,7 +27,7 @@ def adversary(
 ) -> Adversary:
     """A function ``(x, y, generator) -> x'`` that attacks a batch x (n, ...) of labels y (n,) by ``pgd``.
 
-    Give it to ``training.fit(disturb=...)``, or call it in a loop of your own before each step. The start is random;
+    Give it to ``training.fit(augment=...)``, or call it in a loop of your own before each step. The start is random;
     inputs outside ``bounds`` are clipped first. While it attacks, the model is in evaluation mode, so that running
     statistics stay those of training. Raises ValueError for a negative eps. Source: Madry et al. 2018,
     arXiv:1706.06083.

@@ -40,12 +40,12 @@ def demo(
 
 def summary(outcome: Outcome, files: list[Path], seconds: float) -> dict[str, Any]:
     """The demo's figures as plain values."""
-    fooled = outcome.fooled
+    fooled = outcome.adversarial
     return {
         "data": outcome.settings.data,
         "test_accuracy": outcome.trained.test_accuracy,
         "train_accuracy": outcome.trained.train_accuracy,
-        "probabilities": [float(p) for p in outcome.excited.probabilities],
+        "probabilities": [float(p) for p in outcome.classes.probabilities],
         "adversarial": {
             "success": fooled.success,
             "labels": list(fooled.labels),
@@ -65,9 +65,9 @@ def summary(outcome: Outcome, files: list[Path], seconds: float) -> dict[str, An
 
 
 def _show(outcome: Outcome, result: dict[str, Any]) -> None:
-    fooled = outcome.fooled
+    fooled = outcome.adversarial
     screen.out.print(f"test accuracy {outcome.trained.test_accuracy:.1%} ({outcome.sizes[1]:,} digits)")
-    chances = [f"{p:.4f}" for p in outcome.excited.probabilities]
+    chances = [f"{p:.4f}" for p in outcome.classes.probabilities]
     rows = [["class", *map(str, range(len(chances)))], ["probability", *chances]]
     screen.out.print("excited inputs, and the probability that the network gives each:")
     screen.out.print(screen.table(rows[0][0], *(name + ">" for name in rows[0][1:]), rows=rows[1:]))

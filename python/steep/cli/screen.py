@@ -16,7 +16,7 @@ from rich.table import Table
 
 from steep import _core, tree
 from steep.optim.loop import Progress as Step
-from steep.training import Seen
+from steep.training import TrainingProgress
 
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]
@@ -74,7 +74,7 @@ class TrainingBar:
         if self.progress.live.is_started:
             self.progress.stop()
 
-    def __call__(self, seen: Seen) -> None:
+    def __call__(self, seen: TrainingProgress) -> None:
         """Move the bar to where training is."""
         fields: dict[str, Any] = {"loss": f"{seen.loss:.3f}", "accuracy": f"{seen.accuracy:.1%}"}
         if self.task is None:

@@ -14,17 +14,17 @@ from steep._core import Tensor
 from steep.random import Generator
 
 
-def shift(x: Any, most: int, generator: Generator) -> Tensor:
-    """Each picture of ``x`` (n, ..., height, width) moved by up to ``most`` pixels down, up, left or right.
+def shift(x: Any, pixels: int, generator: Generator) -> Tensor:
+    """Each picture of ``x`` (n, ..., height, width) moved by up to ``pixels`` pixels down, up, left or right.
 
     Zeros come in at the border; the dtype is kept, and no gradient flows back. Raises ValueError for a negative
-    ``most``, or for fewer than 3 dimensions.
+    ``pixels``, or for fewer than 3 dimensions.
     """
     x = _pictures("shift", x)
-    if most < 0:
-        raise ValueError(f"shift: the number of pixels must not be negative, got {most}")
-    down, right = np.asarray(generator.integers(0, 2 * most + 1, (2, len(x))))
-    wide = np.asarray(_core.pad(x.detach(), [(0, 0)] * (x.ndim - 2) + [(most, most)] * 2))
+    if pixels < 0:
+        raise ValueError(f"shift: the number of pixels must not be negative, got {pixels}")
+    down, right = np.asarray(generator.integers(0, 2 * pixels + 1, (2, len(x))))
+    wide = np.asarray(_core.pad(x.detach(), [(0, 0)] * (x.ndim - 2) + [(pixels, pixels)] * 2))
     places = np.lib.stride_tricks.sliding_window_view(wide, x.shape[-2:], axis=(-2, -1))
     return _core.asarray(places[np.arange(len(x)), ..., down, right, :, :])
 

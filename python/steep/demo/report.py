@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from steep import page, pictures
-from steep.demo import words
+from steep.demo import text
 from steep.demo.run import Outcome
 from steep.io.atomic import atomic_write
 from steep.training import Recipe
@@ -42,11 +42,11 @@ def _png(colours: pictures.Colours) -> bytes:
 
 def draw(outcome: Outcome) -> Files:
     """Every picture of the demo as PNG bytes, by file name."""
-    excited = [pictures.grey(image) for image in outcome.excited.images]
+    excited = [pictures.grey(image) for image in outcome.classes.images]
     digits = [pictures.grey(image) for image in outcome.maps.digits]
     maps = [pictures.hot(image) for image in outcome.maps.maps]
-    stages = [pictures.grey(images[_SHOWN]) for _, images in outcome.excited.stages]
-    fooled = outcome.fooled
+    stages = [pictures.grey(images[_SHOWN]) for _, images in outcome.classes.stages]
+    fooled = outcome.adversarial
     change = fooled.attacked.astype(np.float64) - fooled.original
     trio = [
         pictures.grey(fooled.original),
@@ -68,15 +68,15 @@ _SHOWN = 3  # the class whose way from noise is shown
 def html(outcome: Outcome, files: Files) -> str:
     """The page, with the pictures of ``files`` inside."""
     body = [
-        page.header(words.TITLE, words.LEAD, _numbers(outcome)),
-        page.section("1. Training", words.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
-        page.section("2. What excites each class", words.EXCITED.format(**_facts(outcome)), _excited(outcome, files)),
-        page.section("From noise to a three", words.STAGES, _stages(outcome, files)),
-        page.section("3. What the network looks at", words.SALIENCY, _saliency(outcome, files)),
-        page.section("4. An adversarial example", words.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
-        page.section("Settings", words.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
+        page.header(text.TITLE, text.LEAD, _numbers(outcome)),
+        page.section("1. Training", text.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
+        page.section("2. What excites each class", text.CLASSES.format(**_facts(outcome)), _classes(outcome, files)),
+        page.section("From noise to a three", text.STAGES, _stages(outcome, files)),
+        page.section("3. What the network looks at", text.SALIENCY, _saliency(outcome, files)),
+        page.section("4. An adversarial example", text.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
+        page.section("Settings", text.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
     ]
-    return page.document(words.TITLE, "\n".join(body))
+    return page.document(text.TITLE, "\n".join(body))
 
 
 def _image(files: Files, name: str, description: str) -> tuple[str, str]:
@@ -84,17 +84,17 @@ def _image(files: Files, name: str, description: str) -> tuple[str, str]:
 
 
 def _numbers(outcome: Outcome) -> list[tuple[str, str]]:
-    fooled = outcome.fooled
+    fooled = outcome.adversarial
     return [
         (f"{outcome.trained.test_accuracy:.1%}", f"of {outcome.sizes[1]:,} test digits are recognised"),
-        (f"{outcome.excited.probabilities.min():.3f}", "lowest probability of an excited input"),
+        (f"{outcome.classes.probabilities.min():.3f}", "lowest probability of an excited input"),
         (f"{fooled.hits} of {fooled.tried}", f"digits fooled by changes of at most {outcome.settings.eps:g}"),
     ]
 
 
 def _facts(outcome: Outcome) -> dict[str, str]:
-    settings, recipe, fooled = outcome.settings, outcome.settings.recipe, outcome.fooled
-    pixels, classes = outcome.excited.images[0].size, len(outcome.excited.images)
+    settings, recipe, fooled = outcome.settings, outcome.settings.recipe, outcome.adversarial
+    pixels, classes = outcome.classes.images[0].size, len(outcome.classes.images)
     facts = {name: f"{value:g}" for name, value in asdict(settings).items() if isinstance(value, int | float)}
     facts |= {name: f"{value:g}" for name, value in asdict(recipe).items()}
     facts |= {
@@ -104,30 +104,30 @@ def _facts(outcome: Outcome) -> dict[str, str]:
         "test_accuracy": f"{outcome.trained.test_accuracy:.1%}",
         "hits": str(fooled.hits),
         "tried": str(fooled.tried),
-        "disturbed": _disturbed(recipe),
+        "augmentation": _augmented(recipe),
     }
     return facts
 
 
-def _disturbed(recipe: Recipe) -> str:
+def _augmented(recipe: Recipe) -> str:
     moved = f"moved by up to {recipe.shift} pixel{'s' * (recipe.shift != 1)} and " if recipe.shift else ""
     return f"{moved}overlaid with noise of standard deviation {recipe.noise:g}"
 
 
-def _excited(outcome: Outcome, files: Files) -> str:
+def _classes(outcome: Outcome, files: Files) -> str:
     return page.grid(
         5,
         (
             page.figure(
                 f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"the input that excites class {i}")
             )
-            for i, p in enumerate(outcome.excited.probabilities)
+            for i, p in enumerate(outcome.classes.probabilities)
         ),
     )
 
 
 def _stages(outcome: Outcome, files: Files) -> str:
-    steps = [step for step, _ in outcome.excited.stages]
+    steps = [step for step, _ in outcome.classes.stages]
     figures = (page.figure(f"step {n}", _image(files, f"stage-{i}.png", f"step {n}")) for i, n in enumerate(steps))
     return page.grid(max(5, len(steps)), figures)
 
@@ -142,7 +142,7 @@ def _saliency(outcome: Outcome, files: Files) -> str:
 
 
 def _attack(outcome: Outcome, files: Files) -> str:
-    fooled = outcome.fooled
+    fooled = outcome.adversarial
     (true, wrong), (before, after) = fooled.labels, fooled.probabilities
     captions = [
         (f"read as <b>{true}</b>, p = {before:.3f}", "the original"),

@@ -17,7 +17,7 @@ from steep import ascent, attack, data, nn, optim, saliency
 from steep.demo.network import network
 from steep.random import Generator
 from steep.scores import predicted, probabilities
-from steep.training import Recipe, Seen, Trained, fit
+from steep.training import Recipe, Trained, TrainingProgress, fit
 
 Array = NDArray[Any]
 
@@ -43,7 +43,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Excited:
+class ClassImages:
     """One input for each class: images (classes, height, width), their probabilities (classes,), and snapshots."""
 
     images: Array
@@ -63,7 +63,7 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Fooled:
+class AdversarialExample:
     """An adversarial example: both pictures, labels and probabilities of both, the size of the change, and how many of
     the attacked digits were fooled. ``success`` is False if none was."""
 
@@ -85,50 +85,50 @@ class Outcome:
     note: str
     sizes: tuple[int, int]
     trained: Trained[nn.Sequential]
-    excited: Excited
+    classes: ClassImages
     maps: Maps
-    fooled: Fooled
+    adversarial: AdversarialExample
 
     def failures(self) -> list[str]:
         """What fell short of the demo's promises, in words; empty if all hold."""
-        accuracy, lowest = self.trained.test_accuracy, float(self.excited.probabilities.min())
+        accuracy, lowest = self.trained.test_accuracy, float(self.classes.probabilities.min())
         checks = [
             (accuracy >= LEAST_ACCURACY, f"test accuracy {accuracy:.1%} is below {LEAST_ACCURACY:.0%}"),
             (lowest >= LEAST_PROBABILITY, f"an excited input has probability {lowest:.4f}, below {LEAST_PROBABILITY}"),
-            (self.fooled.success, f"no digit was fooled within {self.settings.eps}"),
+            (self.adversarial.success, f"no digit was fooled within {self.settings.eps}"),
         ]
         return [message for holds, message in checks if not holds]
 
 
 def run(
     settings: Settings,
-    say: Callable[[str], object] = lambda line: None,
-    watch: Callable[[Seen], object] = lambda seen: None,
+    log: Callable[[str], object] = lambda line: None,
+    callback: Callable[[TrainingProgress], object] = lambda progress: None,
 ) -> Outcome:
-    """The whole demo. ``say`` hears what is going on, ``watch`` follows training.
+    """The whole demo. ``log`` hears what is going on, ``callback`` follows training.
 
     Raises FetchError if the data cannot be had, ValueError for an unknown data set.
     """
-    splits, note, settings = _digits(settings, say)
-    say(note)
+    splits, note, settings = _digits(settings, log)
+    log(note)
     model = network(splits.train, settings.hidden, settings.recipe.seed)
-    trained = fit(model, splits.train, splits.test, settings.recipe, watch)
-    say("ascending the input: what excites each class?")
-    excited = excite(trained.model, splits.test.x.shape[1:], settings)
+    trained = fit(model, splits.train, splits.test, settings.recipe, callback)
+    log("ascending the input: what excites each class?")
+    excited = maximize_classes(trained.model, splits.test.x.shape[1:], settings)
     digits = splits.test.x[:10], splits.test.y[:10]
-    say("saliency maps, and an adversarial example")
-    maps, fooled = explain(trained.model, *digits), fool(trained.model, *digits, settings)
+    log("saliency maps, and an adversarial example")
+    maps, fooled = saliency_maps(trained.model, *digits), attack_digits(trained.model, *digits, settings)
     return Outcome(settings, note, (len(splits.train.y), len(splits.test.y)), trained, excited, maps, fooled)
 
 
-def _digits(settings: Settings, say: Callable[[str], object]) -> tuple[data.Splits, str, Settings]:
+def _digits(settings: Settings, log: Callable[[str], object]) -> tuple[data.Splits, str, Settings]:
     try:
         name = "mnist5k" if settings.data == "auto" else settings.data
         splits, reason = data.load(name), ""
     except data.FetchError as error:
         if settings.data != "auto":
             raise
-        say(str(error))
+        log(str(error))
         name, reason = "digits", " (28x28 digits could not be had)"
         splits = data.load(name)
     height, width = splits.train.x.shape[1:]
@@ -146,7 +146,7 @@ def _scaled(settings: Settings, height: int) -> Settings:
     return replace(settings, recipe=recipe, blur=blur, l2=l2, eps=eps)
 
 
-def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
+def maximize_classes(model: Any, shape: tuple[int, ...], settings: Settings) -> ClassImages:
     """The paradigmatic input of each class: ascend from noise, all classes at once (they do not touch one another).
 
     The objective is the class's logit, weighed evenly with its margin over the others, less the penalties.
@@ -167,7 +167,7 @@ def excite(model: Any, shape: tuple[int, ...], settings: Settings) -> Excited:
     )
     images = np.asarray(result.image)
     chances = np.asarray(probabilities(model, images))[classes, classes]
-    return Excited(images, chances, result.history, stages)
+    return ClassImages(images, chances, result.history, stages)
 
 
 def _keep(stages: list[tuple[int, Array]], step: int, seen: Any) -> None:
@@ -176,12 +176,12 @@ def _keep(stages: list[tuple[int, Array]], step: int, seen: Any) -> None:
         stages.append((step, np.asarray(seen.detach()).copy()))
 
 
-def explain(model: Any, x: Array, y: Array) -> Maps:
+def saliency_maps(model: Any, x: Array, y: Array) -> Maps:
     """The saliency map of each digit, for the class predicted. Source: notes table, row 62."""
     return Maps(x, np.asarray(saliency.gradient(model, x)), y, predicted(model, x))
 
 
-def fool(model: Any, x: Array, y: Array, settings: Settings) -> Fooled:
+def attack_digits(model: Any, x: Array, y: Array, settings: Settings) -> AdversarialExample:
     """Attack the digits within an L-inf ball and keep the first that was right before and is wrong after."""
     result = attack.pgd(model, x, y, settings.eps, steps=settings.attack_steps)
     changed = result.success & (predicted(model, x) == y)
@@ -192,4 +192,4 @@ def fool(model: Any, x: Array, y: Array, settings: Settings) -> Fooled:
     chances = float(before[0, labels[0]]), float(after[0, labels[1]])
     hits, tried = int(changed.sum()), len(y)
     distance = float(result.distance[best])
-    return Fooled(x[best], attacked[best], labels, chances, distance, hits, tried, bool(changed[best]))
+    return AdversarialExample(x[best], attacked[best], labels, chances, distance, hits, tried, bool(changed[best]))

@@ -30,14 +30,14 @@ class ReLU6(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` where positive, else ``slope * x``."""
+    """``x`` where positive, else ``negative_slope * x``."""
 
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Tensor:
         """Any shape to the same."""
-        return _core.leaky_relu(x, self.slope)
+        return _core.leaky_relu(x, self.negative_slope)
 
 
 class ELU(Module):

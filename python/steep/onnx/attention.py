@@ -135,18 +135,18 @@ def _stages(node: Node, raw: Tensor, capped: Tensor, biased: Tensor, weights: Te
 
 @op("RotaryEmbedding")
 def rotary_embedding(node: Node, x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor | None = None) -> Tensor:
-    """Pairs of features turned by an angle for their position."""
+    """Pairs of features rotated by an angle for their position."""
     heads = _heads(x, node["num_heads"], "X")
     if positions is not None:
         cos, sin = _core.take(cos, positions, 0), _core.take(sin, positions, 0)
     cos, sin = _core.expand_dims(cos, 1), _core.expand_dims(sin, 1)
-    turned = node["rotary_embedding_dim"] or heads.shape[3]
-    part, rest = heads[..., :turned], heads[..., turned:]
+    rotated = node["rotary_embedding_dim"] or heads.shape[3]
+    part, rest = heads[..., :rotated], heads[..., rotated:]
     if node["interleaved"]:
         a, b = part[..., 0::2], part[..., 1::2]
         y = _core.reshape(_core.stack([cos * a - sin * b, sin * a + cos * b], -1), part.shape)
     else:
-        a, b = part[..., : turned // 2], part[..., turned // 2 :]
+        a, b = part[..., : rotated // 2], part[..., rotated // 2 :]
         y = _core.concat([cos * a - sin * b, sin * a + cos * b], -1)
     whole = _core.concat([y, rest], -1) if rest.shape[3] else y
     return _joined(whole) if x.ndim == 3 else whole

@@ -223,7 +223,7 @@ EXPORTS: list[tuple[Any, Export]] = [
     (nn.Hardsigmoid, _plain("HardSigmoid", alpha=lambda _: 1 / 6)),
     (nn.Softmax, _plain("Softmax", axis=lambda m: m.axis)),
     (nn.ELU, _plain("Elu", alpha=lambda m: float(m.alpha))),
-    (nn.LeakyReLU, _plain("LeakyRelu", alpha=lambda m: float(m.slope))),
+    (nn.LeakyReLU, _plain("LeakyRelu", alpha=lambda m: float(m.negative_slope))),
     (_Conv, _conv), (_ConvTranspose, _conv_transpose), (_BatchNorm, _batch_norm), (_MaxPool, _max_pool),
     (_AvgPool, _avg_pool), (_AdaptiveAvgPool, _adaptive),
 ]  # fmt: skip

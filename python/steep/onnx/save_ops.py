@@ -51,7 +51,7 @@ def _real(bits: int) -> float:
     return value
 
 
-def _slope(op: str) -> Write:
+def _with_alpha(op: str) -> Write:
     return lambda file, step, inputs, name: file.node(op, inputs, name, alpha=_real(step.attrs[0]))
 
 
@@ -278,8 +278,8 @@ OPS: dict[str, Write] = {
     "not_equal": _twice("Not", "Equal"),
     "standardize_last": _layer_norm,
     "layer_norm_last": _layer_norm,
-    "leaky_relu": _slope("LeakyRelu"),
-    "elu": _slope("Elu"),
+    "leaky_relu": _with_alpha("LeakyRelu"),
+    "elu": _with_alpha("Elu"),
     "square": _square,
     "silu": _silu,
     "expm1": _expm1,

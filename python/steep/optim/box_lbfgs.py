@@ -66,12 +66,12 @@ class BoxLBFGS(Optimizer):
         return loss
 
     def _search(self, evaluate: Evaluate, gradient: Tensor) -> None:
-        x, slope, value = (copy_of(v) for v in (in_rows(self.params[0], True), gradient, self.values))
-        self._done = self._done | self._flat(x, slope)
-        direction = self._direction(x, slope)
-        length = self._first_lengths(slope)
-        best, best_slope = x, slope
-        waiting = ~self._done & self._worthwhile(value, -_dot(slope, direction)[:, 0])
+        x, g, value = (copy_of(v) for v in (in_rows(self.params[0], True), gradient, self.values))
+        self._done = self._done | self._flat(x, g)
+        direction = self._direction(x, g)
+        length = self._first_lengths(g)
+        best, best_g = x, g
+        waiting = ~self._done & self._worthwhile(value, -_dot(g, direction)[:, 0])
         self._done = self._done | (~self._known()[:, 0] & ~waiting)  # not even along the gradient
         searched, lowest = waiting, value
         for _ in range(MOST):
@@ -80,15 +80,15 @@ class BoxLBFGS(Optimizer):
             there = _core.clip(x + direction * length, self.low, self.high)
             self._write(_core.where(waiting[:, None], there, best))
             found = _filled(evaluate()[1], self.params[0])
-            falls = self.values <= value + ARMIJO * _dot(slope, there - x)[:, 0]
+            falls = self.values <= value + ARMIJO * _dot(g, there - x)[:, 0]
             settled = (waiting & falls)[:, None]
-            best, best_slope = _core.where(settled, there, best), _core.where(settled, found, best_slope)
+            best, best_g = _core.where(settled, there, best), _core.where(settled, found, best_g)
             lowest = _core.where(settled[:, 0], self.values, lowest)
             waiting, length = waiting & ~falls, length / 2
         self._write(best)
         self._give_up(waiting)
         self._done = self._done | (searched & ~waiting & self._level(value, lowest))
-        self._remember(best - x, best_slope - slope)
+        self._remember(best - x, best_g - g)
         all_done = bool(_core.all(self._done))
         self.converged = f"every row is within gtol {self.gtol:g} or ftol {self.ftol:g}" if all_done else ""
 
@@ -103,7 +103,7 @@ class BoxLBFGS(Optimizer):
         return before - after <= self.ftol * size
 
     def _worthwhile(self, value: Tensor, fall: Tensor) -> Tensor:
-        """Whether the fall that the slope promises is more than rounding of the value: bool (n,)."""
+        """Whether the predicted decrease is more than the rounding of the value: bool (n,)."""
         rounding = float(np.finfo(np.asarray(value).dtype).eps)
         return fall > rounding * _core.maximum(_core.abs(value), 1e-3)
 
@@ -114,17 +114,17 @@ class BoxLBFGS(Optimizer):
             known = known | (rho > 0)
         return known
 
-    def _first_lengths(self, slope: Tensor) -> Tensor:
+    def _first_lengths(self, g: Tensor) -> Tensor:
         """The rate, made cautious while no curvature is known: (n, 1)."""
-        size = _core.sum(_core.abs(slope), axis=-1, keepdims=True)
+        size = _core.sum(_core.abs(g), axis=-1, keepdims=True)
         whole = _core.full_like(size, self.rate())
         return _core.where(self._known(), whole, whole / _core.maximum(size, 1.0))
 
-    def _direction(self, x: Tensor, slope: Tensor) -> Tensor:
+    def _direction(self, x: Tensor, g: Tensor) -> Tensor:
         """Downhill for every row, zero where an element is held at a bound."""
-        held = ((x <= self.low) & (slope > 0)) | ((x >= self.high) & (slope < 0))
-        free = _core.where(held, _core.zeros_like(slope), slope)
-        guess = _core.where(held, _core.zeros_like(slope), -self._times_inverse_hessian(free))
+        held = ((x <= self.low) & (g > 0)) | ((x >= self.high) & (g < 0))
+        free = _core.where(held, _core.zeros_like(g), g)
+        guess = _core.where(held, _core.zeros_like(g), -self._times_inverse_hessian(free))
         return _core.where(_dot(guess, free) < 0, guess, -free)
 
     def _times_inverse_hessian(self, q: Tensor) -> Tensor:

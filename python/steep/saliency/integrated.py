@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
-from steep.saliency.maps import as_floats, over_channels, scored, slope
+from steep.saliency.maps import as_floats, input_gradient, over_channels, score_function
 from steep.scores import predicted
 
 
@@ -41,7 +41,7 @@ def integrated_gradients(
     places, weights = np.polynomial.legendre.leggauss(steps)
     way, total = inputs - start, _core.zeros_like(inputs)
     for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        total = total + slope(model, start + way * float(place), chosen) * float(weight)
+        total = total + input_gradient(model, start + way * float(place), chosen) * float(weight)
     parts = way * total
     kept = parts if signed else _core.abs(parts)
     return kept if channels is None else over_channels(kept, channels)
@@ -54,7 +54,7 @@ def completeness_gap(model: Any, x: Any, parts: Any, target: Any = None, *, base
     """
     inputs = as_floats(x)
     start = _core.broadcast_to(_core.asarray(baseline).astype(inputs.dtype), inputs.shape)
-    score = scored(model, inputs, target)
+    score = score_function(model, inputs, target)
     with _core.no_grad():
         rise = np.asarray(score(inputs), np.float64) - np.asarray(score(start), np.float64)
     summed = np.asarray(_core.asarray(parts), np.float64)

@@ -1,7 +1,8 @@
 """Saliency maps from backward passes: the plain gradient, and what changes its rule or averages it.
 
 A map has the shape of the input: each value says how much the score changes with that pixel. Every map here is a
-function ``(model, x, target, ...)``, so that ``sanity.cascade`` can question any of them. Start reading at ``slope``.
+function ``(model, x, target, ...)``, so that ``sanity.cascade`` can question any of them. Start reading at
+``input_gradient``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def gradient(model: Any, x: Any, target: Any = None, *, signed: bool = False, ch
     reduces axis 1 by "max", "mean" or "sum". Raises IndexError for a class outside the model's, GradientError for an
     input without floats. Sources: Simonyan et al. 2014, arXiv:1312.6034; notes table, rows 61 and 62, 1d row N.
     """
-    return _finished(slope(model, x, target), signed, channels)
+    return _finished(input_gradient(model, x, target), signed, channels)
 
 
 def input_times_gradient(
@@ -44,7 +45,7 @@ def input_times_gradient(
     It shows the input wherever the input is large: see ``sanity.cascade``. Source: Shrikumar et al. 2016.
     """
     inputs = _core.asarray(x)
-    return _finished(slope(model, inputs, target) * inputs, signed, channels)
+    return _finished(input_gradient(model, inputs, target) * inputs, signed, channels)
 
 
 def guided_backprop(
@@ -58,7 +59,7 @@ def guided_backprop(
     al. 2014, arXiv:1412.6806; notes table, rows 65 and 66.
     """
     with rectifiers("guided"):
-        return _finished(slope(model, x, target), signed, channels)
+        return _finished(input_gradient(model, x, target), signed, channels)
 
 
 def deconvnet(model: Any, x: Any, target: Any = None, *, signed: bool = True, channels: str | None = None) -> Tensor:
@@ -69,7 +70,7 @@ def deconvnet(model: Any, x: Any, target: Any = None, *, signed: bool = True, ch
     arXiv:1311.2901; notes table, rows 64 to 66.
     """
     with rectifiers("deconvnet"):
-        return _finished(slope(model, x, target), signed, channels)
+        return _finished(input_gradient(model, x, target), signed, channels)
 
 
 def smoothgrad(
@@ -102,15 +103,15 @@ def smoothgrad(
     return total / samples
 
 
-def slope(model: Any, x: Any, target: Any = None) -> Tensor:
+def input_gradient(model: Any, x: Any, target: Any = None) -> Tensor:
     """The gradient of the sum over rows of ``score(model, target)`` by ``x``."""
     inputs = _core.asarray(x)
-    score = scored(model, inputs, target)
+    score = score_function(model, inputs, target)
     found: Tensor = transforms.grad(lambda v: _core.sum(score(v)))(inputs)
     return found
 
 
-def scored(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+def score_function(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
     """The function from inputs to what is explained: scores (n,) of classes, or ``target`` itself, if a function."""
     if callable(target) and not isinstance(target, Tensor | np.ndarray):
         return looked(target)

@@ -12,7 +12,7 @@ import numpy as np
 from steep import _core
 from steep._core import Tensor
 from steep.looking import looking
-from steep.saliency.maps import as_floats, scored
+from steep.saliency.maps import as_floats, score_function
 from steep.scores import class_scores, one_tensor, predicted
 from steep.tape import GradientTape
 
@@ -135,7 +135,7 @@ def _occluded_row(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The map of one picture (1, c, h, w)."""
     chosen = predicted(model, x) if target is None else target
-    score = scored(model, x, chosen if callable(chosen) else int(np.ravel(np.asarray(chosen))[0]))
+    score = score_function(model, x, chosen if callable(chosen) else int(np.ravel(np.asarray(chosen))[0]))
     fall, covered = np.zeros(x.shape[2:]), np.zeros(x.shape[2:])
     picture = np.asarray(x.detach())
     with _core.no_grad():

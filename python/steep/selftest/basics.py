@@ -91,8 +91,8 @@ def _up_minus_down() -> float:
 def _linearisation_errors() -> list[float]:
     """Error / e^2 of y + a e at .7, for three e: the limit is half the second derivative of tanh."""
     x = constant(0.7)
-    value, slope = sp.value_and_grad(sp.tanh)(x)
-    return [abs(float(sp.tanh(x + e)) - float(value) - float(slope) * e) / e**2 for e in (0.1, 0.01, 0.001)]
+    value, derivative = sp.value_and_grad(sp.tanh)(x)
+    return [abs(float(sp.tanh(x + e)) - float(value) - float(derivative) * e) / e**2 for e in (0.1, 0.01, 0.001)]
 
 
 def _rise_over(factor: float) -> float:
@@ -104,10 +104,10 @@ def _rise_over(factor: float) -> float:
 
 def _batch_minus_mean_of_singles() -> float:
     x, y = Generator(1).normal((6, 3), dtype=sp.float64), Generator(2).normal((6,), dtype=sp.float64)
-    slope = sp.grad(lambda w, rows, goal: sp.mean((rows @ w - goal) ** 2))
+    gradient = sp.grad(lambda w, rows, goal: sp.mean((rows @ w - goal) ** 2))
     w = constant([0.1, -0.2, 0.3])
-    singles = np.mean([np.asarray(slope(w, x[i : i + 1], y[i : i + 1])) for i in range(6)], axis=0)
-    return float(np.abs(singles - np.asarray(slope(w, x, y))).max())
+    singles = np.mean([np.asarray(gradient(w, x[i : i + 1], y[i : i + 1])) for i in range(6)], axis=0)
+    return float(np.abs(singles - np.asarray(gradient(w, x, y))).max())
 
 
 def _chain_minus_product() -> float:

@@ -35,13 +35,13 @@ def quadratic(v: Tensor) -> Tensor:
     return v[0] ** 2 + 3 * v[0] * v[1]
 
 
-def slope(f: Any, *at: float) -> list[float]:
+def derivatives(f: Any, *at: float) -> list[float]:
     """Derivatives of a function of numbers by each of them."""
     return [float(g) for g in sp.grad(f, tuple(range(len(at))))(*(constant(a) for a in at))]
 
 
 def _ties() -> list[float]:
-    return [*slope(sp.maximum, 1.0, 1.0), *np.asarray(sp.grad(sp.max)(constant([2.0, 2.0, 1.0])))]
+    return [*derivatives(sp.maximum, 1.0, 1.0), *np.asarray(sp.grad(sp.max)(constant([2.0, 2.0, 1.0])))]
 
 
 def parameter_and_input() -> list[float]:
@@ -79,7 +79,7 @@ CHECKS: list[Check] = [
     Check(
         34,
         "relu'(0), abs'(0), sign'(2)",
-        lambda: [*slope(sp.relu, 0), *slope(sp.abs, 0), *slope(sp.sign, 2)],
+        lambda: [*derivatives(sp.relu, 0), *derivatives(sp.abs, 0), *derivatives(sp.sign, 2)],
         [0, 0, 0],
     ),
     Check(34, "ties of maximum and max share equally", _ties, [0.5, 0.5, 0.5, 0.5, 0]),

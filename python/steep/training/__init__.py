@@ -3,7 +3,7 @@
 Start reading at ``fit.py``; ``recipe.py`` says what can be chosen, ``batches.py`` where the pictures come from.
 """
 
-from steep.training.fit import Seen, Trained, fit
+from steep.training.fit import TrainingProgress, Trained, fit
 from steep.training.recipe import Recipe
 
-__all__ = ["Recipe", "Seen", "Trained", "fit"]
+__all__ = ["Recipe", "TrainingProgress", "Trained", "fit"]

@@ -15,7 +15,7 @@ from steep.data import DataLoader, Part, TensorDataset, augment
 from steep.random import Generator
 from steep.training.recipe import Recipe
 
-Disturb = Callable[[Tensor, Tensor, Generator], Tensor]
+Augment = Callable[[Tensor, Tensor, Generator], Tensor]
 
 
 class Batches:
@@ -24,10 +24,10 @@ class Batches:
     An epoch is as many whole batches as there are; which samples it leaves out changes with each.
     """
 
-    def __init__(self, train: Part, recipe: Recipe, disturb: Disturb | None = None) -> None:
+    def __init__(self, train: Part, recipe: Recipe, augment: Augment | None = None) -> None:
         size = min(recipe.batch_size, max(1, len(train.y)))
         self.loader = DataLoader(TensorDataset(*train), size, shuffle=True, seed=recipe.seed, drop_last=True)
-        self.disturb, self.recipe, self.source = disturb, recipe, Generator(recipe.seed + 1)
+        self.augment, self.recipe, self.source = augment, recipe, Generator(recipe.seed + 1)
         self.x = _core.zeros((size, *train.x.shape[1:]), dtype=_core.float32)
         self.y = _core.zeros((size,), dtype=_core.int64)
         self._stream = self._endless()
@@ -35,15 +35,15 @@ class Batches:
     def refill(self) -> None:
         """Draw the next batch."""
         x, y = next(self._stream)
-        self.x[...] = self._disturbed(x, y)
+        self.x[...] = self._augmented(x, y)
         self.y[...] = y
 
     def _endless(self) -> Iterator[Any]:
         while True:
             yield from self.loader
 
-    def _disturbed(self, x: Tensor, y: Tensor) -> Tensor:
+    def _augmented(self, x: Tensor, y: Tensor) -> Tensor:
         x = augment.shift(x, self.recipe.shift, self.source) if self.recipe.shift else x
         x = augment.flip(x, self.source) if self.recipe.flip else x
         x = augment.noise(x, self.recipe.noise, self.source) if self.recipe.noise else x
-        return self.disturb(x, y, self.source) if self.disturb else x
+        return self.augment(x, y, self.source) if self.augment else x

@@ -15,7 +15,7 @@ from steep._core import Tensor
 from steep.data import Part
 from steep.optim.loop import Progress
 from steep.scores import accuracy, one_tensor
-from steep.training.batches import Batches, Disturb
+from steep.training.batches import Augment, Batches
 from steep.training.recipe import Recipe
 
 M = TypeVar("M", bound=nn.Module)
@@ -23,7 +23,7 @@ Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainingProgress:
     """What a watcher is told after each step: how far training is, the loss and accuracy of recent batches."""
 
     step: int
@@ -48,24 +48,24 @@ def fit(
     train: Part,
     test: Part,
     recipe: Recipe,
-    watch: Callable[[Seen], object] = lambda seen: None,
+    callback: Callable[[TrainingProgress], object] = lambda progress: None,
     checkpoint: Path | None = None,
     every: int | None = None,
     resume: bool = False,
-    disturb: Disturb | None = None,
+    augment: Augment | None = None,
     capture: bool = True,
 ) -> Trained[M]:
-    """Train ``model`` in place on ``train`` and measure it on both parts; ``watch`` may stop it by returning True.
+    """Train ``model`` in place on ``train`` and measure it on both parts; ``callback`` may stop it by returning True.
 
     ``model`` maps (n, ...), what ``train.x`` holds, to scores (n, classes). The same model, parts and recipe give the
     same weights, bit for bit, on any number of threads. With ``checkpoint`` the run is saved there every so many steps
     (by default once an epoch); with ``resume`` it is taken up from there and ends with the bits of a run that never
-    stopped. ``disturb(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
+    stopped. ``augment(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
     from the generator that is saved with the run. Steps are compiled unless ``capture=False``, for models that do more
     in Python than computing. The model is left in evaluation mode. Raises ValueError for a recipe that no optimiser or
     loader takes, for fewer than 1 step between checkpoints, and for a checkpoint of another recipe or model.
     """
-    run = _Run(model.train(), train, recipe, disturb)
+    run = _Run(model.train(), train, recipe, augment)
     if resume:
         run.load(checkpoint)
     every = len(run.batches.loader) if every is None else every
@@ -77,7 +77,7 @@ def fit(
         if checkpoint is not None and (len(run.history) % every == 0 or len(run.history) == run.steps):
             run.save(checkpoint)
         run.batches.refill()
-        return watch(run.seen())
+        return callback(run.progress())
 
     run.batches.refill()
     left = run.steps - len(run.history)
@@ -89,8 +89,8 @@ def fit(
 class _Run:
     """What belongs to a run: the model, the batches, the optimiser, and the loss of every step so far."""
 
-    def __init__(self, model: nn.Module, train: Part, recipe: Recipe, disturb: Disturb | None) -> None:
-        self.model, self.recipe, self.batches = model, recipe, Batches(train, recipe, disturb)
+    def __init__(self, model: nn.Module, train: Part, recipe: Recipe, augment: Augment | None) -> None:
+        self.model, self.recipe, self.batches = model, recipe, Batches(train, recipe, augment)
         self.steps = recipe.epochs * len(self.batches.loader)
         rate = optim.schedules.cosine(recipe.lr, max(1, self.steps))
         self.optimizer = optim.SGD(model.parameters(), rate, recipe.momentum, weight_decay=recipe.weight_decay)
@@ -105,12 +105,12 @@ class _Run:
         self.hits[...] = _core.mean(right.astype(_core.float32))
         return nn.cross_entropy(scores, self.batches.y)
 
-    def seen(self) -> Seen:
+    def progress(self) -> TrainingProgress:
         """How the run stands, with running means."""
         now = self.history[-1], float(self.hits)
         before = self._recent or now
         self._recent = 0.95 * before[0] + 0.05 * now[0], 0.95 * before[1] + 0.05 * now[1]
-        return Seen(len(self.history), self.steps, *self._recent)
+        return TrainingProgress(len(self.history), self.steps, *self._recent)
 
     def epochs(self) -> list[float]:
         """The mean loss of each epoch."""

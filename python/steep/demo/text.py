@@ -8,11 +8,11 @@ LEAD = """A small network learns to read digits. Then the same gradients that tr
 show what each class looks for, what an answer depends on, and how little it takes to change it."""
 
 TRAINING = """{note}. A network of {layers} units with ReLUs learns from them by stochastic gradient descent with
-momentum {momentum}, {batch_size} digits a step, for {epochs} rounds. Each batch is {disturbed}, so that the network
+momentum {momentum}, {batch_size} digits a step, for {epochs} rounds. Each batch is {augmentation}, so that the network
 heeds strokes rather than single pixels. It ends at {train_accuracy} on the digits it has seen and {test_accuracy} on
 those it has not. The curve is its loss, round by round (logarithmic)."""
 
-EXCITED = """Training moves the weights while the pictures stay. Here the weights are held and the picture moves: it
+CLASSES = """Training moves the weights while the pictures stay. Here the weights are held and the picture moves: it
 begins as noise and climbs, for {ascent_steps} steps, the gradient of one class's score and of its lead over the
 others. The picture the network likes best is not a digit that anyone wrote; it is what the network takes for the
 essence of one. Penalties on the sum of squares ({l2}) and on differences between neighbours ({total_variation}), and
