@@ -28,7 +28,7 @@ std::int64_t whole(const Op& op, const Param& p, PyObject* o) {
   return v;
 }
 
-// Lists may hold themselves.
+// A list may contain itself.
 struct RecursionGuard {
   RecursionGuard() {
     if (Py_EnterRecursiveCall(" in nested numbers")) throw_python_error();
@@ -43,7 +43,7 @@ bool is_one_number(PyObject* o) {
   return is_tensor(o) ? borrow(o).ndim() == 0 : PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__");
 }
 
-// A number, or numbers nested in any way, in order.
+// A number, or nested sequences of numbers, flattened in order.
 void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::int64_t>& out) {
   if (is_one_number(o)) return out.push_back(whole(op, p, o));
   if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "an integer or a sequence of them", o);
@@ -51,7 +51,7 @@ void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::in
   for (py::handle each : py::reinterpret_borrow<py::object>(o)) flatten_ints(op, p, each.ptr(), out);
 }
 
-// The shape of numbers nested as a rectangle; nothing for other nests.
+// The shape of rectangular nested sequences; nothing for ragged ones.
 std::optional<Dims> nest_of(PyObject* o) {
   if (is_one_number(o)) return Dims{};
   std::optional<Dims> row;
@@ -89,7 +89,7 @@ std::vector<Tensor> sequence_of_tensors(PyObject* o) {
   return tensors;
 }
 
-// True, False, None for False, and numbers that mean these; what else is true is a mistake, such as a dtype.
+// True, False, None for False, and numbers equal to these; any other object, such as a dtype, is an error.
 bool truth(const Op& op, const Param& p, PyObject* o) {
   const bool number = PyBool_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || is_tensor(o);
   if (!number && o != Py_None) refuse(op, p, "True or False", o);
@@ -157,7 +157,7 @@ std::size_t positional_params(const Op& op) {
 }
 
 // x.reshape(2, 3) for x.reshape((2, 3)), zeros(2, 3) for zeros((2, 3)), einsum(text, a, b) for einsum(text, (a, b)): a
-// sequence that comes first, or second and last, takes the arguments that stand for its items.
+// sequence parameter that is first, or second and last, accepts its items as separate arguments.
 struct Spread {
   Py_ssize_t first = 0, count = 0;
 };
@@ -175,7 +175,7 @@ Spread spread_of(const Op& op, PyObject* const* args, Py_ssize_t given) {
   return numbers || tensors ? Spread{1, given - 1} : Spread{};
 }
 
-// The tensor operands, which take their dtypes from one another; an index neither gives nor takes one.
+// The tensor operands, whose dtypes are promoted together; an index takes no part in promotion.
 void convert_tensors(const Op& op, PyObject* const* slots, Args& out) {
   PyObject* given[most_params];
   Tensor tensors[most_params];

@@ -1,5 +1,5 @@
-// Graphs in Python: backward(), the two walks, watching, modes, gradient-rule overrides and nodes with Python rules.
-// python/steep/transforms.py and tape.py are written in terms of these.
+// Graphs in Python: backward(), the two traversals, watching, modes, gradient-rule overrides and nodes with Python
+// rules. python/steep/transforms.py and tape.py are written in terms of these.
 #include "bindings/autograd.h"
 
 #include <pybind11/functional.h>
@@ -35,14 +35,14 @@ std::vector<Tensor> walk_forward(const std::vector<Tensor>& outputs, const std::
 
 py::object node_of(const Tensor& t) { return t->node ? py::cast(NodeHandle(t->node)) : py::none(); }
 
-// Puts a node above t's own, and hands it out; unwatch() takes it off again.
+// Puts a node above t's own and returns it; unwatch() removes it again.
 NodeHandle watch(const Tensor& t) {
   if (!is_float(t.dtype()))
     fail<TypeError>("watch: only bfloat16, float32 and float64 tensors have gradients, and this is ", t);
   return NodeHandle(make_watch(t));
 }
 void unwatch(const Tensor& t, const NodeHandle& watched) { end_watch(t, watched.get()); }
-// The same memory under a new node: what a transform differentiates by.
+// The same memory under a new node: what a transform differentiates with respect to.
 std::pair<Tensor, NodeHandle> watched_alias(const Tensor& t) {
   Tensor a = alias(t);
   a->node = retain(t->node);
@@ -57,7 +57,7 @@ std::vector<NodeHandle> captured(const std::vector<Tensor>& outputs, const std::
   return found;
 }
 
-// The gradients a Python rule returned: one tensor or None, or a sequence of them, one an input.
+// The gradients a Python rule returned: one tensor or None, or a sequence of them, one per input.
 void read_gradients(const py::object& result, const char* op, std::vector<Tensor>& grads) {
   const bool one = result.is_none() || is_tensor(result.ptr());
   const py::tuple list = one ? py::make_tuple(result) : py::tuple(result);
@@ -67,7 +67,7 @@ void read_gradients(const py::object& result, const char* op, std::vector<Tensor
     if (!list[i].is_none()) grads[i] = to_tensor(list[i].ptr());
 }
 
-// Rows for nodes with Python rules, one a name, kept for good.
+// Rows for nodes with Python rules, one per name, never freed.
 const Op& named_row(const std::string& name) {
   static auto& rows = *new std::vector<std::pair<std::string*, Op*>>;
   for (auto& [text, row] : rows)
@@ -78,7 +78,7 @@ const Op& named_row(const std::string& name) {
 }
 
 // y as the recorded result of `inputs` (tensors or nodes, None for constants), with gradient rule(g) -> gradients. The
-// last `unknown` inputs are some whose gradient the rule cannot give: a walk that needs one is refused.
+// last `unknown` inputs are those whose gradient the rule cannot give: a traversal that needs one raises.
 Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<py::object>& inputs, py::function rule,
                    std::size_t unknown) {
   std::vector<Node*> nodes;
@@ -104,7 +104,8 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
   return out;
 }
 
-// A thread may end with a rule in force, and by then hold no interpreter lock; after the interpreter, rules stay.
+// A thread may end with a rule in force, and then no longer hold the interpreter lock; after interpreter shutdown,
+// rules are not freed.
 void drop_rule(UserRule* rule) {
   if (!Py_IsInitialized()) return;
   const py::gil_scoped_acquire lock;
@@ -181,7 +182,7 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
 
 void bind_autograd(py::module_& m) {
   install_shells();
-  py::class_<NodeHandle>(m, "Node", "A place in a graph.", py::custom_type_setup(collect_node))
+  py::class_<NodeHandle>(m, "Node", "A node of a graph.", py::custom_type_setup(collect_node))
       .def(py::init([](const py::args&, const py::kwargs&) -> NodeHandle {
         fail<TypeError>("Node: nodes come with recorded tensors, and are not made by hand");
       }))
@@ -216,7 +217,7 @@ void bind_autograd(py::module_& m) {
         py::arg("unknown") = 0);
   m.def("_sequence", [] { return checked(PyLong_FromUnsignedLongLong(sequence())); });
   def_function(m, "explain",
-               "Why y's gradient with respect to x is None or zero, or which ops it flows through, in words.",
+               "Explains why y's gradient with respect to x is None or zero, or which ops it flows through.",
                {{"y", Kind::object}, {"x", Kind::object}}, explain_in_words);
   m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
   def_function(m, "is_grad_enabled", "Whether operations are being recorded on this thread.", {},

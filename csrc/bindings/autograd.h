@@ -1,11 +1,11 @@
-// What the bindings do with graphs beyond exposing them: checks for misuse.
+// Checks for misuse of graphs from Python.
 #pragma once
 
 #include "core/tensor.h"
 
 namespace steep {
 
-// t.requires_grad = wanted: makes a leaf, or a constant of one. Refuses tensors that were computed.
+// t.requires_grad = wanted: makes a leaf, or a constant of one. Raises for tensors that were computed.
 void require_grad(const Tensor& t, bool wanted);
 
 // t.backward(gradient, retain_graph), with its errors. A null gradient stands for 1.

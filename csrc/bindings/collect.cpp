@@ -28,7 +28,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
 int clear(PyObject* self) {
   Node* n = reinterpret_cast<Shell*>(self)->node;
   if (!n || !n->extra->rule) return 0;
-  n->freed = true;  // should a finaliser still ask for a gradient
+  n->freed = true;  // a finaliser may still ask for a gradient
   const DynamicRule gone = std::exchange(n->extra->rule, DynamicRule{});
   return 0;
 }
@@ -64,7 +64,7 @@ void* make_shell(Node* n) {
   return shell;
 }
 
-// Nodes may outlive the interpreter, which then has taken the shells' memory with it.
+// Nodes may outlive the interpreter, which has then freed the shells' memory.
 void retain_one(void* shell) {
   if (Py_IsInitialized()) Py_INCREF(static_cast<PyObject*>(shell));
 }

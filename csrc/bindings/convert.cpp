@@ -1,4 +1,4 @@
-// From Python's numbers, lists and arrays to tensors, and back to numbers. NumPy arrays and other buffers are shared,
+// Converts Python numbers, lists and arrays to tensors, and back to numbers. NumPy arrays and other buffers are shared,
 // not copied, by to_tensor(); make_tensor() always copies.
 #include "bindings/python.h"
 #include "core/iterate.h"
@@ -10,7 +10,7 @@ namespace {
 bool is_python_number(PyObject* o) { return PyFloat_CheckExact(o) || PyLong_CheckExact(o) || PyBool_Check(o); }
 
 // Whether `holds` is true of a leaf of nested lists. Lists may hold themselves: those nested deeper than any tensor are
-// left to NumPy, which refuses them.
+// left to NumPy, which raises.
 template <class F> bool any_leaf(PyObject* data, F&& holds, int depth = 0) {
   if (PyRange_Check(data) || depth > 2 * max_dims) return false;
   if (!is_list(data)) return holds(data);
@@ -34,7 +34,7 @@ Tensor joined(PyObject* data, DType beside) {
   return rows.empty() ? zeros({0}, beside) : concat(rows, 0);
 }
 
-// Lists without tensors go through NumPy. Python's floats mean `floats`, unless float64 arrays are among them.
+// Lists without tensors go through NumPy. Python floats become `floats`, unless float64 arrays are among them.
 Tensor from_nested(PyObject* data, DType floats) {
   DType beside = Bool;
   bool tensors = false;

@@ -13,11 +13,11 @@ namespace {
 
 using Object = py::object;
 
-// What every function that makes a tensor takes last.
+// The last parameters of every creation function.
 const Param dtype_param{"dtype", Kind::dtype, "None"}, grad_param{"requires_grad", Kind::flag, "False"},
     device_param{"device", Kind::device, "None"}, shape_param{"shape", Kind::ints};
 
-// The tensor that a function made, as a leaf where it was asked to be one.
+// The tensor that a function made, as a leaf if requires_grad was given.
 PyObject* made(Tensor t, const Arg& wants_grad) {
   if (wants_grad.flag()) require_grad(t, true);
   return wrap(std::move(t));
@@ -143,7 +143,7 @@ PyObject* linspace(const Op& op, Args& a) {
   return made(astype(is_float(wanted) ? t : floor(t), wanted), a[5]);
 }
 
-// Diagonals beyond 64 bits are as empty as those at the end of them.
+// Diagonals beyond 64 bits are empty, as are those beyond the matrix.
 std::int64_t diagonal(const Object& k) {
   if (!PyLong_Check(k.ptr())) fail<TypeError>("eye: k must be an integer, and got ", Py_TYPE(k.ptr())->tp_name);
   int overflow = 0;
@@ -161,12 +161,12 @@ PyObject* eye(const Op& op, Args& a) {
 
 // Data of other libraries, and lists.
 void bind_data(py::module_& m) {
-  def_function(
-      m, "tensor",
-      "A new tensor with a copy of data: numbers, nested lists of them, arrays, tensors. Python floats become "
-      "float32, integers int64; NumPy's dtype is kept. Raises TypeError for what is no rectangle of numbers.\n\n"
-      "sp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)",
-      {{"data", Kind::object}, dtype_param, grad_param, device_param}, tensor);
+  def_function(m, "tensor",
+               "A new tensor with a copy of data: numbers, nested lists of them, arrays, tensors. Python floats become "
+               "float32, integers int64; NumPy's dtype is kept. Raises TypeError for data that is not a rectangular "
+               "array of numbers.\n\n"
+               "sp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)",
+               {{"data", Kind::object}, dtype_param, grad_param, device_param}, tensor);
   def_function(m, "asarray",
                "data as a tensor, sharing memory where it can; copy=True always copies, copy=False raises ValueError "
                "where it must. A list of tensors is joined, and gradients flow through it.",
@@ -185,14 +185,17 @@ void bind_data(py::module_& m) {
 void bind_creation(py::module_& m) {
   const Param value{"fill_value", Kind::object};
   bind_data(m);
-  def_filled<0>(m, "zeros", "zeros_like", "All zeros; float32, or as x is, unless said otherwise.");
-  def_filled<1>(m, "ones", "ones_like", "All ones; float32, or as x is, unless said otherwise.");
-  def_filled<0>(m, "empty", "empty_like",
-                "For results to be written into; zeros, so that nothing depends on old memory.");
-  def_function(m, "full", "Every element fill_value, whose dtype it has unless said otherwise; gradients flow to it.",
+  def_filled<0>(m, "zeros", "zeros_like", "All zeros; float32, or the dtype of x, by default.");
+  def_filled<1>(m, "ones", "ones_like", "All ones; float32, or the dtype of x, by default.");
+  def_filled<0>(
+      m, "empty", "empty_like",
+      "A tensor to be written into; its elements are zeros, so that no result depends on uninitialised memory.");
+  def_function(m, "full",
+               "Every element is fill_value; the dtype is that of fill_value by default, and gradients flow to it.",
                {shape_param, value, dtype_param, grad_param, device_param},
                [](const Op&, Args& a) { return made(fill(parse_shape(a[0]), a[1], a[2], nullptr), a[3]); });
-  def_function(m, "full_like", "Every element fill_value, in x's shape and dtype; gradients flow to fill_value.",
+  def_function(m, "full_like",
+               "Every element is fill_value, in the shape and dtype of x; gradients flow to fill_value.",
                {{"x", Kind::tensor}, value, dtype_param, grad_param, device_param},
                [](const Op&, Args& a) { return made(fill(a[0].tensor.shape(), a[1], a[2], &a[0].tensor), a[3]); });
   def_function(m, "arange",

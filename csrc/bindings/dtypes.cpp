@@ -1,4 +1,4 @@
-// The dtype objects: steep.float32 and its kin, comparable to NumPy's dtypes and to names.
+// The dtype objects, such as steep.float32, comparable to NumPy's dtypes and to names.
 #include <cstring>
 
 #include "bindings/python.h"
@@ -17,7 +17,7 @@ bool find_name(const char* text, DType& out) {
   return false;
 }
 
-// What NumPy calls it; nothing for what it does not take for a dtype, or whose bytes are the other way round.
+// NumPy's name of it; nothing for what is not a dtype, or has the other byte order.
 std::string numpy_name(py::handle o) {
   try {
     const py::object numpy_dtype = py::module_::import("numpy").attr("dtype")(o);
@@ -38,7 +38,7 @@ DType through_numpy(py::handle o) {
   return t;
 }
 
-// dtype("float32"), of whatever names a dtype; the arguments are taken as they come, so that errors are ours.
+// dtype("float32"), of whatever names a dtype; arguments are parsed here, so that the error messages are steep's.
 DTypeObject construct(const py::args& args, const py::kwargs& named) {
   if (args.size() != 1 || named.size() != 0)
     fail<TypeError>("dtype: takes one argument, what names a dtype, as in dtype(\"float32\")");

@@ -12,7 +12,7 @@ namespace {
 PyObject *gradient_error = nullptr, *compile_error = nullptr;
 }
 
-// The exception in flight as Python's.
+// The current C++ exception as a Python exception.
 static void translate() noexcept {
   try {
     throw;
@@ -40,7 +40,7 @@ static void translate() noexcept {
   }
 }
 
-// Python's word that memory ran out comes first: what follows from it may go by other names.
+// A Python MemoryError comes first: exceptions that follow from it may have other types.
 void set_python_error() noexcept {
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError)) PyErr_Fetch(&type, &value, &traceback);
@@ -75,12 +75,12 @@ void set_signature(const py::object& type, const char* parameters) {
 
 void bind_errors(py::module_& m) {
   gradient_error = PyErr_NewExceptionWithDoc(
-      "steep.GradientError", "A derivative was asked for that the graph, the op or the order of calls does not allow.",
+      "steep.GradientError", "Raised for a derivative that the graph, the op or the order of calls does not allow.",
       PyExc_RuntimeError, nullptr);
   m.attr("GradientError") = py::handle(gradient_error);
   set_signature(m.attr("GradientError"), "*args");
   compile_error = PyErr_NewExceptionWithDoc(
-      "steep.CompileError", "A function cannot be compiled, or the calls differ in what it was compiled for.",
+      "steep.CompileError", "Raised for a function that cannot be compiled, or needs too many programs.",
       PyExc_RuntimeError, nullptr);
   m.attr("CompileError") = py::handle(compile_error);
   set_signature(m.attr("CompileError"), "*args");

@@ -10,7 +10,7 @@
 namespace steep {
 namespace {
 
-// The parts of DLPack 0.8's ABI that steep speaks.
+// The parts of DLPack 0.8's ABI that steep supports.
 struct DLDevice {
   std::int32_t type, id;
 };
@@ -98,7 +98,7 @@ Storage* take_over(Py_buffer* view) {
   }
 }
 
-// Strides in elements, or false where they are no whole number of elements.
+// Strides in elements, or false where they are not integer multiples of the element size.
 bool element_strides(const Py_buffer& b, Dims& shape, Dims& strides) {
   for (int d = 0; d < b.ndim; ++d) {
     shape.push(b.shape[d]);
@@ -220,7 +220,7 @@ Tensor from_buffer(PyObject* o) {
     const py::object copy = py::module_::import("numpy").attr("array")(py::handle(o), py::arg("order") = "C");
     return from_buffer(copy.ptr());
   }
-  storage->exports = 1;  // read-only to us, perhaps; its owner may write all the same
+  storage->exports = 1;  // possibly read-only here; its owner may still write
   return tensor_over(storage, dtype, shape, strides);
 }
 

@@ -15,7 +15,7 @@ namespace {
 struct PyOp {
   PyObject_HEAD vectorcallfunc call;
   const Op* op;
-  Body body;   // of a function that is no op
+  Body body;   // of a function that is not an op
   bool plain;  // tensors in, apply(), tensor out
   int arity;
 };
@@ -158,7 +158,7 @@ void bind_functions(py::module_& m) {
         if (!tensors.empty()) to_tensors(&PyTuple_GET_ITEM(given.ptr(), 0), tensors.size(), tensors.data());
         return tensors;
       },
-      "What an op makes of its operands: tensors, where numbers and lists take the dtype of the tensors beside them.");
+      "An op's operands as tensors; numbers and lists take the dtype of the other tensors.");
   m.def(
       "_op_table",
       [] {

@@ -1,5 +1,5 @@
 // no_grad() and enable_grad(): context managers and decorators, as plain CPython types, since every optimiser's step
-// enters one. What was before is remembered by the thread, so one may be entered again while entered, on any thread.
+// enters one. The previous state is stored per thread, so a mode may be entered again while entered, on any thread.
 #include "bindings/python.h"
 
 namespace steep {
@@ -48,7 +48,7 @@ template <bool on> PyObject* construct(PyTypeObject* type, PyObject* args, PyObj
 
 template <bool on> PyMethodDef methods[] = {
     {"__enter__", enter<on>, METH_NOARGS, "Enters the mode."},
-    {"__exit__", leave<on>, METH_VARARGS, "Goes back to the mode before."},
+    {"__exit__", leave<on>, METH_VARARGS, "Restores the previous mode."},
     {},
 };
 template <bool on> PyTypeObject type = {

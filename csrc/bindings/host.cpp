@@ -1,5 +1,6 @@
-// Threads that hold no lock must not come back into an interpreter that is shutting down: Python would unwind their C++
-// frames. So at exit steep parks them instead, and waits a moment for those in between. Start reading at close().
+// Threads that hold no lock must not re-enter an interpreter that is shutting down: Python would unwind their C++
+// frames. So at exit steep parks them instead, and waits briefly for threads about to take the lock. Start reading at
+// close().
 #include "bindings/host.h"
 
 #include <unistd.h>
@@ -23,11 +24,11 @@ const void* me() {
 }
 
 std::atomic<bool> closing{false};
-std::atomic<int> away{0};  // threads that have given the lock away and not taken it back
+std::atomic<int> away{0};  // threads that have released the lock and not yet reacquired it
 const void* closer = nullptr;
 bool may_return() { return !closing || closer == me(); }
 
-// Who walks, and how deep. Written with the interpreter lock held; `walks_ended` only wakes those who wait.
+// The thread that traverses, and its depth. Written with the interpreter lock held; `walks_ended` only wakes waiters.
 std::atomic<const void*> walker{nullptr};
 int depth = 0;
 std::atomic<int> walks_ended{0};
@@ -37,7 +38,7 @@ void* unlock() {
   ++away;
   return PyEval_SaveThread();
 }
-// A walk comes back to be stopped by poll(), so that it ends and others do not wait for it.
+// A traversing thread may reacquire the lock: poll() then stops it, so that others do not wait for it.
 void lock(void* state) {
   if (!may_return() && walker != me()) {
     --away;
@@ -58,14 +59,14 @@ void wait_for_walk() {
   lock(state);
 }
 
-// A forked child has this thread alone: others' walks and absences are over.
+// A forked child has only this thread: other threads' traversals are over.
 void after_fork() {
   if (!free_to_walk()) depth = 0;
   away = 0;
 }
 
-// Called by atexit: from here on only this thread comes back. It waits for walks to end, since their rules are Python,
-// and for threads that were about to take the lock.
+// Called by atexit: from here on only this thread may take the lock. It waits for traversals to end, since their rules
+// are Python, and for threads that were about to take the lock.
 void close() {
   closer = me();
   closing = true;

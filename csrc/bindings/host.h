@@ -1,10 +1,10 @@
-// The interpreter as steep's threads meet it: giving its lock away and taking it back, one walk over graphs at a time,
-// and leaving in good order when the process exits or forks.
+// The interpreter lock: releasing and reacquiring it, one graph traversal at a time, and orderly shutdown when the
+// process exits or forks.
 #pragma once
 
 namespace steep {
 
-// Nodes carry marks while a walk is under way, so one thread walks at a time; its rules may walk again.
+// Nodes carry marks during a traversal, so one thread traverses at a time; its rules may start nested traversals.
 class WalkLock {
  public:
   WalkLock();
@@ -13,7 +13,7 @@ class WalkLock {
   WalkLock& operator=(const WalkLock&) = delete;
 };
 
-// For a thread that must not run on because the interpreter is going away: sleeps for good, without the lock.
+// For a thread that must not continue because the interpreter is shutting down: sleeps forever, without the lock.
 [[noreturn]] void park();
 
 void install_host_hooks();

@@ -84,7 +84,7 @@ PyObject* detach(const Tensor& t) {
 }
 PyObject* copy_method(const Tensor& t) { return wrap(copy(t)); }
 PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : copy(t)); }
-// NumPy has no bfloat16 of its own: its values come as float32, a copy.
+// NumPy has no bfloat16: its values are returned as float32, a copy.
 PyObject* numpy(const Tensor& t) {
   if (t.dtype() == BFloat16) return numpy(astype(alias(t), Float32));
   host_read(t, "numpy");
@@ -101,7 +101,7 @@ py::object nested_list(const py::object& array, int ndim) {
   });
   return all;
 }
-// NumPy's lists of numbers, made in stretches that Ctrl-C can come between.
+// NumPy's lists of numbers, made in chunks so that Ctrl-C can interrupt.
 PyObject* tolist(const Tensor& t) {
   const auto array = py::reinterpret_steal<py::object>(numpy(t));
   std::int64_t lists = 1;
@@ -134,7 +134,7 @@ PyObject* to_device(PyObject* self, PyObject* args, PyObject* named) {
   });
 }
 
-// f"{loss:.3f}": the number of a tensor of one element, by Python's own rules; without a format, as it prints.
+// f"{loss:.3f}": the number of a one-element tensor, by Python's rules; without a format, the same as str().
 PyObject* format(PyObject* self, PyObject* spec) {
   return guarded([&] {
     const Tensor t = borrow(self);
@@ -188,7 +188,7 @@ PyObject* backward_method(PyObject* self, PyObject* args, PyObject* named) {
   });
 }
 
-// Pickles hold values only: dtype, shape, bytes and whether a gradient was wanted.
+// Pickles hold values only: dtype, shape, bytes and requires_grad.
 PyObject* reduce(const Tensor& t) {
   host_read(t, "pickle");
   const Tensor c = contiguous(alias(t));
@@ -229,18 +229,20 @@ PyGetSetDef tensor_properties[] = {
     {"dtype", get<dtype>, nullptr, "Element type.", nullptr},
     {"ndim", get<ndim>, nullptr, "Number of axes.", nullptr},
     {"size", get<size>, nullptr, "Number of elements.", nullptr},
-    {"itemsize", get<itemsize>, nullptr, "Bytes an element.", nullptr},
-    {"nbytes", get<nbytes>, nullptr, "Bytes of all elements.", nullptr},
+    {"itemsize", get<itemsize>, nullptr, "Bytes per element.", nullptr},
+    {"nbytes", get<nbytes>, nullptr, "Total bytes of the elements.", nullptr},
     {"device", get<device>, nullptr, "Always \"cpu\".", nullptr},
     {"T", get<transposed>, nullptr, "All axes reversed; a view.", nullptr},
     {"mT", get<matrix_transposed>, nullptr, "The last two axes exchanged; a view.", nullptr},
-    {"requires_grad", get<requires_grad>, set_requires_grad, "Whether derivatives by this tensor can be asked for.",
+    {"requires_grad", get<requires_grad>, set_requires_grad,
+     "Whether gradients with respect to this tensor are computed.", nullptr},
+    {"grad", get<grad>, set_grad, "The gradient accumulated by backward(); None before the first call.", nullptr},
+    {"is_leaf", get<is_leaf>, nullptr, "Whether this is a leaf: not computed from tensors that require gradients.",
      nullptr},
-    {"grad", get<grad>, set_grad, "The gradient that backward() has added up; None before.", nullptr},
-    {"is_leaf", get<is_leaf>, nullptr, "Not computed from tensors that require gradients.", nullptr},
-    {"made_by", get<made_by>, nullptr, "The op whose recorded result this is, or None.", nullptr},
-    {"is_contiguous", get<is_contiguous_flag>, nullptr, "Elements lie in row-major order without gaps.", nullptr},
-    {"_version", get<version>, nullptr, "How often this memory was written in place.", nullptr},
+    {"made_by", get<made_by>, nullptr, "The name of the op that computed this recorded result, or None.", nullptr},
+    {"is_contiguous", get<is_contiguous_flag>, nullptr, "Whether elements lie in row-major order without gaps.",
+     nullptr},
+    {"_version", get<version>, nullptr, "Number of in-place writes to this memory.", nullptr},
     {},
 };
 
@@ -250,24 +252,28 @@ PyMethodDef tensor_methods[] = {
     {"tolist", method<tolist>, METH_NOARGS, "tolist($self, /)\n--\n\nNested lists of Python numbers."},
     {"numpy", method<numpy>, METH_NOARGS,
      "numpy($self, /)\n--\n\nThe elements as a NumPy array that shares memory; read-only while a graph keeps them."},
-    {"detach", method<detach>, METH_NOARGS, "detach($self, /)\n--\n\nThe same memory without a graph."},
+    {"detach", method<detach>, METH_NOARGS,
+     "detach($self, /)\n--\n\nA tensor that shares this memory, without a graph."},
     {"copy", method<copy_method>, METH_NOARGS, "copy($self, /)\n--\n\nA copy; gradients flow through it."},
     {"clone", method<copy_method>, METH_NOARGS, "clone($self, /)\n--\n\nA copy; gradients flow through it."},
-    {"contiguous", method<contiguous_method>, METH_NOARGS, "contiguous($self, /)\n--\n\nItself, or a row-major copy."},
+    {"contiguous", method<contiguous_method>, METH_NOARGS,
+     "contiguous($self, /)\n--\n\nThe tensor itself if it is contiguous, else a row-major copy."},
     {"retain_grad", method<retain_grad>, METH_NOARGS,
-     "retain_grad($self, /)\n--\n\nMakes backward() fill .grad of a computed tensor too."},
+     "retain_grad($self, /)\n--\n\nMakes backward() fill .grad of this non-leaf tensor too."},
     {"backward", with_names(backward_method), METH_VARARGS | METH_KEYWORDS,
      "backward($self, gradient=None, retain_graph=False)\n--\n\n"
      "Adds d self / d leaf into the .grad of every leaf that requires it. "
      "gradient: the cotangent, of self's shape; may be left out where self has one element."},
     {"to_device", with_names(to_device), METH_VARARGS | METH_KEYWORDS,
-     "to_device($self, device, *, stream=None)\n--\n\nItself, for \"cpu\"; ValueError for another device."},
+     "to_device($self, device, *, stream=None)\n--\n\nThe tensor itself for \"cpu\"; raises ValueError for any other "
+     "device."},
     {"__format__", format, METH_O,
-     "__format__($self, format_spec, /)\n--\n\nOne element by Python's rules for numbers; as it prints for \"\"."},
+     "__format__($self, format_spec, /)\n--\n\nFormats one element by Python's rules for numbers; str(self) for an "
+     "empty format_spec."},
     {"__round__", rounded, METH_VARARGS,
-     "__round__($self, ndigits=None, /)\n--\n\nOne element rounded, as a Python number."},
+     "__round__($self, ndigits=None, /)\n--\n\nThe one element rounded, as a Python number."},
     {"__complex__", method<complex_number>, METH_NOARGS,
-     "__complex__($self, /)\n--\n\nOne element as a complex number."},
+     "__complex__($self, /)\n--\n\nThe one element as a Python complex number."},
     {"__array__", with_names(array), METH_VARARGS | METH_KEYWORDS,
      "__array__($self, dtype=None, copy=None)\n--\n\nFor np.asarray()."},
     {"__array_namespace__", with_names(namespace_of), METH_VARARGS | METH_KEYWORDS,

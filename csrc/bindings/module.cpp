@@ -1,12 +1,12 @@
 // The extension module steep._core: each part of the bindings adds its own.
 #include "bindings/python.h"
 
-#define PyInit__core init_core  // pybind11's; the one below stands before it
+#define PyInit__core init_core  // pybind11's own; the function below runs before it
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "steep's C++ core. Import steep, not this.";
   try {
-    steep::k::table();  // an unusable processor or STEEP_ISA is an ImportError, not a crash later
+    steep::k::table();  // an unsupported processor or STEEP_ISA is an ImportError, not a crash later
   } catch (const std::runtime_error& e) {
     throw pybind11::import_error(e.what());
   }
@@ -21,7 +21,7 @@ PYBIND11_MODULE(_core, m) {
 
 #undef PyInit__core
 
-// Types, free lists and graphs are the process's, so they serve one interpreter.
+// Types, free lists and graphs are per process, so they support one interpreter.
 PYBIND11_PLUGIN_IMPL(_core) {
   if (PyInterpreterState_Get() == PyInterpreterState_Main()) return init_core();
   PyErr_SetString(PyExc_ImportError,

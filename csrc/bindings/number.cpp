@@ -30,7 +30,7 @@ Tensor shared_float(double value, DType dtype) {
   return Tensor::share(k.tensor);
 }
 
-// Whether `o` can stand beside a tensor in an operator; if not, Python gets to ask the other type.
+// Whether `o` can be the other operand of an operator; if not, Python tries the other type.
 bool operand(PyObject* o, DType beside, Tensor& out) {
   if (is_tensor(o)) return out = borrow(o), true;
   // A recording tells its constants from others' tensors by their age.
@@ -65,7 +65,7 @@ PyObject* invert(PyObject* a) {
     return wrap(t.dtype() == Bool ? logical_not(t) : binary(K::bitwise_xor, t, full_int({}, -1, t.dtype())));
   });
 }
-// x ** 2 is by far the most common power, and x * x is its exact value.
+// x ** 2 is by far the most common power, and x * x is exactly equal to it.
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) return PyErr_SetString(PyExc_TypeError, "pow: a third argument is not supported"), nullptr;
   if (is_tensor(a) && is_scalar(b) && !PyBool_Check(b) && PyFloat_AsDouble(b) == 2.0 && borrow(a).dtype() != Bool &&

@@ -1,6 +1,6 @@
-// What every binding file shares: the Python object around a tensor, moving between the two worlds, and turning C++
-// exceptions into Python ones. Tensor is a CPython type of its own, with number slots, so that an operator costs tens
-// of nanoseconds; everything that is not hot goes through pybind11.
+// What every binding file shares: the Python object of a tensor, conversions between Python and C++, and translation of
+// C++ exceptions to Python ones. Tensor is a CPython type of its own, with number slots, so that an operator costs tens
+// of nanoseconds; everything that is not performance-critical goes through pybind11.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -46,9 +46,9 @@ template <class F> int guarded_int(F&& f) noexcept {
   }
 }
 
-// For pybind11's custom_type_setup: objects whose memory is refused are a MemoryError, where pybind11 would go on.
+// For pybind11's custom_type_setup: a failed allocation of an object is a MemoryError, where pybind11 would continue.
 void checked_memory(PyHeapTypeObject* type);
-// A number as Python's, or the exception that Python has set.
+// A number as a Python object, or throws the exception that Python has set.
 inline py::object checked(PyObject* made) {
   if (!made) throw_python_error();
   return py::reinterpret_steal<py::object>(made);
@@ -57,9 +57,9 @@ inline py::object checked(PyObject* made) {
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
 bool is_list(PyObject* o);                      // a list, a tuple or a range
-Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype it takes beside a tensor of that dtype
-// Tensors as they are, NumPy arrays and buffers shared, lists copied. Python's floats are float32, and float64 beside
-// that: no bit of them is lost on the way to what they are wanted for.
+Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype to which it is promoted with a tensor of that dtype
+// Tensors as they are, NumPy arrays and buffers shared, lists copied. Python floats are float32, or float64 where the
+// other operand is float64, so that no bit is lost.
 Tensor to_tensor(PyObject* o, DType beside = Float32);
 // Operands of one op: Python's numbers among them, alone or in lists, take the dtype of the tensors beside them.
 void to_tensors(PyObject* const* given, std::size_t count, Tensor* out);

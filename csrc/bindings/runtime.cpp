@@ -1,4 +1,4 @@
-// The process: threads, memory, instruction set.
+// Process-wide settings: threads, memory, instruction set.
 #include <climits>
 
 #include "bindings/host.h"
@@ -30,7 +30,7 @@ PyObject* set_num_threads(const Op& op, Args& a) {
   return none();
 }
 
-// Sets the calling thread's precision, None for none of its own, and returns what it was.
+// Sets the calling thread's precision, None to unset it, and returns the previous value.
 py::object scope_precision(const py::object& word) {
   std::optional<Precision> wanted;
   if (!word.is_none()) wanted = parse_precision(py::cast<std::string>(py::str(word)));
@@ -44,7 +44,7 @@ void bind_precision(py::module_& m) {
       "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
       {{"mode", Kind::text}},
       [](const Op&, Args& a) { return set_matmul_precision(parse_precision(a[0].text)), none(); });
-  def_function(m, "get_matmul_precision", "How float32 products are computed here and now, a string.", {},
+  def_function(m, "get_matmul_precision", "The current float32 product precision, a string.", {},
                [](const Op&, Args&) { return py::str(name(matmul_precision())).release().ptr(); });
   m.def("_scope_matmul_precision", scope_precision);
   m.def("_amx_missing", [] { return k::amx_missing(); });
@@ -53,15 +53,17 @@ void bind_precision(py::module_& m) {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
-  def_function(m, "set_num_threads", "Threads for large operations, from now on. Raises ValueError below 1.",
+  def_function(m, "set_num_threads", "Sets the number of threads for large operations. Raises ValueError below 1.",
                {{"n", Kind::integer}}, set_num_threads);
-  def_function(m, "get_num_threads", "Threads that large operations use, an int.", {},
+  def_function(m, "get_num_threads", "The number of threads for large operations, an int.", {},
                [](const Op&, Args&) { return PyLong_FromLong(threads()); });
-  def_function(m, "memory_report",
-               "A dict: bytes live, at the peak and cached; allocations asked for and made of the system.", {}, memory);
-  def_function(m, "reset_peak_memory", "Starts the peak again at what is live now.", {},
+  def_function(
+      m, "memory_report",
+      "A dict of bytes live, at the peak and cached, and counts of allocations requested and made from the system.", {},
+      memory);
+  def_function(m, "reset_peak_memory", "Resets the peak to the bytes that are live now.", {},
                [](const Op&, Args&) { return reset_peak_memory(), none(); });
-  def_function(m, "trim_memory", "Gives cached memory back to the system.", {},
+  def_function(m, "trim_memory", "Returns cached memory to the system.", {},
                [](const Op&, Args&) { return trim_memory(), none(); });
   def_function(m, "isa", "The instruction set in use, a string.", {},
                [](const Op&, Args&) { return PyUnicode_FromString(k::table().isa); });

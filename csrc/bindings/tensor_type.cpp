@@ -72,8 +72,7 @@ PyBufferProcs buffer_methods = {.bf_getbuffer = get_buffer, .bf_releasebuffer = 
 
 }  // namespace
 
-// Two objects around one tensor would hide its graph from the garbage collector, so the second gets a handle of its
-// own.
+// Two objects around one tensor would hide its graph from the garbage collector, so the second gets its own handle.
 static Tensor sole_handle(const Tensor& t) {
   return has_shell(t->node) && t->refs > 1 && !t->grad ? reconnected(alias(t), t->node) : t;
 }
@@ -110,7 +109,8 @@ PyTypeObject TensorType = {
     .tp_as_buffer = &buffer_methods,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_doc =
-        "Tensor()\n--\n\nAn n-dimensional array that remembers how it was made, so that derivatives can be taken.",
+        "Tensor()\n--\n\nAn n-dimensional array that records the operations applied to it, so that it can be "
+        "differentiated.",
     .tp_traverse = traverse_tensor,
     .tp_richcompare = rich_compare,
     .tp_weaklistoffset = offsetof(PyTensor, weak_references),

@@ -32,10 +32,10 @@ constexpr bool is_integer(DType t) { return t >= k::u8 && t <= k::i64; }
 // table): an integer meeting a float takes the float's type, so int64 + float32 stays float32.
 constexpr DType promote(DType a, DType b) { return a > b ? a : b; }
 
-// What an op defined on floats only computes in: integers and bools become float32.
+// The dtype in which an op defined only on floats computes: integers and bools become float32.
 constexpr DType to_float(DType t) { return is_float(t) ? t : Float32; }
 
-// The type of a sum, product or cumulative sum: small integers and bools are added up in int64.
+// The type of a sum, product or cumulative sum: small integers and bools are accumulated in int64.
 constexpr DType to_sum(DType t) { return is_float(t) ? t : Int64; }
 
 inline std::ostream& operator<<(std::ostream& out, DType t) { return out << name(t); }

@@ -1,5 +1,5 @@
-// Strided walks. Dimensions that can be walked as one are merged first; what is left is an odometer over outer
-// positions around a fast inner loop. Operands that are not contiguous are gathered 512 elements at a time.
+// Iteration over strided memory. Dimensions that can be merged are merged first; what remains is an odometer over the
+// outer positions around a fast inner loop. Operands that are not contiguous are gathered 512 elements at a time.
 #include "core/iterate.h"
 
 #include <algorithm>
@@ -42,7 +42,7 @@ struct Walk {
   }
 };
 
-// Calls f(offsets) for every position of the dimensions before the last `inner`, offsets in elements an operand.
+// Calls f(offsets) for every position of the dimensions before the last `inner`, offsets in elements, one per operand.
 template <class F> void odometer(const Walk& w, int inner, F&& f) {
   std::int64_t at[max_dims] = {}, offset[max_operands] = {};
   const int outer = w.ndim - inner;
@@ -218,7 +218,7 @@ bool linear_or_single(const Tensor& t, const Tensor& out) {
 // Elements of a block of some microseconds.
 std::int64_t block_of(double cost) { return std::int64_t{1} << (cost < 0.3 ? 15 : 13); }
 
-// Every operand linear or one value: no walking at all.
+// Every operand is linear or a single value: no odometer is needed.
 void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
   const char* base[max_operands];
   std::int64_t item[max_operands];

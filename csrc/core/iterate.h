@@ -14,12 +14,12 @@ Tensor contiguous(const Tensor& t);
 // A contiguous tensor with t's values, in memory of its own.
 Tensor copied(const Tensor& t);
 
-// out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` is contiguous and may be the
-// same tensor as an operand; `cost` is nanoseconds an element.
+// out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` is contiguous and may be the same
+// tensor as an operand; `cost` is in nanoseconds per element.
 void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost);
 
-// Elements [begin, begin + n) of a strided operand in row-major order, one after the other to `to`. `item` is the bytes
-// of one; strides count elements. merge_dims() first brings neighbouring dimensions that can be walked as one together,
+// Elements [begin, begin + n) of a strided operand in row-major order, one after the other to `to`. `item` is the
+// element size in bytes; strides count elements. merge_dims() first merges neighbouring dimensions where strides allow,
 // and drops those of size 1. broadcast_strides() are those of an operand over a wider shape, 0 where it is repeated.
 void gather(char* to, const char* base, std::int64_t item, const Dims& shape, const Dims& strides, std::int64_t begin,
             std::int64_t n);

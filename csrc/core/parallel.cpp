@@ -30,11 +30,11 @@ HostHooks hooks{};
 thread_local bool inside_job = false;
 
 struct Job;
-// What the calling thread is doing, for look_up().
+// The calling thread's job, for look_up().
 struct Here {
   Job* job = nullptr;         // the one it helps with or waits for
-  bool helper = false;        // it helps: the caller looks, and says stop
-  void** unlocked = nullptr;  // the caller's: where the interpreter lock went, if it was given away
+  bool helper = false;        // it helps another thread: the caller checks for Ctrl-C, and sets stop
+  void** unlocked = nullptr;  // the caller's: the saved interpreter state, if the lock was released
   int uninterrupted = 0;
   Clock::time_point looked{};
 };
@@ -58,8 +58,8 @@ struct Job {
     if (!error) error = std::move(e);
     stop = true;
   }
-  // Takes a block; false when there is none left. The caller goes forward from the first one and helpers back from
-  // the last, so that from job to job a core meets mostly the data it has in its cache.
+  // Takes a block; false when there is none left. The caller takes blocks from the first on and helpers from the last
+  // backwards, so that from job to job a core mostly works on data in its cache.
   bool step(bool helper) {
     if (left.fetch_sub(1) <= 0 || stop) return false;
     const std::int64_t i = helper ? --back : front++;
@@ -76,7 +76,7 @@ struct Job {
   }
 };
 
-// Asks the host, with its lock held, whether the user wants to stop.
+// Asks the host, with its lock held, whether the user has pressed Ctrl-C.
 void ask_host() {
   void** unlocked = here.unlocked;
   if (!unlocked || !*unlocked) return hooks.poll();
@@ -138,7 +138,7 @@ int processors() {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
-// A moment's rest for the processor inside a loop that waits.
+// A pause instruction for spin loops.
 inline void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -147,12 +147,12 @@ inline void relax() {
 #endif
 }
 
-// Every hand-over is of the form "announce, then look": one side writes its own atomic and then reads the other's, in
-// sequentially consistent order, so that of two that meet at least one sees the other, and no wake-up is lost.
+// Every hand-over has the form "store, then load": each side writes its own atomic and then reads the other's, in
+// sequentially consistent order, so that at least one sees the other, and no wake-up is lost.
 class Pool {
  public:
   // Offers the job to `helpers` workers, runs `caller` here, and returns when nobody works on the job any more. A
-  // `brief` job is over before a sleeper would come, who is woken only if such jobs follow one another.
+  // `brief` job ends before a sleeping worker would start, which is woken only if such jobs follow one another.
   template <class Caller> void run(Job& job, int helpers, bool brief, Caller&& caller) {
     hire(helpers);
     job_ = &job;
@@ -166,7 +166,7 @@ class Pool {
   std::mutex& owner() { return owner_; }
 
  private:
-  // Where the system gives no more threads, those there are do the work.
+  // If the system creates no more threads, the existing ones do the work.
   void hire(int helpers) {
     try {
       while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { work(); });
@@ -180,7 +180,7 @@ class Pool {
     { std::lock_guard lock(mutex_); }
     for (int i = awake; i < helpers; ++i) wake_.notify_one();
   }
-  // Until the last helper has left, with a look up now and then.
+  // Waits until the last helper has left, checking for Ctrl-C now and then.
   void wait(Job& job) {
     if (spin([this] { return state_ == 0; })) return;
     std::unique_lock lock(mutex_);
@@ -202,7 +202,7 @@ class Pool {
       done_.notify_one();
     }
   }
-  // Takes a seat, if one is free: the job is there until its last helper has left.
+  // Joins the job, if a helper is still wanted: the job lives until its last helper has left.
   bool sit() {
     int s = state_;
     while (s >= seat)
@@ -216,8 +216,8 @@ class Pool {
     wake_.wait(lock, [this] { return state_ >= seat; });
     --sleepers_;
   }
-  // Asks again and again for a while whether it is so; only once where there are more threads than processors. It
-  // yields as it goes, or on a busy machine it would hold the very processor that the thread it waits for was given.
+  // Polls a condition for a while; only once where there are more threads than processors. It yields in between, or on
+  // a busy machine it would occupy the processor that the awaited thread needs.
   template <class Ready> bool spin(Ready&& ready) const {
     if (ready()) return true;
     const int n = thread_count;
@@ -233,13 +233,13 @@ class Pool {
   static constexpr int seat = 1 << 16;
   static constexpr std::chrono::microseconds patience{100};  // a wake-up from sleep takes 50
 
-  alignas(64) std::atomic<int> state_{0};  // free seats at the job, times `seat`, and those that work on it
+  alignas(64) std::atomic<int> state_{0};  // helpers still wanted, times `seat`, plus those at work
   Job* job_ = nullptr;                     // written while state_ is 0
   alignas(64) std::atomic<int> sleepers_{0}, processors_{processors()};
   std::atomic<bool> caller_sleeps_{false};
   std::mutex mutex_, owner_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;  // the owner's, as is
+  std::vector<std::thread> workers_;  // the owner's, likewise
   Clock::time_point ended_{};         // when the last job did
 };
 

@@ -1,7 +1,7 @@
-// parallel_for: the one place where work goes to other threads. Blocks have fixed boundaries that depend on n and
-// grain alone, never on the number of threads, so a result cannot either. Exceptions are caught and rethrown on the
-// calling thread, which also lets other Python threads run during long work. Between blocks, and at the interruption
-// points of long loops (kernels/interrupt.h), it looks for Ctrl-C, and the others for its word to stop.
+// parallel_for: the one place where work goes to other threads. Blocks have fixed boundaries that depend on n and grain
+// alone, never on the number of threads, so a result cannot either. Exceptions are caught and rethrown on the calling
+// thread, which also lets other Python threads run during long work. Between blocks, and at the interruption points of
+// long loops (kernels/interrupt.h), it looks for Ctrl-C, and the others check whether it has stopped the job.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,9 @@ namespace steep {
 void set_threads(int n);  // process-wide; n >= 1
 int threads();
 
-// What the host language wants around long work; set once by the bindings. Null members are skipped.
+// Hooks of the host language around long work; set once by the bindings. Null members are skipped.
 struct HostHooks {
-  void* (*unlock)();     // give the interpreter lock away
+  void* (*unlock)();     // release the interpreter lock
   void (*lock)(void*);   // take it back
   void (*poll)();        // with the lock held: throws when the user has pressed Ctrl-C
   void (*after_fork)();  // in the child
@@ -33,10 +33,10 @@ class Uninterrupted {
   Uninterrupted(const Uninterrupted&) = delete;
   Uninterrupted& operator=(const Uninterrupted&) = delete;
 };
-// What may run uninterrupted, in nanoseconds.
+// The longest uninterrupted work, in nanoseconds.
 inline constexpr double least_interrupted = 50e6;
 
-// For loops that stay on the calling thread: f(begin, end) over stretches, with an interruption point between them.
+// For loops that stay on the calling thread: f(begin, end) over chunks, with an interruption point between them.
 template <class F> void serial_for(std::int64_t n, std::int64_t stretch, F&& f) {
   for (std::int64_t i = 0; i < n; i += stretch) {
     if (i) k::interruption_point();
@@ -48,7 +48,7 @@ using Block = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void* context);
 
 // In nanoseconds: work below `least_shared` stays on the calling thread, and does not wake a sleeping worker for itself
-// below `least_wake`; work above `long_work` gives the interpreter lock away.
+// below `least_wake`; work above `long_work` releases the interpreter lock.
 inline constexpr double least_shared = 10e3, least_wake = 40e3, long_work = 1e6;
 
 // Calls f(begin, end) over blocks of `grain` items. `cost` is the work of one item in nanoseconds, roughly.

@@ -15,7 +15,7 @@ inline constexpr int max_dims = 8;
 
 class Dims {
  public:
-  Dims() {}  // the entries stay as they are: a tensor is made for every op
+  Dims() {}  // entries are left uninitialised: a tensor is made for every op
   Dims(std::initializer_list<std::int64_t> list) {
     for (auto v : list) push(v);
   }
@@ -108,7 +108,7 @@ inline bool is_contiguous(const Dims& shape, const Dims& strides) {
   return true;
 }
 
-// An axis in [-ndim, ndim) brought to [0, ndim); `op` speaks in the error.
+// An axis in [-ndim, ndim) normalised to [0, ndim); `op` is named in the error.
 inline int normalize_axis(std::int64_t axis, int ndim, const char* op) {
   if (axis < -ndim || axis >= ndim)
     fail<IndexError>(op, ": axis ", axis, " is out of range for a tensor of ", ndim, " dimensions (valid: ", -ndim,

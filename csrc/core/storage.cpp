@@ -1,6 +1,6 @@
-// The size-class cache: four classes to every power of two, a free list each, and a bound on what is kept.
-// Page faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their
-// class; blocks of 4 MB and more ask for huge pages.
+// The size-class cache: four classes per power of two, each with a free list, and a bound on the bytes kept. Page
+// faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their class;
+// blocks of 4 MB and more ask for huge pages.
 #include "core/storage.h"
 
 #include <sys/mman.h>
@@ -68,7 +68,7 @@ void* take(int c) {
 
 constexpr std::uint8_t reserved = 255;  // the size class of blocks from a reserve
 
-// A block from the reserve, or null where it is too small; what was wanted is remembered for the next time.
+// A block from the reserve, or null if it is too small; the size requested is recorded for the next time.
 Storage* take_reserved(Reserve& r, std::size_t bytes) {
   const std::size_t whole = (bytes + sizeof(Storage) + 63) & ~std::size_t{63};
   r.wanted += whole;
@@ -113,7 +113,7 @@ Storage* adopt(void* data, std::size_t bytes, void (*release)(void*), void* owne
   s->release = release;
   s->owner = owner;
   s->readonly = readonly;
-  s->born = 0;  // its bytes are older than any recording
+  s->born = 0;  // it existed before any recording
   return s;
 }
 

@@ -30,8 +30,9 @@ Storage* allocate(std::size_t bytes);
 Storage* adopt(void* data, std::size_t bytes, void (*release)(void*), void* owner, bool readonly);
 void free_storage(Storage* s);
 
-// What allocations of the calling thread are part of: a recording (graph/recorder.h), which tells its own from others',
-// or one instruction of a replay (graph/replay.h), whose working memory comes from a reserve and is all free after it.
+// What the calling thread's allocations belong to: a recording (graph/recorder.h), which distinguishes its own
+// storages, or one instruction of a replay (graph/replay.h), whose working memory comes from a reserve and is all free
+// after it.
 struct Reserve {
   char* data = nullptr;
   std::size_t bytes = 0, used = 0, wanted = 0;
@@ -53,7 +54,7 @@ void trim_memory();  // gives every cached block back to the system
 class StorageRef {
  public:
   StorageRef() = default;
-  explicit StorageRef(Storage* s) : s_(s) {}  // takes over one count
+  explicit StorageRef(Storage* s) : s_(s) {}  // takes ownership of one count
   StorageRef(const StorageRef& o) : s_(o.s_) {
     if (s_) ++s_->refs;
   }

@@ -1,5 +1,5 @@
-// Making and freeing tensors. Impls come from a free list, since an eager op makes one every time; a tensor's node
-// is let go through graph/node.h's worklist, so that a chain of ten million nodes is freed by a loop.
+// Making and freeing tensors. Impls come from a free list, since every eager op makes one; a tensor's node is released
+// through graph/node.h's worklist, so that a chain of ten million nodes is freed by a loop.
 #include "core/tensor.h"
 
 #include <cstring>

@@ -23,7 +23,7 @@ struct TensorImpl {
   StorageRef storage;
   Node* node = nullptr;        // counted; null for constants
   TensorImpl* grad = nullptr;  // counted
-  const char* cut = nullptr;   // the op that kept gradients from flowing here, for explain()
+  const char* cut = nullptr;   // the op that stopped gradients, for explain()
 };
 
 void destroy(TensorImpl* p);  // core/tensor.cpp
@@ -32,7 +32,7 @@ TensorImpl* new_impl();
 class Tensor {
  public:
   Tensor() = default;
-  explicit Tensor(TensorImpl* p) : p_(p) {}  // takes over one count
+  explicit Tensor(TensorImpl* p) : p_(p) {}  // takes ownership of one count
   static Tensor share(TensorImpl* p) {
     if (p) ++p->refs;
     return Tensor(p);

@@ -30,7 +30,7 @@ DType promotion(Promote how, const Tensor* in, int count) {
   return how == Promote::sum ? to_sum(common) : common;
 }
 
-// Brings operands to one dtype, through the cast op so that gradients flow back; `casts` holds the cast ones.
+// Brings operands to one dtype, through the cast op so that gradients flow back; `casts` holds the cast operands.
 const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Tensor>& casts) {
   const DType common = promotion(op.promotes, in, count);
   bool same = true;
@@ -40,7 +40,7 @@ const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Te
   return casts.data();
 }
 
-// A result without a graph remembers which op cut it off, for explain().
+// A result without a graph records which op detached it, for explain().
 const char* cut_by(const Op& op, const Tensor* in, int count) {
   for (int i = 0; i < count; ++i) {
     if (in[i]->node) return mode().grad ? op.name : "no_grad";
@@ -49,7 +49,7 @@ const char* cut_by(const Op& op, const Tensor* in, int count) {
   return nullptr;
 }
 
-// What the rules of the inputs that have nodes ask to be kept.
+// What the rules of the inputs that have nodes need saved.
 unsigned wanted(const Op& op, const Tensor* in, int count) {
   unsigned saves = nothing;
   const int last = static_cast<int>(op.vjp.size()) - 1;
@@ -99,8 +99,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
   if (mode().anomaly) n->more().where = where_am_i();
 }
 
-// bfloat16 is stored, moved and cast. What is computed from it is computed in float32 and rounded once, gradients
-// alike.
+// bfloat16 is stored, copied and cast. Arithmetic on it is done in float32 and rounded once, gradients included.
 bool needs_float32(const Op& op, const Tensor* in, int count) {
   if (!op.compute || op.any_dtype) return false;
   return std::any_of(in, in + count, [](const Tensor& t) { return t.dtype() == BFloat16; });
@@ -117,7 +116,7 @@ bool all_finite(const Tensor& t) {
   return *flags.data<bool>();
 }
 
-// What a computation does within itself is not part of the record.
+// Operations inside a computation are not recorded.
 [[gnu::noinline]] void run_unrecorded(const Call& c) {
   Scope<Recorder*> off(mode().recorder, nullptr);
   if (c.op.compute) c.op.compute(c);

@@ -1,4 +1,4 @@
-// The one choke point: every operation, forward or backward, passes through apply(). Recording, no_grad, saved
+// The single entry point: every operation, forward or backward, passes through apply(). Recording, no_grad, saved
 // tensors, gradient-rule overrides and NaN provenance live here and nowhere else.
 #pragma once
 
@@ -15,14 +15,14 @@ inline Tensor apply(const Op& op, std::initializer_list<Tensor> in, const AttrsR
   return apply(op, in.begin(), static_cast<int>(in.size()), attrs);
 }
 
-// The same result written into memory that is there already: after before_write(), and never recorded in the graph.
+// The same result written into existing memory: after before_write(), and never recorded in the graph.
 void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& target, const AttrsRef& attrs = {});
 
 // Records a node above `out` whose rule is a function rather than a row: custom_vjp and checkpoint. `inputs` may
 // hold null nodes. `row` names it.
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule);
 
-// Refuses an in-place write that the graph could not follow, and counts it otherwise.
+// Raises for an in-place write that the graph cannot represent, and counts it otherwise.
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count);
 
 // Throws the anomaly error if t holds a NaN or an infinity. `phase` is "forward" or "backward".

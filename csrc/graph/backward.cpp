@@ -1,5 +1,5 @@
-// Backward: users before inputs, each node's gradient complete before its rule runs. The first gradient to arrive at
-// a node is moved into its entry, the second makes a sum of its own, later ones are added into that sum in place.
+// Backward: consumers before inputs, each node's gradient complete before its rule runs. The first gradient to arrive
+// at a node is moved into its entry, the second makes a sum of its own, later ones are added into that sum in place.
 #include "graph/backward.h"
 
 #include "core/iterate.h"
@@ -24,7 +24,7 @@ void accumulate(Entry& e, Tensor g, bool recording) {
   }
 }
 
-// .grad is a tensor nobody else shares, since users scale it in place: g's two counts are the entry's and ours.
+// .grad is shared with nobody, since users scale it in place: g's two counts are the entry's and this one.
 Tensor own(const Tensor& g) {
   if (mode().recorder) return copy(g);
   if (g->refs <= 2 && g->storage->refs == 1 && g.contiguous() && !g->node) return g;
@@ -44,13 +44,13 @@ void check_freed(const Node& n) {
                         "one with retain_graph=True to go through it twice");
 }
 
-// What a step works with, kept from node to node so that a walk allocates once.
+// Working memory of a step, kept from node to node so that a pass allocates once.
 struct Scratch {
   std::vector<bool> needed;
   std::vector<Tensor> grads;
 };
 
-// One node's turn: its rule, then the gradients on to its inputs.
+// One node: its rule, then its gradients to its inputs.
 void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) {
   Node& n = *e.node;
   const auto count = static_cast<std::size_t>(n.input_count);
@@ -61,7 +61,7 @@ void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) 
     const Entry* in = order.find(n.inputs()[i]);
     needed[i] = in && in->needed;
   }
-  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing asked below it
+  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing needed below it
   check_freed(n);
   run_rules(n, e.value, needed, grads);
   e.value = {};
@@ -94,9 +94,9 @@ void mark(Order& order, const std::vector<Node*>* targets) {
   order.mark_needed();
 }
 
-// A target's gradient is complete: hand it over, or add it to its tensor's .grad.
+// A target's gradient is complete: return it, or add it to its tensor's .grad.
 void deliver(const Entry& e, const std::vector<Node*>* targets, std::vector<Tensor>& found) {
-  if (!targets && !e.node->target) return;  // a rule let go of the tensor on the way
+  if (!targets && !e.node->target) return;  // a rule has released the tensor meanwhile
   if (!targets) return store_grad(e.node->target, e.value);
   for (std::size_t t = 0; t < targets->size(); ++t)
     if ((*targets)[t] == e.node) found[t] = e.value;
@@ -146,7 +146,7 @@ std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std:
     else if (n && n->sequence < since && !has(found, n)) found.push_back(n);
   };
   for (const Tensor& y : outputs) reach(y->node);
-  for (std::size_t i = order.entries().size(); i-- > 0;) {  // what is below the inputs is not captured but given
+  for (std::size_t i = order.entries().size(); i-- > 0;) {  // what is below the inputs is not captured
     const Entry& e = order.entries()[i];
     if (!e.needed || has(inputs, e.node)) continue;
     if (e.node->sequence < since && !has(found, e.node)) found.push_back(e.node);

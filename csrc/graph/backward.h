@@ -1,5 +1,5 @@
-// The two walks over a recorded graph: backward (vector-Jacobian products, from outputs to inputs) and forward
-// (Jacobian-vector products, from inputs to outputs). Rules are ops, so what a walk computes can be recorded too.
+// The two passes over a recorded graph: backward (vector-Jacobian products, from outputs to inputs) and forward
+// (Jacobian-vector products, from inputs to outputs). Rules are ops, so a pass can be recorded too.
 #pragma once
 
 #include <vector>
@@ -10,12 +10,12 @@ namespace steep {
 
 struct WalkOptions {
   bool record = false;      // the results have a graph of their own
-  bool free_saved = false;  // let go of what nodes keep as the walk passes
+  bool free_saved = false;  // release saved tensors as the pass goes
   std::uint64_t since = 0;  // nodes recorded before this are constants, unless they are targets
 };
 
-// Gradients of sum(outputs * cotangents) by the given nodes, null where there is no path. Without targets, every
-// leaf that is reached gets the gradient added to its tensor's .grad.
+// Gradients of sum(outputs * cotangents) with respect to the given nodes, null where there is no path. Without targets,
+// every leaf that is reached gets the gradient added to its tensor's .grad.
 std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
                              const std::vector<Node*>* targets, const WalkOptions& options);
 
@@ -23,14 +23,14 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
 std::vector<Tensor> forward(const std::vector<Tensor>& outputs, const std::vector<Node*>& inputs,
                             const std::vector<Tensor>& tangents, const WalkOptions& options);
 
-// Whether the graph of the outputs depends on nodes other than those given: then derivatives may be asked of it again.
+// Whether the graph of the outputs depends on nodes other than those given: then it may be differentiated again.
 bool depends_on_others(const std::vector<Tensor>& outputs, const std::vector<Node*>& inputs);
 
 // The nodes made before `since` that the output depends on directly: what a checkpointed function captured.
 std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std::vector<Node*>& inputs,
                                   std::uint64_t since);
 
-// Why y's gradient by x is None or zero, or how it flows, in words.
+// Explains why y's gradient with respect to x is None or zero, or how it flows.
 std::string explain(const Tensor& y, const Tensor& x);
 
 // The gradients of a node's inputs from its output's gradient (graph/rules.cpp).

@@ -1,4 +1,4 @@
-// Forward mode: tangents pushed through the recorded graph, inputs before users, each rule an op. And explain(),
+// Forward mode: tangents pushed through the recorded graph, inputs before consumers, each rule an op. And explain(),
 // which looks for the path that a gradient would take.
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-// Grouping: walking the program forward, an elementwise instruction joins the groups that make its operands, where both
-// run over the same elements in the same order and no other unit has to run in between. Start reading at fuse().
+// Grouping: in program order, an elementwise instruction joins the groups that compute its operands, if both iterate
+// over the same elements in the same order and no other unit has to run in between. Start reading at fuse().
 #include "graph/fuse.h"
 
 #include <algorithm>
@@ -48,8 +48,8 @@ struct Needs {
     }
     writer_[b] = i;
   }
-  // What may refuse its operands, an index out of range, does so in the order of the function, and before anything that
-  // outlives the call is written: an error leaves parameters as they were.
+  // Instructions that may raise (an index out of range) do so in the order of the function, and before anything that
+  // outlives the call is written: an error leaves parameters unchanged.
   void refuse_first(const Program& p, int i) {
     const Instruction& c = p.code[static_cast<std::size_t>(i)];
     const bool refuses = may_refuse(c), lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
@@ -60,7 +60,7 @@ struct Needs {
     const bool draws = std::string_view(c.op->name).starts_with("random_");
     return !c.loop && !draws && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
   }
-  // A fold reads whole tiles, after every step: what it reads must not be written by one.
+  // A reduction reads whole tiles, after every step: its operand must not be written by a step.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
     return is_elementwise(p.code[static_cast<std::size_t>(r.by)]) && same_elements(*r.view, out);
   }
@@ -105,7 +105,7 @@ class Grouping {
       merge(a, b);
     }
   }
-  // As many elements, and folds of one length only.
+  // The same number of elements, and reductions of one length only.
   bool fits(const Unit& u, const Instruction& c) const {
     if (elements(at(u.members[0])) != elements(c) || u.members.size() >= most_members) return false;
     const std::int64_t length = is_fold(c) ? fold_length(c) : 0;
@@ -119,7 +119,7 @@ class Grouping {
       if (is_fold(at(m)) && !fits(a, at(m))) return false;
     return a.members.size() + b.members.size() <= most_members;
   }
-  // No unit lies between the two, and what they need of each other joins.
+  // No unit lies between the two, and all their dependences allow joining.
   bool legal(int a, int b) { return same_folds(unit(a), unit(b)) && clear(b, a) && clear(a, b); }
 
   bool clear(int from, int to) {
@@ -134,8 +134,8 @@ class Grouping {
       }
     return true;
   }
-  // Whether `to` runs before unit u, by way of units other than `from`. Units that end before `to` begins are taken
-  // not to need it: rarely one does, through a group that spans them, and then exact_ helps.
+  // Whether unit u depends on `to` through units other than `from`. Units that end before `to` begins are assumed not
+  // to depend on it: rarely one does, through a group that spans them, and then exact_ is used.
   bool reaches(int u, int from, int to, int stop) {
     std::vector<int> open{u};
     while (!open.empty()) {
@@ -162,7 +162,7 @@ class Grouping {
     unit(a).members.clear();
   }
 
-  // Units after everything they need; of those that may run, the one recorded first.
+  // Units in dependence order; of those ready, the one recorded first.
   std::vector<Unit> ordered() {
     std::vector<int> waits(units_.size(), 0);
     std::vector<std::vector<int>> frees(units_.size());
@@ -196,7 +196,7 @@ class Grouping {
   // The unit that writes a buffer last, -1 where none does.
   int maker(const View& v) const { return needs_.writer(v.buffer) < 0 ? -1 : unit_of(needs_.writer(v.buffer)); }
   int place(int instruction) const { return place_[static_cast<std::size_t>(unit_of(instruction))]; }
-  // The last unit that a group waits for, if that is a product whose elements it needs one by one.
+  // The last unit that a group depends on, if that is a product which it needs elementwise.
   int product_of(const std::vector<Unit>& order, const Unit& u) const {
     int last = -1;
     for (int m : u.members)
@@ -209,7 +209,7 @@ class Grouping {
       if (other.finishes == last) return -1;
     return last;
   }
-  // Parts are short rows: more than one other array in step with the product are read faster in one sweep of their own.
+  // Parts are short rows: with more than one other operand of the same shape, a separate pass is faster.
   bool is_finished_by(const Unit& u, const Instruction& product) const {
     std::vector<int> arrays;
     for (int m : u.members) {
@@ -227,7 +227,7 @@ class Grouping {
 
   const Program& p_;
   bool exact_;
-  std::size_t placed_ = 0;  // instructions of ordered units; those of a cycle never are
+  std::size_t placed_ = 0;  // instructions of ordered units; those in a cycle are never ordered
   Needs needs_;
   std::vector<int> unit_of_;
   std::vector<int> place_;  // of a unit in the final order

@@ -1,5 +1,5 @@
-// The calling thread's settings: whether to record, what to watch for, whose rules are replaced. Scopes restore them
-// when they end, by return or by exception.
+// The calling thread's settings: whether to record, anomaly detection, replaced gradient rules. Scopes restore them on
+// return or exception.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ using UserRule =
 struct Override {
   const Op* op;
   std::shared_ptr<UserRule> rule;
-  void* held = nullptr;  // what every copy of the rule owns a count of: see DynamicRule
+  void* held = nullptr;  // the object that every copy of the rule holds a reference to: see DynamicRule
 };
 
 class Recorder;
@@ -28,11 +28,11 @@ enum class Precision : std::uint8_t { automatic, fma, split, bf16 };
 
 struct Mode {
   bool grad = true;
-  std::vector<bool> grad_before;       // of the no_grad() and enable_grad() blocks around
+  std::vector<bool> grad_before;       // set by the enclosing no_grad() and enable_grad() blocks
   bool anomaly = false;                // stop at the first NaN or infinity and name its producer
-  std::vector<Override> overrides;     // the last one for an op holds
-  std::optional<Precision> precision;  // of the matmul_precision() block around; else the process's holds
-  Recorder* recorder = nullptr;        // writes down what runs, for compile()
+  std::vector<Override> overrides;     // the last one for an op applies
+  std::optional<Precision> precision;  // set by the enclosing matmul_precision() block; else the process's applies
+  Recorder* recorder = nullptr;        // records what runs, for compile()
   std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
 };
 

@@ -40,7 +40,7 @@ void free_node(Node* n) {
   --live;
 }
 
-// Memory that others can write behind our back is copied when it is saved.
+// Memory that others can write without steep's knowledge is copied when it is saved.
 Tensor safe_to_keep(const Tensor& t) {
   if (t->storage->exports == 0 || mode().recorder) return t;
   Tensor copy = empty(t.shape(), t.dtype());
@@ -115,7 +115,7 @@ Node* new_node(const Tensor& out) {
 }
 
 void release(Node* n) {
-  static Node* pending = nullptr;  // linked through `target`: nobody reads that of a node without holders
+  static Node* pending = nullptr;  // linked through `target`, which is unused in a node without references
   static bool draining = false;
   if (--n->refs) {
     if (has_shell(n)) shells.release(n->extra->shell);

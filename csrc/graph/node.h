@@ -1,5 +1,6 @@
 // The graph: one fixed-size node for every recorded application, from a free list, with intrusive counts. A graph
-// nobody holds is freed at once by release(), a worklist and never a recursion. Nodes own what backward will need.
+// nobody holds is freed at once by release(), a worklist and never a recursion. Nodes own the tensors that backward
+// needs.
 #pragma once
 
 #include <functional>
@@ -12,14 +13,14 @@
 namespace steep {
 
 // A gradient rule made at run time: run() fills grads[i] for every input i with needed[i]. `held` is the one object of
-// the host language that run() owns a count of, for the host's garbage collector.
+// the host language that run() holds a reference to, for the host's garbage collector.
 struct DynamicRule {
   std::function<void(const Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads)> run;
   void* held = nullptr;
   explicit operator bool() const { return static_cast<bool>(run); }
 };
 
-// What few nodes have: many dimensions, many inputs, a rule of the user's, the line of the user's program, a shell.
+// What few nodes have: many dimensions, many inputs, a user's rule, the user's source line, a shell.
 struct Extra {
   Dims shape;  // of more dimensions than a node has room for
   std::vector<Node*> inputs;
@@ -42,8 +43,8 @@ void set_shell_hooks(const ShellHooks& hooks);
 struct Node {
   static constexpr int inline_inputs = 3, max_saved = 3, inline_dims = 4;
   std::uint32_t refs = 1;
-  std::uint32_t slot = 0;        // 1 + index in the pass that walks this node now
-  std::unique_ptr<Extra> extra;  // looked at whenever refs changes, and so beside it
+  std::uint32_t slot = 0;        // 1 + index in the current pass over this node
+  std::unique_ptr<Extra> extra;  // read whenever refs changes, and therefore next to it
   std::uint64_t sequence = 0;
   const Op* op = nullptr;  // null: a leaf
   AttrsRef attrs;
@@ -85,7 +86,7 @@ inline Node* retain(Node* n) {
 }
 inline bool has_shell(const Node* n) { return n && n->extra && n->extra->shell; }
 void add_shell_if_wanted(Node* n);
-// Gives it a shell if its rule or an input calls for one.
+// Adds a shell if its rule or an input needs one.
 inline void add_shell(Node* n) {
   bool perhaps = n->extra != nullptr;
   for (const Node* in : n->inputs_) perhaps |= in && in->extra;
@@ -100,8 +101,8 @@ void drop_saved(Node* n);
 Tensor beside_graph(const Tensor& t);
 Tensor reconnected(const Tensor& kept, Node* source);
 
-// A tensor kept for a gradient rule outside a node's own slots, under the same promise: what others may write behind
-// our back is copied, and an in-place write is noticed.
+// A tensor kept for a gradient rule outside a node's own slots, under the same promise: memory that others may write is
+// copied, and an in-place write is detected.
 class Kept {
  public:
   explicit Kept(const Tensor& t);
@@ -110,7 +111,7 @@ class Kept {
   Kept& operator=(const Kept&) = delete;
   ~Kept();
   Tensor get(const char* op) const;  // GradientError if it was written since
-  // Its graph, where this tensor is all that leads there.
+  // Its graph, if this tensor holds the only reference to it.
   Node* sole_way() const { return tensor_->refs == 1 ? tensor_->node : nullptr; }
 
  private:

@@ -1,4 +1,4 @@
-// Depth-first search with an explicit stack; a node is entered once, and placed when all its inputs are.
+// Depth-first search with an explicit stack; a node is entered once, and placed after all its inputs.
 #include "graph/order.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ bool holds(const std::vector<Node*>& list, const Node* n) {
 
 }  // namespace
 
-// Delegates, so that slots are given back even if memory runs out on the way.
+// A delegating constructor, so that slots are restored even if memory runs out.
 Order::Order(const std::vector<Tensor>& outputs, std::uint64_t since, const std::vector<Node*>& keep) : Order() {
   for (const Tensor& t : outputs)
     if (t->node) visit(t->node, since, keep);

@@ -1,6 +1,6 @@
-// A topological order of the nodes below some outputs, found without recursion and undone when it goes out of scope.
-// Each node's slot says where it stands in the order; an order made while another is walked borrows the slots and
-// gives them back, so gradient rules may themselves differentiate.
+// A topological order of the nodes below some outputs, found without recursion and undone at the end of its scope. Each
+// node's slot holds its index in the order; an order made during another pass saves and restores the slots, so gradient
+// rules may themselves differentiate.
 #pragma once
 
 #include <vector>
@@ -14,8 +14,8 @@ struct Entry {
   std::uint32_t outer_slot;
   bool needed = false;  // leads to a target
   bool target = false;
-  bool owned = false;  // `value` is ours to add into
-  bool end = false;    // recorded before `since`: what it was made from counts as constant
+  bool owned = false;  // `value` is owned, and may be added to in place
+  bool end = false;    // recorded before `since`: its inputs count as constants
   Tensor value;        // gradient or tangent so far
 };
 

@@ -1,4 +1,4 @@
-// Best fit in the order of birth: a block goes into the smallest gap that holds it, and gaps close as blocks die.
+// Best fit in order of first use: a block goes into the smallest gap that holds it, and gaps merge as blocks are freed.
 #include "graph/plan.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Memory for a program's temporaries: those that are never alive at the same time share the same bytes of one arena.
+// Memory for a program's temporaries: those whose lifetimes do not overlap share bytes of one arena.
 #pragma once
 
 #include <cstdint>

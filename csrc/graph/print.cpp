@@ -1,4 +1,4 @@
-// A program as text: an instruction a line with its operands, the user's line, and which ones run as one group.
+// A program as text: one instruction per line with its operands, the user's source line, and its group.
 #include <iomanip>
 #include <sstream>
 #include <string_view>

@@ -1,4 +1,4 @@
-// A captured step as plain data: a list of instructions over views of buffers. recorder.h writes one down, the passes
+// A captured step as plain data: a list of instructions over views of buffers. recorder.h records one, the passes
 // (simplify.cpp, fuse.cpp, plan.cpp) rewrite it, replay.h runs it, print.cpp shows it. Start reading at Program.
 #pragma once
 
@@ -9,15 +9,15 @@
 
 namespace steep {
 
-// Where a buffer's bytes are: made by the program; fixed when it was recorded; a tensor of the caller's that the
-// program holds on to; an argument; the .grad that a tensor had before the call.
+// Where a buffer's bytes are: computed by the program; constant since recording; a tensor of the caller's that the
+// program keeps; an argument; the .grad that a tensor had before the call.
 enum class Place : std::uint8_t { temporary, constant, captured, argument, gradient };
 
 struct Buffer {
   Place place = Place::temporary;
   std::size_t bytes = 0;
   bool written = false;  // in place, by some instruction
-  StorageRef storage;    // while recording, of every buffer; afterwards of constants and captured tensors
+  StorageRef storage;    // while recording, for every buffer; afterwards for constants and captured tensors
   int number = -1;       // of the argument, or of the slot whose gradient this is
 };
 
@@ -30,7 +30,7 @@ struct View {
 
   std::int64_t count() const { return numel(shape); }
   bool contiguous() const { return is_contiguous(shape, strides); }
-  bool single() const;  // one value, however often it is repeated
+  bool single() const;  // one value, possibly broadcast
   friend bool operator==(const View& a, const View& b) {
     return a.buffer == b.buffer && a.dtype == b.dtype && a.offset == b.offset && a.shape == b.shape &&
            a.strides == b.strides;
@@ -42,17 +42,17 @@ struct Instruction {
   AttrsRef attrs;
   std::vector<View> in;
   View out;
-  bool in_place = false;   // out is memory that was there before
+  bool in_place = false;   // out is existing memory
   k::Loop loop = nullptr;  // of elementwise ops
   int number = 0;          // as recorded
   std::string where;       // the user's line
 };
 
-// What a call returns: a tensor of its own, or one that the caller knows already, an argument or a captured tensor.
+// What a call returns: a new tensor, or an argument or captured tensor.
 struct Result {
   View view;
   bool known = false;
-  Tensor tensor;     // a captured tensor that is returned as it is
+  Tensor tensor;     // a captured tensor that is returned itself
   int part_of = -1;  // the result whose memory it is a part of; or the slot, counted after all results
 };
 
@@ -60,7 +60,7 @@ struct Result {
 struct Slot {
   Tensor owner;  // null: the argument `argument`
   int argument = -1;
-  bool read = false;  // before it was set, so that a call must find it as it was: there or not
+  bool read = false;  // before it was set, so that a call requires it to be present or absent as then
   bool present = false;
   View before;
   bool set = false;
@@ -83,13 +83,13 @@ struct Program {
   Buffer& buffer(const View& v) { return buffers[static_cast<std::size_t>(v.buffer)]; }
   const Buffer& buffer(const View& v) const { return buffers[static_cast<std::size_t>(v.buffer)]; }
   View new_temporary(const Dims& shape, DType dtype);
-  // After recording: lets go of what only the recorded run needed.
+  // After recording: releases what only the recorded run needed.
   void forget_values() {
     for (Buffer& b : buffers)
       if (b.place != Place::constant && b.place != Place::captured) b.storage = {};
   }
   bool outlives(const Buffer& b) const { return b.place != Place::temporary && b.place != Place::constant; }
-  // Whether anything but the results is different after a call.
+  // Whether a call changes anything but its results.
   bool has_effects() const {
     for (const Slot& s : slots)
       if (s.set) return true;
@@ -113,11 +113,11 @@ struct Program {
 // Same elements in the same flat order.
 bool same_elements(const View& a, const View& b);
 
-// simplify.cpp: what is never used goes, what is computed twice is computed once, what is the same value everywhere is
-// computed for one element, and copies of what nobody writes to are not made. Then every result gets memory of its own.
+// simplify.cpp: removes dead instructions, merges repeated ones, computes uniform results for one element, and removes
+// copies of unwritten buffers. Then every result gets its own memory.
 void simplify(Program& p);
 
-// The program as text, an instruction a line.
+// The program as text, one instruction per line.
 std::string describe(const View& v, const Program& p);
 
 }  // namespace steep

@@ -1,5 +1,5 @@
-// How a program is made ready, and run. Buffers have an address each; arguments and results may move from call to call,
-// and what reads them is told.
+// Preparing and running a program. Every buffer has an address; those of arguments and results may change from call to
+// call, and their readers are updated.
 #include "graph/replay.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ bool same_layout(const View& v, const Tensor& t) {
   return v.dtype == t.dtype() && v.shape == t.shape() && v.strides == t.strides();
 }
 
-// Elements of one row, as the op's parts count them.
+// Elements per row, in the op's part_rows convention.
 std::int64_t columns_of(const Op& op, const Dims& shape) {
   std::int64_t n = 1;
   for (int d = op.part_rows < 0 ? shape.size() + op.part_rows : op.part_rows; d < shape.size(); ++d) n *= shape[d];
@@ -73,7 +73,7 @@ Replay::~Replay() {
   free_memory(reserve_.data);
 }
 
-// A temporary escapes when another unit than the one that makes it needs it; those that are given away are not planned.
+// A temporary escapes if a unit other than its own reads it; those that are returned are not planned.
 void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const {
   std::vector<int> maker(lives.size(), -1);
   const auto touch = [&](const View& v, int unit) {
@@ -86,7 +86,7 @@ void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& esc
     if (maker[b] != unit || !units_[static_cast<std::size_t>(unit)].group) escapes[b] = true;
     life.bytes = std::max<std::size_t>(1, program_.buffers[b].bytes);
   };
-  // What a group writes while it finishes a product must not be memory that is in use until then.
+  // What a group writes while it finishes a product must not overlap memory still in use.
   const auto stretch = [&](const View& v, int unit) {
     Lifetime& life = lives[static_cast<std::size_t>(v.buffer)];
     if (life.first > unit) life.first = unit;
@@ -215,7 +215,7 @@ const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
   return s.argument < 0 ? s.owner : arguments[s.argument];
 }
 
-// Arguments that were parts of one memory must be so again; memory that is written must not be another argument's.
+// Arguments that shared memory must share it again; memory that is written must not be shared with another argument.
 bool Replay::same_sharing(const Tensor* arguments, int count) const {
   for (int i = 0; i < count; ++i) {
     const View& v = program_.arguments[static_cast<std::size_t>(i)];
@@ -275,7 +275,7 @@ void Replay::bind_arguments(const Tensor* arguments) {
   }
 }
 
-// A tensor serves again if nobody but the program and `holders` others holds it.
+// A tensor is reused if only the program and `holders` others reference it.
 void Replay::renew(Own& own, std::uint32_t holders) {
   const auto is_free = [](const Tensor& t, std::uint32_t others) {
     return t && t->refs == 1 + others && t->storage->refs == 1 && t->storage->exports == 0 && t->storage->saves == 0 &&

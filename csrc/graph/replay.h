@@ -1,6 +1,6 @@
-// Running a captured program: a loop over units whose operands, shapes and memory are settled beforehand. A call looks
-// up the addresses of the arguments, makes results of its own where the last ones are still held by somebody, and runs.
-// Start reading at Replay::run.
+// Running a captured program: a loop over units whose operands, shapes and memory are fixed in advance. A call looks up
+// the addresses of the arguments, allocates results if the previous ones are still referenced, and runs. Start reading
+// at Replay::run.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace steep {
 
 class Replay {
  public:
-  // keep: no memory is shared and every value stays where verify.h can read it.
+  // keep: no memory is shared and every value is kept for verify.h.
   explicit Replay(Program p, bool keep = false);
   ~Replay();
   Replay(const Replay&) = delete;
@@ -22,9 +22,9 @@ class Replay {
   bool accepts(const Tensor* arguments, int count) const;
   // Raises what an instruction raises. `results`: the tensors the recorded run returned, in order.
   void run(const Tensor* arguments, std::vector<Tensor>& results);
-  // The result has a graph in the plain function, and none here, for this reason.
+  // The reason why a result that has a graph in the plain function has none here.
   void cut(int result, const char* why) { owned_results_[static_cast<std::size_t>(result)].cut = why; }
-  std::uint64_t versions() const;  // of captured memory, together: it grows with every write
+  std::uint64_t versions() const;  // of captured memory, summed: it grows with every write
 
   const Program& program() const { return program_; }
   std::size_t arena_bytes() const { return plan_.bytes; }
@@ -35,8 +35,8 @@ class Replay {
 
  private:
   struct Call;
-  // A tensor of the program's own that is given away. Two take turns, so that a loop that hands the last one back as
-  // an argument needs no more; a new one is made when others hold both.
+  // A tensor owned by the program that is returned. Two alternate, so that a loop that passes the last result back as
+  // an argument needs no more; a new one is made when both are still referenced.
   struct Own {
     View view;
     Tensor tensor, spare;
@@ -45,7 +45,7 @@ class Replay {
   // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {
     int group = -1, call = -1;
-    bool writes = false;  // into memory that others see: not to be interrupted
+    bool writes = false;  // into memory visible outside: not interruptible
   };
 
   void find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
@@ -76,7 +76,7 @@ class Replay {
   std::vector<TileGroup> groups_;
   std::vector<std::vector<int>> touched_;  // by group: buffers that may move
   std::vector<Storage> headers_;           // one a buffer, for instructions that take tensors
-  std::vector<Call> calls_;                // after headers_, which they refer to until the end
+  std::vector<Call> calls_;                // after headers_, which they refer to
   std::vector<char*> base_;
   std::vector<bool> moved_;
   bool any_moved_ = true, first_ = true;

@@ -1,5 +1,5 @@
-// Running one node's gradient rule, whichever kind it has: the row's, a fused kernel in its place, or the user's.
-// run_rules() goes backward, run_jvp() forward.
+// Running one node's gradient rule: the row's, a fused kernel, or the user's. run_rules() is the backward pass,
+// run_jvp() forward mode.
 #include "graph/apply.h"
 #include "graph/backward.h"
 #include "graph/mode.h"
@@ -15,7 +15,7 @@ const Vjp& row_rule(const Node& n, int i) {
 
 Tensor run_fused(const Vjp& v, const Rule& r, const Tensor& g) {
   const Tensor saved = v.saves == save_out ? r.out() : r.in(__builtin_ctz(v.saves));
-  Scope<bool> quiet(mode().anomaly, false);  // the walk looks at the gradient, and names the op
+  Scope<bool> quiet(mode().anomaly, false);  // the pass checks the gradient, and names the op
   return fused_gradient(v.fused, g, saved, r.attrs());
 }
 
@@ -27,7 +27,7 @@ Tensor run_row(Node& n, int i, const Tensor& g) {
   return fused ? run_fused(v, r, g) : v.rule(r, g);
 }
 
-// Back to the shape of the input, summing what broadcasting spread out.
+// Sums over broadcast dimensions, to the shape of the input.
 Tensor fit_shape(const Tensor& g, const Node& n, const Node& input) {
   const Dims shape = input.shape();
   if (g.shape() == shape) return g;

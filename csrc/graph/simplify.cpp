@@ -1,6 +1,6 @@
 // Passes over a captured program that change what is computed, never its values: dead instructions go, repeated ones
-// are merged, results that are one value everywhere shrink to one element, and copies that nobody could tell from
-// their source are not made. Start reading at simplify().
+// are merged, uniform results shrink to one element, and copies that cannot be distinguished from their source are
+// removed. Start reading at simplify().
 #include <cstring>
 #include <string_view>
 #include <unordered_map>
@@ -27,7 +27,7 @@ void remove_dead(Program& p) {
   p.code.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
 }
 
-// What decides an instruction's result, as bytes: the op, its attributes, its operands and their state.
+// A key of what determines an instruction's result: the op, its attributes, its operands and their state.
 class Key {
  public:
   template <class T> void add(const T& v) { text_.append(reinterpret_cast<const char*>(&v), sizeof(T)); }
@@ -75,9 +75,9 @@ void merge_repeated(Program& p) {
   p.each_use(redirect);
 }
 
-// Substitutes views of whole buffers: what stood for a buffer is, for every later use, a part of another one.
+// An alias of a buffer: every later use of it reads a part of another buffer.
 struct Alias {
-  int buffer = -1;  // none: the buffer stands for itself
+  int buffer = -1;  // none: not an alias
   std::int64_t offset = 0;
   bool single = false;
 };
@@ -90,8 +90,8 @@ void resolve(View& v, const std::vector<Alias>& aliases) {
   if (s.single) v.strides = Dims::filled(v.shape.size(), 0);
 }
 
-// What an op that is no loop reads keeps the layout it was recorded with: a sum of leading axes has other bits over
-// columns than over rows.
+// Operands of an op that is not a loop keep the layout they were recorded with: a sum over columns differs in its bits
+// from one over rows.
 std::vector<bool> rigid_buffers(const Program& p) {
   std::vector<bool> rigid(p.buffers.size(), false);
   for (const Instruction& c : p.code)
@@ -112,7 +112,7 @@ bool shrink(Instruction& c, Program& p) {
   return true;
 }
 
-// A copy of what is never written, by something never written, can stand for its source.
+// A copy can be an alias of its source if neither is ever written.
 bool is_plain_copy(const Instruction& c, const Program& p) {
   return std::string_view(c.op->name) == "copy" && !c.in_place && !p.buffer(c.out).written &&
          !p.buffer(c.in[0]).written && (c.in[0].contiguous() || c.in[0].single());
@@ -137,7 +137,7 @@ void substitute(Program& p) {
     if (s.set && !s.none) change(s.value);
 }
 
-// A result may take over a whole temporary; otherwise it is a copy.
+// A result may own a whole temporary; otherwise it is a copy.
 bool can_take(const Program& p, const View& v, const std::vector<bool>& taken) {
   const Buffer& b = p.buffer(v);
   return b.place == Place::temporary && !taken[static_cast<std::size_t>(v.buffer)] && v.offset == 0 && v.contiguous() &&

@@ -1,6 +1,6 @@
-// Running groups tile by tile. A tile is about a thousand elements, so that a group's working memory stays in the
-// first-level cache; a chunk is what a thread takes at a time, or one leaf of a fold. Chunks have fixed boundaries, and
-// no bits depend on the tiles. tiles_build.cpp makes a group; start reading at run().
+// Running groups tile by tile. A tile is about a thousand elements, so that a group's working memory fits the
+// first-level cache; a chunk is the unit of work of a thread, or one leaf of a reduction. Chunks have fixed boundaries,
+// and no bits depend on the tiles. tiles_build.cpp makes a group; start reading at run().
 #include "graph/tiles.h"
 
 #include "core/iterate.h"
@@ -64,11 +64,11 @@ void TileGroup::run_flat() const {
   for (const Fold& f : folds_) f.f(address(f.in, 0, 0, scratch_), f.out.at, elements_ / length_, length_);
 }
 
-// One thread's run over some chunks, with working memory of its own.
+// One thread's run over some chunks, with its own working memory.
 struct TileGroup::Worker {
   const TileGroup& group;
   char* work;
-  bool whole_tiles = true;  // tiles begin where run() has them, so that steady operands stay
+  bool whole_tiles = true;  // tiles begin where run() places them, so that steady operands stay valid
   bool first = true;
 
   void tile(std::int64_t begin, std::int64_t n, std::int64_t chunk) {
@@ -121,8 +121,8 @@ void TileGroup::run_part(std::int64_t i, std::int64_t mi, std::int64_t j, std::i
   for (std::int64_t row = i; row < i + mi; ++row) worker.span(row * columns + j, row * columns + j + nj);
 }
 
-// The tree over the leaves of a row, as fold_row() of the kernels has it: the left part is the largest power of two of
-// leaves that leaves something for the right.
+// The tree over the leaves of a row, the same as in fold_row() of the kernels: the left part has the largest power of
+// two of leaves smaller than the total.
 namespace {
 char* combine(const TilePair& pair, char* leaves, std::int64_t count, std::int64_t item) {
   if (count == 1) return leaves;

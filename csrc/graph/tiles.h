@@ -1,6 +1,7 @@
 // A group of elementwise instructions over the same elements, run a tile at a time: every step reads and writes a tile
-// that stays in the first-level cache, and only what others need goes to memory. Sums, maxima and minima of trailing
-// axes that end a group are folded from the tiles, in the order that their kernel has alone. Start at TileGroup::run.
+// that stays in the first-level cache, and only results needed elsewhere are written to memory. Sums, maxima and minima
+// of trailing axes that end a group are reduced from the tiles, in the same order as by their kernel alone. Start at
+// TileGroup::run.
 #pragma once
 
 #include "graph/fuse.h"
@@ -12,8 +13,8 @@ class TileGroup {
   // `escapes`: by buffer, whether a temporary is needed outside of this unit.
   TileGroup(const Program& p, const Unit& unit, const std::vector<bool>& escapes);
 
-  // The addresses of all buffers, and memory for what lives within the group: scratch_bytes() bytes, kept until the
-  // next bind.
+  // The addresses of all buffers, and memory for what is local to the group: scratch_bytes() bytes, kept until the next
+  // bind.
   void bind(const std::vector<char*>& base, char* scratch);
   std::int64_t scratch_bytes() const;
   void run() const;
@@ -27,8 +28,9 @@ class TileGroup {
 
  private:
   enum class Kind : std::uint8_t { memory, single, row, tile, stretch, gathered };
-  // Where a step finds or leaves its elements. row: memory that is read again and again, or one value a row, by groups
-  // whose tiles end where rows do. tile: in the thread's working memory; stretch: there too, as long as a fold's leaf.
+  // Where a step reads or writes its elements. row: memory that is read repeatedly, or one value per row, by groups
+  // whose tiles end at row ends. tile: in the thread's working memory; stretch: likewise, as long as a leaf of a
+  // reduction.
   struct Operand {
     Kind kind = Kind::memory;
     int buffer = -1;

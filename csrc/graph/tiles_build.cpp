@@ -31,7 +31,7 @@ class TileGroup::Builder {
  private:
   const Instruction& instruction(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
 
-  // How many elements, and how they are cut: folds decide about chunks, repeated rows about tiles.
+  // The number of elements and their division: reductions determine chunks, repeated rows determine tiles.
   void measure() {
     DType folded = Float32;
     std::int64_t period = 0;
@@ -62,7 +62,7 @@ class TileGroup::Builder {
     }
   }
 
-  // An operand over rows of the result's elements: one value a row, or one row again and again.
+  // An operand over rows of the result's elements: one value per row, or one repeated row.
   struct Rows {
     std::int64_t length, row_step, column_step;  // elements
   };
@@ -73,8 +73,8 @@ class TileGroup::Builder {
     return {shape[1], strides[0], strides[1]};
   }
   bool in_step(const View& v) const { return v.single() || (v.contiguous() && v.count() == g_.elements_); }
-  // The length of rows, where every operand that is not in step with the result has rows of it that are worth a tile,
-  // and copying these into tiles would cost: one value a row, or rows longer than a tile.
+  // The length of rows, if every operand that is broadcast has rows of that length that fill a tile, and copying them
+  // into tiles would be expensive: one value per row, or rows longer than a tile.
   std::int64_t row_length() const {
     std::int64_t length = 0;
     bool gains = false;
@@ -92,7 +92,7 @@ class TileGroup::Builder {
     return gains ? length : 0;
   }
 
-  // The length of a row that is read again and again, 0 where there is none.
+  // The length of a repeated row, 0 if there is none.
   static std::int64_t period_of(const View& v, const View& out) {
     Dims shape = out.shape, strides = broadcast_strides(v.shape, v.strides, out.shape);
     merge_dims(shape, strides);
@@ -111,7 +111,7 @@ class TileGroup::Builder {
   bool is_stretched(int buffer) const {
     return std::find(stretched_.begin(), stretched_.end(), buffer) != stretched_.end();
   }
-  // Lives in working memory alone.
+  // Exists in working memory only.
   bool is_local(const View& v) const {
     return p_.buffer(v).place == Place::temporary && !escapes_[static_cast<std::size_t>(v.buffer)];
   }
@@ -177,7 +177,7 @@ class TileGroup::Builder {
     if (last_use_.find(c.out.buffer) == last_use_.end()) release(c.out.buffer, at);
     g_.steps_.push_back(s);
   }
-  // Working memory is free again after its last reader; the result of that step may go there at once.
+  // Working memory is free again after its last reader; the result of that step may be written there.
   void release(int buffer, std::size_t at) {
     const auto local = local_.find(buffer);
     if (local == local_.end() || local->second.kind != Kind::tile) return;

@@ -1,4 +1,4 @@
-// Folding two partial results of a row into one, in place: a += b, and the same for maxima and minima by their kernel.
+// Combining two partial results of a row, in place: a += b, and the same for maxima and minima by their kernel.
 #pragma once
 
 #include <cstring>
@@ -22,7 +22,7 @@ struct TilePair {
     T both[2];
     std::memcpy(&both[0], a, sizeof(T));
     std::memcpy(&both[1], b, sizeof(T));
-    T whole = both[0] + both[1];  // not by the kernel, which starts from +0 and would lose a -0
+    T whole = both[0] + both[1];  // not by the kernel, which starts from +0 and would lose -0
     if (kind != k::Reduction::sum) f(both, &whole, 1, 2);
     std::memcpy(a, &whole, sizeof(T));
   }

@@ -20,7 +20,7 @@ std::string value_text(const View& v, const Program& p) {
   return v.single() && v.count() > 0 ? describe(v, p) : str(v.dtype, v.shape);
 }
 
-// Views of recordings of the same function correspond if their buffers were met in the same order.
+// Views of two recordings correspond if their buffers were first used in the same order.
 std::string different_views(const View& a, const View& b, const Program& p, const Program& q) {
   const Buffer &x = p.buffer(a), &y = q.buffer(b);
   const bool alike = a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides && a.offset == b.offset;
@@ -64,7 +64,7 @@ std::string different_ends(const Program& p, const Program& q) {
   return "";
 }
 
-// The first element of two results of one shape that differs, or -1. A result of one value may stand for many.
+// The first element that differs between two results of one shape, or -1. A uniform result may be one element.
 std::int64_t first_different(const char* got, std::int64_t got_bytes, const char* wanted, std::int64_t bytes,
                              std::int64_t item) {
   for (std::int64_t at = 0; at < bytes; at += item)

@@ -1,4 +1,4 @@
-// Checking a replay against the plain function: what a call changes is put back, the function runs again under a
+// Checking a replay against the plain function: what a call changes is restored, the function runs again under a
 // recorder that keeps every value, and the two are compared instruction by instruction. For compile(verify=True).
 #pragma once
 
@@ -6,12 +6,12 @@
 
 namespace steep {
 
-// Everything that a replay changes, as it is now.
+// A snapshot of everything that a replay changes.
 class Snapshot {
  public:
   Snapshot(const Program& p, const std::vector<Tensor>& arguments);
   void restore() const;
-  // The bytes of what a replay changes, named, to hold against another run's.
+  // The bytes of what a replay changes, by name, to compare with another run's.
   std::vector<std::pair<std::string, std::string>> now() const;
 
  private:
@@ -28,10 +28,10 @@ class Snapshot {
   std::vector<Grad> grads_;
 };
 
-// The first instruction in which two recordings of one function differ, in words; "" where they are alike.
+// Describes the first instruction in which two recordings of one function differ; "" if they are equal.
 std::string difference(const Program& recorded, const Program& again);
 
-// The first instruction of a replay that kept all its values whose result differs from the recording's, in words.
+// Describes the first instruction whose result in a replay differs from the recording's.
 std::string first_wrong(const Replay& kept, const Program& recorded);
 
 }  // namespace steep

@@ -1,5 +1,5 @@
 // Whether AMX's tiles may be used: the processor has them, the system grants them, and on this processor they give the
-// bits that split.inl.h promises. Asked once, by the first product that would gain. Start reading at amx().
+// same bits as split.inl.h. Checked once, by the first product that would use them. Start reading at amx().
 #include <cstring>
 
 #include "kernels/table.h"
@@ -19,9 +19,9 @@ extern const SplitGemm split_amx;
 
 namespace {
 
-// Each of these says why not, or null.
+// Each returns the reason why not, or null.
 
-// AMX-TILE and AMX-BF16 of the processor, and both halves of the tiles' state switched on by the system.
+// AMX-TILE and AMX-BF16 of the processor, and both parts of the tile state enabled by the system.
 const char* processor_lacks() {
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 22 & 1)) return "the processor has none";
@@ -31,8 +31,8 @@ const char* processor_lacks() {
   return (low >> 17 & 3) == 3 ? nullptr : "the operating system does not switch it on";
 }
 
-// Linux hands the 8 KB of tiles out on request only; threads started later inherit the permission. It must be able to
-// put them on every signal stack there is.
+// Linux hands the 8 KB of tiles out on request only; threads started later inherit the permission. It requires every
+// signal stack to be large enough for them.
 const char* system_refuses() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr long request_permission = 0x1023, tile_data = 18;
@@ -46,7 +46,7 @@ const char* system_refuses() {
 #endif
 }
 
-// Numbers of all magnitudes that the parts meet, positive and negative.
+// Numbers of all magnitudes that occur in the parts, positive and negative.
 void fill(float* x, int count, unsigned seed) {
   for (int i = 0; i < count; ++i) {
     seed = seed * 1664525u + 1013904223u;
@@ -78,9 +78,9 @@ bool tiles_keep_the_promise() {
 const char* amx_missing() {
   static const char* const why = [] {
     const char* missing = processor_lacks();
-    if (!missing && std::strcmp(table().isa, "avx512")) missing = "the instruction set in use is less than avx512";
+    if (!missing && std::strcmp(table().isa, "avx512")) missing = "the instruction set in use is below avx512";
     if (!missing) missing = system_refuses();
-    if (!missing && !tiles_keep_the_promise()) missing = "its products have other bits than the promised ones";
+    if (!missing && !tiles_keep_the_promise()) missing = "its products do not have the expected bits";
     return missing;
   }();
   return why;

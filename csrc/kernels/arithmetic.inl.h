@@ -84,14 +84,14 @@ struct mul_zero_either {
 STEEP_INLINE float c_fmod(float a, float b) { return __builtin_fmodf(a, b); }
 STEEP_INLINE double c_fmod(double a, double b) { return __builtin_fmod(a, b); }
 
-// The remainder of floats with the divisor's sign, exact but for one rounding where the signs differ.
+// The remainder of floats with the divisor's sign, exact except for one rounding where the signs differ.
 template <class T> inline T float_remainder(T a, T b) {
   const T m = c_fmod(a, b);
   if (m == 0) return static_cast<T>(__builtin_copysign(0.0, static_cast<double>(b)));
   return (m < 0) != (b < 0) ? m + b : m;
 }
-// floor(a / b) of the exact quotient: the rounded quotient a / b may have stepped up to the next integer. At zero
-// divisors and infinities it is the quotient itself, as the array API has it.
+// floor(a / b) of the exact quotient: the rounded quotient a / b may be the next larger integer. For zero divisors and
+// infinities it is the quotient itself, as the array API specifies.
 template <class T> inline T float_floor_divide(T a, T b) {
   if (b == 0 || __builtin_isinf(a) || __builtin_isinf(b)) return a / b;
   const T m = c_fmod(a, b), q = (a - m) / b;

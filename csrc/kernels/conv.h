@@ -1,6 +1,6 @@
-// What the convolution kernels are told: sliding windows over contiguous memory, in three dimensions (a signal of one
-// or two has leading dimensions of size 1). The forward pass and the gradient by the input are both correlations with
-// a list of taps; csrc/ops/conv_run.cpp says which. Start reading at Window.
+// The arguments of the convolution kernels: sliding windows over contiguous memory, in three dimensions (a signal of
+// one or two has leading dimensions of size 1). The forward pass and the gradient with respect to the input are both
+// correlations with a list of taps; csrc/ops/conv_run.cpp says which. Start reading at Window.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Window {
   std::int64_t at(std::int64_t i) const { return first + i * gap; }
 };
 
-// Windows of one tap that move by one and have no border: the image is read as it lies.
+// Windows of one tap with stride 1 and no border: the image is read without packing.
 inline bool is_plain(const Window* w) {
   for (int d = 0; d < 3; ++d)
     if (w[d].taps != 1 || w[d].step != 1 || w[d].first != 0 || w[d].in != w[d].out) return false;
@@ -31,13 +31,13 @@ struct Correlation {
   const void* weight;       // [rows, channels, taps] contiguous
   bool transposed = false;  // then it is [channels, rows], which only plain windows take
   const void* image;        // [channels, in, in, in] contiguous
-  const void* bias;         // one a row, or null for none
+  const void* bias;         // one per row, or null for none
   void* out;
   std::int64_t out_row, out_step[3];   // strides of out, in elements
-  std::int64_t images = 1;             // the same of so many images, which share packed weights
+  std::int64_t images = 1;             // this many images, which share packed weights
   std::int64_t group = 0, groups = 1;  // of depthwise: image i has the weight and bias of group (group + i) % groups
   std::int64_t image_step, out_image;  // from one to the next, in elements
-  Gemm product;                        // what multiplies, or null for chains of fused multiply-adds
+  Gemm product;                        // the product kernel, or null for fused multiply-adds
 };
 // The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
 using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,

@@ -1,4 +1,4 @@
-// Convolution as an implicit matrix product: the kernels of gemm_micro.inl.h, fed with panels that are read straight
+// Convolution as an implicit matrix product: the kernels of gemm_micro.inl.h, fed with panels that are read directly
 // from the image. Start reading at correlate (forward and input gradient) and correlate_weight. An output element sums
 // its channels in blocks whose size depends on the shapes alone, so its bits depend on nothing else.
 
@@ -14,7 +14,7 @@ static inline std::int64_t volume(const Window* w, std::int64_t Window::*side) {
 }
 
 constexpr std::size_t slot_reads = 3, slot_offsets = 7;  // of scratch
-constexpr std::int64_t tiles_in_cache = 8;               // of packed weights, which stay in the second cache
+constexpr std::int64_t tiles_in_cache = 8;               // of packed weights, which stay in the second-level cache
 
 // One block of channels of a correlation's part, and the panels of B its first rows packed.
 template <class T> struct Sweep {
@@ -79,7 +79,7 @@ template <class T> static void sweep_channels(const Sweep<T>& s, const Channels<
   }
 }
 
-// Channels in a block: as equal as can be, about 512 products deep. The same on every instruction set.
+// Channels in a block: as equal as possible, about 512 products deep. The same on every instruction set.
 static inline std::int64_t block_channels(std::int64_t channels, std::int64_t taps) {
   constexpr std::int64_t most = 512;
   return parts(channels, least(channels, parts(channels * taps, most)));
@@ -95,7 +95,7 @@ template <class T> static void start(const Sweep<T>& s, std::int64_t columns) {
 
 #include "kernels/conv_flat.inl.h"
 
-// From rows of positions to where they lie in an output with gaps.
+// Copies rows of positions into an output with gaps.
 template <class T> static void spread_out(const Sweep<T>& s) {
   const std::int64_t* step = s.x.out_step;
   for (std::int64_t i = 0; i < s.rows; ++i) {
@@ -131,7 +131,7 @@ static void add_bias(const Sweep<T>& s, std::int64_t i, std::int64_t mi, std::in
   }
 }
 
-// The bias comes in while a rectangle of the product is still in cache.
+// The bias is added while a rectangle of the product is still in cache.
 template <class T> static void correlate_plain(const Sweep<T>& s) {
   const std::int64_t k = s.x.channels, n = volume(s.x.window, &Window::in);
   Sweep<T> part = s;
@@ -153,7 +153,7 @@ template <class T> static void correlate_part(Sweep<T> s, bool flat) {
 }
 
 // out[r, c, i] of some channels. The matrix of the convolution has a row for each (channel, tap) and a column for each
-// position of the batch; times the gradient, turned, it gives the transpose of the result.
+// position of the batch; times the transposed gradient, it gives the transpose of the result.
 template <class T> struct WeightSweep {
   const WeightGradient& x;
   std::int64_t taps, first, channels, positions;  // channels [first, first + channels); of one image
@@ -199,7 +199,7 @@ template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_
   T* b = scratch_for<T>(slot_b, depth * parts(s.x.rows, width) * width);
   for (std::int64_t j = 0; j < s.x.rows; j += width)
     transpose_gradient(s, q, depth, j, least(width, s.x.rows - j), b + j * depth);
-  const std::int64_t ld = parts(depth, 16) * 16 + 16;  // rows that do not share a set of the first cache
+  const std::int64_t ld = parts(depth, 16) * 16 + 16;  // rows that do not share a set of the first-level cache
   const std::int64_t group = least(s.channels, parts(tiles_in_cache * tile_rows, s.taps));
   const WeightBlock<T> block{q, depth, ld, width, b};
   T* a = scratch_for<T>(slot_a, group * s.taps * ld);
@@ -216,7 +216,7 @@ template <class T> static void weight_block(const WeightSweep<T>& s, std::int64_
 
 }  // namespace gemm_parts
 
-// The flat road takes all images at once; the others have nothing to share among them.
+// The flat code path takes all images at once; the other two share nothing between images.
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
                                          std::int64_t from, std::int64_t to) {
   using namespace gemm_parts;
@@ -227,7 +227,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   Correlation one = x;
   const Sweep<T> s{one, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
   const bool plain = is_plain(x);
-  if (!x.product && !plain && is_flat_road(s)) return correlate_flat(s);
+  if (!x.product && !plain && is_flat_path(s)) return correlate_flat(s);
   for (std::int64_t i = 0; i < x.images; ++i) {
     interruption_point();
     one.image = static_cast<const T*>(x.image) + i * x.image_step;

@@ -1,7 +1,7 @@
-// Convolution by a product that somebody else computes, such as that of bfloat16 parts: the matrix of the convolution
-// is written out, a stretch at a time, and handed over. The products of parts copy and split what they read anyway, so
-// the stretch costs one pass more through the second-level cache, and none of their packing is said again here.
-// Start reading at correlate_columns and weight_columns.
+// Convolution by a given product kernel, such as that of bfloat16 parts: the matrix of the convolution is written out,
+// one stretch at a time. The products of parts copy and split their operands anyway, so the stretch costs one more pass
+// through the second-level cache, and their packing is not repeated here. Start reading at correlate_columns and
+// weight_columns.
 
 constexpr std::size_t slot_columns = 8;             // of scratch; the product uses all others
 constexpr std::int64_t most_columns = 1 << 18;      // elements of a stretch, 1 MiB of floats
@@ -34,7 +34,7 @@ template <class T> static void correlate_columns(Sweep<T> s) {
   if (!flat) spread_out(s);
 }
 
-// What one block of positions has in memory: the gradient's rows, some of the matrix's, and their product.
+// The memory of one block of positions: rows of the gradient, rows of the matrix, and their product.
 template <class T> struct WeightColumns {
   std::int64_t depth, ld, width;
   T *grad, *columns, *found;
@@ -50,7 +50,7 @@ template <class T> static void copy_gradient(const WeightSweep<T>& s, std::int64
   }
 }
 
-// Positions [q, q + depth) of the batch: the first block is the result so far, later ones are added to it.
+// Positions [q, q + depth) of the batch: the first block is stored, later ones are added to it.
 template <class T>
 static void weight_columns_block(const WeightSweep<T>& s, std::int64_t q, const WeightColumns<T>& k) {
   const std::int64_t plane = volume(s.x.window, &Window::in), all = s.x.channels * s.taps, group = k.width / s.taps;

@@ -1,10 +1,10 @@
-// Correlation without panels of columns: the image, with its border, is copied once so that every tap reads it a fixed
-// distance away, and the inner kernel reads vectors there. A window that moves by more than one is split into phases,
-// each of which moves by one. Positions run on over the rows' borders, and past the last row to the end of a tile; what
-// falls there is left out in the end, and is zero in the canvas: leftovers of another call may be slow to compute with.
-// Start reading at Canvas, then correlate_flat. The chains of sums are those of the general road, bit for bit.
+// Correlation without panels of columns: the image, with its border, is copied once so that every tap reads it at a
+// fixed offset, and the inner kernel reads vectors there. A window with a stride above one is split into phases, each
+// of stride one. Positions continue over the rows' borders, and past the last row to the end of a tile; results there
+// are discarded, and the canvas is zero there, since stale values may be slow to compute with. Start reading at Canvas,
+// then correlate_flat. The order of sums is that of the general code path, bit for bit.
 
-// One tile with B at offsets, one a step of k; C is a whole tile in memory of ours.
+// One tile with B at offsets, one per step of k; C is a whole tile in scratch memory.
 template <class T> struct FarTile {
   std::int64_t depth;
   const T *a, *b;
@@ -29,7 +29,7 @@ template <class T, int rows, int vecs> static void tile_far(const FarTile<T>& t)
   const Part<T> whole(lanes<T>);
   repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], whole, t.add); });
 }
-// As wide as their height allows, and as the next height allows: tiles of one sweep differ in height by one at most.
+// The widest that this height and the next allow: tiles of one sweep differ in height by at most one.
 template <class T> struct FarTiles {
   using Fn = void (*)(const FarTile<T>&);
   Fn wide[tile_rows] = {}, next[tile_rows] = {};
@@ -40,7 +40,7 @@ template <class T> struct FarTiles {
 };
 template <class T> static constexpr FarTiles<T> far_tiles{};
 
-// How one dimension of a window lies in its phases: tap i reads phase reach(i) % step, reach(i) / step further on.
+// How one dimension of a window maps to its phases: tap i reads phase reach(i) % step, reach(i) / step further on.
 struct Phases {
   const Window& w;
   std::int64_t lowest, longest;
@@ -97,7 +97,7 @@ template <class T> struct Canvas {
   static void clear(T* to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
   }
-  // What tiles `width` wide read besides the rows: the ends of planes, and the beginnings of those that hold none.
+  // The elements that tiles of `width` read beyond the rows: the ends of planes, and the beginnings of empty ones.
   void clear_ends(std::int64_t channels, T* to, std::int64_t width) const {
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::int64_t py = 0; py < y.w.step; ++py)
@@ -124,9 +124,9 @@ template <class T> struct Canvas {
   }
 };
 
-// Worth it where the borders waste little, and there are columns enough to pack the weights for. Where rows are few,
-// both cost less than packing the columns, which few rows share.
-template <class T> static bool is_flat_road(const Sweep<T>& s) {
+// Used where the borders waste little, and there are enough columns to pack the weights for. With few rows, both cost
+// less than packing the columns, which few rows share.
+template <class T> static bool is_flat_path(const Sweep<T>& s) {
   const Window* w = s.x.window;
   if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at(0) != 0 || s.taps < 2) return false;
   const Phases x(w[2]), y(w[1]);
@@ -152,14 +152,14 @@ template <class T> static void sweep_canvas(const Sweep<T>& s, const Channels<T>
   }
 }
 
-// A row is too short to call the library for.
+// Rows are too short for a library call.
 template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n) {
   std::int64_t j = 0;
   for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
   if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
 }
 
-// The valid positions of a canvas, to where they belong in `out`.
+// Copies the valid positions of a canvas to `out`.
 template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
   const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step;
   for (std::int64_t i = 0; i < s.rows; ++i)

@@ -1,6 +1,6 @@
 // Reads images through sliding windows: the columns (or rows) of the matrix that a convolution multiplies by, written
-// a panel at a time straight from the image. Positions are cut into pieces of at most one vector that lie in one row
-// of the image; a tap only shifts them and says which lanes fall into the border. Start reading at Pieces.
+// one panel at a time directly from the image. Positions are cut into pieces of at most one vector that lie in one row
+// of the image; a tap only shifts them and determines which lanes fall into the border. Start reading at Pieces.
 
 // Lanes [lo, hi) of a vector exist: the others load as zero and are never touched in memory.
 #if defined(__AVX512F__)
@@ -41,7 +41,7 @@ static inline std::int64_t ceiling(std::int64_t x, std::int64_t y) {
   return x > 0 ? (x + y - 1) / y : -(-x / y);
 }
 
-// A place in the flattened positions of a batch: image, and position in it.
+// A location in the flattened positions of a batch: image, and position in it.
 struct Place {
   std::int64_t image, z, y, x;
 };
@@ -64,12 +64,12 @@ static inline void next_row(const Window* w, Place& p) {
   ++p.image;
 }
 
-// Positions that lie in one row of the output, fewer than a vector: where they go in a panel's row, and where they are.
+// Positions that lie in one row of the output, fewer than a vector: the destination in a panel's row, and the source.
 struct Piece {
   std::int64_t to, count;
   Place at;
 };
-// The same as one tap sees it.
+// The same piece for one tap.
 template <class T> struct Source {
   std::int64_t from, to, count, lo, hi;  // offset into the image; lanes [lo, hi) lie inside it
   Between<T> low, high;                  // masks of the first vector read, and of the second where the step is 2
@@ -127,7 +127,7 @@ template <class T, int... l> STEEP_INLINE V<T> evens(V<T> x, V<T> y, std::intege
   return __builtin_shufflevector(x, y, 2 * l...);
 }
 
-// What one piece holds of one channel.
+// Loads one piece of one channel.
 template <class T, int step> STEEP_INLINE V<T> read_piece(const T* from, const Source<T>& s, std::int64_t stride) {
   if constexpr (step == 1) return load_between(from, s.low);
   if constexpr (step == 2)
@@ -138,8 +138,8 @@ template <class T, int step> STEEP_INLINE V<T> read_piece(const T* from, const S
   return load(row);
 }
 
-// The pieces, as the last tap left them, of channels [0, count) `plane` apart, into rows `ld` apart. A row has room
-// for `width` elements; a vector that would pass them is cut.
+// The pieces, as the last tap left them, of channels [0, count) `plane` apart, into rows `ld` apart. A row holds
+// `width` elements; a vector that would exceed them is stored in part.
 template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T* image, std::int64_t plane,
                                                      std::int64_t count, T* to, std::int64_t ld, std::int64_t width) {
   const std::int64_t stride = p.window[2].step;

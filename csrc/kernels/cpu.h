@@ -1,5 +1,5 @@
-// Which instruction sets this processor and its operating system support. Asked once, when table() is first called.
-// Each function names the first feature it misses, or returns null.
+// Which instruction sets this processor and its operating system support. Checked once, when table() is first called.
+// Each function returns the name of the first missing feature, or null.
 #pragma once
 
 namespace steep::k {

@@ -42,7 +42,7 @@ template <class T> struct Bordered {
       }
     }
   }
-  // Where tap (tz, ty, tx) finds what output row (z, y) reads, one element a position.
+  // Where tap (tz, ty, tx) reads for output row (z, y), one element per position.
   const T* find(std::int64_t z, std::int64_t y, std::int64_t tz, std::int64_t ty, std::int64_t tx) const {
     const std::int64_t iz = z * w[0].step + w[0].at(tz), iy = y * w[1].step + w[1].at(ty);
     const std::int64_t e = w[2].at(tx) + border;
@@ -51,7 +51,7 @@ template <class T> struct Bordered {
   }
 };
 
-constexpr std::int64_t most_taps = 128;  // beyond these the general road is as good
+constexpr std::int64_t most_taps = 128;  // beyond these the general code path is as fast
 
 // `vecs` vectors of a row of the output.
 template <class T, int vecs> STEEP_INLINE void sum_taps(const T* const* from, const T* weight, std::int64_t taps,
@@ -92,7 +92,7 @@ template <class T> struct Lines {
   const T* const* from;
 };
 
-// Some rows of the gradient, `step` apart, times some taps, over one plane: sums stay in registers all along.
+// Some rows of the gradient, `step` apart, times some taps, over one plane: sums stay in registers throughout.
 template <class T, int rows, int taps>
 static void sum_products(const Lines<T>& l, std::int64_t tap, const T* grad, std::int64_t step, T* sums) {
   constexpr int f = fixed_lanes<T>, vecs = fixed_vecs<T>;
@@ -120,7 +120,7 @@ static void sum_products(const Lines<T>& l, std::int64_t tap, const T* grad, std
   each([](V<T>& v, T* at) { store(at, v); });
 }
 
-// Some rows of the gradient times every tap: eight at a time, then what is left.
+// Some rows of the gradient times every tap: eight at a time, then the rest.
 template <class T, int rows> static void sum_all_taps(const Lines<T>& l, const T* grad, std::int64_t step, T* sums) {
   std::int64_t i = 0;
   for (; i + 8 <= l.taps; i += 8) sum_products<T, rows, 8>(l, i, grad, step, sums + i * fixed_lanes<T>);

@@ -1,7 +1,7 @@
 // The smooth elementwise kernels, one functor for each name in kernels.def, in namespace op; arithmetic.inl.h has the
 // others. f(x...) is the function and df(s) its derivative in terms of what backward keeps (x or y, as kernels.def
-// says). Functions with flat parts have back(g, s) instead, the gradient itself: 0 on a flat part even where g is
-// infinite. A body serves vectors of floats, Vec<T>. The loops are in loops.inl.h. Start reading at op::exp.
+// says). Functions that are constant on an interval have back(g, s) instead, the gradient itself: 0 there even where g
+// is infinite. A body serves vectors of floats, Vec<T>. The loops are in loops.inl.h. Start reading at op::exp.
 
 namespace op {
 
@@ -96,9 +96,9 @@ struct tanh {
 struct sigmoid {
   template <class V> static V f(V x) { return sigmoidv(x); }
 };
-// Their derivatives are polynomials of y. Close to 1 a rounded y has lost the digits of 1 - y: x has them, at the price
-// of an exponential, which is paid only where some lane needs it. 4 e / (1 + e)^2 is the derivative of tanh at x where
-// e = exp(-2 |x|), and a quarter of it that of sigmoid where e = exp(-|x|).
+// Their derivatives are polynomials of y. Close to 1 a rounded y has lost the digits of 1 - y: they are computed from
+// x, by an exponential, only if some lane needs it. 4 e / (1 + e)^2 is the derivative of tanh at x where e = exp(-2
+// |x|), and a quarter of it that of sigmoid where e = exp(-|x|).
 constexpr float kCloseToOne = 0.9998f;  // float32 has 1 - y to 1 part in 1000 up to here
 struct tanh_gradient {
   template <class V, class X> static V f(V g, V y, X x) {
@@ -152,7 +152,7 @@ struct silu {  // x sigmoid(x)
     return s * (1 + x * (1 - s));
   }
 };
-struct hardsigmoid {  // a straight line from 0 at -3 to 1 at 3
+struct hardsigmoid {  // linear from 0 at -3 to 1 at 3
   template <class V> static V f(V x) { return minv(maxv(x / 6 + V(0.5f), V(0)), V(1)); }
   template <class V> static V back(V g, V x, V) { return select((x <= -3) | (x >= 3), V(0), g * (V(1) / 6)); }
 };

@@ -1,5 +1,5 @@
-// What gemm.inl.h stands on. A file that includes gemm.inl.h inside the namespace of an instruction set includes
-// this first, at global scope: the .inl.h files include nothing from outside themselves.
+// The headers that gemm.inl.h needs. A file that includes gemm.inl.h inside the namespace of an instruction set
+// includes this first, at global scope: the .inl.h files include nothing from outside themselves.
 #pragma once
 
 #include <cmath>

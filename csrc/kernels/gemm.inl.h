@@ -1,7 +1,7 @@
-// The matrix product C = A B, for any strides of A and B. Start reading at gemm, then multiply.
-// The bits of an element depend on its row of A, its column of B and k alone: k is cut into blocks by block_depth,
-// and everything else here (panels, tiles, which operand is packed, which way round the product is computed) only
-// chooses where an element is computed, never how. Needs kernels/gemm.h, included before at global scope.
+// The matrix product C = A B, for any strides of A and B. Start reading at gemm, then multiply. The bits of an element
+// depend on its row of A, its column of B and k alone: k is cut into blocks by block_depth, and everything else here
+// (panels, tiles, which operand is packed, whether the transposed product is computed) affects where an element is
+// computed, never how. Needs kernels/gemm.h, included before at global scope.
 
 namespace gemm_parts {
 
@@ -33,8 +33,8 @@ static void finish(const Product<T>& x, std::int64_t i, std::int64_t mi, std::in
   if (x.done) x.done->f(x.done->context, i, mi, j, nj);
 }
 
-// Gathers final panels to rectangles that are worth a call and still in cache: panels beside one another to strips,
-// strips below one another to rectangles.
+// Gathers final panels into rectangles that are large enough for a call and still in cache: adjacent panels into
+// strips, strips into rectangles.
 template <class T> class Finished {
  public:
   Finished(const Product<T>& x, bool last) : x_(x), wanted_(last && x.done) {}
@@ -74,13 +74,14 @@ template <class T> class Finished {
 
 static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
 
-// Steps of k in a block: as equal as multiples of 16 allow. The same on every instruction set, or the bits differ.
+// Steps of k in a block: equal, up to multiples of 16. The same on every instruction set, or the bits differ.
 static inline std::int64_t block_depth(std::int64_t k) {
   constexpr std::int64_t most = 512;
   return parts(parts(k, parts(k, most)), 16) * 16;
 }
 
-// How the loops are cut. Rows of C go to tiles as equal as they can be, so that no tile is a thin remainder.
+// How the loops are blocked. Rows of C are divided into tiles as equally as possible, so that no tile is a thin
+// remainder.
 template <class T> struct Plan {
   std::int64_t depth, tiles, tiles_per_block, width, columns;
   bool pack_a, pack_b, transpose_b;
@@ -91,9 +92,9 @@ template <class T> struct Plan {
     width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
-    pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads lines almost whole
+    pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads whole cache lines
     transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
-    pack_b = x.b.col != 1 || x.m > 60;  // fewer rows read B too few times to repay a copy
+    pack_b = x.b.col != 1 || x.m > 60;  // with fewer rows a copy of B does not pay
   }
 };
 
@@ -128,7 +129,7 @@ template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, st
   return {to, ld, 1};
 }
 
-// Panels of A, one a tile, as wide as the tile is high; what one spills past its end the next one overwrites.
+// Panels of A, one per tile, as wide as the tile is high; what one writes past its end the next one overwrites.
 template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
   const std::int64_t top = row_of(s.x, s.plan, first);
   T* to = scratch_for<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
@@ -153,8 +154,8 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
   }
 }
 
-// Panel after panel of B. Panels are packed as the first rows need them, while they are on their way through the
-// caches anyway, and kept for the rows that follow, if any do.
+// Panel after panel of B. Panels are packed when the first rows need them, while they pass through the caches anyway,
+// and kept for any rows that follow.
 template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b, Finished<T>& finished) {
   const bool only = rows.end - rows.first == s.plan.tiles;
   const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
@@ -170,7 +171,7 @@ template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* 
   finished.end_strip();
 }
 
-// A few rows of A and a B in columns: B is transposed on its way through the registers.
+// A few rows of A and a column-major B: B is transposed in registers.
 template <class T> static void sweep_transposing(const Block<T>& s) {
   const std::int64_t m = s.x.m, step = transposed_groups(static_cast<int>(m)) * lanes<T>;
   const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
@@ -207,7 +208,7 @@ template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, cons
   return parts(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
 }
 
-// C transposed = B transposed times A transposed, then turned into C: for few columns, or where B lies in columns.
+// C^T = B^T A^T, then transposed into C: for few columns, or a column-major B.
 template <class T> static void multiply_transposed(const Product<T>& x) {
   const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
   T* c = scratch_for<T>(slot_c, x.n * ld);

@@ -26,7 +26,7 @@ template <class T> constexpr int lanes = vector_bytes / static_cast<int>(sizeof(
 #define STEEP_INLINE [[gnu::always_inline]] static inline
 #define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
 
-// f(0), f(1), .. with constants for arguments, so that arrays indexed by them live in registers.
+// f(0), f(1), .. with constant arguments, so that arrays indexed by them live in registers.
 template <int i> struct Index {
   constexpr operator int() const { return i; }
 };
@@ -40,7 +40,7 @@ template <int count, class F> STEEP_INLINE void repeat(F f) {
 template <class T> STEEP_INLINE V<T> load(const T* p) { return *reinterpret_cast<const typename Reg<T>::loose*>(p); }
 template <class T> STEEP_INLINE void store(T* p, V<T> x) { *reinterpret_cast<typename Reg<T>::loose*>(p) = x; }
 
-// Part says how many leading lanes of a vector exist: the rest is neither read nor written, and loads as zero.
+// Part says how many leading lanes of a vector exist: the other lanes are neither read nor written, and load as zero.
 #if defined(__AVX512F__)
 template <class T> struct Part {
   std::conditional_t<sizeof(T) == 4, __mmask16, __mmask8> mask;
@@ -141,7 +141,8 @@ template <class T, int vecs> STEEP_INLINE void store_row(T* p, V<T> (&x)[vecs], 
   store_part(p + (vecs - 1) * lanes<T>, x[vecs - 1], last);
 }
 
-constexpr int rows_ahead = 8;  // of B, prefetched: its panels come from the second cache, its plain rows from further
+constexpr int rows_ahead =
+    8;  // of B, prefetched: its panels come from the second-level cache, unpacked rows from farther away
 
 // `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
 template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>& t) {

@@ -1,5 +1,5 @@
-// Rearranges a block of a matrix into a panel that the inner kernels read in order of addresses. Start at pack.
-// Any strides are taken as they are: rows are copied, columns are transposed in registers a square at a time.
+// Rearranges a block of a matrix into a panel that the inner kernels read in order of addresses. Start at pack. Any
+// strides are accepted: rows are copied, columns are transposed in registers, one square at a time.
 
 // What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
 template <class T> struct Strip {
@@ -27,7 +27,7 @@ template <class T> static void pack_copied(const Strip<T>& s) {
     }
 }
 
-// One square of pack_transposed, `steps` long; `whole` when it is as long and as wide as can be.
+// One square of pack_transposed, `steps` long; `whole` if it is a full square.
 template <class T, bool whole>
 STEEP_INLINE void transpose_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
   const Part<T> part(steps);
@@ -60,9 +60,9 @@ template <class T> static void pack_gathered(const Strip<T>& s) {
   }
 }
 
-// A vector stored past the end of its row falls on lanes of later rows that are still to be written, because rows
-// are written in order, a row's lanes in order or else the last lanes of all rows first; so the panel needs one
-// vector of room past its end, and nothing else.
+// A vector stored past the end of its row falls on lanes of later rows that are still to be written, because rows are
+// written in order, a row's lanes in order or else the last lanes of all rows first; so the panel needs space for one
+// more vector past its end.
 template <class T> static void pack(const Strip<T>& s) {
   if (s.lane == 1) return pack_copied(s);
   for (std::int64_t i = (s.count - 1) / lanes<T> * lanes<T>; i >= 0; i -= lanes<T>) {

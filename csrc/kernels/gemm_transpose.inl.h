@@ -1,12 +1,12 @@
-// Transposition in registers, and the inner kernel that multiplies by a matrix as it transposes it: for a few rows of
-// A and a B that lies in columns (x W^T), where a packed panel would be written only to be read once or twice.
-// Start reading at transpose, then tile_transposing.
+// Transposition in registers, and the inner kernel that multiplies by a matrix as it transposes it: for a few rows of A
+// and a column-major B (x W^T), where a packed panel would be read only once or twice. Start reading at transpose, then
+// tile_transposing.
 
 constexpr int steps_ahead = 64;  // elements, prefetched along each column that is being transposed
 
 // Where lane l comes from when two vectors of n lanes, x then y, exchange elements `half` apart in a transposition:
 // inside 16 bytes (`unit` lanes) x and y interleave; across them, x's even (or odd) units come before y's. Each of
-// these is one cheap instruction on every instruction set, which swapping quarters in place is not.
+// these is one cheap instruction on every instruction set, unlike swapping quarters in place.
 constexpr int source_lane(int l, int half, int n, int unit, bool high) {
   if (half < unit) return l % 2 * n + l / unit * unit + l % unit / 2 + (high ? unit / 2 : 0);
   const int q = 2 * (l / unit), units = n / unit;
@@ -36,10 +36,10 @@ template <class T> STEEP_INLINE void transpose(V<T> (&x)[lanes<T>]) {
   if constexpr (lanes < T >> 2 * unit) exchange_all<T, 2 * unit>(x);
 }
 
-// How many vectors of columns of B are transposed side by side, so that chains of additions enough are in flight.
+// How many vectors of columns of B are transposed side by side, so that enough independent additions are in flight.
 constexpr int transposed_groups(int rows) { return rows <= (vector_bytes == 64 ? 6 : 3) ? 2 : 1; }
 
-// The columns of B that one group reads; those past the last one read it again, and are not stored.
+// The columns of B that one group reads; columns past the last one read it again, and are not stored.
 template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, const T* (&column)[count]) {
   for (int i = 0; i < count; ++i) column[i] = t.b + least(i, t.width - 1) * t.b_row;
 }

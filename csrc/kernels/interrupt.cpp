@@ -1,4 +1,4 @@
-// The one place that long loops come by: see interrupt.h.
+// The interruption point of long loops: see interrupt.h.
 #include "kernels/interrupt.h"
 
 namespace steep::k {

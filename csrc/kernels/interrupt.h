@@ -1,6 +1,6 @@
-// Where long loops can be stopped. A loop that may run for more than some ten milliseconds comes by here every
-// microseconds to milliseconds of work; where the user has pressed Ctrl-C, or the rest of the job has failed, it leaves
-// by an exception. core/parallel.cpp says what happens there; on their own, kernels are never stopped.
+// Where long loops can be stopped. A loop that may run for more than some ten milliseconds calls this every few
+// microseconds to milliseconds; if the user has pressed Ctrl-C, or another part of the job has failed, it throws.
+// core/parallel.cpp installs what is done there; without it, kernels are never stopped.
 #pragma once
 
 namespace steep::k {

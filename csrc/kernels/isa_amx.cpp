@@ -1,5 +1,5 @@
 // Products of bfloat16 parts by AMX's tiles. The packing, blocking and guard are those of split.inl.h; here are the
-// inner loops, which hold 32 x 32 of C in four tiles and leave four for A and B. Tiles are configured by every call of
+// inner loops, which hold 32 x 32 of C in four tiles and use four for A and B. Tiles are configured by every call of
 // the kernel for its own thread, and released at its end. Start reading at Amx::panels.
 #include "kernels/isa_headers.h"
 #include "kernels/table.h"
@@ -44,7 +44,7 @@ struct Amx {
   Amx(const Amx&) = delete;
   Amx& operator=(const Amx&) = delete;
 
-  // In the order of small_products, which changes one of the two at a time.
+  // In the order of small_products, which changes one of the two operands at a time.
   static void add_small(const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
     for (std::int64_t t = 0; t < tiles; ++t, a += 3 * part_words, b += 3 * part_words) {
       STEEP_LOAD_A(2);

@@ -1,5 +1,5 @@
-// The kernels for x86-64-v2 (SSE4.2), or whatever a processor without a file of its own has.
-// CMakeLists.txt compiles this file with that set's flags; the code is the same for every set, in table_fill.inl.h.
+// The kernels for x86-64-v2 (SSE4.2), or the default of a processor without a file of its own. CMakeLists.txt compiles
+// this file with that set's flags; the code is the same for every set, in table_fill.inl.h.
 #include "kernels/isa_headers.h"
 #include "kernels/table.h"
 

@@ -1,6 +1,6 @@
 // The headers the per-instruction-set sources rely on, included once outside any namespace: the .inl.h files and
-// vec.h are included INSIDE the namespace of an instruction set, so that no symbol of one set can be linked into
-// another. Nothing here instantiates a template of the standard library.
+// vec.h are included INSIDE the namespace of an instruction set, so that no symbol of one
+// set can be linked into another. Nothing here instantiates a template of the standard library.
 #pragma once
 
 #include <cstddef>

@@ -1,13 +1,13 @@
-// The loops that run the functors of elementwise.inl.h over arrays, and where and cast. Floats go through Vec<T>:
-// a partial vector at the end runs the SAME code as a full one, so the bits of an element never depend on its
-// position. Integers, bools and comparisons are plain loops, exact by nature, which the compiler vectorises.
-// Start reading at loop1.
+// The loops that run the functors of elementwise.inl.h over arrays, and where and cast. Floats go through Vec<T>: a
+// partial vector at the end runs the SAME code as a full one, so the bits of an element never depend on its position.
+// Integers, bools and comparisons are plain loops, which are exact and vectorised by the compiler. Start reading at
+// loop1.
 
 template <class F, class V> STEEP_INLINE V call1(V x, V p) {
   if constexpr (requires { F::f(x, p); }) return F::f(x, p);
   else return F::f(x);
 }
-// The chain rule on top of a derivative, as a functor of two operands.
+// The chain rule applied to a derivative, as a functor of two operands.
 template <class F> struct Chained {
   template <class V> static V f(V g, V s, V p) {
     if constexpr (requires { F::back(g, s, p); }) return F::back(g, s, p);
@@ -42,7 +42,7 @@ void loop1(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
   if (i < n) store_part(y + i, call1<F>(load_part(x + i, n - i), p), n - i);
 }
 
-// A scalar operand becomes a vector of copies that the loop reads again and again: one body for every mask.
+// A scalar operand becomes a vector of copies that the loop reads repeatedly: one body for every mask.
 template <class T> struct Operand {
   const T* at;
   std::int64_t step;
@@ -108,7 +108,7 @@ void plain2(const void* const* in, void* out, std::int64_t n, unsigned scalars, 
   const T* b = static_cast<const T*>(in[1]);
   R* y = static_cast<R*>(out);
   if (n <= 0) return;
-  const T a0 = *a, b0 = *b;  // before the first write, which may be onto them
+  const T a0 = *a, b0 = *b;  // before the first write, which may overwrite them
   switch (scalars & 3) {
     case 0: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a[i], b[i])); });
     case 1: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a0, b[i])); });
@@ -144,8 +144,8 @@ template <class T> void where_loop(const void* const* in, void* out, std::int64_
   }
 }
 
-// Float to integer towards zero. NaN and what does not fit give the lowest int32 or int64, as x86 processors do;
-// uint8 takes the low byte of the int32, as NumPy does there.
+// Float to integer towards zero. NaN and values out of range give the lowest int32 or int64, as on x86; uint8 takes the
+// low byte of the int32, as NumPy does on x86.
 template <class To, class From> STEEP_INLINE To float_to_int(From x) {
   constexpr From limit = static_cast<From>(UInt<To>(1) << (8 * sizeof(To) - 1));  // exact: a power of two
   constexpr To lowest = static_cast<To>(UInt<To>(1) << (8 * sizeof(To) - 1));
@@ -174,7 +174,7 @@ STEEP_INLINE bfloat16 narrowed(float x) {
   const std::uint32_t nearest = b + 0x7fff + (b >> 16 & 1), quiet = b | 0x400000;
   return {static_cast<std::uint16_t>((x != x ? quiet : nearest) >> 16)};
 }
-// Rounded to odd first, so that the second rounding goes where one would have gone.
+// Rounded to odd first, so that the second rounding gives what a single rounding would.
 STEEP_INLINE bfloat16 narrowed(double x) {
   const float f = static_cast<float>(x);
   auto b = __builtin_bit_cast(std::uint32_t, f);
@@ -182,7 +182,7 @@ STEEP_INLINE bfloat16 narrowed(double x) {
   if (!(b & 1)) b += error > 0 ? 1u : error < 0 ? ~0u : 0u;
   return narrowed(__builtin_bit_cast(float, b));
 }
-// The same by way of double: what an int64 has beyond 53 bits goes into the last of them.
+// The same through double: bits of an int64 beyond 53 are folded into the last one.
 STEEP_INLINE bfloat16 narrowed(std::int64_t x) {
   const bool fits = x < (1ll << 53) && x > -(1ll << 53);
   return narrowed(static_cast<double>(fits ? x : (x & ~0x7ffll) | ((x & 0x7ff) != 0) << 11));

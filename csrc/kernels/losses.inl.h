@@ -1,5 +1,5 @@
-// Cross-entropy of rows of logits against one label each, and its slope, in one pass over a row that stays in cache.
-// The bits are those of log_softmax and softmax in reduce.inl.h, which this file follows in every step.
+// Cross-entropy of rows of logits against one label each, and its gradient, in one pass over a row that stays in cache.
+// The bits are those of log_softmax and softmax in reduce.inl.h, whose order of operations this file follows.
 
 template <class T> void row_cross_entropy(const void* x, const std::int64_t* labels, const void*, void* out,
                                           std::int64_t rows, std::int64_t n) {

@@ -1,13 +1,13 @@
-// Transcendental functions of a Vec. The float32 ones listed below are vector code, the same bits on every
-// instruction set, defined over all floats: infinities, NaN, denormals, huge arguments. float64 has some of them in
-// math64.inl.h. What neither lists asks the C library lane by lane. Start reading at expv.
+// Transcendental functions of a Vec. The float32 ones listed below are vector code, the same bits on every instruction
+// set, defined over all floats: infinities, NaN, denormals, huge arguments. float64 has some of them in math64.inl.h.
+// The others call the C library lane by lane. Start reading at expv.
 //
 //   greatest error in ULP, measured at every seventh float32 bit pattern, rounded up:
 //     exp 1.1  expm1 1.5  log 1.0  log1p 1.5  log2 1.5  log10 1.6  sin 1.6  cos 1.6  tan 3.7
 //     tanh 2.5  sigmoid 2.8  erf 1.1  erfc 5.4
 //
-// Polynomials are minimax in relative error on the interval named, coefficients rounded one by one and the rest
-// fitted again.
+// Polynomials are minimax in relative error on the interval named, coefficients rounded one at a time, the remaining
+// ones refitted.
 
 #define STEEP_LIBM32(name)                                              \
   STEEP_INLINE Vec<float> name##v(Vec<float> x) {                       \
@@ -42,8 +42,8 @@ using VI = Vec<std::int32_t>;
 STEEP_INLINE VF horner(VF, float c) { return c; }
 template <class... C> STEEP_INLINE VF horner(VF x, float c, C... more) { return fma(horner(x, more...), x, VF(c)); }
 
-// The integer nearest to x * scale, |x * scale| < 2^22, as a float and as an integer: adding 1.5 * 2^23 leaves no
-// room for a fraction, and the integer in the low bits.
+// The integer nearest to x * scale, |x * scale| < 2^22, as a float and as an integer: adding 1.5 * 2^23 rounds to an
+// integer, which is then in the low bits.
 struct Nearest {
   VF f;
   VI i;
@@ -118,7 +118,7 @@ STEEP_INLINE Split2 split2_any(VF x) {
   s.n = s.n - (small & 25);
   return s;
 }
-// What a logarithm is at 0, below 0, at infinity and NaN; `y` everywhere else.
+// The logarithm at 0, below 0, at infinity and NaN; `y` everywhere else.
 STEEP_INLINE VF log_edges(VF x, VF y) {
   y = select(x < kInf<float>, y, x);
   return select(x > 0, y, select(x == 0, VF(-kInf<float>), VF(kNan<float>)));
@@ -139,7 +139,7 @@ STEEP_INLINE VF log10v(VF x) {
   const VF low = fma(y, VF(-1.010305e-08f), n * 4.60503907e-06f);
   return log_edges(x, fma(n, VF(0.301025391f), fma(y, VF(0.434294492f), low)));
 }
-// 1 + x loses the low bits of x: what was lost is added back to the reduced argument.
+// 1 + x loses the low bits of x, which are added back to the reduced argument.
 STEEP_INLINE VF log1pv(VF x) {
   const VF u = 1 + x, lost = select(x < 1, x - (u - 1), 1 - (u - x));
   const Split2 s = split2(u);
@@ -159,8 +159,8 @@ STEEP_INLINE VF erfv(VF x) {
   return select(a < 1.0f, fma(x, near, x), copysignv(1 - exp_within(-(a * far)), x));
 }
 
-// factor * erfc(z), z >= 1/2, where z^2 = high + low: e^-z^2 would lose what a square loses by rounding. A polynomial
-// in 2.5 / (z + 2.5) is e^z^2 erfc(z). The smallest number comes last, so that it is rounded once where it is denormal.
+// factor * erfc(z), z >= 1/2, where z^2 = high + low: e^-z^2 of a rounded square would be inexact. A polynomial in 2.5
+// / (z + 2.5) is e^z^2 erfc(z). The smallest number comes last, so that it is rounded once where it is denormal.
 STEEP_INLINE VF erfc_tail(VF factor, VF z, VF high, VF low) {
   const VF t = 2.5f / (z + 2.5f);
   const VF scaled = horner(t, 0.225680202f, 0.225548744f, 0.209196001f, 0.160610572f, 0.168160066f, -0.0590766184f,
@@ -183,7 +183,7 @@ STEEP_INLINE VF times_normal_cdf(VF factor, VF x) {
   const VF y = select(size < sqrt_half, near, select(x < 0, tail, factor - tail));
   return select(x > 16.0f, factor, y);
 }
-// Lane by lane: what rounding x / sqrt(2) has left out counts in the tail, where erfc'(z) is close to -2 z erfc(z).
+// Lane by lane: the rounding error of x / sqrt(2) matters in the tail, where erfc'(z) is close to -2 z erfc(z).
 STEEP_INLINE double normal_cdf(double x) {
   constexpr double high = 0.70710678118654757, low = -4.8336466567264567e-17;
   const double z = -x * high, left = __builtin_fma(-x, high, -z) - x * low, y = 0.5 * __builtin_erfc(z);
@@ -198,8 +198,8 @@ struct Angle {
   VF r;
   VI quadrant;
 };
-// For |x| >= 2^16, with all the bits of 2/pi that matter to this x: x is m 2^e, and bits of 2/pi that make whole
-// turns of m 2^e are left out, 96 bits from there on are enough.
+// For |x| >= 2^16, with all the bits of 2/pi that matter to this x: x is m 2^e, and bits of 2/pi whose product with m
+// 2^e is a multiple of the period are left out; the next 96 bits are enough.
 inline float reduce_huge(float x, std::int32_t& quadrant) {
   static constexpr std::uint32_t two_over_pi[] = {0,          0xA2F9836E, 0x4E441529, 0xFC2757D1,
                                                   0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB};
@@ -210,7 +210,7 @@ inline float reduce_huge(float x, std::int32_t& quadrant) {
   const auto word = [=](int i) { return (std::uint64_t(w[i]) << 32 | w[i + 1]) << from % 32 >> 32; };
   const auto window = static_cast<unsigned __int128>(word(0)) << 64 | word(1) << 32 | word(2);
   const std::uint64_t m = (b & 0x007FFFFF) | 0x00800000;
-  const std::uint64_t angle_bits = static_cast<std::uint64_t>(window * m >> 32);  // a whole circle is 2^64
+  const std::uint64_t angle_bits = static_cast<std::uint64_t>(window * m >> 32);  // a full circle is 2^64
   const std::uint64_t q = (angle_bits + (std::uint64_t(1) << 61)) >> 62;
   const auto rest = static_cast<std::int64_t>(angle_bits - (q << 62));
   const double r = static_cast<double>(rest) * 3.4061215800865546e-19;  // pi/2 / 2^62

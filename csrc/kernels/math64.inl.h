@@ -1,5 +1,5 @@
 // Transcendental functions of Vec<double>, by multiplications and additions alone: a fused multiply-add would be slow
-// to emulate where the processor has none. Defined over all doubles. Start reading at expv; math.inl.h holds the same
+// to emulate on processors without one. Defined over all doubles. Start reading at expv; math.inl.h holds the same
 // functions for float, and the reasons for their steps.
 //
 //   greatest error in ULP measured: exp 0.94  expm1 2.0  log 0.81  log1p 1.4  sin 0.8  cos 0.9  tanh 2.5  sigmoid 2.5
@@ -55,7 +55,7 @@ STEEP_INLINE VD tanhv(VD x) {
   return copysignv(t / (t + 2), x);
 }
 
-// n log 2 + log(1 + f), by the series in s = f / (2 + f); f - f^2/2 is kept apart from what corrects it.
+// n log 2 + log(1 + f), by the series in s = f / (2 + f); f - f^2/2 is kept separate from its correction.
 STEEP_INLINE VD log_sum(VD f, VD n) {
   const VD s = f / (f + 2), z = s * s, square = f * f * 0.5;
   const VD series = z * horner(z, 0.6666666666666735, 0.3999999999941019, 0.285714287433824, 0.22222198468916726,
@@ -89,7 +89,7 @@ STEEP_INLINE VD log1pv(VD x) {
 }
 
 // x = (quadrant) pi/2 + r + tail. The first two parts of pi/2 have 31 bits, so their products with n are exact below
-// 2^21 quadrants; tail is what rounding r lost.
+// 2^21 quadrants; tail is the rounding error of r.
 struct Angle64 {
   VD r, tail;
   VL quadrant;

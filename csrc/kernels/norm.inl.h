@@ -1,8 +1,8 @@
-// Layer norm and its gradients, each in one visit to a row, which stays in the first-level cache from its mean to its
+// Layer norm and its gradients, each in one pass over a row, which stays in the first-level cache from its mean to its
 // result. Sums run by the tree of reduce.inl.h, which this file needs, so bits depend on a row's values and length
-// alone. What is multiplied by a gradient of exactly 0 is 0. Start reading at norm_rows, then sum_terms.
+// alone. A product with a gradient of exactly 0 is 0. Start reading at norm_rows, then sum_terms.
 
-// at(load) is a vector of terms; load(p) reads what lies as far behind p as the terms do behind the row's first.
+// at(load) is a vector of terms; load(p) reads at the same offset from p as the terms have from the row's start.
 template <class T, class At> STEEP_INLINE Group<T> terms(std::int64_t i, At at) {
   Group<T> g;
   for (int p = 0; p < kParts; ++p) g.part[p] = at([=](const T* x) { return load(x + i + p * Vec<T>::n); });
@@ -49,7 +49,7 @@ template <class T, class At> T sum_terms(std::int64_t i, std::int64_t n, At at) 
   return sum_terms<T>(i, left, at) + sum_terms<T>(i + left, n - left, at);
 }
 
-// The mean is that of the distances from the first element, so that equal numbers less their mean are 0 exactly.
+// The mean is computed from the differences to the first element, so that equal numbers minus their mean are exactly 0.
 template <class T> struct Standard { Vec<T> mean, inverse; };
 template <class T> STEEP_INLINE Standard<T> standard_of(const T* x, std::int64_t n, double eps) {
   const T count = static_cast<T>(n);
@@ -81,7 +81,8 @@ template <class T> void norm_rows(const Norm& norm, std::int64_t from, std::int6
   }
 }
 
-// The gradient of one row by x: (d - mean of d - y * mean of d y) / sqrt(variance + eps), where d(load) is g * weight.
+// The gradient of one row with respect to x: (d - mean of d - y * mean of d y) / sqrt(variance + eps), where d(load) is
+// g * weight.
 template <class T, class D> STEEP_INLINE void norm_gradient_of_row(const T* x, T* out, const Norm& norm, D d) {
   const Standard<T> s = standard_of(x, norm.n, norm.eps);
   const T count = static_cast<T>(norm.n);

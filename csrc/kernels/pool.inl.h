@@ -1,5 +1,6 @@
-// Max pooling: where the largest element of every window lies, a vector of windows at a time. The windows of one row of
-// the output read alike in every row, so what each vector reads by each tap is worked out once. Start at pool_max.
+// Max pooling: the position of the largest element of every window, one vector of windows at a time. The windows of a
+// row of the output have the same layout in every row, so what each vector reads for each tap is computed once. Start
+// at pool_max.
 
 namespace gemm_parts {
 
@@ -18,7 +19,7 @@ template <class T> static const Source<T>* row_reads(const Window* w) {
   return reads;
 }
 
-// The windows of one vector, as far as they have been searched.
+// The maxima of one vector of windows so far.
 template <class T> struct Largest {
   using I = LaneInt<T>;
   V<T> value;
@@ -31,13 +32,13 @@ template <class T> struct Largest {
   }
   [[gnu::always_inline]] static inline V<I> all(I x) { return V<I>{} + x; }
 
-  // Not above `value`, which is no NaN, is all that keeps an element from winning.
+  // An element wins unless it is not above `value` and `value` is not NaN.
   [[gnu::always_inline]] inline V<I> wins(V<T> x) const { return (at < 0) | (~(x <= value) & (value == value)); }
   [[gnu::always_inline]] inline void take(V<I> wins, V<T> x, std::int64_t position, std::int64_t step) {
     value = wins ? x : value;
     at = wins ? all(static_cast<I>(position)) + lane * static_cast<I>(step) : at;
   }
-  // All lanes that are asked for, or those inside the image.
+  // All requested lanes, or those inside the image.
   [[gnu::always_inline]] inline void see(V<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
     if (s.lo == 0 && s.hi == s.count) return take(wins(x), x, position, step);
     const V<I> inside = (lane >= all(static_cast<I>(s.lo))) & (lane < all(static_cast<I>(s.hi)));
@@ -58,7 +59,7 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
       const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
       if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
-      if (ty + w[1].step >= w[1].taps) {  // of the rows after next, which a plane that comes from memory waits for
+      if (ty + w[1].step >= w[1].taps) {  // of the rows after next, a prefetch for planes that come from memory
         const T* ahead = plane + (z * w[1].in + y + 2 * w[1].step) * w[2].in + reads->from;
         __builtin_prefetch(ahead);
         __builtin_prefetch(ahead + lanes<T>);

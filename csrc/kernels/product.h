@@ -1,14 +1,14 @@
-// What a matrix product is to those who call one: the function, and what it tells while its result is in cache.
-// Start reading at Gemm; table.h has the kernels.
+// The interface of a matrix product: the function, and the epilogue it calls while its result is in cache. Start
+// reading at Gemm; table.h has the kernels.
 #pragma once
 
 #include <cstdint>
 
 namespace steep::k {
 
-// What to do to a product while it is still in cache (a bias, an activation): f is called for rectangles of C, rows
-// [i, i + mi) and columns [j, j + nj), once their elements are final. The rectangles cover C exactly once, in no
-// promised order or size, and f may change C there. A product that threads share calls f on all of them.
+// What to do to a product while it is still in cache (a bias, an activation): f is called for rectangles of C, rows [i,
+// i + mi) and columns [j, j + nj), once their elements are final. The rectangles cover C exactly once, in unspecified
+// order and size, and f may change C there. A product shared by threads calls f on all of them.
 struct Epilogue {
   void (*f)(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj);
   void* context;

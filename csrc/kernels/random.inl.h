@@ -1,6 +1,6 @@
-// Random numbers by Philox 4x32-10, a counter-based generator: four 32-bit words from a key and a counter, nothing
-// kept between calls. Words are made for many counters at once and held as four planes; a distribution turns planes
-// of words into planes of values; random_fill interleaves those into the output. Start reading at random_fill.
+// Random numbers by Philox 4x32-10, a counter-based generator: four 32-bit words from a key and a counter, with no
+// state between calls. Words are made for many counters at once and held as four planes; a distribution turns planes of
+// words into planes of values; random_fill interleaves those into the output. Start reading at random_fill.
 
 constexpr int kBatch = 64;  // counters at a time
 struct Words {
@@ -14,7 +14,7 @@ STEEP_INLINE void store_low32(std::uint32_t* p, Vec<std::uint64_t> x) {
 }
 
 // The words of counters first, first + 1, ... for at least `count` of them. Only the low 32 bits of a lane are
-// meaningful; mul_low32 and store_low32 look at nothing else.
+// meaningful; mul_low32 and store_low32 ignore the rest.
 STEEP_INLINE void philox(std::uint64_t key, std::uint64_t first, std::int64_t count, Words& w) {
   using V = Vec<std::uint64_t>;
   V lane;

@@ -1,9 +1,9 @@
 // Reductions along rows and columns, arg max and min, softmax and cumulative rows.
 //
 // A row is folded by a fixed tree that depends on its length alone: 64-byte groups of lanes (16 floats, 8 doubles)
-// whatever the instruction set, four groups in turn, leaves of 16 KiB, leaves combined in pairs. The error of a sum
-// grows with the logarithm of its length. A column is folded in leaves of 64 rows, combined in pairs; its bits
-// depend on the number of rows alone. Start reading at fold_row and fold_columns.
+// whatever the instruction set, four groups alternately, leaves of 16 KiB, leaves combined in pairs. The error of a sum
+// grows with the logarithm of its length. A column is folded in leaves of 64 rows, combined in pairs; its bits depend
+// on the number of rows alone. Start reading at fold_row and fold_columns.
 
 template <class T> constexpr T lowest() {
   if constexpr (is_real<T>) return -kInf<T>;
@@ -14,7 +14,7 @@ template <class T> constexpr T highest() {
   else return static_cast<T>(~lowest<T>());
 }
 
-// What is folded: a value that changes nothing, and a step for vectors and single values alike.
+// A reduction: its identity, and a step for vectors and single values.
 struct Sum {
   template <class T> static constexpr T identity() { return 0; }
   template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a + b); }
@@ -40,7 +40,7 @@ struct And {
   template <class V> static STEEP_INLINE V f(V a, V b) { return static_cast<V>(a & b); }
 };
 
-// Sums and products of integers wrap around, so they run on the unsigned type.
+// Integer sums and products wrap around, so they run on the unsigned type.
 template <class F, class T> struct FoldType { using type = T; };
 template <> struct FoldType<Sum, std::int32_t> { using type = std::uint32_t; };
 template <> struct FoldType<Sum, std::int64_t> { using type = std::uint64_t; };
@@ -90,7 +90,7 @@ template <class F, class T> STEEP_INLINE Group<T> fold(Group<T> a, Group<T> b) {
   return a;
 }
 
-// Lane i meets lane i + half, then i + quarter, and so on: the same pairs on every instruction set.
+// Lane i is combined with lane i + half, then i + quarter, and so on: the same pairs on every instruction set.
 template <int by, class T, int... i> STEEP_INLINE Vec<T> lanes_down(Vec<T> x, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(x.v, x.v, ((i + by) % Vec<T>::n)...);
 }
@@ -104,7 +104,7 @@ template <class F, class T> STEEP_INLINE T fold_group(Group<T> g) {
   return fold_vec<F, Vec<T>::n / 2>(g.part[0]);
 }
 
-// At most one leaf: four groups take turns, then meet in pairs.
+// At most one leaf: four accumulators alternate, then are combined in pairs.
 template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n) {
   constexpr T id = F::template identity<T>();
   constexpr std::int64_t lanes = kLanes<T>;
@@ -230,7 +230,7 @@ void arg_strip(const T* x, std::int64_t* out, std::int64_t n, std::int64_t m, st
     if (r % 4096 == 0) interruption_point();
     for (std::int64_t j = 0; j < m; ++j) {
       const T old = best[j], now = F::f(old, x[r * ld + j]);
-      const bool better = (now != old) & (old == old);  // a NaN, once met, stays
+      const bool better = (now != old) & (old == old);  // NaN propagates
       best[j] = better ? now : old;
       out[j] = better ? r : out[j];
     }
@@ -256,8 +256,8 @@ template <class F, class T> void row_scan(const void* x, void* out, std::int64_t
   }
 }
 
-// Running sums as exact as sum(): float32 adds up in double, and double keeps what each addition rounds away
-// (Neumaier 1974). An infinity has nothing to keep.
+// Running sums as exact as sum(): float32 adds up in double, and double keeps what each addition rounds away (Neumaier
+// 1974). An infinity has no rounding error.
 STEEP_INLINE void running_sums(const float* from, float* to, std::int64_t n) {
   double total = 0;
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(total += static_cast<double>(from[i]));

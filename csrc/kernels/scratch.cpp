@@ -1,5 +1,5 @@
-// The per-thread buffers of scratch.h. A thread keeps its largest request of each slot until it ends, because the
-// next product is likely to be as large and fresh pages cost more than the packing itself.
+// The per-thread buffers of scratch.h. A thread keeps its largest request of each slot until it ends, because the next
+// product is likely to be as large, and new pages cost more than the packing itself.
 #include "kernels/scratch.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// float32 products by way of bfloat16 parts: six products of parts (all whose ranks add up to at most two) give a
-// smaller error than the chain of fused multiply-adds, and one gives 8 bits. An element's bits depend on its row of A,
-// its column of B and k alone. Engine multiplies two packed panels: Plain here, tiles of AMX in isa_amx.cpp, with the
-// same bits. Needs vec.h, gemm.inl.h and table.h. Start reading at split_product, then multiply.
+// float32 products through bfloat16 parts: six products of parts (all whose ranks add up to at most two) give a smaller
+// error than the chain of fused multiply-adds, and one gives 8 bits. An element's bits depend on its row of A, its
+// column of B and k alone. Engine multiplies two packed panels: Plain here, tiles of AMX in isa_amx.cpp, with the same
+// bits. Needs vec.h, gemm.inl.h and table.h. Start reading at split_product, then multiply.
 
 #define STEEP_INLINE inline __attribute__((always_inline))
 
@@ -47,7 +47,7 @@ template <bool add> static void put(const float* from, float* c, std::int64_t ld
     }
 }
 
-// Starts C on its way to the second-level cache, while the product that will be added to it is computed.
+// Prefetches C into the second-level cache, while the product to be added to it is computed.
 static void fetch(const float* c, std::int64_t ldc, std::int64_t m) {
   for (std::int64_t i = 0; i < m; ++i, c += ldc) {
     __builtin_prefetch(c, 0, 2);

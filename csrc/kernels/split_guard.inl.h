@@ -1,14 +1,14 @@
-// Which rows and columns may go through bfloat16 parts, and the repair of those that may not, by the chain of fused
-// multiply-adds. What happens to an element depends on its row of A, its column of B and its own value, so neither
-// threads nor the way a batch is split can show. Start reading at repair.
+// Which rows and columns may go through bfloat16 parts, and the recomputation of those that may not, by fused
+// multiply-adds. How an element is computed depends on its row of A, its column of B and its own value, so the result
+// depends neither on threads nor on the batch split. Start reading at repair.
 //
 // Three kinds of row (and column):
-//   large   a magnitude above 2^50, an infinity or a NaN: all its elements are computed anew.
-//   small  a magnitude below 2^-40, not zero: products of parts may underflow, by at most about 2^-125 times the
-//          largest magnitude a term. Elements that are small enough to feel it, below 2^-90 times that, are
-//          computed anew; for the others it is less than the rounding of one addition.
+//   large    a magnitude above 2^50, an infinity or a NaN: all its elements are recomputed.
+//   small    a magnitude below 2^-40, not zero: products of parts may underflow, by at most about 2^-125 times the
+//            largest magnitude per term. Elements below 2^-90 times that magnitude, for which this matters, are
+//            recomputed; for the others it is less than the rounding of one addition.
 //   regular  all others. Every product of parts is at least 2^-126 (parts of x are multiples of 2^-23 of it), and sums
-//          of such are multiples of the same unit: nothing underflows, and nothing overflows.
+//            of such are multiples of the same unit: nothing underflows or overflows.
 
 constexpr float large_above = 0x1p50f, small_below = 0x1p-40f, inexact_below = 0x1p-90f;
 
@@ -16,7 +16,7 @@ STEEP_INLINE std::int32_t magnitude(float x) { return __builtin_bit_cast(std::in
 STEEP_INLINE bool is_large(const Ranges& r, std::int64_t i) { return r.high[i] > magnitude(large_above); }
 STEEP_INLINE bool is_small(const Ranges& r, std::int64_t i) { return r.low[i] < magnitude(small_below); }
 
-// Below which an element feels lost products, as far as this row or column can tell; -1 where all products are 0.
+// The magnitude below which lost products matter, judged by this row or column alone; -1 if all products are 0.
 static float inexact_limit(const Ranges& r, std::int64_t i) {
   if (r.high[i] == 0 || is_large(r, i)) return -1;
   const float largest = __builtin_bit_cast(float, r.high[i]);
@@ -65,7 +65,7 @@ STEEP_INLINE bool is_inexact(float c, float column, float row) {
   return column > 0 && (size < column || size < row);
 }
 
-// Whether any of a row is: as a rule none, so that this is what small rows cost.
+// Whether any element of a row is: usually none, so this is the cost of small rows.
 static bool any_inexact(const float* c, const float* columns, float row, std::int64_t n) {
   const Floats zero(0.0f), whole_row(row);
   Bits found(0);
@@ -78,7 +78,7 @@ static bool any_inexact(const float* c, const float* columns, float row, std::in
   return any_lane(found);
 }
 
-// A row's elements that feel lost products lie in columns [first, end).
+// A row's elements for which lost products matter are in columns [first, end).
 struct Inexact {
   std::int64_t first, end;
 };
@@ -102,7 +102,7 @@ struct RowLimit {
 
 constexpr std::int64_t repaired_at_once = 32;
 
-// Up to 32 neighbouring rows from i on that have such elements; returns how many rows it went through.
+// Up to 32 neighbouring rows from i on that have such elements; returns the number of rows processed.
 static std::int64_t repair_inexact(const Whole& x, const Ranges& rows, const Limits& l, std::int64_t i, float* spare) {
   Inexact all{x.n, 0};
   std::int64_t count = 0;

@@ -1,7 +1,7 @@
 // Panels of bfloat16 parts for split.inl.h. A float32 is the sum of up to three bfloat16 (24 bits in three times 8):
 // round, subtract, round, subtract. A panel holds 32 rows of A, or columns of B, over one block of k, cut into tiles as
-// AMX reads them: 16 rows of 16 words, a word being the pair of values at k and k + 1. While values pass through, the
-// largest and smallest magnitudes of every row and column are kept, for guard.inl.h. Start reading at pack_panel.
+// AMX reads them: 16 rows of 16 words, a word being the pair of values at k and k + 1. While packing, the largest and
+// smallest magnitudes of every row and column are recorded, for split_guard.inl.h. Start reading at pack_panel.
 
 constexpr std::int64_t panel_lanes = 32, tile_lanes = 16, tile_steps = 32, tile_words = 256;
 
@@ -15,7 +15,7 @@ struct Lanes {
   }
 };
 
-// Magnitudes as bits, which order as the numbers do: the largest, and the smallest that is not zero, of every lane.
+// Magnitudes as bits, which have the order of the numbers: the largest, and the smallest nonzero one, of every lane.
 struct Ranges {
   std::int32_t *high, *low;
 
@@ -33,7 +33,8 @@ constexpr std::uint32_t upper_half = 0xffff0000u;
 STEEP_INLINE Words words(Floats x) { return (Words::Raw)x.v; }
 STEEP_INLINE Floats floats(Words x) { return (Floats::Raw)x.v; }
 
-// To nearest, ties to even. NaN and what overflows come out wrong: their rows and columns take the other road.
+// To nearest, ties to even. NaN and overflowing values are wrong here: their rows and columns are recomputed by the
+// other code path.
 STEEP_INLINE Words rounded(Floats x) {
   const Words b = words(x);
   return (b + 0x7fffu + ((b >> 16) & 1u)) & upper_half;
@@ -50,7 +51,7 @@ template <int parts> struct Parts {
   }
 };
 
-// What has passed through: the largest and smallest magnitudes, and whether anything had more than its first part.
+// Recorded while packing: the largest and smallest magnitudes, and whether any value has more than its first part.
 struct Extremes {
   Bits high, low, rest{0};
 

@@ -1,8 +1,9 @@
 // What AMX's TDPBF16PS computes, in plain vector code with the same bits: in every tile the even and the odd members of
 // the pairs are a chain of fused multiply-adds each, from zero; the two are added, and their sum is added to C.
-// Denormal operands count as zero and denormal results become zero. Start reading at Plain, then tile_product.
+// Denormal operands and results are flushed to zero. Start reading at Plain, then tile_product.
 
-// Denormals are zero, in and out, while a FlushDenormals lives. The arithmetic has to be in a function of its own.
+// Denormals are flushed to zero, as operands and results, during the lifetime of a FlushDenormals. The arithmetic has
+// to be in a separate function.
 #if defined(__x86_64__)
 STEEP_INLINE std::uint64_t float_control() { return _mm_getcsr(); }
 STEEP_INLINE void set_float_control(std::uint64_t x) { _mm_setcsr(static_cast<unsigned>(x)); }
@@ -33,7 +34,7 @@ struct FlushDenormals {
 STEEP_INLINE Floats even(Words pairs) { return floats(pairs << 16); }
 STEEP_INLINE Floats odd(Words pairs) { return floats(pairs & upper_half); }
 
-constexpr int rows_at_once = kVecBytes == 64 ? 8 : 4;  // two chains a row have to fit in the registers
+constexpr int rows_at_once = kVecBytes == 64 ? 8 : 4;  // two accumulators per row have to fit in the registers
 
 // C += A B of one tile each; C's rows are 32 floats apart.
 static void tile_product(float* c, const std::uint32_t* a, const std::uint32_t* b) {
@@ -72,7 +73,8 @@ struct Plain {
     for (std::int64_t t = 0; t < tiles; ++t) multiply(c, a + t * stride, b + t * stride);
   }
 
-  // C[32, 32] = the product of two panels of `tiles` tiles; without small products where the caller knows them zero.
+  // C[32, 32] = the product of two panels of `tiles` tiles; without the small products if the caller knows that they
+  // are zero.
   template <int parts>
   static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
     __builtin_memset(c, 0, panel_lanes * panel_lanes * sizeof *c);

@@ -1,6 +1,6 @@
-// The kernels as one struct of function pointers, filled once per instruction set and chosen once per process.
-// Kernels are pure loops over raw pointers: they know nothing of tensors, tapes, threads or Python.
-// Start reading at Table; the list of elementwise kernels is kernels.def.
+// The kernels as one struct of function pointers, filled once per instruction set and chosen once per process. Kernels
+// are pure loops over raw pointers: they do not depend on tensors, tapes, threads or Python. Start reading at Table;
+// the list of elementwise kernels is kernels.def.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ namespace steep::k {
 // Element types, in promotion order. core/dtype.h uses the same values.
 enum Type : std::uint8_t { b8, u8, i32, i64, bf16, f32, f64, type_count };  // bf16 is moved and cast only
 
-// An elementwise loop over n contiguous elements. Bit i of `scalars` says that operand i is one value, read again
-// and again. `out` may be the same pointer as an operand, never a shifted overlap. `params` are the op's constants.
+// An elementwise loop over n contiguous elements. Bit i of `scalars` means that operand i is a single value. `out` may
+// be the same pointer as an operand, never a shifted overlap. `params` are the op's constants.
 using Loop = void (*)(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params);
 
 enum class Kernel : std::uint16_t {
@@ -50,8 +50,8 @@ enum class Kernel : std::uint16_t {
   count
 };
 
-// Reductions. Rows: x is [rows, n] contiguous, one result a row. Columns: x is [n, m] with `ld` elements from row to
-// row, one result a column. The order of summation depends on n alone, never on rows, m or the instruction set.
+// Reductions. Rows: x is [rows, n] contiguous, one result per row. Columns: x is [n, m] with `ld` elements from row to
+// row, one result per column. The order of summation depends on n alone, never on rows, m or the instruction set.
 enum class Reduction : std::uint8_t { sum, prod, max, min, any, all, argmax, argmin, count };
 using RowReduce = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
 using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
@@ -60,7 +60,7 @@ using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_
 enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
 using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
 
-// float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; split.inl.h says how.
+// float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
 struct SplitGemm {
   Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
   Gemm one;  // of float32 rounded to bfloat16
@@ -71,14 +71,14 @@ struct SplitGemm {
 // int64).
 using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint64_t start);
 
-// x is [rows, n] of logits with one label a row, each in [0, n). out: a loss a row; or, for the slope, [rows, n], the
-// derivative of the losses weighted by g (null otherwise).
+// x is [rows, n] of logits with one label per row, each in [0, n). out: one loss per row; or, for the gradient, [rows,
+// n], the gradient of the losses weighted by g (null otherwise).
 using LabelLoss = void (*)(const void* x, const std::int64_t* labels, const void* g, void* out, std::int64_t rows,
                            std::int64_t n);
 
 struct Table {
   const char* isa;
-  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];                // null where a type has no such kernel
+  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];                // null if a type has no such kernel
   Loop where[type_count];                                                        // in: bool, a, b
   Loop cast[type_count][type_count];                                             // [from][to]
   RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
@@ -89,7 +89,7 @@ struct Table {
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;
   Random uniform[type_count], normal[type_count], bits;
-  Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the next
+  Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the following
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
   PoolMax pool_max[type_count];
 };
@@ -104,8 +104,8 @@ const char* isas_usable();
 const char* isa_missing(const char* isa);  // the first feature that this processor lacks for it, or null
 
 // The same by AMX's tiles, or null: where the processor lacks them, the system refuses them, STEEP_ISA asks for less
-// than AVX-512, or their bits are not those of the table's products. Found out once, when first asked (amx.cpp).
+// than AVX-512, or their bits are not those of the table's products. Checked once, at first use (amx.cpp).
 const SplitGemm* amx();
-const char* amx_missing();  // why there are none, in words, or null
+const char* amx_missing();  // the reason why there are none, or null
 
 }  // namespace steep::k

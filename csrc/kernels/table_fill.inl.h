@@ -1,6 +1,6 @@
 // make_table(): the table of one instruction set, from kernels.def and the .inl.h files beside it. An isa_<name>.cpp
-// includes this file inside its own namespace. Everything is a constant expression: the table is data of the
-// library, with nothing to run when it is loaded. Start reading at make_table.
+// includes this file inside its own namespace. Everything is a constant expression: the table is constant data of the
+// library, without initialisation at load time. Start reading at make_table.
 
 #include "kernels/vec.h"
 #include "kernels/math.inl.h"

@@ -1,6 +1,6 @@
 // Vec<T>: one SIMD type as wide as the instruction set allows, on compiler vector extensions. Operators, comparisons
-// and select come from the compiler; what it has no operator for (fused multiply-add, square root, rounding, partial
-// loads) is in vec_isa.h. Included inside the namespace of an instruction set. Start reading at struct Vec.
+// and select come from the compiler; operations without an operator (fused multiply-add, square root, rounding, partial
+// loads) are in vec_isa.h. Included inside the namespace of an instruction set. Start reading at struct Vec.
 //
 // Every operation here gives the same bits on every instruction set: basic arithmetic is correctly rounded
 // everywhere, fma is exact everywhere (emulated where the processor has none), and contraction is off.
@@ -33,7 +33,7 @@ template <> struct Int_<8> {
 template <class T> using Int = typename Int_<sizeof(T)>::type;    // the mask and bit pattern of a T
 template <class T> using UInt = typename Int_<sizeof(T)>::utype;  // the same, wrapping around
 
-// Apart from Vec, because inside it GCC would take Raw for T itself and refuse the two constructors.
+// Outside Vec, because inside it GCC takes Raw for T itself and rejects the two constructors.
 template <class T> struct RawVec { typedef T type __attribute__((vector_size(kVecBytes))); };
 
 template <class T> struct Vec {
@@ -67,8 +67,8 @@ template <class T> struct Vec {
   STEEP_INLINE friend Vec select(Mask m, Vec a, Vec b) { return m.v ? a.v : b.v; }
 };
 
-// The same vocabulary for one integer, so that one functor body serves integers (whose loops the compiler
-// vectorises by itself) and vectors of floats.
+// The same functions for one integer, so that one functor body serves integers (whose loops the compiler vectorises)
+// and vectors of floats.
 template <class T> STEEP_INLINE T select(bool m, T a, T b) { return m ? a : b; }
 
 template <class V> struct ElemOf { using type = V; };
@@ -100,7 +100,7 @@ template <class T> constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) <<
 
 #include "kernels/vec_isa.h"
 
-// A function of the C library, lane by lane: for what is not worth vector code of its own.
+// A function of the C library, lane by lane: for functions without vector code.
 template <class T, class F> STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::n; ++i) r.v[i] = f(x.v[i]);

@@ -1,6 +1,6 @@
-// What compiler vector extensions have no operator for, one block per instruction set: fma, square root, rounding,
-// partial loads and stores. Included by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated
-// exactly through double and round-to-odd, so that every instruction set gives the same bits.
+// Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding, partial
+// loads and stores. Included by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly
+// through double and round-to-odd, so that every instruction set gives the same bits.
 
 enum class Round { nearest_even, down, up, to_zero };
 
@@ -154,7 +154,7 @@ template <class T> STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   }
   return r;
 }
-#if defined(__aarch64__)  // the builtin would call the library for the sake of errno
+#if defined(__aarch64__)  // the builtin would call the library because of errno
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)vsqrtq_f32((float32x4_t)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)vsqrtq_f64((float64x2_t)x.v); }
 #else

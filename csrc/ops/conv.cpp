@@ -1,6 +1,7 @@
 // Convolution: three primitives over one, two or three spatial dimensions, each of whose gradients are the other two.
-// conv reads images through a kernel, conv_input is its adjoint by the image (and thus the transposed convolution),
-// conv_weight its adjoint by the kernel. Layouts: (N, C, spatial), kernels (O, C / groups, spatial).
+// conv reads images through a kernel, conv_input is its adjoint with respect to the image (and thus the transposed
+// convolution), conv_weight its adjoint with respect to the kernel. Layouts: (N, C, spatial), kernels (O, C / groups,
+// spatial).
 #include "ops/conv.h"
 
 #include <algorithm>
@@ -98,7 +99,7 @@ Tensor conv_weight(T x, T grad, const Geometry& g, const Dims& sizes) {
 }
 Tensor plus(T a, T b) { return !a ? b : b ? add(a, b) : a; }
 
-// The sum over all but the channels, row by row first: the rows lie together.
+// The sum over all but the channels, over contiguous rows first.
 Tensor sum_channels(T g) {
   unsigned axes = 0;
   for (int d = 2; d < g.ndim(); ++d) axes |= 1u << d;
@@ -175,7 +176,7 @@ Geometry geometry(const Op& op, int n, const Arg& stride, const Arg& dilation, c
   if (g.groups < 1 || g.groups > INT32_MAX) fail<ValueError>(op.name, ": groups must be at least 1, and is ", g.groups);
   return g;
 }
-// Padding as one number, one a dimension, or (before, after) for each dimension.
+// Padding as one number, one per dimension, or (before, after) for each dimension.
 void pad(const Op& op, Geometry& g, const Arg& padding) {
   const Dims given = padding.dims();
   if (given.size() == 2 * g.n && g.n > 1) {

@@ -5,15 +5,15 @@
 
 namespace steep {
 
-// What windows there are over `n` spatial dimensions. Output t reads the input at t * stride - begin + i * dilation.
+// The windows over `n` spatial dimensions. Output t reads the input at t * stride - begin + i * dilation.
 struct Geometry {
   int n = 0;
   std::int64_t groups = 1;
   Precision precision = Precision::automatic;  // of a row's attributes
   Dims stride, begin, end, dilation;
 
-  // `sizes`: of the operand that a result's shape does not tell. The precision is that of the block around, so that a
-  // compiled step keeps it.
+  // `sizes`: of the operand whose size the result's shape does not determine. The precision is that of the enclosing
+  // block, so that a compiled step keeps it.
   AttrsRef attrs(const Dims& sizes = {}) const;
   static Geometry from(const AttrsRef& a);
   static Dims sizes(const AttrsRef& a);

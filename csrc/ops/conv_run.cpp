@@ -1,6 +1,6 @@
-// Runs convolutions: how each of the three becomes correlations over three dimensions, and how these are shared among
-// threads. The gradient by the input is one correlation for each phase of the stride: the inputs that are `stride`
-// apart read the same taps. Start reading at compute_conv.
+// Runs convolutions: how each of the three becomes correlations over three dimensions, and how these are scheduled over
+// threads. The gradient with respect to the input is one correlation for each phase of the stride: inputs that are
+// `stride` apart read the same taps. Start reading at compute_conv.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -53,8 +53,9 @@ Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& 
   return w;
 }
 
-// Backward, the inputs phase, phase + stride, ...: input s hears of output p by tap i if s = p * stride - begin + i *
-// dilation. These p are whole for the same taps all along the phase: for one tap in `every`, if for any.
+// Backward, the inputs phase, phase + stride, ...: input s contributes to output p through tap i if s = p * stride -
+// begin + i * dilation. These p are integers for the same taps throughout the phase: for one tap in `every`, if for
+// any.
 Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, std::int64_t taps, std::int64_t phase) {
   const std::int64_t stride = g.stride[d], dilation = g.dilation[d], every = stride / std::gcd(stride, dilation);
   const auto shifted = [&](std::int64_t i) { return phase + g.begin[d] - i * dilation; };
@@ -92,12 +93,12 @@ bool is_plain(const Windows& w) {
   return k::is_plain(windows) && w.line[0].apart == 1 && w.line[1].apart == 1 && w.line[2].apart == 1;
 }
 
-// Rows and columns exchanged within each group, of the taps that the windows name: [groups, channels, rows, taps].
+// Rows and columns exchanged within each group, for the taps of the windows: [groups, channels, rows, taps].
 template <class E> void transpose_taps_as(const E* from, E* to, std::int64_t groups, std::int64_t rows,
                                           std::int64_t channels, T listed, std::int64_t all_taps) {
   const std::int64_t count = listed.size(), *taps = listed.data<std::int64_t>();
   const bool nine = count == 9 && all_taps == 9;  // in order, and by far the most frequent
-  constexpr std::int64_t block = 16;              // rows, so that the lines written stay in the first cache
+  constexpr std::int64_t block = 16;              // rows, so that the lines written stay in the first-level cache
   for (std::int64_t g = 0; g < groups; ++g, from += rows * channels * all_taps, to += rows * channels * count)
     for (std::int64_t r0 = 0; r0 < rows; r0 += block)
       for (std::int64_t c = 0; c < channels; ++c)
@@ -127,7 +128,7 @@ Tensor transposed_weight(T weight, const Windows& w, std::int64_t groups) {
   return t;
 }
 
-// Whether the depthwise kernels serve: one channel, few rows, and a border that is worth a copy.
+// Whether the depthwise kernels are used: one channel, few rows, and a border small enough for a copy.
 bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows) {
   constexpr std::int64_t longest = 4096;
   std::int64_t taps = 1;
@@ -144,8 +145,8 @@ struct Job {
   std::int64_t out_offset;
 };
 
-// What multiplies, where that is not the kernels' own chains of fused multiply-adds: these read the image as it lies,
-// and so win over six products longer than in matmul, until many rows share what is split.
+// The product kernel, if it is not the kernels' own fused multiply-adds: these read the image directly, so they are
+// faster than six products for larger sizes than in matmul, until many rows share the split operand.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t enough = 128;
   if (g.precision == Precision::automatic && rows < enough) return nullptr;
@@ -153,7 +154,7 @@ k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_
   return found == k::table().gemm[type] ? nullptr : found;
 }
 
-// Planes, of every image and group, which have so much in common that some are given to a kernel at a time.
+// Planes, of every image and group, which are alike, so that several are given to a kernel at a time.
 void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const std::int64_t item = size_of(j.in.dtype()), planes = j.in.dim(0) * j.groups;
   const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
@@ -189,7 +190,8 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const std::int64_t want = 4 * static_cast<std::int64_t>(threads());
   const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, parts(batch, want));
   const std::int64_t lead = parts(batch, together) * j.groups;
-  // Columns as wide as the second cache likes, narrower where there is too little else to share.
+  // Columns as wide as the second-level cache allows, narrower if there are too few other pieces to share among
+  // threads.
   std::int64_t columns = std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
   columns = parts(parts(positions, parts(positions, columns)), 64) * 64;
   const std::int64_t across = parts(positions, columns);
@@ -235,7 +237,7 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   return x;
 }
 
-// Where nothing is summed, for want of channels or taps, each output is its bias, or zero.
+// If there are no channels or taps to sum, each output is its bias, or zero.
 void fill_with(T bias, T out, const k::Epilogue* done) {
   const Tensor value = bias ? bias : full({1}, 0, out.dtype());
   Dims strides = Dims::filled(out.ndim(), 0);

@@ -1,7 +1,7 @@
 // Elementwise ops: the rows, and the one way they run. Gradient rules are written in ops; mul_zero(g, d) is g * d that
-// is exactly 0 where g is 0, so that a branch not taken by where() passes no NaN on. On a flat part a rule selects 0 by
-// the condition, in place of multiplying by a derivative of 0: what comes in there may be infinite. Start at the rows
-// below.
+// is exactly 0 where g is 0, so that a branch not taken by where() propagates no NaN. Where a function is constant, a
+// rule selects 0 by a condition instead of multiplying by a derivative of 0: the incoming gradient may be infinite.
+// Start at the rows below.
 #include "ops/elementwise.h"
 
 #include <cmath>
@@ -42,7 +42,7 @@ Op smooth(const char* name, const char* doc, K kernel, Vjp vjp, float cost = 0.4
           .loop = loop_of_kernel,
           .cost = cost};
 }
-// One whose derivative is 0 wherever it has one.
+// One whose derivative is 0 wherever it exists.
 Op step(const char* name, const char* doc, K kernel) {
   Op op = smooth(name, doc, kernel, {zero_rule}, 0.1f);
   op.promotes = Promote::none;
@@ -76,7 +76,7 @@ Op compare(const char* name, const char* doc, K kernel) {
   op.infer = infer_bool;
   return op;
 }
-// On truth values: other dtypes are compared with 0 first.
+// On bools: other dtypes are compared with 0 first.
 Op logical(const char* name, const char* doc, K kernel) {
   Op op = compare(name, doc, kernel);
   op.promotes = Promote::boolean;
@@ -88,7 +88,7 @@ Op test(const char* name, const char* doc, K kernel) {
   op.promotes = Promote::none;
   return op;
 }
-// A question that integers answer as floats of their value do.
+// A predicate on floats; integers are converted to float.
 Op test_float(const char* name, const char* doc, K kernel) {
   Op op = test(name, doc, kernel);
   op.promotes = Promote::floating;
@@ -99,11 +99,11 @@ Op subgradient(Op op, const char* text) {
   return op;
 }
 
-// Powers of integers look at their exponents first, so they are no loop that could be fused with others.
+// Powers of integers look at their exponents first, so they cannot be fused with other loops.
 Op power(Op op) {
   op.compute = compute_power;
   op.loop = [](const Call& c) { return is_integer(c.in[0].dtype()) ? nullptr : loop_of_kernel(c); };
-  op.subgradient = "0 by x1 where x2 = 0; 0 by x2 where x1 = 0";
+  op.subgradient = "with respect to x1: 0 where x2 = 0; with respect to x2: 0 where x1 = 0";
   return op;
 }
 
@@ -120,7 +120,7 @@ Tensor pow_exponent(R r, T g) {
   const Tensor a = r.in(0), log_a = log(where(equal(a, scalar_like(0, a)), scalar_like(1, a), a));
   return mul_zero_either(g, mul_zero_either(r.out(), log_a));
 }
-// A leg over the hypotenuse, 0 where both are 0.
+// x over the hypotenuse, 0 where both are 0.
 Tensor share_of_length(T leg, T length) {
   const Tensor zero = scalar_like(0, length), none = equal(length, zero);
   return where(none, zero, divide(leg, where(none, scalar_like(1, length), length)));
@@ -280,10 +280,10 @@ Rows number_rows() {
       number("square", "x * x.", K::square, {[](R r, T g) { return mul_zero(g, multiply(r.in(0), 2)); }, in0}),
       subgradient(number("abs", "Absolute value.", K::abs, {abs_rule, in0, K::abs_f_df}), "0 at 0"),
       step("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", K::sign),
-      rounding("floor", "The largest whole number not above x.", K::floor),
-      rounding("ceil", "The smallest whole number not below x.", K::ceil),
-      rounding("round", "The nearest whole number, halves to even.", K::round),
-      rounding("trunc", "The whole part of x, towards 0.", K::trunc),
+      rounding("floor", "The largest integer not above x.", K::floor),
+      rounding("ceil", "The smallest integer not below x.", K::ceil),
+      rounding("round", "The nearest integer, halves to even.", K::round),
+      rounding("trunc", "x rounded towards 0 to an integer.", K::trunc),
   };
 }
 
@@ -324,9 +324,9 @@ Rows pair_rows() {
                        Promote::floating),
                   "0 at (0, 0)"),
       subgradient(
-          pair("copysign", "The size of x1 with the sign of x2.", K::copysign,
+          pair("copysign", "The magnitude of x1 with the sign of x2.", K::copysign,
                {{copysign_rule, in0 | in1}, {[](R r, T) { return zeros(r.shape(1), r.dtype(1)); }}}, Promote::floating),
-          "0 where x1 = 0, and by x2"),
+          "0 where x1 = 0; 0 with respect to x2"),
       pair("nextafter", "The next float after x1 towards x2.", K::nextafter, {}, Promote::floating),
       pair("logaddexp", "log(exp(x1) + exp(x2)).", K::logaddexp,
            {{[](R r, T g) { return mul_zero(g, sigmoid(subtract(r.in(0), r.in(1)))); }, in0 | in1},
@@ -375,14 +375,14 @@ Rows bool_rows() {
   };
 }
 
-// Where a bound takes x's place: where x is past it, or it is NaN. Most bounds are one number, which is looked at.
+// Where a bound replaces x: where x is past it, or it is NaN. Most bounds are a single number, whose value is checked.
 Tensor beyond(K past, T v, T bound) {
   const Tensor out = binary(past, v, bound);
   const bool one = bound.ndim() == 0 && !mode().recorder;
   const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
   return numbers ? out : binary(K::logical_or, out, isnan(bound));
 }
-// Integers with a float for a bound become floats; else the result has x's dtype.
+// Integers with a float bound become floats; else the result has x's dtype.
 Tensor clip(const Op&, Args& a) {
   Tensor y = a[0].tensor;
   for (int i = 1; i < 3; ++i)
@@ -392,7 +392,7 @@ Tensor clip(const Op&, Args& a) {
   return y;
 }
 
-// (g, y, x) -> g times the derivative of y with respect to x, as a function of g and x, for which y stands in.
+// (g, y, x) -> g times the derivative of y with respect to x, as a function of g and x, through y.
 Op gradient_of(const char* name, K kernel, Tensor (*by_g)(R, T), Tensor (*by_x)(R, T)) {
   return {.name = name,
           .infer = infer_broadcast,

@@ -11,9 +11,9 @@ void infer_bool(Call& c);       // the same, bool
 void infer_where(Call& c);
 
 void compute_loop(const Call& c);   // runs the row's loop
-void compute_power(const Call& c);  // pow: refuses integers to a negative power, which are no integers
+void compute_power(const Call& c);  // pow: raises for integers to a negative power, which are not integers
 
-// The loops of rows: the row's kernel, the same or nothing to do for integers, and those outside kernels.def.
+// The loops of rows: the row's kernel, the same or none for integers, and those outside kernels.def.
 k::Loop loop_of_kernel(const Call& c);
 k::Loop loop_of_rounding(const Call& c);
 k::Loop loop_of_where(const Call& c);

@@ -12,7 +12,7 @@ namespace {
 
 using K = k::Kernel;
 
-// Bools have arithmetic of their own: + is or, * is and, as NumPy has it.
+// Bools have their own arithmetic: + is or, * is and, as in NumPy.
 K bool_kernel(K kernel) {
   switch (kernel) {
     case K::add:
@@ -110,7 +110,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const DType t = promote(a.dtype(), b.dtype());
   return apply(op, {astype(condition, Bool), astype(a, t), astype(b, t)});
 }
-// x, but 0 where the condition holds, whatever x is there.
+// x, but 0 where the condition holds, even if x is infinite or NaN there.
 Tensor zero_where(const Tensor& condition, const Tensor& x) { return where(condition, scalar_like(0, x), x); }
 
 Tensor scalar_like(double v, const Tensor& x) { return scalar(v, x.dtype()); }

@@ -54,13 +54,13 @@ Tensor zero_where(const Tensor& condition, const Tensor& x);
 Tensor add(const Tensor& x, double v);
 Tensor multiply(const Tensor& x, double v);
 Tensor fused_gradient(k::Kernel kernel, const Tensor& g, const Tensor& saved, const AttrsRef& attrs);
-void add_into(const Tensor& target, const Tensor& value);  // target += value, contiguous and nobody else's
+void add_into(const Tensor& target, const Tensor& value);  // target += value, contiguous and unshared
 Tensor zeros(const Dims& shape, DType dtype);
 Tensor scalar_like(double v, const Tensor& x);  // 0-d of x's dtype
 Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b);
-// Raises unless value broadcasts to target's shape, as it must to be written into it.
+// Raises unless value broadcasts to target's shape.
 void require_fits(const char* op, const Tensor& target, const Tensor& value);
-// target = kernel(target, operand) for += and its kin; target = operand for assignment.
+// target = kernel(target, operand) for += and the like; target = operand for assignment.
 void update_in_place(const char* op, k::Kernel kernel, const Tensor& target, const Tensor& operand);
 void assign(const char* op, const Tensor& target, const Tensor& value);
 
@@ -86,7 +86,8 @@ Tensor broadcast_to(const Tensor& x, const Dims& shape);
 Tensor slice(const Tensor& x, const Dims& start, const Dims& step, const Dims& size);
 Tensor narrow(const Tensor& x, int axis, std::int64_t start, std::int64_t size);
 Tensor flip(const Tensor& x, unsigned axes);
-Tensor embed(const Tensor& x, const Dims& start, const Dims& step, const Dims& full);  // x in zeros: slice's adjoint
+Tensor embed(const Tensor& x, const Dims& start, const Dims& step,
+             const Dims& full);  // the adjoint of slice: x placed into zeros
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 
 // index.cpp

@@ -1,4 +1,4 @@
-// x[key] with NumPy's meaning: integers, slices, None and ... give a view; integer tensors and bool masks read rows.
+// x[key] with NumPy's semantics: integers, slices, None and ... give a view; integer tensors and bool masks read rows.
 // make_plan() turns a key into a slice and, for each axis of it, the index tensor that reads it.
 #include <algorithm>
 
@@ -22,7 +22,7 @@ std::int64_t bound(std::int64_t v, std::int64_t n, std::int64_t low, std::int64_
   return std::clamp(v < 0 ? v + n : v, low, high);
 }
 
-// A basic index of one axis: where it starts, its step, how many.
+// A basic index of one axis: start, step, count.
 void read_slice(const IndexPart& p, std::int64_t n, Dims& start, Dims& step, Dims& size) {
   const std::int64_t low = p.step > 0 ? 0 : -1, high = p.step > 0 ? n : n - 1;
   const std::int64_t from = p.has_start ? bound(p.start, n, low, high) : (p.step > 0 ? 0 : n - 1);
@@ -30,7 +30,7 @@ void read_slice(const IndexPart& p, std::int64_t n, Dims& start, Dims& step, Dim
   const std::int64_t span = p.step > 0 ? to - from : from - to, by = p.step > 0 ? p.step : -p.step;
   start.push(from);
   size.push(span > 0 ? (span - 1) / by + 1 : 0);
-  step.push(size.back() > 1 ? p.step : 1);  // a step that is never taken may be too large to multiply
+  step.push(size.back() > 1 ? p.step : 1);  // a step that is not used may be too large to multiply
 }
 void read_integer(const IndexPart& p, std::int64_t n, int axis, Dims& start, Dims& step, Dims& size) {
   if (p.start < -n || p.start >= n)
@@ -75,11 +75,11 @@ std::vector<IndexPart> expanded(T x, const std::vector<IndexPart>& key) {
   return full;
 }
 
-// What becomes of each axis of the sliced tensor: dropped, kept, read by an index, or a new one before it.
+// The role of each axis of the sliced tensor: dropped, kept, read by an index, or a new one before it.
 struct Plan {
   Dims start, step, size, shape;
   std::vector<Tensor> at;
-  bool adjacent = true;  // the indices stand side by side in the key
+  bool adjacent = true;  // the indices are adjacent in the key
   void keep(std::int64_t n, Tensor index = {}) {
     shape.push(n);
     at.push_back(std::move(index));
@@ -134,7 +134,7 @@ Plan make_plan(T x, const std::vector<IndexPart>& key) {
   return plan;
 }
 
-// The plain slice is skipped where it would take everything.
+// The plain slice is skipped if it selects everything.
 Tensor sliced(T x, const Plan& plan) {
   bool whole = plan.size == x.shape();
   for (auto s : plan.step) whole = whole && s == 1;
@@ -188,7 +188,7 @@ Tensor placed(Tensor y, const Gathered& g, bool adjacent) {
   return y;
 }
 
-// The element numbers of x, so that a write can go wherever a read would.
+// The flat indices of x, so that a write can use the same index as a read.
 Tensor numbered(T x) { return reshape(arange(0, x.size(), 1, Int64), x.shape()); }
 
 void write_elements(T x, T positions, T value) {

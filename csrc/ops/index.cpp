@@ -1,5 +1,5 @@
 // Indexing by integer tensors. Everything comes down to two primitives that are each other's adjoint: take_rows reads
-// rows by number, add_rows adds rows into zeros by number, in the order given. Bounds are checked before anything is
+// rows by index, add_rows adds rows into zeros by index, in the order given. Bounds are checked before anything is
 // written. Start reading at the two computes.
 #include "ops/index.h"
 
@@ -101,7 +101,7 @@ void compute_add_rows(const Call& c) {
   }
 }
 
-// out[positions] = values, by row-major numbers of out's elements; out is written in place where it is.
+// out[positions] = values, by flat row-major indices; out is written in place.
 template <class E> void write_at(T out, T positions, T values) {
   const Dims strides = contiguous_strides(out.shape());
   E* base = out.data<E>();
@@ -132,8 +132,8 @@ Tensor as_index(T t, const char* op) {
   return astype(t, Int64);
 }
 
-// Attributes of wrap_index: the size of the axis, its number or -1, the name of the op to blame, and whether negative
-// positions are refused, since they are labels.
+// Attributes of wrap_index: the size of the axis, its number or -1, the op named in errors, and whether negative
+// indices raise, since they are labels.
 void compute_wrap(const Call& c) {
   const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1], c.attrs.flag(3));
   serial_for(at.size(), stretch, [&](std::int64_t b, std::int64_t e) {
@@ -141,7 +141,7 @@ void compute_wrap(const Call& c) {
   });
 }
 
-// Row-major numbers of the elements that an index along one axis names, in the shape of `index`.
+// Flat row-major indices of the elements selected by an index along one axis, in the shape of `index`.
 Tensor flat_positions(const Dims& shape, T index, int axis, const char* op) {
   const Dims strides = contiguous_strides(shape);
   Tensor flat = multiply(wrap_index(index, shape[axis], op), full_int({}, strides[axis], Int64));
@@ -279,15 +279,15 @@ Rows index_rows() {
        .params = {x, {"num_classes", Kind::integer}},
        .call = [](const Op& op, Args& a) { return checked_labels(a[0].tensor, a[1].integer, op.name); }},
       {.name = "take",
-       .doc = "Elements by number along an axis; of the flattened tensor where axis is None.",
+       .doc = "Elements by index along an axis; of the flattened tensor if axis is None.",
        .params = {x, indices, {"axis", Kind::optional_integer, "None"}},
        .call = call_take},
       {.name = "take_along_axis",
-       .doc = "Elements by number along an axis, a different number at every other position.",
+       .doc = "Elements by index along an axis, with a different index at every other position.",
        .params = {x, indices, {"axis", Kind::integer, "-1"}},
        .call = call_take_along},
       {.name = "scatter_add",
-       .doc = "x with updates added at the numbered positions of an axis, in order.",
+       .doc = "x with updates added at the indexed positions of an axis, in order.",
        .params = {x, indices, {"updates", Kind::tensor}, axis},
        .call = call_scatter_add},
       {.name = "one_hot",
@@ -295,7 +295,7 @@ Rows index_rows() {
        .params = {x, {"num_classes", Kind::integer}, {"dtype", Kind::dtype, "None"}},
        .call = call_one_hot},
       {.name = "nonzero",
-       .doc = "The positions of the elements that are not zero, one index tensor an axis.",
+       .doc = "The positions of the nonzero elements, one index tensor per axis.",
        .params = {x},
        .call_many = call_nonzero},
   };

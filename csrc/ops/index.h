@@ -1,5 +1,5 @@
-// NumPy's indexing, x[key], as data: the key's parts in order. getitem and setitem give it its meaning
-// (ops/getitem.cpp); the bindings translate Python's key into it.
+// NumPy's indexing, x[key], as data: the key's parts in order. getitem and setitem (ops/getitem.cpp) interpret it; the
+// bindings convert Python's key to it.
 #pragma once
 
 #include <vector>

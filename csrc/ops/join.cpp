@@ -1,4 +1,4 @@
-// Putting tensors together and repeating them: concat is the one primitive, the rest are made of it, of views and of
+// Putting tensors together and repeating them: concat is the only primitive, the rest are made of it, of views and of
 // take. Start reading at the rows.
 #include <algorithm>
 
@@ -89,7 +89,7 @@ std::vector<Tensor> split_at(T t, int axis, const std::vector<std::int64_t>& at)
   }
   return parts;
 }
-// An axis may be as long as a number can be where another one is empty.
+// An axis may be arbitrarily long if another one is empty.
 void require_results(const Op& op, T t, std::int64_t count) {
   constexpr std::int64_t most = 1 << 24;
   if (count > most) fail<ValueError>(op.name, ": ", count, " parts of ", t, "; at most ", most, " results can be made");
@@ -140,7 +140,7 @@ Tensor call_roll(const Op& op, Args& a) {
   return t;
 }
 
-// Where each padded position reads from: clamped to the edge, mirrored without repeating it, or round and round.
+// Where each padded position reads from: clamped to the edge, reflected without repeating it, or wrapped around.
 Tensor border_index(std::int64_t before, std::int64_t after, std::int64_t n, const std::string& mode) {
   const Tensor index = empty({before + n + after}, Int64);
   const std::int64_t period = std::max<std::int64_t>(1, 2 * (n - 1));
@@ -162,7 +162,7 @@ Tensor pad_constant(T t, const Dims& before, const Dims& full, double value) {
   const Tensor inside = embed(full_int(t.shape(), 1, Bool), before, Dims::filled(t.ndim(), 1), full);
   return where(inside, padded, scalar_like(value, t));
 }
-// (before, after) of every axis: pad_width broadcast to (ndim, 2), as NumPy has it, or all of them in one flat list.
+// (before, after) of every axis: pad_width broadcast to (ndim, 2), as in NumPy, or all of them in one flat list.
 std::vector<std::int64_t> pad_widths(const Op& op, const Arg& width, T t) {
   const std::vector<std::int64_t>& w = width.ints;
   const auto axes = static_cast<std::size_t>(t.ndim());
@@ -277,7 +277,7 @@ Rows join_rows() {
        .params = {tensors, axis},
        .call = call_stack},
       {.name = "split",
-       .doc = "Views of equal parts along an axis, or cut at the given positions.",
+       .doc = "Views of equal parts along an axis, or split at the given positions.",
        .params = {x, {"indices_or_sections", Kind::ints}, axis},
        .call_many = call_split},
       {.name = "unstack",
@@ -285,11 +285,11 @@ Rows join_rows() {
        .params = {x, axis},
        .call_many = call_unstack},
       {.name = "roll",
-       .doc = "Elements moved along the axes, those that leave coming in at the other end.",
+       .doc = "Circular shift of the elements along the axes.",
        .params = {x, {"shift", Kind::ints}, {"axis", Kind::axes, "None"}},
        .call = call_roll},
       {.name = "pad",
-       .doc = "With a border: mode \"constant\", \"reflect\", \"edge\" or \"wrap\"; pad_width as NumPy has it.",
+       .doc = "x with a border: mode \"constant\", \"reflect\", \"edge\" or \"wrap\"; pad_width as in NumPy.",
        .params =
            {x, {"pad_width", Kind::ints}, {"mode", Kind::text, "\"constant\""}, {"constant_values", Kind::real, "0.0"}},
        .call = call_pad},

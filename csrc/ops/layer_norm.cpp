@@ -1,6 +1,6 @@
-// Rows brought to mean 0 and variance 1, and scaled and shifted: the primitives behind layer, group and instance norm.
-// Each is one visit to every row, as is each gradient; made of sums and their rules a step would take twenty. The rules
-// written in ops serve derivatives of higher order. Start reading at the rows, at the end.
+// Rows normalised to mean 0 and variance 1, and scaled and shifted: the primitives of layer, group and instance norm.
+// Each is one pass over the rows, as is each gradient; composed of sums and their rules a step would take twenty. The
+// rules written in ops serve derivatives of higher order. Start reading at the rows, at the end.
 #include "ops/layer_norm.h"
 
 #include "core/iterate.h"
@@ -16,7 +16,7 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-constexpr std::int64_t leaf_rows = 64;  // of a sum over rows, which threads may share
+constexpr std::int64_t leaf_rows = 64;  // of a sum over rows, to share among threads
 
 unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
 double nanoseconds(std::int64_t n) { return 0.3 * static_cast<double>(n); }  // a row
@@ -48,7 +48,7 @@ void compute_gradient(const Call& c) {
   if (weight) norm.weight = weight.bytes();
   run_rows(k::table().norm_gradient[x.dtype()], norm, x.size() / norm.n);
 }
-// (g, x) -> [2, n]: leaves of rows, then these by the tree of every sum over columns.
+// (g, x) -> [2, n]: leaves of rows, combined by the same tree as any sum over columns.
 void compute_sums(const Call& c) {
   const Tensor g = contiguous(c.in[0]), x = contiguous(c.in[1]);
   const std::int64_t n = x.dim(-1), rows = n ? x.size() / n : 0, leaves = (rows + leaf_rows - 1) / leaf_rows;

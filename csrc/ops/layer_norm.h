@@ -1,4 +1,4 @@
-// Standardised rows as C++ functions, for the norms that are made of them (norm.cpp).
+// Normalised rows as C++ functions, for the norms composed of them (norm.cpp).
 #pragma once
 
 #include "core/tensor.h"

@@ -46,7 +46,7 @@ struct Matrices {
   std::int64_t row;
 };
 
-// Tells the caller's epilogue of a piece of the result in rows and columns of the whole.
+// Calls the caller's epilogue for a piece, in rows and columns of the whole result.
 struct Piece {
   const k::Epilogue* done;
   std::int64_t row, column;
@@ -57,7 +57,7 @@ struct Piece {
   }
 };
 
-// In how many pieces each product of a batch is cut: the fewest that keep all threads busy to the end.
+// The number of pieces of each product of a batch: the fewest that keep all threads busy to the end.
 std::int64_t pieces_of_each(std::int64_t batch) {
   const std::int64_t n = threads();
   std::int64_t pieces = 1;
@@ -78,9 +78,9 @@ struct Product {
     gemm(mi, nj, k, one.a + i * a_row * item, a_row, a_col, one.b + j * b_col * item, b_row, b_col,
          one.c + (i * n + j) * item, n, done ? &placed : nullptr);
   }
-  // A batch of products over the threads, of which at(i) is one. Where there are few, each is cut along its longer
-  // side, in pieces that suit the kernel's panels. Either side is cut further where a piece would take so long that
-  // Ctrl-C had to wait for it.
+  // A batch of products over the threads, of which at(i) is one. If there are few, each is split along its longer side,
+  // in pieces that are multiples of the kernel's panels. Either side is split further if a piece would take so long
+  // that Ctrl-C had to wait for it.
   template <class At> void split(std::int64_t batch, At&& at) const {
     const double element = nanoseconds * static_cast<double>(std::max<std::int64_t>(1, k));
     const double total = element * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n);
@@ -109,7 +109,7 @@ struct Product {
   }
 };
 
-// Where the matrices of a batched operand lie: broadcast dimensions have a step of 0.
+// The offsets of the matrices of a batched operand: broadcast dimensions have a step of 0.
 struct Leading {
   Dims batch, steps;
 
@@ -126,7 +126,7 @@ struct Leading {
   }
 };
 
-// A batch of matrices against one shared right-hand matrix is one tall product, if the rows lie evenly.
+// A batch of matrices against one shared right-hand matrix is one tall product, if the rows are evenly spaced.
 bool is_tall(T a, T b) { return b.ndim() == 2 && a.ndim() > 2 && a.contiguous(); }
 
 void compute_matmul(const Call& c) { multiply(c, nullptr); }
@@ -156,7 +156,7 @@ Tensor vecdot(const Op& op, Args& a) {
   q = moveaxis(q, normalize_axis(a[2].integer, q.ndim(), op.name), q.ndim() - 1);
   if (p.dim(-1) != q.dim(-1)) fail<ValueError>(op.name, ": ", p, " and ", q, " differ in the summed axis");
   const Tensor y = multiply(p, q);
-  return astype(sum(y, 1u << (y.ndim() - 1), false), y.dtype());  // of integers too, as matmul has it
+  return astype(sum(y, 1u << (y.ndim() - 1), false), y.dtype());  // also for integers, as in matmul
 }
 void require_each_once(const Dims& axes, const char* op) {
   unsigned seen = 0;
@@ -165,7 +165,7 @@ void require_each_once(const Dims& axes, const char* op) {
     seen |= 1u << axis;
   }
 }
-// Sums over the axes named for both: each becomes a matrix, kept axes outside, summed ones inside.
+// Sums over the axes named for both: each becomes a matrix, kept axes outside, summed axes inside.
 Tensor tensordot(const Op& op, Args& a) {
   T p = a[0].tensor, q = a[1].tensor;
   const Dims ax = a[2].dims();

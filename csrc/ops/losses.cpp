@@ -1,5 +1,6 @@
-// Cross-entropy against labels as two primitives that differentiate into each other: the losses, and their slope by
-// the logits. Each is one pass over the rows; made of log_softmax, indexing and their rules it would be seven.
+// Cross-entropy against labels as two primitives, each of which is the derivative of the other: the losses, and their
+// gradient with respect to the logits. Each is one pass over the rows; composed of log_softmax, indexing and their
+// rules it would be seven.
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "ops/functions.h"
@@ -47,7 +48,7 @@ Tensor softmax(T x) {
 }
 unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
 
-// The slope is g (p - one at the label), so its derivative by the logits is that of g p, along h.
+// The gradient is g (p - one_hot), so its derivative with respect to the logits along h is that of g p.
 Tensor gradient_wrt_logits(R r, T h) {
   const Tensor p = softmax(r.in(0)), gh = mul_zero(h, expand_dims(r.in(2), h.ndim() - 1)), part = mul_zero(gh, p);
   return subtract(part, mul_zero(sum(part, last_axis(part), true), p));

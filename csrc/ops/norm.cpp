@@ -1,6 +1,6 @@
-// Normalisation, and what else layers are made of: all composites of other ops, so that derivatives of any order are
-// theirs. A layer, a group and an instance norm are one thing, rows brought to mean 0 and variance 1 (layer_norm.cpp),
-// over different rows. Start reading at call_layer_norm.
+// Normalisation, and what else layers are made of: all composites of other ops, so that they have derivatives of any
+// order. Layer, group and instance norm are the same computation, rows normalised to mean 0 and variance 1
+// (layer_norm.cpp), over different rows. Start reading at call_layer_norm.
 #include <cmath>
 
 #include "ops/functions.h"
@@ -18,7 +18,7 @@ Tensor scaled(T y, T weight, T bias) {
   const Tensor z = weight ? multiply(y, weight) : y;
   return bias ? add(z, bias) : z;
 }
-// One value a channel, in a shape that broadcasts along axis 1 of x.
+// One value per channel, in a shape that broadcasts along axis 1 of x.
 Tensor by_channel(const Op& op, const char* name, T values, T x) {
   if (!values) return {};
   if (values.ndim() != 1 || values.dim(0) != x.dim(1))
@@ -73,13 +73,13 @@ Tensor call_instance_norm(const Op& op, Args& a) {
   return group_norm(op, a[0].tensor, a[0].tensor.dim(1), a[1].tensor, a[2].tensor, a[3].real);
 }
 
-// The mean over all axes but the channels: rows first, which lie together.
+// The mean over all axes but the channels, over contiguous rows first.
 Tensor channel_mean(T x) {
   const Tensor rows = reshape(x, {x.dim(0), x.dim(1), x.size() / (x.dim(0) * x.dim(1))});
   const double n = static_cast<double>(rows.dim(0) * rows.dim(2));
   return divide(sum(sum(rows, 4, false), 1, false), scalar_like(n, x));
 }
-// The mean is rounded: what is left of it goes into the mean, so that equal numbers less their mean are 0.
+// The rounding error of the mean is corrected, so that equal numbers minus their mean are 0.
 std::vector<Tensor> call_moments(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
   require_channels(op, x);
@@ -98,7 +98,7 @@ Tensor call_batch_norm(const Op& op, Args& a) {
   return scaled(subtract(x, mean), weight ? multiply(scale, weight) : scale, bias);
 }
 
-// Squares averaged over `size` neighbouring channels, zeros beyond the ends, as PyTorch has it.
+// Squares averaged over `size` neighbouring channels, zeros beyond the ends, as in PyTorch.
 Tensor call_local_response(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
   const std::int64_t size = a[1].integer;
@@ -127,7 +127,7 @@ Tensor call_prelu(const Op& op, Args& a) {
   } else {
     weight = reshape(weight, {});
   }
-  // Where the weight is 0 the function is flat below 0, and passes no infinite gradient on.
+  // Where the weight is 0 the function is constant below 0, and an infinite gradient is not propagated.
   return where(less_equal(x, scalar_like(0, x)), mul_zero_either(x, weight), x);
 }
 
@@ -170,11 +170,11 @@ Rows norm_rows() {
        .params = {x, weight, bias, eps},
        .call = call_instance_norm},
       {.name = "channel_moments",
-       .doc = "Mean and biased variance of each channel of (N, C, ...), over all else: what batch_norm trains with.",
+       .doc = "Mean and biased variance per channel of (N, C, ...): the batch statistics of batch_norm.",
        .params = {x},
        .call_many = call_moments},
       {.name = "batch_norm",
-       .doc = "(x - mean) / sqrt(var + eps) * weight + bias, one of each a channel (Ioffe and Szegedy 2015).",
+       .doc = "(x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015).",
        .params = {x, {"mean", Kind::tensor}, {"var", Kind::tensor}, weight, bias, eps},
        .call = call_batch_norm},
       {.name = "local_response_norm",
@@ -186,7 +186,7 @@ Rows norm_rows() {
                   {"k", Kind::real, "1.0"}},
        .call = call_local_response},
       {.name = "prelu",
-       .doc = "x where x > 0, weight * x elsewhere; one weight, or one a channel of (N, C, ...) (He et al. 2015).",
+       .doc = "x where x > 0, weight * x elsewhere; one weight, or one per channel of (N, C, ...) (He et al. 2015).",
        .params = {x, {"weight", Kind::tensor}},
        .call = call_prelu,
        .subgradient = "weight at 0"},

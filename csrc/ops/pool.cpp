@@ -1,6 +1,6 @@
-// Pooling. Max pooling is a search for positions (the switches) and a gather at them, so that its gradient puts back
-// what it gets at the same switches without a second search; unpooling is that gather's adjoint. Averages are a
-// convolution of each channel with equal weights. Start reading at the rows.
+// Pooling. Max pooling finds positions (the switches) and gathers at them, so that its gradient is scattered to the
+// same switches without a second search; unpooling is the adjoint of the gather. Averages are a convolution of each
+// channel with equal weights. Start reading at the rows.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -150,10 +150,10 @@ Rows primitive_rows() {
 
 struct Pool {
   Geometry g;
-  Dims window, padding;  // as given; g.end holds what ceil_mode adds, too
+  Dims window, padding;  // as given; g.end also includes what ceil_mode adds
 };
 
-constexpr std::int64_t longest = 1 << 20;  // of a window's sides, which are listed tap by tap
+constexpr std::int64_t longest = 1 << 20;  // of a window's sides, whose taps are listed
 
 // Parameters kernel_size, stride, padding, dilation (null: 1), ceil_mode.
 Pool parse_pool(const Op& op, int n, T x, const Arg& kernel, const Arg& stride, const Arg& padding, const Arg* dilation,
@@ -223,7 +223,7 @@ Tensor call_unpool(const Op& op, Args& a) {
 
 // ---- averages ----
 
-// How many elements count for each output of a dimension.
+// The number of elements averaged for each output of a dimension.
 Tensor counts(const Pool& p, int d, std::int64_t in, bool borders, T x) {
   const std::int64_t out = p.g.outputs(d, in, p.window[d]);
   const Tensor t = empty({out}, Int64);
@@ -345,7 +345,7 @@ Rows composite_rows() {
       max_row("max_pool_indices", "Flat spatial positions of what max_pool takes from (N, C, ...): its switches.",
               call_max_pool_indices),
       {.name = "max_unpool2d",
-       .doc = "Each element at its position of a plane of zeros; those that share a position add up.",
+       .doc = "Each element at its position in a plane of zeros; elements at the same position are added.",
        .params = {x_param,
                   {"indices", Kind::index},
                   kernel_param,

@@ -1,4 +1,4 @@
-// The choice among the kernels of a product. Start reading at find_gemm.
+// Selects the kernel of a product. Start reading at find_gemm.
 #include "ops/precision.h"
 
 #include "core/errors.h"
@@ -9,13 +9,13 @@ namespace {
 constexpr const char* words[] = {"auto", "fma", "split", "bf16"};
 Precision of_process = Precision::automatic;
 
-// Where AMX's six products, packing included, take less time than one product's fused multiply-adds, given enough rows.
+// The sizes from which AMX's six products, including packing, are faster than fused multiply-adds, given enough rows.
 bool gains(std::int64_t n, std::int64_t k) { return n >= 192 && k >= 128; }
 
-// A sum of fewer terms has few roundings to save, and what six products leave out would weigh more.
+// A sum of fewer terms has little rounding error, and what six products omit would dominate.
 constexpr std::int64_t fewest_terms = 32;
 
-// AMX where it is there; or else the same bits by plain code, which is what a mode asked for by name promises.
+// AMX if available, else the same bits by plain code, as a mode requested by name guarantees.
 const k::SplitGemm& products() {
   const k::SplitGemm* tiles = k::amx();
   return tiles ? *tiles : k::table().split;

@@ -1,5 +1,5 @@
-// How float32 products are computed: by fused multiply-adds, or by way of bfloat16 parts. docs/precision.md says what
-// each way promises. Start reading at find_gemm.
+// How float32 products are computed: by fused multiply-adds, or through bfloat16 parts. docs/precision.md specifies
+// each. Start reading at find_gemm.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace steep {
 
-// Of the block around, or else of the process.
+// The mode of the enclosing block, or else of the process.
 Precision matmul_precision();
 void set_matmul_precision(Precision p);
 
@@ -16,8 +16,8 @@ void set_matmul_precision(Precision p);
 const char* name(Precision p);
 Precision parse_precision(const std::string& word);
 
-// The kernel for a product of this type with n columns, summed over k; null where there is none. The number of rows
-// has no say, so that a batch gives the bits of its parts. bfloat16 operands come to it as float32.
+// The kernel for a product of this type with n columns, summed over k; null where there is none. It does not depend on
+// the number of rows, so that a batch gives the bits of its parts. bfloat16 operands come to it as float32.
 k::Gemm find_gemm(DType type, Precision p, std::int64_t n, std::int64_t k);
 
 }  // namespace steep

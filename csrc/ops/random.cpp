@@ -37,7 +37,7 @@ Tensor drawn(const Op& op, T state, const Arg& shape, const Arg& dtype) {
 }
 Tensor call_random(const Op& op, Args& a) { return drawn(op, state_of(a[0].integer, a[1].integer), a[2], a[3]); }
 
-// The next numbers of a generator, whose state moves on in place: so a compiled step draws fresh ones every time.
+// The next numbers of a generator, whose state is advanced in place, so that a compiled step draws new ones every time.
 Tensor call_draw(const Op& op, Args& a) {
   T state = a[1].tensor;
   if (state.dtype() != Int64 || !(state.shape() == Dims{2}))
@@ -68,7 +68,7 @@ Rows random_rows() {
       draw("random_normal", "Standard normal: elements start, start + 1, ... of stream `key`.",
            [](const Call& c) { fill(c, k::table().normal[c.out.dtype()]); }),
       {.name = "random_draw",
-       .doc = "The next numbers of the op `kind` from a state, int64 [key, position], which moves on in place.",
+       .doc = "The next numbers of the op `kind` from a state, int64 [key, position], which is advanced in place.",
        .params = {{"kind", Kind::text}, {"state", Kind::tensor}, {"shape", Kind::ints}, {"dtype", Kind::dtype, "None"}},
        .call = call_draw},
       draw("random_bits", "64 random bits as int64: elements start, start + 1, ... of stream `key`.",

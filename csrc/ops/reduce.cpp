@@ -1,5 +1,5 @@
 // Reductions over any set of axes, and the maps along one axis (softmax, cumulative sums). A reduction is brought to
-// rows (reduce the last dimension) or columns (reduce the first) and handed to one kernel.
+// rows (reduce the last dimension) or columns (reduce the first) for one kernel.
 
 #include <cmath>
 
@@ -34,7 +34,7 @@ std::int64_t reduced_count(const Dims& shape, unsigned axes) {
   return n;
 }
 
-// The operand as [rows, n] with the reduced axes last, copied only if it must be; no op, since a replay must not
+// The operand as [rows, n] with the reduced axes last, copied only if necessary; not an op, since a replay must not
 // allocate attributes.
 Tensor axes_last(T t, unsigned axes) {
   Dims shape, strides;
@@ -83,7 +83,7 @@ DType same_type(DType t) { return t; }
 DType bool_type(DType) { return Bool; }
 DType index_type(DType) { return Int64; }
 
-// max, min, argmax and argmin of nothing have no value.
+// max, min, argmax and argmin of no elements are undefined.
 void refuse_empty(const Op& op, T t, unsigned axes) {
   if (reduced_count(t.shape(), axes) == 0 && numel(reduced_shape(t.shape(), axes, false)) > 0)
     fail<ValueError>(op.name, ": ", t, " has no elements along the reduced axes, and ", op.name,
@@ -93,7 +93,7 @@ void refuse_empty(const Op& op, T t, unsigned axes) {
 Tensor call_reduce(const Op& op, Args& a) {
   return apply(op, {a[0].tensor}, {parse_axes(a[1], a[0].tensor, op.name), a[2].flag()});
 }
-// With the elements as another dtype first, where one is given: what they are added up in.
+// Cast to the accumulation dtype first, if one is given.
 Tensor call_total(const Op& op, Args& a) {
   if (!a[3].given) return call_reduce(op, a);
   const DType wanted = a[3].dtype(Float32);
@@ -122,7 +122,8 @@ Tensor extreme_rule(R r, T g) {
 Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
 Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
 
-// Each element's product of all others in its row, without dividing: what is before times what is after.
+// Each element's product of all others in its row, without dividing: the product of those before times that of those
+// after.
 Tensor products_of_others(T rows) {
   const std::int64_t n = rows.dim(1);
   const Tensor one = full({rows.dim(0), 1}, 1, rows.dtype());
@@ -143,7 +144,7 @@ Tensor prod_rule(R r, T g) {
   return mul_zero(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
 }
 
-// A row moved on by one, `first` at its beginning.
+// A row shifted by one, with `first` at its beginning.
 Tensor delayed(T t, double first) {
   if (t.size() == 0) return t;
   Dims shape = t.shape();
@@ -151,15 +152,15 @@ Tensor delayed(T t, double first) {
   return concat({full(shape, first, t.dtype()), narrow(t, t.ndim() - 1, 0, t.dim(-1) - 1)}, t.ndim() - 1);
 }
 Tensor recurrence(T a, T b) { return apply(find_op("recurrence_last"), {a, b}); }
-// What reaches each element of y[i] = b[i] + a[i] y[i - 1] from gradients g of all: the same from the other end.
+// The adjoint of y[i] = b[i] + a[i] y[i - 1]: the same recurrence from the other end.
 Tensor recurrence_adjoint(T a, T g) { return flip_last(recurrence(delayed(flip_last(a), 0), flip_last(g))); }
-// The product of what stands before x[i], times what comes back from all running products that x[i] is part of.
+// The product of all elements before x[i], times the adjoint of all running products that contain x[i].
 Tensor cumprod_rule(R r, T g) {
   const Tensor v = r.in(0);
   return mul_zero(recurrence_adjoint(v, g), delayed(cumulate("cumprod_last", v), 1));
 }
 
-// y[i] = b[i] + a[i] y[i - 1] along the last axis, y[-1] = 0. What is 0 stays 0 whatever it is multiplied by.
+// y[i] = b[i] + a[i] y[i - 1] along the last axis, y[-1] = 0. 0 times infinity or NaN is 0.
 template <class E> void recurrence_rows(const E* a, const E* b, E* y, std::int64_t rows, std::int64_t n) {
   for (std::int64_t r = 0; r < rows; ++r, a += n, b += n, y += n) {
     E last = 0;
@@ -203,7 +204,7 @@ Tensor along(const char* row, T t, const Arg& axis, const char* op) {
   return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
 }
 
-// cumsum and cumprod: of the flattened tensor where axis is None, in dtype, with what nothing adds up to before it.
+// cumsum and cumprod: of the flattened tensor where axis is None, in dtype, with the identity before it.
 template <int start> Tensor running(const char* row, const Op& op, Args& a) {
   Tensor t = a[0].tensor;
   if (a[2].given) t = astype(t, a[2].dtype(Float32));
@@ -248,7 +249,7 @@ Tensor variance(const Op& op, Args& a) {
   const unsigned axes = parse_axes(a[1], t, op.name);
   const double n = static_cast<double>(reduced_count(t.shape(), axes));
   const Tensor centred = subtract(t, divide(sum(t, axes, true), scalar_like(n, t)));
-  // The mean is rounded: what is left of it is taken off, so that equal numbers have the variance 0.
+  // The rounding error of the mean is corrected, so that equal numbers have variance 0.
   const Tensor left = alias(divide(sum(alias(centred), axes, true), scalar_like(n, t)));
   return divide(sum(square(subtract(centred, left)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
 }
@@ -267,14 +268,14 @@ Tensor logsumexp(const Op& op, Args& a) {
   const Tensor y = add(log(sum(exp(subtract(t, shift)), axes, true)), shift);
   return a[2].flag() ? y : squeeze_axes(y, axes);
 }
-// 1 where the largest magnitude is `top`, or a power of two that keeps squares from overflowing or vanishing.
+// 1 where the largest magnitude is `top`, or a power of two that keeps squares from overflowing or underflowing.
 Tensor scale_of_squares(T top) {
   const bool wide = top.dtype() == Float64;
   const auto power = [&](int single, int twice) { return scalar_like(std::ldexp(1.0, wide ? twice : single), top); };
   const Tensor large = greater(top, power(60, 500)), small = less(top, power(-40, -400));
   return where(large, power(-80, -700), where(small, power(100, 800), scalar_like(1, top)));
 }
-// The magnitude that decides the norm, 1 where that is no ordinary number.
+// The largest magnitude, 1 if it is 0 or not finite.
 Tensor scale_of_powers(T top) {
   const Tensor usable = binary(k::Kernel::logical_and, isfinite(top), greater(top, scalar_like(0, top)));
   return where(usable, top, scalar_like(1, top));
@@ -286,7 +287,7 @@ Tensor power_of_size(T size, double p) {
   const Tensor none = equal(size, scalar_like(0, size));
   return zero_where(none, pow(where(none, scalar_like(1, size), size), exponent));
 }
-// (sum |t|^p)^(1/p), of t brought to a scale where powers neither overflow nor vanish.
+// (sum |t|^p)^(1/p), of t scaled so that powers neither overflow nor underflow.
 Tensor power_norm(T t, double p, unsigned axes, bool keep) {
   const Tensor top = alias(reduce(p > 0 ? "max" : "min", unary(k::Kernel::abs, alias(t)), axes, true));
   const Tensor scale = scale_of_squares(top), near = multiply(t, scale);
@@ -326,15 +327,16 @@ Rows plain_rows() {
   Op min = reduction("min", "The smallest element over the axes; NaN if there is one.", infer_reduce<same_type>,
                      compute_reduce<Reduction::min>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
   max.subgradient = min.subgradient = ties;
-  Op sum = reduction("sum", "Sum over the axes; integers and bools are added up in int64, or in dtype if given.",
+  Op sum = reduction("sum", "Sum over the axes; integers and bools are accumulated in int64, or in dtype if given.",
                      infer_reduce<same_type>, compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum, call_total);
   sum.jvp = Jvp::linear;
   sum.fold = Reduction::sum;
   max.fold = Reduction::max;
   min.fold = Reduction::min;
-  Op prod =
-      reduction("prod", "Product over the axes, as sum() has it; exact gradients with zeros among the factors.",
-                infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum, call_total);
+  Op prod = reduction(
+      "prod",
+      "Product over the axes; integers and bools as in sum(). Gradients are exact with zeros among the factors.",
+      infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum, call_total);
   sum.params.push_back(dtype_param);
   prod.params.push_back(dtype_param);
   Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
@@ -377,7 +379,7 @@ Rows composite_rows() {
        .call = norm,
        .subgradient = "0 at 0"},
       {.name = "count_nonzero",
-       .doc = "How many elements over the axes are not zero.",
+       .doc = "Number of nonzero elements over the axes.",
        .params = {x, axes_param, keep_param},
        .call =
            [](const Op& op, Args& a) {
@@ -415,13 +417,12 @@ Rows map_rows() {
                save_out},
               Promote::floating),
       {.name = "cumsum",
-       .doc = "Running sum along an axis, of the flattened tensor where that is None; include_initial puts a 0 first.",
+       .doc = "Running sum along an axis, of the flattened tensor if axis is None; include_initial puts a 0 first.",
        .params =
            {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
        .call = [](const Op& op, Args& a) { return running<0>("cumsum_last", op, a); }},
       {.name = "cumprod",
-       .doc =
-           "Running product along an axis, of the flattened tensor where that is None; include_initial puts a 1 first.",
+       .doc = "Running product along an axis, of the flattened tensor if axis is None; include_initial puts a 1 first.",
        .params =
            {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
        .call = [](const Op& op, Args& a) { return running<1>("cumprod_last", op, a); }},

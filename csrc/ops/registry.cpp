@@ -1,4 +1,4 @@
-// The registry: every family's rows in one list, made on first use, so that their addresses never change.
+// The registry: every family's rows in one list, built at first use, so that their addresses never change.
 #include "ops/registry.h"
 
 #include <algorithm>

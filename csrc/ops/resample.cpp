@@ -1,5 +1,5 @@
-// Images at other places: interpolate() on a regular grid, one axis after the other, and grid_sample() anywhere. Both
-// gather neighbours and weigh them, all in ops, so that gradients reach the image, and the grid of grid_sample.
+// Resampling images: interpolate() on a regular grid, one axis after another, and grid_sample() at any coordinates.
+// Both gather neighbours and weight them, in ops, so that gradients reach the image, and the grid of grid_sample.
 #include <algorithm>
 #include <cmath>
 
@@ -18,10 +18,10 @@ Tensor as_float(T x) { return astype(x, to_float(x.dtype())); }
 
 struct Axis {
   std::int64_t in, out;
-  double scale;  // inputs an output, where the caller gave a factor; else 0
+  double scale;  // inputs per output, if the caller gave a factor; else 0
   bool corners;
 
-  // Where output i lies among the inputs.
+  // The input coordinate of output i.
   double source(std::int64_t i) const {
     const double step = scale > 0 ? scale : static_cast<double>(in) / static_cast<double>(out);
     if (corners)
@@ -34,10 +34,10 @@ struct Axis {
   }
 };
 
-// How far `taps` neighbours count for a place that lies `t` beyond one of them.
+// The weights of `taps` neighbours for a coordinate `t` beyond one of them.
 double weight_of(int tap, int taps, double t) {
   if (taps == 2) return tap == 0 ? 1 - t : t;
-  constexpr double a = -0.75;  // Keys' cubic, as PyTorch and OpenCV have it
+  constexpr double a = -0.75;  // Keys' cubic, as in PyTorch and OpenCV
   const double x = std::abs(t - (tap - 1));
   return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : ((x - 5) * x + 8) * x * a - 4 * a;
 }
@@ -92,7 +92,7 @@ Tensor call_interpolate(const Op& op, Args& a) {
   return x;
 }
 
-// ---- anywhere ----
+// ---- at any coordinates ----
 
 Tensor maximum(T a, T b) { return binary(k::Kernel::maximum, a, b); }
 Tensor clamped(T x, double low, double high) { return minimum(maximum(x, scalar_like(low, x)), scalar_like(high, x)); }
@@ -108,7 +108,7 @@ Tensor reflected(T x, double low, double span) {
 
 enum class Border { zeros, border, reflection };
 
-// From [-1, 1] to places among n elements.
+// From [-1, 1] to coordinates among n elements.
 Tensor places(T grid, std::int64_t n, bool corners, Border border) {
   const double size = static_cast<double>(n);
   const Tensor x = corners ? multiply(add(grid, 1), (size - 1) / 2) : add(multiply(add(grid, 1), size / 2), -0.5);
@@ -122,7 +122,7 @@ struct Sampler {
   Tensor image;
   std::int64_t height, width;
 
-  // Pixels at whole places (N, Ho, Wo); 0 outside the image.
+  // Pixels at integer coordinates (N, Ho, Wo); 0 outside the image.
   Tensor at(T y, T x) const {
     const auto inside = [](T v, std::int64_t n) {
       return binary(k::Kernel::logical_and, greater_equal(v, scalar_like(0, v)),
@@ -172,7 +172,7 @@ Rows resample_rows() {
   const Param x{"x", Kind::tensor}, corners{"align_corners", Kind::flag, "False"};
   return {
       {.name = "interpolate",
-       .doc = "(N, C, ...) at another size: mode \"nearest\", \"linear\" or \"cubic\", along every spatial dimension.",
+       .doc = "(N, C, ...) resized: mode \"nearest\", \"linear\" or \"cubic\", along every spatial dimension.",
        .params = {x,
                   {"size", Kind::axes, "None"},
                   {"mode", Kind::text, "\"nearest\""},
@@ -180,7 +180,7 @@ Rows resample_rows() {
                   {"scale_factor", Kind::real, "0.0"}},
        .call = call_interpolate},
       {.name = "grid_sample",
-       .doc = "(N, C, H, W) at the places (x, y) of a grid (N, Ho, Wo, 2), -1 and 1 being the edges.",
+       .doc = "(N, C, H, W) at the coordinates (x, y) of a grid (N, Ho, Wo, 2), -1 and 1 being the edges.",
        .params = {x,
                   {"grid", Kind::tensor},
                   {"mode", Kind::text, "\"bilinear\""},

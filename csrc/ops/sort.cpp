@@ -1,4 +1,4 @@
-// Sorting: argsort is computed, the rest reads through it, so gradients go where the elements came from.
+// Sorting: argsort is computed, the rest gathers by it, so gradients go to the elements' original positions.
 #include <algorithm>
 #include <cmath>
 #include <numeric>

@@ -1,5 +1,5 @@
-// Ops that give another view of the same memory: reshape, permute, broadcast, slice. They compute nothing; where a
-// reshape cannot be a view it copies. embed() is the adjoint of slice(): a tensor put into zeros.
+// Ops that return a view of the same memory: reshape, permute, broadcast, slice. A reshape that cannot be a view
+// copies. embed() is the adjoint of slice(): a tensor placed into zeros.
 #include <algorithm>
 #include <cstring>
 
@@ -26,7 +26,7 @@ bool view_strides(T t, const Dims& shape, Dims& strides) {
     while (have != want) (have < want) ? have *= t.dim(from++) : want *= shape[to++];
     std::int64_t step = t.strides()[from - 1], next = step * t.dim(from - 1);
     for (int d = from - 1; d-- > first_from;) {
-      if (t.dim(d) == 1) continue;  // its stride means nothing
+      if (t.dim(d) == 1) continue;  // its stride is arbitrary
       if (t.strides()[d] != next) return false;
       next *= t.dim(d);
     }
@@ -107,7 +107,7 @@ Dims inverse(const AttrsRef& order) {
   return back;
 }
 
-// A requested shape with its -1 worked out.
+// A requested shape with its -1 replaced.
 Dims resolve(T t, Dims shape) {
   int unknown = -1;
   std::int64_t known = 1;
@@ -165,7 +165,7 @@ Tensor call_expand(const Op& op, Args& a) {
   if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].dims(), " name one axis twice");
   return t;
 }
-// The axes that were named go where they are told to, the others fill the places left in their order.
+// The named axes go to the given positions, the others fill the remaining positions in order.
 Tensor call_moveaxis(const Op& op, Args& a) {
   T t = a[0].tensor;
   const auto &from = a[1].ints, &to = a[2].ints;
@@ -198,7 +198,7 @@ Tensor call_transpose(const Op& op, Args& a) {
 Rows primitive_rows() {
   Rows rows{
       {.name = "reshape",
-       .doc = "The same elements in another shape, in row-major order; one -1 is worked out. A view where it can be: "
+       .doc = "The same elements in another shape, in row-major order; one -1 is inferred. A view where it can be: "
               "copy=True always copies, copy=False raises ValueError where it must.",
        .params = {x, {"shape", Kind::ints}, {"copy", Kind::flag, "None", true}},
        .call = call_reshape,
@@ -251,11 +251,11 @@ Rows composite_rows() {
        .params = {x, {"axis", Kind::axes, "None"}},
        .call = call_squeeze},
       {.name = "expand_dims",
-       .doc = "With a new axis of size 1 at each given place.",
+       .doc = "With a new axis of size 1 at each given position.",
        .params = {x, {"axis", Kind::ints, "0"}},
        .call = call_expand},
       {.name = "moveaxis",
-       .doc = "One axis, or several, moved; the others in order.",
+       .doc = "One axis, or several, moved; the others keep their order.",
        .params = {x, {"source", Kind::axes}, {"destination", Kind::axes}},
        .call = call_moveaxis},
       {.name = "swapaxes",
@@ -268,7 +268,7 @@ Rows composite_rows() {
        .params = {x, {"axis", Kind::axes, "None"}},
        .call = [](const Op& op, Args& a) { return flip(a[0].tensor, parse_axes(a[1], a[0].tensor, op.name)); }},
       {.name = "flatten",
-       .doc = "All axes from start_axis on as one.",
+       .doc = "All axes from start_axis on flattened into one.",
        .params = {x, {"start_axis", Kind::integer, "0"}},
        .call =
            [](const Op& op, Args& a) {
