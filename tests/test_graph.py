@@ -166,7 +166,7 @@ def test_a_cotangent_of_any_shape_that_fits():
 
 @pytest.mark.parametrize("layers", [1, 2, 7, 40])
 def test_a_chain_of_layers_runs_one_rule_a_layer(layers):
-    """Notes row 28: exactly L vector-Jacobian products by the input, not L (L + 1) / 2."""
+    """Exactly L vector-Jacobian products for L layers, not L (L + 1) / 2 (docs/notes.md, row 28)."""
     x = leaf([0.3])
     y = x
     for _ in range(layers):

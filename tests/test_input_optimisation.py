@@ -1,7 +1,7 @@
 """Ascent and saliency on models small enough for paper, and what they refuse.
 
-Rows 53 and 71 to 73 of the notes stand here as far as they concern what exists; the projections and the steepest
-descent that they share with attacks stand here too.
+Rows 53 and 71 to 73 of docs/notes.md; the projections and the steepest descent that they share with attacks stand here
+too.
 """
 
 from functools import partial

@@ -142,7 +142,7 @@ def test_gradients(row, case):
 @parametrize("row, case", [(r, c) for r, c in FLOAT_RUNS if r.differentiable])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_gradients_have_the_operand_s_shape_and_dtype(row, case, dtype):
-    """Notes row 10: the gradient by an operand has its shape; and its dtype, whatever the others'."""
+    """The gradient with respect to an operand has its shape and dtype (docs/notes.md, row 10)."""
     if dtype not in (case.dtypes or row.dtypes):
         pytest.skip("not in this dtype")
     flat, build = floats_of(optable.operands(case, row, dtype))

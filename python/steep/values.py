@@ -78,7 +78,7 @@ def searchsorted(x1: Tensor, x2: Tensor, side: str = "left", sorter: Tensor | No
     order = None if sorter is None else _core.asarray(sorter).numpy()
     ordered, wanted = (_core.asarray(v).detach().numpy() for v in (x1, x2))
     found = np.empty(wanted.size, dtype=np.int64)
-    for i in range(0, wanted.size, _STRETCH):  # Ctrl-C can come in between
+    for i in range(0, wanted.size, _STRETCH):  # between calls, Ctrl-C can interrupt
         part = wanted.reshape(-1)[i : i + _STRETCH]
         found[i : i + _STRETCH] = np.searchsorted(ordered, part, side=side, sorter=order)  # type: ignore[call-overload]
     return _core.tensor(found.reshape(wanted.shape))

@@ -1,4 +1,4 @@
-"""Central differences and arrays, for the rows of the notes: independent of the engine's own checks."""
+"""Central differences and arrays, for the rows of docs/notes.md: independent of the engine's own checks."""
 
 import numpy as np
 import steep as sp
@@ -15,7 +15,7 @@ def variable(value, dtype=np.float64):
 
 
 def differences(fun, tensor, step=1e-6):
-    """Central differences of the scalar ``fun()`` by every element of ``tensor``, which is varied in place."""
+    """Central differences of the scalar ``fun()`` with respect to every element of ``tensor``, varied in place."""
     result = np.empty(tensor.shape)
     for index in np.ndindex(*tensor.shape):
         values = []

@@ -1,4 +1,4 @@
-"""Rows 53 to 61, 67 to 79 and 82 of the notes table: what excites a unit, with which penalties, through which changes.
+"""Rows 53 to 61, 67 to 79 and 82 of docs/notes.md: what activates a unit, with which penalties and transforms.
 
 Row 53 is also in test_input_optimisation.py, in its other forms. Nets here are small enough to train or solve on paper.
 """

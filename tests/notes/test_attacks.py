@@ -1,4 +1,4 @@
-"""Rows 83 and 84 of the notes table: the gradient by a change of the input, and the least changes of a linear model."""
+"""Rows 83 and 84 of docs/notes.md: the gradient of a perturbation, and the smallest ones of a linear model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows 26 to 34, 38, 39 and 83: layouts, the chain rule backwards, second order, subgradients, inputs as variables."""
+"""Rows 26 to 34, 38, 39 and 83 of docs/notes.md: layouts, chain rule, second order, subgradients, inputs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows 4, 8, 9, 17, 19, 20, 21 and 24: tapes, difference quotients, and graphs small enough for paper."""
+"""Rows 4, 8, 9, 17, 19, 20, 21 and 24 of docs/notes.md: tapes, difference quotients, and small graphs."""
 
 from functools import partial
 

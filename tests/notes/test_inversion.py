@@ -1,4 +1,4 @@
-"""Rows 80 and 81 of the notes table, on AlexNet's trunk: what its layers still know of a photograph.
+"""Rows 80 and 81 of docs/notes.md, on AlexNet's features: what a layer's activations preserve of a photograph.
 
 The pictures are small (96 pixels), so that this takes seconds. Layers are counted as in Mahendran and Vedaldi 2015:
 conv1, relu1, pool1, conv2, relu2 is the fifth.

@@ -1,4 +1,4 @@
-"""Rows 1, 5, 11, 13 to 16, 23, 36 and 37: what optimisers do on quadratics, number by number."""
+"""Rows 1, 5, 11, 13 to 16, 23, 36 and 37 of docs/notes.md: what optimisers do on quadratics."""
 
 import itertools
 from functools import partial
@@ -114,7 +114,7 @@ def test_row_13_too_small_a_rate_is_slow_and_too_large_a_one_is_reported():
 
 
 def literal_momentum(momentum, lr=0.1):
-    """The lines of the notes as printed: the velocity is pushed uphill."""
+    """The lines as printed: the velocity has the wrong sign."""
     w, past_velocity = variable(1.0), 0.0
     while True:
         yield float(w)

@@ -1,4 +1,4 @@
-"""Rows 59 and 61 to 66 of the notes table, and the maps that followed: what in an input a score depends on.
+"""Rows 59 and 61 to 66 of docs/notes.md, and later saliency maps: what in an input a score depends on.
 
 One net in six spellings must give one map by the rules for ReLU. Start reading at ``SPELLINGS``.
 """

@@ -1,4 +1,4 @@
-"""Rows 2, 3, 6, 7, 10, 12, 18, 22, 25 and 35: layers, losses, batches, and real digits."""
+"""Rows 2, 3, 6, 7, 10, 12, 18, 22, 25 and 35 of docs/notes.md: layers, losses, batches, and real digits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows 40 to 52: the worked example of the lecture on backpropagation, every number, with its slips.
+"""Rows 40 to 52: the network of two layers of docs/notes.md, every number, with the errors of the notes.
 
 x0 = (1, .1), y = .5, W0 = [[1, -3], [.2, 1]], W1 = (1, -1), tanh, L = (x3 - y)^2 / 2, eta = -.2.
 """

@@ -1,4 +1,4 @@
-"""``steep selftest``: the worked numbers of the lecture notes, computed here and now by the engine."""
+"""``steep selftest``: the worked numbers of docs/notes.md, recomputed by the engine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from steep.selftest import Outcome, run, select
 
 
 def selftest(
-    rows: Annotated[str, typer.Option(help='Rows of the notes, such as "40-52" or "1,19,40-52"; all by default.')] = "",
+    rows: Annotated[str, typer.Option(help='Rows of docs/notes.md, such as "1,19,40-52"; all by default.')] = "",
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Compute the closed-form rows of the lecture notes and compare. Exits with 1 if one does not hold."""
+    """Recompute the worked numbers of docs/notes.md and compare. Exits with 1 if one differs."""
     screen.use_threads(threads)
     began = time.perf_counter()
     outcomes = run(select(rows))

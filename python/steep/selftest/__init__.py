@@ -1,7 +1,7 @@
-"""The worked numbers of the lecture notes, recomputed by the engine on this machine.
+"""The worked numbers of docs/notes.md, recomputed by the engine on this machine.
 
-``CHECKS`` is the table: a row's number, what it is, how the engine computes it, what it must be, and how exactly. The
-rows are those of the notes that have a closed form; ``basics.py``, ``optimisers.py``, ``calculus.py`` and ``worked.py``
+``CHECKS`` is the table: a row's number, a description, the computation, the expected value, and the tolerance. The rows
+are those of docs/notes.md that have a closed form; ``basics.py``, ``optimisers.py``, ``calculus.py`` and ``worked.py``
 hold them in order. Needs NumPy only.
 """
 

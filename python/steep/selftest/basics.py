@@ -1,4 +1,4 @@
-"""Rows 1 to 12 and 17 to 31 of the notes: gradients, graphs and layers, on numbers small enough to check by hand."""
+"""Rows 1 to 12 and 17 to 31 of docs/notes.md: gradients, graphs and layers, small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _grad_of(f: Any, x: Any) -> Tensor:
 
 
 def _worked_graph() -> list[float]:
-    """x2 = x w + b, loss = abs(y - x2): loss and its gradients by b, w and x."""
+    """x2 = x w + b, loss = abs(y - x2): loss and its gradients with respect to b, w and x."""
     loss, (dx, dw, db) = sp.value_and_grad(lambda x, w, b: sp.abs(4 - (x * w + b)), (0, 1, 2))(
         constant(2.0), constant(3.0), constant(1.0)
     )
@@ -218,9 +218,9 @@ CHECKS: list[Check] = [
     Check(17, "Jacobian of a chain - product of Jacobians", _chain_minus_product, 0, 1e-12),
     Check(18, "logit gradient is softmax - onehot", lambda: _logit_gradient([[0.0, 0.0]]), [[-0.5, 0.5]]),
     Check(18, "and is finite for logits of 10,000", lambda: _logit_gradient([[-1e4, 1e4]]), [[-1, 1]]),
-    Check(19, "worked graph: loss, then gradients by b, w, x", _worked_graph, [3, 1, 2, 3]),
+    Check(19, "worked graph: loss, then gradients with respect to b, w, x", _worked_graph, [3, 1, 2, 3]),
     Check(19, "after a step of .1: w, b, loss", _after_the_step, [2.8, 0.9, 2.5]),
-    Check(20, "slip of the notes: grad(loss, b) is 1, not 2", lambda: _worked_graph()[1], 1),
+    Check(20, "error of the notes: grad(loss, b) is 1, not 2", lambda: _worked_graph()[1], 1),
     Check(21, "paths add up: x*x + x at 3", lambda: _grad_of(lambda x: x * x + x, 3.0), 7),
     Check(22, "gradient of the sum - N times that of the mean", _sum_over_mean, 0, 1e-12),
     Check(23, "rate 1/(t+1) on w^2/2: w", _scheduled, [1, 0, 0]),

@@ -1,4 +1,4 @@
-"""Rows 32 to 34, 38, 39 and 83 of the notes: backpropagation by hand, second order, subgradients, inputs.
+"""Rows 32 to 34, 38, 39 and 83 of docs/notes.md: backpropagation by hand, second order, subgradients, inputs.
 
 Everything is small enough to check on paper.
 """
@@ -18,7 +18,7 @@ W1, W2, X = constant([[1, -1], [2, 0]]), constant([1, 1]), constant([1, 2])
 
 
 def mlp() -> dict[str, Any]:
-    """Row 32: z = W1 x, h = relu(z), yhat = W2 h, J = yhat^2, and the gradients g1 to g4 by yhat, h, z and x."""
+    """Row 32: z = W1 x, h = relu(z), yhat = W2 h, J = yhat^2, and the gradients g1 to g4 of yhat, h, z, x."""
     x = sp.tensor(np.asarray(X))
     with sp.GradientTape() as tape:
         tape.watch(x)
@@ -36,7 +36,7 @@ def quadratic(v: Tensor) -> Tensor:
 
 
 def derivatives(f: Any, *at: float) -> list[float]:
-    """Derivatives of a function of numbers by each of them."""
+    """Derivatives of a function of numbers with respect to each of them."""
     return [float(g) for g in sp.grad(f, tuple(range(len(at))))(*(constant(a) for a in at))]
 
 
@@ -45,7 +45,7 @@ def _ties() -> list[float]:
 
 
 def parameter_and_input() -> list[float]:
-    """Rows 38 and 39: of one program y = sum(tanh(w x)), the gradients by a parameter, a node and the input."""
+    """Rows 38 and 39: the gradients of a parameter, a node and the input of y = sum(tanh(w x))."""
     w, x = sp.tensor(np.float64(0.5)), sp.tensor(np.float64(0.8))
     with sp.GradientTape() as tape:
         tape.watch([w, x])
@@ -55,7 +55,7 @@ def parameter_and_input() -> list[float]:
 
 
 def _shifted_minus_moved() -> float:
-    """dy/dr of y(x + r) less dy/dx at the point x + r."""
+    """dy/dr of y(x + r) minus dy/dx at x + r."""
     w = constant([[0.3, -1.2, 0.5], [0.7, 0.1, -0.4]])
     x, r = constant([0.2, -0.1, 0.4]), constant([0.05, 0.02, -0.03])
 
@@ -83,9 +83,9 @@ CHECKS: list[Check] = [
         [0, 0, 0],
     ),
     Check(34, "ties of maximum and max share equally", _ties, [0.5, 0.5, 0.5, 0.5, 0]),
-    Check(38, "by a parameter, a node and the input", parameter_and_input, [0.8 * SECH2, SECH2, 0.5 * SECH2]),
+    Check(38, "of a parameter, a node and the input", parameter_and_input, [0.8 * SECH2, SECH2, 0.5 * SECH2]),
     Check(
-        39, "parameter and input in one backward walk", lambda: parameter_and_input()[::2], [0.8 * SECH2, 0.5 * SECH2]
+        39, "parameter and input in one backward pass", lambda: parameter_and_input()[::2], [0.8 * SECH2, 0.5 * SECH2]
     ),
-    Check(83, "dy/dr at x + r less dy/dx there", _shifted_minus_moved, 0, 1e-12),
+    Check(83, "dy/dr at x + r minus dy/dx there", _shifted_minus_moved, 0, 1e-12),
 ]

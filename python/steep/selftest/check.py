@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a row of the notes: ``compute()`` must give ``expected`` to ``tolerance`` (0: exactly)."""
+    """One line of a row of docs/notes.md: ``compute()`` must give ``expected`` to ``tolerance`` (0: exactly)."""
 
     row: int
     what: str

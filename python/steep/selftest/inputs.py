@@ -1,6 +1,6 @@
-"""Rows 53 to 86 of the notes as far as they have a closed form: ascent, penalties, maps, inversion, attacks, texts.
+"""Rows 53 to 86 of docs/notes.md that have a closed form: ascent, penalties, saliency, inversion, attacks, texts.
 
-Everything is small enough to check on paper; the same rows on networks are tests.
+Everything is small enough to check on paper; tests cover the same rows on networks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ descend = partial(optim.SGD, lr=0.1)
 
 
 def _climbed(steps: int, sign: float = -1.0) -> Tensor:
-    """Row 53 and 70: w . x, with half the sum of squares taken off, or added as the notes print it."""
+    """Row 53 and 70: w . x minus half the sum of squares, or plus, as the notes print it."""
     run = ascent.maximize(lambda x: sp.sum(W * x) + sign * 0.5 * ascent.l2(x), np.zeros(2), steps, descend)
     return run.image
 
@@ -47,7 +47,7 @@ def _rules() -> list[Any]:
 
 
 def _unpooled() -> float:
-    """Row 64: the gradient of max pooling less unpooling by the switches, at a picture of noise."""
+    """Row 64: the gradient of max pooling minus unpooling by the switches, for an image of noise."""
     x = sp.random.Generator(0).normal((1, 2, 6, 6), dtype=sp.float64)
     one = np.zeros((1, 2, 3, 3))
     one[0, 1, 2, 0] = 1
@@ -74,13 +74,13 @@ def _haar() -> list[Any]:
 
 
 def _signed(x: Any) -> Tensor:
-    """Row 84: two classes, apart by the sign of 3 x + 4 y."""
+    """Row 84: two classes, separated by the sign of 3 x + 4 y."""
     s = sp.asarray(x) @ W
     return sp.stack([-s / 2, s / 2], axis=-1)
 
 
 def _nearest(norm: str) -> list[Any]:
-    """The change by which DeepFool crosses the border from (1, 1), and after how many steps."""
+    """The change by which DeepFool crosses the boundary from (1, 1), its length, and the number of steps."""
     far = (-10.0, 10.0)
     found = attack.deepfool(_signed, constant([[1, 1]]), [1], norm=norm, overshoot=1e-9, bounds=far)
     return [*(np.asarray(found.x)[0] - 1), found.distance[0], found.steps[0]]
@@ -107,12 +107,12 @@ def _found_by_latent() -> float:
 
 
 CHECKS: list[Check] = [
-    Check(53, "a logit less squares, after 10 steps", lambda: _climbed(10), [3 - 3 * 0.9**10, 4 - 4 * 0.9**10]),
-    Check(53, "and in the end", lambda: _climbed(300), [3, 4]),
+    Check(53, "logit - sum of squares, after 10 steps", lambda: _climbed(10), [3 - 3 * 0.9**10, 4 - 4 * 0.9**10]),
+    Check(53, "after convergence", lambda: _climbed(300), [3, 4]),
     Check(53, "the highest logit on a circle", lambda: _on_circle(ascent.logit), [np.sqrt(0.5)] * 2, 1e-6),
     Check(53, "the highest probability there", lambda: _on_circle(ascent.probability), [0, 1], 1e-6),
-    Check(58, "towards a at the rate 1 - lr", lambda: _approach(7), [1 - 0.9**7, 2 * 0.9**7 - 2], 1e-12),
-    Check(64, "max pooling goes back by its switches", _unpooled, 0, 0),
+    Check(58, "convergence to a at the rate 1 - lr", lambda: _approach(7), [1 - 0.9**7, 2 * 0.9**7 - 2], 1e-12),
+    Check(64, "gradient of max pooling by its switches", _unpooled, 0, 0),
     Check(
         65,
         "ReLU backwards: gradient, deconvnet, guided",
@@ -124,7 +124,7 @@ CHECKS: list[Check] = [
         ],
         0,
     ),
-    Check(70, "the penalty's sign as printed: growth", lambda: sp.norm(_climbed(100, 1.0)), 5 * (1.1**100 - 1)),
+    Check(70, "the penalty's sign as printed: the norm grows", lambda: sp.norm(_climbed(100, 1.0)), 5 * (1.1**100 - 1)),
     Check(71, "squares of a step and a ramp", lambda: [ascent.l2(STEP), ascent.l2(RAMP)], [8, 56 / 9]),
     Check(
         72,
@@ -132,20 +132,20 @@ CHECKS: list[Check] = [
         lambda: [ascent.total_variation(v, beta=b) for b in (1, 2) for v in (STEP, RAMP)],
         [4, 4, 4, 4 / 3],
     ),
-    Check(73, "the low-pass keeps a constant", lambda: ascent.gaussian(2.0)(sp.ones((3, 3), dtype=sp.float64)),
+    Check(73, "a low-pass filter keeps a constant", lambda: ascent.gaussian(2.0)(sp.ones((3, 3), dtype=sp.float64)),
           np.ones((3, 3))),
     Check(74, "the median keeps an edge", lambda: ascent.median(3)(STEP), STEP, 0),
     Check(75, "Haar of a corner", _haar, [0.5, 0.5, 0.5, 0.5]),
     Check(75, "its absolute details", lambda: ascent.haar_wavelet(CORNER), 1.5),
     Check(79, "inverting a linear map", lambda: _ridge(0.0), [1, -1], 1e-7),
     Check(79, "with a penalty of .1", lambda: _ridge(0.1), [0.9676557072, -0.9783480349], 1e-8),
-    Check(84, "the nearest border in l2: change, length, steps", lambda: _nearest("l2"), [-0.84, -1.12, 1.4, 1], 1e-8),
+    Check(84, "nearest boundary in l2: change, length, steps", lambda: _nearest("l2"), [-0.84, -1.12, 1.4, 1], 1e-8),
     Check(84, "in linf", lambda: _nearest("linf"), [-1, -1, 1, 1], 1e-8),
     Check(84, "in l1", lambda: _nearest("l1"), [0, -1.75, 1.75, 1], 1e-8),
-    Check(84, "FGSM shifts by eps times the 1-norm", lambda: _shift(0.3), 2.1),
+    Check(84, "FGSM changes the score by eps times the 1-norm", lambda: _shift(0.3), 2.1),
     Check(85, "InfoNCE of the identity", lambda: _matched(sp.eye(4, dtype=sp.float64)),
           np.log(1 + 3 / np.e)),
     Check(85, "InfoNCE of equals", lambda: _matched(sp.ones((4, 3), dtype=sp.float64)),
           np.log(4)),
-    Check(86, "a latent finds a text: cosine of .999", _found_by_latent, 0.999, 0),
+    Check(86, "latent of a text: cosine of .999", _found_by_latent, 0.999, 0),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rows 13 to 16, 36 and 37 of the notes: what optimisers do on f = w^2/2 from w = 1, step by step."""
+"""Rows 13 to 16, 36 and 37 of docs/notes.md: what optimisers do on f = w^2/2 from w = 1, step by step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def steps_until(make: Make, target: float) -> int:
 
 
 def looped(move: Callable[[float, float], tuple[float, float]], steps: int) -> list[float]:
-    """w and a memory moved by a literal line of the notes: ``move(gradient, memory)`` gives change and memory."""
+    """w and a memory updated by a line of the notes as printed: ``move(gradient, memory)`` gives change and memory."""
     w, memory, seen = sp.tensor(np.float64(1.0)), 0.0, [1.0]
     for _ in range(steps):
         change, memory = move(float(sp.grad(half_square)(w)), memory)
@@ -43,7 +43,7 @@ def looped(move: Callable[[float, float], tuple[float, float]], steps: int) -> l
 
 
 def literal(momentum: float, steps: int, lr: float = 0.1) -> list[float]:
-    """The momentum code of the notes as printed: its velocity is pushed uphill."""
+    """The momentum code as printed (row 14): its velocity has the wrong sign."""
 
     def move(gradient: float, past: float) -> tuple[float, float]:
         velocity = past * momentum + lr * gradient

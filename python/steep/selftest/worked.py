@@ -1,7 +1,7 @@
-"""Rows 31 and 40 to 52 of the notes: the worked example of the lecture on backpropagation, complete.
+"""Rows 31 and 40 to 52 of docs/notes.md: the network of two layers, complete.
 
-x0 = (1, .1), y = .5, W0 = [[1, -3], [.2, 1]], W1 = (1, -1), tanh, L = (x3 - y)^2 / 2, eta = -.2. In the notes a
-gradient by a matrix is the transpose of steep's (rows 26 and 47).
+x0 = (1, .1), y = .5, W0 = [[1, -3], [.2, 1]], W1 = (1, -1), tanh, L = (x3 - y)^2 / 2, eta = -.2. There a gradient with
+respect to a matrix is the transpose of steep's (rows 26 and 47).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def trained(steps: int, lr: float = 0.2, up: bool = False) -> list[Any]:
 
 
 def printed_update() -> list[Any]:
-    """Row 31: W + eta (dJ/dW)^T with eta = -.2, the gradient in the notes' layout."""
+    """Row 31: W + eta (dJ/dW)^T with eta = -.2, the gradient in numerator layout."""
     return [W0 + -0.2 * np.asarray(example()["dw0"].T).T, W1 + -0.2 * np.asarray(example()["dw1"])]
 
 
@@ -84,7 +84,7 @@ UNTRANSPOSED = [[1.02373226, -3.03421603], [0.20237323, 0.9965784]]
 NEXT_W0 = [[1.02373226, -2.99762677], [0.16578397, 0.9965784]]
 
 CHECKS: list[Check] = [
-    Check(31, "W + eta (dJ/dW)^T, eta -.2, less SGD at lr .2", _printed_minus_sgd, 0, 0),
+    Check(31, "W + eta (dJ/dW)^T, eta -.2, minus SGD at lr .2", _printed_minus_sgd, 0, 0),
     Check(40, "x1 = W0 x0", lambda: example()["x1"], [0.7, 0.3], 1e-7),
     Check(41, "x2 = tanh(x1)", lambda: example()["x2"], [0.60436778, 0.29131261], 1e-7),
     Check(42, "x3 = W1 x2", lambda: example()["x3"], 0.31305516, 1e-7),
@@ -93,8 +93,8 @@ CHECKS: list[Check] = [
     Check(45, "dL/dx2", lambda: example()["dx2"], [-0.18694484, 0.18694484], 1e-7),
     Check(46, "dL/dx1 (printed -.1186: truncated)", lambda: example()["dx1"], [-0.11866129, 0.17108013], 1e-7),
     Check(47, "dL/dW0, numerator layout", lambda: _transposed("dw0"), NUMERATOR, 1e-7),
-    Check(48, "dL/dW1 (slip: factor is -.18694)", lambda: example()["dw1"], [-0.11298343, -0.05445939], 1e-7),
-    Check(49, "slip: W0 less .2 x the untransposed matrix", untransposed, UNTRANSPOSED, 1e-7),
+    Check(48, "dL/dW1 (factor -.18694, not as printed)", lambda: example()["dw1"], [-0.11298343, -0.05445939], 1e-7),
+    Check(49, "as typed: W0 - .2 x the untransposed matrix", untransposed, UNTRANSPOSED, 1e-7),
     Check(50, "W0 after the step", lambda: trained(1)[0], NEXT_W0, 1e-7),
     Check(51, "W1 after the step", lambda: trained(1)[1], [1.02259669, -0.98910812], 1e-7),
     Check(52, "x3 and L after the step", lambda: trained(1)[2:], [0.37680442, 0.00758857], 1e-7),
