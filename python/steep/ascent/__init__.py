@@ -1,8 +1,8 @@
-"""Gradient ascent on inputs: what would excite this neuron most?
+"""Feature visualization by gradient ascent on inputs: which input maximises a neuron, a layer or a class?
 
-The weights are held and the input moves. Objectives and regularizers are small functions of the input that add and
-scale (``term.py``); ``maximize`` hands them to the one loop, ``optim.maximize``. What is moved is a parameterization
-(``params.py``), what it is looked at through are transforms. Start reading at ``loop.py``.
+The weights are fixed and the input is optimised. Objectives and regularizers are functions of the input that can be
+added and scaled (``term.py``); ``maximize`` optimises them with the one loop, ``optim.maximize``. What is optimised is
+a parameterization (``params.py``); random transforms are applied before the objective. Start reading at ``loop.py``.
 """
 
 from steep.ascent.dream import Dream, deepdream, octave_sizes

@@ -1,6 +1,6 @@
-"""DeepDream: a picture in which a layer's excitement is raised, scale by scale.
+"""DeepDream: an image in which the activations of a layer are increased, scale by scale.
 
-The picture is shrunk to the smallest octave, excited there, enlarged, given back the detail that shrinking lost, and so
+The image is reduced to the smallest octave, optimised there, enlarged, given back the detail lost by reduction, and so
 on up to its own size. Start reading at ``deepdream``.
 """
 
@@ -25,9 +25,15 @@ from steep.random import Generator
 
 @dataclass(frozen=True)
 class Dream:
-    """``image`` (n, c, h, w): the dream; ``octaves``: the sizes gone through, smallest first.
+    """Result of ``deepdream``.
 
-    ``history``: the value before each step of all octaves; ``status``, ``eager`` and ``frames`` as in ``Ascent``.
+    Attributes:
+        image: the final image, (n, c, h, w).
+        octaves: the (height, width) of each octave, smallest first.
+        history: the objective before each step of all octaves.
+        status: why the last run ended, as in ``optim.Result``.
+        eager: why steps were not compiled, "" if they were.
+        frames: intermediate images, if ``keep`` was given.
     """
 
     image: Tensor = field(repr=False)
@@ -39,9 +45,23 @@ class Dream:
 
 
 def octave_sizes(height: int, width: int, octaves: int, scale: float) -> list[tuple[int, int]]:
-    """Sizes from the largest down, each ``scale`` times smaller, rounded down: 224, 160, 114, 81 (notes table, row 69).
+    """The sizes of the octaves, from the largest down, each ``scale`` times smaller and rounded down.
 
-    Raises ValueError for fewer than one octave, a scale not above 1, or when the smallest has no pixels.
+    Args:
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        octaves: number of sizes, at least 1.
+        scale: ratio of neighbouring sizes, above 1.
+
+    Returns:
+        A list of (height, width).
+
+    Raises:
+        ValueError: for fewer than one octave, a scale not above 1, or a smallest octave without pixels.
+
+    Example:
+        >>> sp.ascent.octave_sizes(224, 224, 4, 1.4)
+        [(224, 224), (160, 160), (114, 114), (81, 81)]
     """
     if octaves < 1 or not scale > 1:
         raise ValueError(f"octaves must be at least 1 and their scale above 1, got {octaves} and {scale}")
@@ -69,13 +89,42 @@ def deepdream(
     keep: int = 0,
     capture: bool = True,
 ) -> Dream:
-    """``image`` (n, c, h, w) after ``steps`` steps of ascent at each of ``octaves`` sizes.
+    """DeepDream: increases what a layer responds to in an image, from coarse to fine scales.
 
-    The objective is the l2 norm of ``layer``, with ``guide`` (1, c, h', w') its match with the guide's activations, or
-    ``objective`` of your own. A step moves pixels by ``step_size`` on average (1.5 / 255 of the range of ``bounds``, if
-    None), on a picture rolled by up to ``jitter`` pixels drawn from ``generator``, and is clipped to ``bounds``,
-    numbers or one for each channel. With 0 steps the picture comes back as it was. Sources: Mordvintsev et al. 2015,
-    google/deepdream; notes table, rows 68 and 69. Raises ValueError for pictures of another shape.
+    The image is reduced to the smallest octave, optimised there, enlarged, given back the detail that was lost by
+    reduction, and so on up to its own size.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        image: images (n, c, h, w), float.
+        octaves: number of sizes.
+        octave_scale: ratio of neighbouring sizes.
+        steps: steps of ascent per octave; with 0 the image is returned unchanged.
+        step_size: mean absolute change of a pixel per step; 1.5 / 255 of the range of ``bounds`` if None.
+        jitter: maximum random shift in pixels at each step.
+        guide: an image (1, c, h', w'); the objective is then the match with its activations.
+        objective: a function from images to a scalar, in place of the l2 norm of the layer.
+        bounds: lowest and highest pixel value, as numbers or per channel.
+        generator: source of the random numbers; ``Generator(0)`` if None.
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        keep: about how many intermediate images to store in ``frames``; 0 for none.
+        capture: whether to compile the steps; see ``optim.minimize``.
+
+    Returns:
+        A ``Dream``.
+
+    Raises:
+        ValueError: for images of another shape, or octaves that are too small.
+
+    References:
+        Mordvintsev et al. 2015, "Inceptionism: going deeper into neural networks"; github.com/google/deepdream.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> dream = sp.ascent.deepdream(model, "relu2", sp.full((1, 1, 28, 28), 0.5), octaves=1, steps=2, jitter=2)
+        >>> dream.image.shape, len(dream.history)
+        ((1, 1, 28, 28), 2)
     """
     x = _core.asarray(image)
     if x.ndim != 4:

@@ -1,8 +1,8 @@
-"""What to excite inside a network: objectives of a layer's activations, as terms of the input.
+"""Objectives inside a network: functions of a layer's activations, as terms of the input.
 
-Layers go by the names of ``model.activations`` (an ``nn.Module`` or an ONNX model); there is nothing to hook or unhook.
-Activations are (n, channels, ...) or (n, channels); rows of a batch do not influence one another, except in
-``diversity``. Two terms of one model cost one pass in a captured run, since repeated operations are done once.
+Layers are addressed by the names of ``model.activations`` (an ``nn.Module`` or an ONNX model); no hooks are needed.
+Activations are (n, channels, ...) or (n, channels); the rows of a batch are independent, except in ``diversity``. Two
+terms of one model cost one pass in a compiled run, since repeated operations are merged.
 """
 
 from __future__ import annotations
@@ -28,10 +28,19 @@ REDUCTIONS: dict[str, Reduce] = {
 
 
 def activation(model: Any, layer: str, x: Any) -> Tensor:
-    """The output of ``layer`` while ``model`` runs on ``x``; differentiable.
+    """The output of a layer while ``model`` runs on ``x``; differentiable.
 
-    Raises TypeError for a model without ``activations``, ValueError for an unknown layer or one that gives no tensor
-    with a batch and channels.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        x: inputs of the model, (n, ...).
+
+    Returns:
+        The activations, (n, channels, ...).
+
+    Raises:
+        TypeError: for a model without ``activations``.
+        ValueError: for an unknown layer, or one that does not return a tensor with a batch and channels.
     """
     if not hasattr(model, "activations"):
         raise TypeError(f"layers are found by model.activations, which {type(model).__name__} lacks: pass an nn.Module "
@@ -45,10 +54,25 @@ def activation(model: Any, layer: str, x: Any) -> Tensor:
 
 
 def neuron(model: Any, layer: str, index: Any, position: Sequence[int] | None = None) -> Term:
-    """One unit: channel ``index`` at ``position`` (the middle, if None), summed over rows.
+    """Objective: one neuron, the activation of a channel at one position, summed over the batch.
 
-    ``index`` is one channel, or one for each row. Raises IndexError, when called, for one that the layer does not have.
-    Source: notes table, rows 56 and 70.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        index: the channel, or one for each row of the batch.
+        position: index along the remaining dimensions; the middle if None.
+
+    Returns:
+        A ``Term``. Calling it raises IndexError for a channel or position that the layer does not have.
+
+    References:
+        Erhan et al. 2009, "Visualizing higher-layer features of a deep network", technical report 1341, Université de
+        Montréal.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.neuron(model, "relu2", 3)(sp.zeros((1, 1, 28, 28))).shape
+        ()
     """
 
     def value(x: Any) -> Tensor:
@@ -61,11 +85,28 @@ def neuron(model: Any, layer: str, index: Any, position: Sequence[int] | None = 
 
 
 def channel(model: Any, layer: str, index: Any, reduce: str = "mean", border: int = 0) -> Term:
-    """A feature map: channel ``index`` by its "mean", "sum", "max" or "l2" over positions, summed over rows.
+    """Objective: one feature map, reduced over its positions and summed over the batch.
 
-    ``index`` is one channel, or one for each row of the batch. ``border`` positions at each edge do not count, as in
-    Keras's example, where it is 2. Raises ValueError for another reduction or a negative border, IndexError, when
-    called, for a channel that the layer does not have. Sources: Erhan et al. 2009; notes table, rows 54 and 55.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        index: the channel, or one for each row of the batch.
+        reduce: reduction over positions: "mean", "sum", "max" or "l2".
+        border: positions to leave out at each edge, as in Keras's example, where it is 2.
+
+    Returns:
+        A ``Term``. Calling it raises IndexError for a channel that the layer does not have.
+
+    Raises:
+        ValueError: for another reduction or a negative border.
+
+    References:
+        Erhan et al. 2009; Chollet 2020, "Visualizing what convnets learn", keras.io.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.channel(model, "relu2", [0, 1], reduce="max")(sp.zeros((2, 1, 28, 28))).shape
+        ()
     """
     how = _reduction(reduce)
     if border < 0:
@@ -82,9 +123,26 @@ def channel(model: Any, layer: str, index: Any, reduce: str = "mean", border: in
 
 
 def layer(model: Any, layer: str, reduce: str = "l2") -> Term:
-    """A whole layer, by its "l2" norm (DeepDream's choice), "mean", "sum" or "max", summed over rows.
+    """Objective: a whole layer, reduced over all activations and summed over the batch.
 
-    Sources: Mordvintsev et al. 2015; notes table, row 68.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        reduce: "l2" (DeepDream's choice), "mean", "sum" or "max".
+
+    Returns:
+        A ``Term``.
+
+    Raises:
+        ValueError: for another reduction.
+
+    References:
+        Mordvintsev et al. 2015, "Inceptionism: going deeper into neural networks".
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.layer(model, "relu1")(sp.zeros((1, 1, 28, 28))).shape
+        ()
     """
     how = _reduction(reduce)
 
@@ -96,11 +154,26 @@ def layer(model: Any, layer: str, reduce: str = "l2") -> Term:
 
 
 def direction(model: Any, layer: str, vector: Any, power: float = 0.0) -> Term:
-    """How far activations point along ``vector``: the mean over positions of the dot product, summed over rows.
+    """Objective: activations along a direction, the mean over positions of the dot product, summed over the batch.
 
-    ``vector`` is (channels,), or (channels, ...) with its positions. With ``power`` the dot product is multiplied by
-    the cosine to that power, which punishes excitement in other directions. Sources: Olah et al. 2017, "Feature
-    Visualization"; Carter et al. 2019, "Activation Atlas".
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        vector: the direction, (channels,), or (channels, ...) with one value per position.
+        power: exponent of the cosine by which the dot product is multiplied; values above 0 penalise activations in
+            other directions.
+
+    Returns:
+        A ``Term``. Calling it raises ValueError for a vector of another shape.
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007; Carter et al. 2019, "Activation atlas",
+        doi:10.23915/distill.00015.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.direction(model, "fc1", sp.ones(64))(sp.zeros((1, 1, 28, 28))).shape
+        ()
     """
     wanted = _core.asarray(vector)
 
@@ -118,10 +191,25 @@ def direction(model: Any, layer: str, vector: Any, power: float = 0.0) -> Term:
 
 
 def caricature(model: Any, layer: str, image: Any, power: float = 1.0) -> Term:
-    """What the layer sees in ``image`` (n, ...), exaggerated: the dot product with its activations, summed over rows.
+    """Objective: the dot product with the activations of an image, which exaggerates what the layer represents in it.
 
-    ``power`` is that of the cosine it is multiplied by. Source: Olah et al. 2018, "The Building Blocks of
-    Interpretability".
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        image: the images (n, ...) whose activations are the directions.
+        power: exponent of the cosine by which the dot product is multiplied.
+
+    Returns:
+        A ``Term``, summed over the batch.
+
+    References:
+        Olah et al. 2018, "The building blocks of interpretability", doi:10.23915/distill.00010.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> image = sp.ones((1, 1, 28, 28))
+        >>> sp.ascent.caricature(model, "relu2", image)(image).shape
+        ()
     """
     wanted = _constant(model, layer, image)
 
@@ -133,10 +221,29 @@ def caricature(model: Any, layer: str, image: Any, power: float = 1.0) -> Term:
 
 
 def guided_by(model: Any, layer: str, guide: Any) -> Term:
-    """DeepDream's guide: each position's activations times those of the guide's position that match it best.
+    """Objective of guided DeepDream: the dot product of each position with the best matching position of a guide image.
 
-    The matches are found anew at each step and held while differentiating. Sources: Mordvintsev et al. 2015; notes
-    table, row 68.
+    The matches are recomputed at each step, and treated as constants while differentiating.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        guide: one image, (1, ...).
+
+    Returns:
+        A ``Term``, summed over the batch.
+
+    Raises:
+        ValueError: for a batch of guides.
+
+    References:
+        Mordvintsev et al. 2015, github.com/google/deepdream.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> image = sp.ones((1, 1, 28, 28))
+        >>> sp.ascent.guided_by(model, "relu2", image)(image).shape
+        ()
     """
     wanted = _constant(model, layer, guide)
     if wanted.shape[0] != 1:
@@ -151,9 +258,27 @@ def guided_by(model: Any, layer: str, guide: Any) -> Term:
 
 
 def inversion(model: Any, layer: str, image: Any) -> Term:
-    """Minus the squared distance to the activations of ``image`` (n, ...), over their squared norm, summed over rows.
+    """Objective: minus the relative squared distance to the activations of an image, summed over the batch.
 
-    Sources: Mahendran and Vedaldi 2015, arXiv:1412.0035; notes table, row 79.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        image: the images (n, ...) to be matched; used only through their activations.
+
+    Returns:
+        A ``Term``.
+
+    Raises:
+        ValueError: if all activations of an image are zero.
+
+    References:
+        Mahendran and Vedaldi 2015, "Understanding deep image representations by inverting them", arXiv:1412.0035.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> image = sp.ones((1, 1, 28, 28))
+        >>> abs(float(sp.ascent.inversion(model, "relu1", image)(image)))
+        0.0
     """
     wanted = _constant(model, layer, image)
     axes = tuple(range(1, wanted.ndim))
@@ -169,9 +294,22 @@ def inversion(model: Any, layer: str, image: Any) -> Term:
 
 
 def diversity(model: Any, layer: str) -> Term:
-    """Minus the mean cosine between the Gram matrices of each two rows: a batch of pictures that differ.
+    """Objective: minus the mean cosine between the Gram matrices of each pair of rows, for a batch of different images.
 
-    Source: Olah et al. 2017, "Feature Visualization". Raises ValueError, when called, for fewer than 2 rows.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+
+    Returns:
+        A ``Term``. Calling it raises ValueError for fewer than 2 rows.
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.diversity(model, "relu2")(sp.random.Generator(0).uniform((2, 1, 28, 28))).shape
+        ()
     """
 
     def value(x: Any) -> Tensor:
@@ -187,17 +325,39 @@ def diversity(model: Any, layer: str) -> Term:
 
 
 def similarity(encoder: Callable[[Any], Tensor], wanted: Any) -> Term:
-    """The cosine between ``encoder(x)`` (n, features) and ``wanted`` (features,) or (n, features), summed over rows.
+    """Objective: the cosine similarity of ``encoder(x)`` to an embedding, summed over the batch.
 
-    With an image encoder and the embedding of a text it is the score of CLIP-guided synthesis; the picture may be
-    ``latent(generator, z)``. Sources: Radford et al. 2021, arXiv:2103.00020; notes table, rows 86 and 87.
+    With an image encoder and the embedding of a text it is the score of CLIP-guided synthesis; the image may be
+    ``latent(generator, z)``.
+
+    Args:
+        encoder: a function from inputs to embeddings (n, features).
+        wanted: the embedding, (features,) or (n, features).
+
+    Returns:
+        A ``Term``.
+
+    References:
+        Radford et al. 2021, "Learning transferable visual models from natural language supervision", arXiv:2103.00020.
+
+    Example:
+        >>> close = sp.ascent.similarity(lambda x: x, [3.0, 4.0])
+        >>> float(close([[6.0, 8.0]]))
+        1.0
     """
     target = _core.asarray(wanted)
     return Term(lambda x: _core.sum(_core.vecdot(_unit(encoder(x), -1), _unit(target, -1))), "similarity")
 
 
 def gram(a: Tensor) -> Tensor:
-    """Products of channels averaged over positions: (n, channels, channels) of (n, channels, ...)."""
+    """Gram matrices: products of channels averaged over positions.
+
+    Args:
+        a: activations (n, channels, ...).
+
+    Returns:
+        A tensor (n, channels, channels).
+    """
     flat = _core.reshape(a, (*a.shape[:2], -1))
     return flat @ _core.matrix_transpose(flat) / flat.shape[-1]
 
@@ -206,7 +366,7 @@ def gram(a: Tensor) -> Tensor:
 
 
 def _constant(model: Any, layer: str, image: Any) -> Tensor:
-    """The activations of a picture, as data."""
+    """The activations of an image, detached."""
     with _core.no_grad():
         return activation(model, layer, _core.asarray(image)).detach()
 
@@ -218,7 +378,7 @@ def _reduction(name: str) -> Reduce:
 
 
 def _channels(a: Tensor, index: Any, layer: str) -> Tensor:
-    """One channel of each row: (n, ...)."""
+    """The selected channel of each row: (n, ...)."""
     numbers = np.asarray(index)
     count = a.shape[1]
     if numbers.dtype.kind not in "iu" or numbers.ndim > 1:

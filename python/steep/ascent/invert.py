@@ -1,4 +1,4 @@
-"""Inversion: a picture whose activations are those of another, found from noise; what a layer still knows of its input.
+"""Inversion: reconstructs an image from its activations in a layer, starting from noise.
 
 Start reading at ``invert``; ``mahendran_vedaldi`` is the natural-image prior of the paper the method comes from.
 """
@@ -26,11 +26,16 @@ from steep.random import Generator
 
 @dataclass(frozen=True)
 class Inversion:
-    """``image`` (n, ...): the reconstruction.
+    """Result of ``invert``.
 
-    ``feature_error``: the distance of its activations to the picture's over their norm; ``input_error``: the same of
-    the pixels, the picture's mean taken off for the norm. ``history``, ``status``, ``eager`` and ``frames`` as in
-    ``Ascent``.
+    Attributes:
+        image: the reconstruction, (n, ...).
+        feature_error: distance of its activations to those of the image, relative to their norm.
+        input_error: distance of the pixels, relative to the norm of the image minus its mean.
+        history: the objective before each step.
+        status: why the run ended, as in ``optim.Result``.
+        eager: why steps were not compiled, "" if they were.
+        frames: intermediate images, if ``keep`` was given.
     """
 
     image: Tensor = field(repr=False)
@@ -45,11 +50,29 @@ class Inversion:
 def mahendran_vedaldi(
     shape: tuple[int, ...], bounds: tuple[Any, Any], contrast: float = 0.05, alpha: float = 6, beta: float = 2
 ) -> Term:
-    """A prior of natural pictures of ``shape`` (..., height, width): bounded values, few and gentle edges.
+    """The natural-image prior of Mahendran and Vedaldi: bounded values and total variation.
 
     ``sum |x - middle| ** alpha / (h w B ** alpha) + total_variation / (h w (contrast B) ** beta)`` with B half the
-    range of ``bounds``. The paper takes ``contrast`` from .01 for shallow layers to .1 for deep ones; the smaller, the
-    smoother. Source: Mahendran and Vedaldi 2015, arXiv:1412.0035, section 3.
+    range of ``bounds``.
+
+    Args:
+        shape: shape of the images, (..., height, width).
+        bounds: lowest and highest pixel value, as numbers or per channel.
+        contrast: scale of differences between neighbours; the paper takes .01 for shallow layers to .1 for deep ones.
+            Smaller values give smoother images.
+        alpha: exponent of the bound on values.
+        beta: exponent of the total variation.
+
+    Returns:
+        A ``Term``, to be used as a penalty.
+
+    References:
+        Mahendran and Vedaldi 2015, arXiv:1412.0035, section 3.
+
+    Example:
+        >>> prior = sp.ascent.mahendran_vedaldi((1, 1, 8, 8), (0.0, 1.0))
+        >>> float(prior(sp.full((1, 1, 8, 8), 0.5)))
+        0.0
     """
     low, high = (float(np.mean(bound)) for bound in bounds)
     half, positions = (high - low) / 2, shape[-2] * shape[-1]
@@ -75,12 +98,36 @@ def invert(
     keep: int = 0,
     capture: bool = True,
 ) -> Inversion:
-    """A picture whose activations in ``layer`` are those of ``image`` (n, ...), which is used for nothing else.
+    """Inverts a layer: finds an image whose activations equal those of ``image``, which is used for nothing else.
 
-    From ``start`` (a picture or a parameterization; normal noise around the middle of ``bounds`` drawn from
-    ``generator``, if None), by ``optimizer`` (Adam at 1/20 of the range, if None), inside ``bounds``. ``penalty`` is
-    added to the squared relative distance; ``mahendran_vedaldi`` makes the paper's. Raises ValueError if the layer is
-    silent on the picture. Sources: Mahendran and Vedaldi 2015, arXiv:1412.0035; notes table, rows 79 to 81.
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        image: the images (n, ...) whose activations are matched.
+        steps: number of steps.
+        start: an image or a ``Parameterization``; normal noise around the middle of ``bounds`` if None.
+        penalty: a function of the image that is added to the relative squared distance, such as ``mahendran_vedaldi``.
+        bounds: lowest and highest pixel value, as numbers or per channel.
+        optimizer: makes an optimiser from parameters; Adam with a rate of 1/20 of the range if None.
+        generator: source of the random numbers; ``Generator(0)`` if None.
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        keep: about how many intermediate images to store in ``frames``; 0 for none.
+        capture: whether to compile the steps; see ``optim.minimize``.
+
+    Returns:
+        An ``Inversion``.
+
+    Raises:
+        ValueError: if all activations of an image are zero.
+
+    References:
+        Mahendran and Vedaldi 2015, "Understanding deep image representations by inverting them", arXiv:1412.0035.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> found = sp.ascent.invert(model, "relu1", sp.full((1, 1, 28, 28), 0.3), steps=3)
+        >>> found.image.shape, found.status
+        ((1, 1, 28, 28), 'finished')
     """
     wanted = _core.asarray(image)
     low, high = (_core.asarray(bound).astype(wanted.dtype) for bound in bounds)

@@ -1,7 +1,7 @@
-"""Gradient ascent on an input: ``optim.maximize`` with what belongs to pictures around it.
+"""Gradient ascent on an input: ``optim.maximize`` with parameterizations, transforms and penalties around it.
 
-The start is copied, so it is not lost; the result holds the picture, the value before each step and why the run ended.
-Steps are captured unless asked otherwise.
+The start is copied; the result holds the image, the objective before each step and why the run ended. Steps are
+compiled by default.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ from steep.tree import Tree
 
 @dataclass(frozen=True)
 class Ascent:
-    """``image``: the optimised picture, ``params``: what was moved.
+    """Result of ``maximize``.
 
-    ``history``: the value before each step, ``status`` as in ``optim.Result``, ``eager``: why the steps were not
-    captured, "" if they were or were not to be, ``frames``: the pictures kept on the way.
+    Attributes:
+        image: the optimised image.
+        params: the optimised parameters, from which it was rendered.
+        history: the objective before each step.
+        status: why the run ended, as in ``optim.Result``.
+        eager: why steps were not compiled, "" if they were.
+        frames: intermediate images, if ``keep`` was given.
     """
 
     image: Tensor = field(repr=False)
@@ -53,16 +58,40 @@ def maximize(
     keep: int = 0,
     capture: bool = True,
 ) -> Ascent:
-    """The picture that makes ``objective(transform(picture)) - penalty(picture)`` large, from ``start`` in ``steps``.
+    """Maximises ``objective(transform(image)) - penalty(image)`` over images, by gradient ascent from ``start``.
 
-    ``start`` is an array of float32 or float64 of any shape, or a ``Parameterization`` (``fft``, ``latent``, ...).
-    ``optimizer`` makes an optimiser from the parameters, ``normalize`` rescales gradients before it ("l2", "mean_abs",
-    "std", "sign"), ``project`` maps the parameters into a set after each step (``box``, ``ball``, a filter), and
-    ``callback`` may stop the run. ``warm_start``: for so many of the steps, a ReLU that stops a picture's gradient
-    altogether passes what would wake it, so a unit that nothing excites yet is reached at all. ``keep``: about how many
-    pictures on the way to put into ``frames``. ``capture``: see ``optim.minimize``. Models are looked at in evaluation
-    mode, whatever mode they are in. Raises ValueError if the objective gives no scalar or does not depend on the input.
-    Sources: Erhan et al. 2009; notes table, rows 53, 58, 70.
+    Models are evaluated in evaluation mode, whatever mode they are in.
+
+    Args:
+        objective: a function from images to a scalar tensor, such as ``logit(model, 3)``.
+        start: a float32 or float64 array of any shape, or a ``Parameterization`` (``fft``, ``latent``, ...); it is
+            copied.
+        steps: number of steps.
+        optimizer: makes an optimiser from the parameters, such as ``partial(optim.SGD, lr=1.0)``.
+        penalty: a function from images to a scalar, which is subtracted.
+        transform: a random or fixed map that is applied to the image before the objective.
+        project: maps the parameters into a set after each step (``box``, ``ball``, a filter).
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        normalize: rescaling of gradients before the optimiser: "l2", "mean_abs", "std", "sign" or None.
+        warm_start: number of first steps in which a ReLU that blocks the gradient of a whole image passes it on, so
+            that a neuron whose activation is zero everywhere can be reached.
+        keep: about how many intermediate images to store in ``frames``; 0 for none.
+        capture: whether to compile the steps; see ``optim.minimize``.
+
+    Returns:
+        An ``Ascent``.
+
+    Raises:
+        ValueError: if the objective is not a scalar or does not depend on the input.
+
+    References:
+        Erhan et al. 2009, "Visualizing higher-layer features of a deep network", technical report 1341, Université de
+        Montréal.
+
+    Example:
+        >>> found = sp.ascent.maximize(lambda x: -((x - 2.0) ** 2).sum(), sp.zeros(3), 200)
+        >>> found.image.shape, found.history[-1] > found.history[0]
+        ((3,), True)
     """
     begin = start if isinstance(start, Parameterization) else pixels(start)
     params = tree.map(_core.tensor, begin.params)
@@ -83,7 +112,7 @@ def maximize(
 
 
 def _rendered(render: Callable[[Any], Tensor], params: Tree) -> Tensor:
-    """The picture now (a tree of them, if that is what the parameters are), in memory of its own."""
+    """The current image (a tree of them for a tree of parameters), copied."""
     with _core.no_grad():
         picture: Tensor = tree.map(_core.tensor, render(params))
         return picture
@@ -92,7 +121,7 @@ def _rendered(render: Callable[[Any], Tensor], params: Tree) -> Tensor:
 def _keeping(
     frames: list[Tensor], render: Callable[[Any], Tensor], every: int, callback: Callable[[Progress], object] | None
 ) -> Callable[[Progress], object]:
-    """A callback that keeps the picture after every so many steps, and calls the other."""
+    """A callback that stores the image every few steps, and calls the other one."""
 
     def kept(progress: Progress) -> object:
         if (progress.step + 1) % every == 0:
@@ -122,7 +151,9 @@ def _later(callback: Callable[[Progress], object], by: int) -> Callable[[Progres
 
 
 def _waking(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """A ReLU's gradient; for rows that it stops altogether, what would raise silent units (lucid's redirected ReLU)."""
+    """A ReLU's gradient; for rows that it blocks altogether, one that increases inactive neurons (lucid's redirected
+    ReLU).
+    """
     passed = _core.where(inputs[0] > 0, g, _core.zeros_like(g))
     stopped = _core.all(passed == 0, axis=tuple(range(1, g.ndim)), keepdims=True)
     return _core.where(stopped, _core.relu(g), passed)

@@ -1,6 +1,6 @@
-"""What to excite: objectives of a classifier, as terms of its input.
+"""Objectives of a classifier, as terms of its input: the score, the probability or the log-odds of a class.
 
-With a batch and a class for each row, the rows do not influence one another, and one run excites them all.
+The rows of a batch are independent: with one class for each row, one run optimises them all.
 """
 
 from __future__ import annotations
@@ -15,26 +15,64 @@ from steep.scores import Classifier, class_scores, probabilities, unnormalised
 
 
 def logit(model: Classifier, target: Any) -> Term:
-    """The unnormalised score of class ``target``, summed over rows; ``target`` is one class, or one for each row.
+    """Objective: the unnormalised score of a class, summed over the batch.
 
-    Highest score and highest probability are different things: see ``probability``. Raises IndexError, when called,
-    for a class outside the model's. Source: notes table, row 53.
+    The input with the highest score need not have the highest probability: see ``probability``.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        target: the class, or one for each row of the batch.
+
+    Returns:
+        A ``Term``. Calling it raises IndexError for a class that the model does not have.
+
+    References:
+        Simonyan et al. 2014, "Deep inside convolutional networks", arXiv:1312.6034.
+
+    Example:
+        >>> score = sp.ascent.logit(lambda x: x @ sp.eye(2), 1)
+        >>> float(score(sp.tensor([[3.0, 4.0]])))
+        4.0
     """
     scores = unnormalised("logit", model, shifted=False)
     return Term(lambda x: _core.sum(class_scores(scores(x), target)), f"logit({target})")
 
 
 def probability(model: Classifier, target: Any) -> Term:
-    """The probability of class ``target`` by softmax, summed over rows. Source: notes table, row 53."""
+    """Objective: the softmax probability of a class, summed over the batch.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        target: the class, or one for each row of the batch.
+
+    Returns:
+        A ``Term``. Calling it raises IndexError for a class that the model does not have.
+
+    Example:
+        >>> chance = sp.ascent.probability(lambda x: x, 0)
+        >>> float(chance(sp.tensor([[1.0, 1.0]])))
+        0.5
+    """
     scores = unnormalised("probability", model)
     return Term(lambda x: _core.sum(class_scores(probabilities(scores, x), target)), f"probability({target})")
 
 
 def margin(model: Classifier, target: Any) -> Term:
-    """The score of class ``target`` less the log-sum-exp of all others, summed over rows.
+    """Objective: the log-odds of a class, its score minus the log-sum-exp of all others, summed over the batch.
 
-    For each row it is the log-odds of the class, log(p / (1 - p)), so it grows on when the probability is near 1.
-    Raises ValueError, when called, for a model of one class: nothing is left to compare it with.
+    It equals log(p / (1 - p)), so it does not saturate as the probability p approaches 1.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        target: the class, or one for each row of the batch.
+
+    Returns:
+        A ``Term``. Calling it raises ValueError for a model with a single class, IndexError for an unknown class.
+
+    Example:
+        >>> odds = sp.ascent.margin(lambda x: x, 0)
+        >>> float(odds(sp.tensor([[2.0, 1.0]])))
+        1.0
     """
     scores = unnormalised("margin", model)
     return Term(lambda x: _log_odds(scores(x), target), f"margin({target})")

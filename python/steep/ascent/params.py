@@ -1,7 +1,7 @@
-"""Parameterizations: what is moved, and how a picture comes of it.
+"""Parameterizations: what is optimised, and how an image is computed from it.
 
-Any differentiable map from tensors to a picture will do: pixels, a spectrum, a generator's latent. ``maximize`` moves
-``params``; objectives see ``render(params)``. ``then`` puts more maps behind, such as colours, a sigmoid or a filter.
+Any differentiable map from tensors to an image can be used: pixels, a spectrum, a generator's latent. ``maximize``
+optimises ``params``; objectives see ``render(params)``. ``then`` appends maps, such as colours, a sigmoid or a filter.
 """
 
 from __future__ import annotations
@@ -26,26 +26,54 @@ COLOURS = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max()
 
 @dataclass(frozen=True)
 class Parameterization:
-    """``params``: a tree of float tensors, the start; ``render``: the differentiable map from there to a picture."""
+    """Parameters and a differentiable map from them to an image.
+
+    Attributes:
+        params: a tree of float tensors, the initial values.
+        render: the map from parameters to an image.
+    """
 
     params: Tree
     render: Callable[[Any], Tensor]
 
     def then(self, *maps: Callable[[Tensor], Tensor]) -> Parameterization:
-        """The same parameters, with ``maps`` applied to the picture, one after the other."""
+        """The same parameters, with further maps applied to the image.
+
+        Args:
+            maps: functions from images to images, applied in order, such as ``sp.sigmoid``.
+
+        Returns:
+            A new ``Parameterization``.
+
+        Example:
+            >>> start = sp.ascent.pixels((1, 1, 4, 4), sp.random.Generator(0)).then(sp.sigmoid)
+            >>> start.image().shape
+            (1, 1, 4, 4)
+        """
         first = self.render
         return Parameterization(self.params, lambda params: reduce(lambda x, f: f(x), maps, first(params)))
 
     def image(self) -> Tensor:
-        """The picture at the start."""
+        """The initial image."""
         with _core.no_grad():
             return self.render(self.params)
 
 
 def pixels(start: Any, generator: Generator | None = None, mean: float = 0.0, std: float = 0.01) -> Parameterization:
-    """The pixels themselves: from a picture, or from a shape and a ``generator``, normal with ``mean`` and ``std``.
+    """The pixels themselves as parameters.
 
-    A picture is an array, nested lists of numbers, or a tree of arrays.
+    Args:
+        start: an image (an array, nested lists, or a tree of arrays), or a shape if ``generator`` is given.
+        generator: source of normal noise for a start of this shape.
+        mean: mean of the noise.
+        std: standard deviation of the noise.
+
+    Returns:
+        A ``Parameterization``.
+
+    Example:
+        >>> sp.ascent.pixels((1, 3, 8, 8), sp.random.Generator(0)).image().shape
+        (1, 3, 8, 8)
     """
     if generator is None:
         numbers = all(isinstance(leaf, int | float) for leaf in tree.leaves(start))
@@ -54,12 +82,30 @@ def pixels(start: Any, generator: Generator | None = None, mean: float = 0.0, st
 
 
 def fft(shape: tuple[int, ...], generator: Generator, std: float = 0.01, decay: float = 1.0) -> Parameterization:
-    """Pictures (..., height, width) as spectra, each frequency scaled by 1 / frequency ** decay.
+    """Images as Fourier spectra, each frequency scaled by ``1 / frequency ** decay``.
 
-    So a step moves all scales of the picture alike, where a step in pixels moves mostly the finest. The picture is
-    NumPy's ``irfft2`` of (real + i imaginary) * scale, times the root of the number of pixels over 4; the parameters
-    (..., 2, height, width // 2 + 1) start normal with ``std``. Raises ValueError for a shape without pixels. Source:
-    Olah et al. 2017, "Feature Visualization".
+    A step then changes all scales of the image alike, whereas a step in pixels changes mostly the finest. The image is
+    NumPy's ``irfft2`` of (real + i imaginary) * scale, times the square root of the number of pixels divided by 4.
+
+    Args:
+        shape: shape of the images, (..., height, width).
+        generator: source of the normally distributed initial spectrum.
+        std: its standard deviation.
+        decay: exponent of the frequency.
+
+    Returns:
+        A ``Parameterization`` with parameters (..., 2, height, width // 2 + 1).
+
+    Raises:
+        ValueError: for a shape without pixels.
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
+
+    Example:
+        >>> spectrum = sp.ascent.fft((1, 3, 8, 8), sp.random.Generator(0))
+        >>> spectrum.params.shape, spectrum.image().shape
+        ((1, 3, 2, 8, 5), (1, 3, 8, 8))
     """
     if len(shape) < 2 or min(shape[-2:]) < 1:
         raise ValueError(f"fft: needs a shape (..., height, width) with pixels, got {shape}")
@@ -69,7 +115,7 @@ def fft(shape: tuple[int, ...], generator: Generator, std: float = 0.01, decay: 
 
 
 class Spectrum:
-    """The map of ``fft``: an inverse real transform as products with matrices of cosines and sines, for any size."""
+    """The map of ``fft``: an inverse real transform by products with matrices of cosines and sines, for any size."""
 
     def __init__(self, height: int, width: int, decay: float) -> None:
         self.scale = _decay(height, width, decay)
@@ -92,18 +138,45 @@ class Spectrum:
 
 
 def color_decorrelated(start: Parameterization) -> Parameterization:
-    """``start`` (..., 3, height, width) read as three uncorrelated directions of colour, turned into red, green, blue.
+    """Interprets three channels as decorrelated colours, and maps them to red, green and blue.
 
-    Steps along them change brightness more than hue, as photographs differ. Follow it with ``.then(sp.sigmoid)`` for
-    values in (0, 1). Raises ValueError, when rendered, unless there are 3 channels. Source: Olah et al. 2017.
+    Steps in this basis change brightness more than hue, like differences between photographs. Apply
+    ``.then(sp.sigmoid)`` afterwards for values in (0, 1).
+
+    Args:
+        start: a ``Parameterization`` of images (..., 3, height, width).
+
+    Returns:
+        A ``Parameterization``. Rendering it raises ValueError unless there are 3 channels.
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
+
+    Example:
+        >>> coloured = sp.ascent.color_decorrelated(sp.ascent.fft((1, 3, 8, 8), sp.random.Generator(0)))
+        >>> coloured.image().shape
+        (1, 3, 8, 8)
     """
     return start.then(_coloured)
 
 
 def latent(generate: Callable[[Any], Tensor], z: Any) -> Parameterization:
-    """The input ``z`` (an array or a tree of them) of a generator, such as a trained decoder: a learned prior.
+    """The latent input of a generator as parameters: a learned image prior.
 
-    Sources: Nguyen et al. 2016, arXiv:1605.09304; notes table, rows 77 and 86.
+    Args:
+        generate: a differentiable function from latents to images, such as a trained decoder.
+        z: the initial latent, an array or a tree of them.
+
+    Returns:
+        A ``Parameterization``.
+
+    References:
+        Nguyen et al. 2016, "Synthesizing the preferred inputs for neurons in neural networks via deep generator
+        networks", arXiv:1605.09304.
+
+    Example:
+        >>> sp.ascent.latent(lambda z: z @ sp.ones((2, 5)), sp.zeros((1, 2))).image().shape
+        (1, 5)
     """
     return Parameterization(tree.map(_core.tensor, z), generate)
 

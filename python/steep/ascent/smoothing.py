@@ -1,7 +1,7 @@
-"""Filters of pictures (..., height, width): low-pass, edge-preserving and wavelet, each made by a factory.
+"""Filters of images (..., height, width): low-pass, edge-preserving and wavelet, each made by a factory.
 
-A filter maps pictures to pictures of the same shape and is differentiable; give it to ``maximize`` as ``project`` (the
-picture is filtered after each step), as a part of ``transform``, or to a parameterization's ``then``.
+A filter maps images to images of the same shape and is differentiable; pass it to ``maximize`` as ``project`` (the
+image is filtered after each step), as a part of ``transform``, or to a parameterization's ``then``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,22 @@ Filter: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def gaussian(sigma: float) -> Filter:
-    """A Gaussian low-pass of ``sigma`` pixels for pictures (..., height, width); a constant picture is unchanged.
+    """A Gaussian low-pass filter; constant images are unchanged.
 
-    Near a border the weights of the missing pixels go to the present ones. Raises ValueError for a negative sigma.
-    Source: notes table, row 73.
+    Near a border, the weights of missing pixels go to the existing ones.
+
+    Args:
+        sigma: standard deviation in pixels; 0 returns the image unchanged.
+
+    Returns:
+        A filter, a function of images (..., height, width).
+
+    Raises:
+        ValueError: for a negative sigma.
+
+    Example:
+        >>> sp.ascent.gaussian(1.0)(sp.ones((5, 5))).shape
+        (5, 5)
     """
     if not sigma >= 0:
         raise ValueError(f"gaussian: sigma must not be negative, got {sigma}")
@@ -35,19 +47,49 @@ def gaussian(sigma: float) -> Filter:
 
 
 def median(size: int = 3) -> Filter:
-    """The median of each window of ``size`` by ``size`` pixels: impulses go, edges stay. ``size`` is odd.
+    """A median filter over windows of ``size`` by ``size`` pixels, which removes impulses and keeps edges.
 
-    Windows at a border repeat the border's pixels. Source: notes table, row 74.
+    Windows at a border repeat the border's pixels.
+
+    Args:
+        size: side of the window, odd.
+
+    Returns:
+        A filter, a function of images (..., height, width).
+
+    Raises:
+        ValueError: for an even size.
+
+    Example:
+        >>> image = np.zeros((5, 5)); image[2, 2] = 1.0
+        >>> float(sp.ascent.median(3)(sp.tensor(image)).sum())
+        0.0
     """
     _check_window("median", size)
     return lambda x: _core.sort(_windows(_core.asarray(x), size // 2), axis=0)[size * size // 2]
 
 
 def bilateral(sigma: float = 1.0, contrast: float = 0.1) -> Filter:
-    """A mean over neighbours weighted by nearness in place (``sigma`` pixels) and in value (``contrast``).
+    """A bilateral filter: a mean over neighbours weighted by their distance and by the difference of values.
 
-    Differences well above ``contrast`` are edges and stay. Windows reach 2 sigma. Raises ValueError unless both are
-    positive. Sources: Tomasi and Manduchi 1998; notes table, row 74.
+    Differences well above ``contrast`` are kept as edges. Windows extend to 2 sigma.
+
+    Args:
+        sigma: standard deviation of the weights by distance, in pixels.
+        contrast: standard deviation of the weights by difference.
+
+    Returns:
+        A filter, a function of images (..., height, width).
+
+    Raises:
+        ValueError: unless both are positive.
+
+    References:
+        Tomasi and Manduchi 1998, "Bilateral filtering for gray and color images", doi:10.1109/ICCV.1998.710815.
+
+    Example:
+        >>> sp.ascent.bilateral(1.0, 0.1)(sp.ones((5, 5))).shape
+        (5, 5)
     """
     if not (sigma > 0 and contrast > 0):
         raise ValueError(f"bilateral: sigma and contrast must be positive, got {sigma} and {contrast}")
@@ -66,10 +108,21 @@ def bilateral(sigma: float = 1.0, contrast: float = 0.1) -> Filter:
 
 
 def haar(x: Tensor, levels: int = 1) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
-    """The orthonormal Haar transform of (..., height, width): the approximation, and the details of each level.
+    """The orthonormal Haar wavelet transform.
 
-    A level's details are (horizontal, vertical, diagonal), the finest level first. An odd last row or column goes to
-    the approximation as it is, so the transform is orthonormal for every size. Source: notes table, row 75.
+    An odd last row or column is passed to the approximation unchanged, so the transform is orthonormal for every size.
+
+    Args:
+        x: images (..., height, width).
+        levels: number of levels.
+
+    Returns:
+        The approximation, and for each level, the finest first, the (horizontal, vertical, diagonal) details.
+
+    Example:
+        >>> low, details = sp.ascent.haar(sp.ones((4, 4)))
+        >>> low.shape, len(details[0])
+        ((2, 2), 3)
     """
     details = []
     for _ in range(levels):
@@ -81,7 +134,20 @@ def haar(x: Tensor, levels: int = 1) -> tuple[Tensor, list[tuple[Tensor, Tensor,
 
 
 def inverse_haar(approximation: Tensor, details: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """The picture whose transform by ``haar`` this is."""
+    """The inverse of ``haar``.
+
+    Args:
+        approximation: the approximation that ``haar`` returned.
+        details: the details that it returned.
+
+    Returns:
+        Images (..., height, width).
+
+    Example:
+        >>> image = sp.random.Generator(0).uniform((5, 6))
+        >>> sp.allclose(sp.ascent.inverse_haar(*sp.ascent.haar(image)), image, atol=1e-6)
+        True
+    """
     x = approximation
     for horizontal, vertical, diagonal in reversed(details):
         x = _whole(_whole(x, vertical, -2), _whole(horizontal, diagonal, -2), -1)
@@ -89,9 +155,26 @@ def inverse_haar(approximation: Tensor, details: list[tuple[Tensor, Tensor, Tens
 
 
 def haar_shrink(threshold: float, levels: int = 1) -> Filter:
-    """Details moved towards zero by ``threshold``: the proximal map of ``threshold * haar_wavelet``.
+    """Soft thresholding of Haar details: the proximal map of ``threshold * haar_wavelet``.
 
-    It suppresses noise, and real edges too (notes table, row 75). Source: Donoho and Johnstone 1994.
+    It removes noise, and weak edges too.
+
+    Args:
+        threshold: by how much details are moved towards zero; not negative.
+        levels: number of levels of the transform.
+
+    Returns:
+        A filter, a function of images (..., height, width).
+
+    Raises:
+        ValueError: for a negative threshold.
+
+    References:
+        Donoho and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage", doi:10.1093/biomet/81.3.425.
+
+    Example:
+        >>> sp.ascent.haar_shrink(0.1)(sp.ones((4, 4))).shape
+        (4, 4)
     """
     if not threshold >= 0:
         raise ValueError(f"haar_shrink: the threshold must not be negative, got {threshold}")
@@ -121,7 +204,7 @@ def _check_window(who: str, size: int) -> None:
 
 
 def _windows(x: Tensor, radius: int) -> Tensor:
-    """The picture moved to all places of a window, stacked: ((2 radius + 1)^2, ...)."""
+    """The image shifted to all positions of a window, stacked: ((2 radius + 1)^2, ...)."""
     height, width = x.shape[-2:]
     border = [(0, 0)] * (x.ndim - 2) + [(radius, radius)] * 2
     wide = _core.pad(x, border, mode="edge")
@@ -130,7 +213,7 @@ def _windows(x: Tensor, radius: int) -> Tensor:
 
 
 def _halves(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Sums and differences of neighbours along an axis, each over the root of 2."""
+    """Sums and differences of neighbours along an axis, each over the square root of 2."""
     x = _core.swapaxes(x, axis, -1)
     pairs = x.shape[-1] // 2 * 2
     even, odd, rest = x[..., 0:pairs:2], x[..., 1:pairs:2], x[..., pairs:]

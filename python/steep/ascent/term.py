@@ -1,6 +1,6 @@
-"""Terms: scalar functions of an input that add, subtract and scale, so that an objective reads like its formula.
+"""Terms: scalar functions of an input that can be added, subtracted and scaled.
 
-``logit(model, 3) - 0.1 * l2 - 0.01 * total_variation`` is a term again. Any function of the input may take part.
+``logit(model, 3) - 0.1 * l2 - 0.01 * total_variation`` is a term. Any function of the input can be an operand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ Scalar: TypeAlias = Callable[..., Tensor]
 
 
 class Term:
-    """A function from an input to a scalar tensor, with ``+``, ``-`` and ``*`` by a number; call it like any other."""
+    """A function from an input to a scalar tensor, with ``+``, ``-`` and multiplication by a number.
+
+    Args:
+        fun: a function from an input to a scalar tensor.
+        name: its name in ``repr``; that of the function if empty.
+
+    Example:
+        >>> sp.ascent.logit(lambda x: x, 3) - 0.1 * sp.ascent.l2
+        Term(logit(3) - 0.1 * l2)
+    """
 
     def __init__(self, fun: Scalar, name: str = "") -> None:
         self.__wrapped__ = fun
@@ -22,7 +31,15 @@ class Term:
         self.__doc__ = fun.__doc__
 
     def __call__(self, x: Any, **options: Any) -> Tensor:
-        """The value at ``x``; a regularizer takes its options by name."""
+        """The value at ``x``.
+
+        Args:
+            x: the input.
+            options: keyword arguments of the function, such as ``beta`` of ``total_variation``.
+
+        Returns:
+            A scalar tensor.
+        """
         return self.__wrapped__(x, **options)
 
     def __add__(self, other: Scalar | float) -> Term:

@@ -1,8 +1,8 @@
-"""Random changes of pictures that an objective looks through, so that what it finds survives them.
+"""Random transforms of images, applied before the objective, so that the result is robust to them.
 
-Each factory takes an explicit ``Generator`` and returns a function of pictures (n, channels, height, width); the draws
-are fresh at every step, also in a captured run, and gradients flow back through. All rows of a batch are changed alike.
-Source: notes table, row 76; Olah et al. 2017, "Feature Visualization".
+Each factory takes an explicit ``Generator`` and returns a function of images (n, channels, height, width); the draws
+are new at every step, also in a compiled run, and the functions are differentiable. All rows of a batch are transformed
+alike. Source: Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
 """
 
 from __future__ import annotations
@@ -28,17 +28,46 @@ blur = gaussian
 
 
 def pad(width: int, mode: str = "constant", value: float = 0.0) -> Transform:
-    """``width`` pixels more on each side, of ``value`` or by another mode of ``sp.pad`` ("reflect", "edge", "wrap")."""
+    """Pads images by ``width`` pixels on each side.
+
+    Args:
+        width: number of pixels, not negative.
+        mode: a mode of ``sp.pad``: "constant", "reflect", "edge" or "wrap".
+        value: the constant.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    Raises:
+        ValueError: for a negative width.
+
+    Example:
+        >>> sp.ascent.pad(2, value=0.5)(sp.zeros((1, 1, 4, 4))).shape
+        (1, 1, 8, 8)
+    """
     if width < 0:
         raise ValueError(f"pad: the width must not be negative, got {width}")
     return lambda x: _core.pad(x, [(0, 0)] * (x.ndim - 2) + [(width, width)] * 2, mode=mode, constant_values=value)
 
 
 def jitter(pixels: int, generator: Generator, wrap: bool = False) -> Transform:
-    """A crop at a random place, ``pixels`` smaller in height and width; with ``wrap`` a roll by -pixels to pixels.
+    """A random crop, or with ``wrap`` a random circular shift, which keeps the size, as in DeepDream.
 
-    The roll keeps the size, as DeepDream's does (notes table, row 68). Raises ValueError for a negative number,
-    TypeError for a broken one.
+    Args:
+        pixels: the crop is this much smaller in height and width; with ``wrap``, the maximum shift in each direction.
+        generator: source of the random numbers.
+        wrap: whether to shift circularly instead of cropping.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    Raises:
+        ValueError: for a negative number, or when called, for a crop without pixels.
+        TypeError: for a number that is not an integer.
+
+    Example:
+        >>> sp.ascent.jitter(2, sp.random.Generator(0))(sp.zeros((1, 1, 8, 8))).shape
+        (1, 1, 6, 6)
     """
     if index(pixels) < 0:
         raise ValueError(f"jitter: the number of pixels must not be negative, got {pixels}")
@@ -57,9 +86,21 @@ def jitter(pixels: int, generator: Generator, wrap: bool = False) -> Transform:
 
 
 def rotate(degrees: float | Sequence[float], generator: Generator) -> Transform:
-    """A turn about the middle, anticlockwise, by one of ``degrees``, or by -degrees to degrees if it is a number.
+    """A random rotation about the centre, counter-clockwise, bilinear; pixels from outside repeat the border.
 
-    Bilinear; pixels from outside repeat the border.
+    Args:
+        degrees: angles to choose from, or a number for a uniform draw from [-degrees, degrees].
+        generator: source of the random numbers.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    Raises:
+        ValueError: for angles that are not finite, or an empty sequence.
+
+    Example:
+        >>> sp.ascent.rotate([90.0], sp.random.Generator(0))(sp.zeros((1, 1, 8, 8))).shape
+        (1, 1, 8, 8)
     """
     draw = _choice("rotate", degrees, generator, around=0)
 
@@ -72,9 +113,21 @@ def rotate(degrees: float | Sequence[float], generator: Generator) -> Transform:
 
 
 def scale(factors: float | Sequence[float], generator: Generator) -> Transform:
-    """Enlarged about the middle by one of ``factors``, or by 1 - factors to 1 + factors if it is a number; same size.
+    """A random magnification about the centre at constant size, bilinear; pixels from outside repeat the border.
 
-    Bilinear; pixels from outside repeat the border. Raises ValueError for a factor that is not positive.
+    Args:
+        factors: factors to choose from, or a number for a uniform draw from [1 - factors, 1 + factors].
+        generator: source of the random numbers.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    Raises:
+        ValueError: for a factor that is not positive.
+
+    Example:
+        >>> sp.ascent.scale(0.1, sp.random.Generator(0))(sp.zeros((1, 1, 8, 8))).shape
+        (1, 1, 8, 8)
     """
     draw = _choice("scale", factors, generator, around=1)
 
@@ -87,7 +140,22 @@ def scale(factors: float | Sequence[float], generator: Generator) -> Transform:
 
 
 def noise(std: float, generator: Generator) -> Transform:
-    """Normal noise of standard deviation ``std`` on every pixel."""
+    """Adds normal noise to every pixel.
+
+    Args:
+        std: standard deviation, not negative.
+        generator: source of the random numbers.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    Raises:
+        ValueError: for a negative standard deviation.
+
+    Example:
+        >>> sp.ascent.noise(0.1, sp.random.Generator(0))(sp.zeros((1, 1, 8, 8))).shape
+        (1, 1, 8, 8)
+    """
     if not std >= 0:
         raise ValueError(f"noise: std must not be negative, got {std}")
     return lambda x: x + generator.normal(tuple(x.shape), std=std, dtype=x.dtype)
@@ -107,7 +175,7 @@ def _choice(who: str, values: float | Sequence[float], generator: Generator, aro
 
 
 def _resampled(x: Tensor, matrix: list[list[Tensor]]) -> Tensor:
-    """The picture at places mapped by a 2 by 2 matrix, in pixels from its middle, rows downwards."""
+    """The image at coordinates mapped by a 2 by 2 matrix, in pixels from the centre, rows downwards."""
     height, width = x.shape[-2:]
     right = np.arange(width) + 0.5 - width / 2
     down = (np.arange(height) + 0.5 - height / 2)[:, None]

@@ -1,7 +1,7 @@
-"""Pictures of what excites a unit: two presets over ``maximize``.
+"""Two presets of feature visualization over ``maximize``.
 
-``visualize`` is lucid's: a spectrum with decorrelated colours, looked at through random transforms. ``filters`` is that
-of Keras's "Visualizing what convnets learn": plain pixels and steps of one length.
+``visualize`` is lucid's: a spectrum with decorrelated colours under random transforms. ``filters`` is that of Keras's
+"Visualizing what convnets learn": pixels, and steps of constant length.
 """
 
 from __future__ import annotations
@@ -22,9 +22,23 @@ from steep.random import Generator
 
 
 def standard_transforms(size: int, generator: Generator) -> Transform:
-    """Padding, jitter, scaling by .9 to 1.1, turns by up to 10 degrees, jitter again; the size stays what it was.
+    """The transforms of Olah et al.: padding, jitter, scaling by .9 to 1.1, rotation by up to 10 degrees, jitter.
 
-    The jitter is 1/28 of ``size``, 8 pixels of 224, as in Olah et al. 2017.
+    The size of the image is kept; the jitter is 1/28 of it, 8 pixels of 224.
+
+    Args:
+        size: height and width of the images in pixels.
+        generator: source of the random numbers.
+
+    Returns:
+        A function of images (n, channels, height, width).
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
+
+    Example:
+        >>> sp.ascent.standard_transforms(28, sp.random.Generator(0))(sp.zeros((1, 1, 28, 28))).shape
+        (1, 1, 28, 28)
     """
     by = max(1, round(size / 28))
     factors = [1 + (i - 5) / 50 for i in range(11)]
@@ -48,11 +62,32 @@ def visualize(
     keep: int = 0,
     capture: bool = True,
 ) -> Ascent:
-    """Pictures (n, 1 or 3, height, width) with values in (0, 1) that excite ``objective``, such as ``channel(...)``.
+    """Feature visualization with lucid's defaults: a decorrelated Fourier spectrum, optimised under random transforms.
 
-    ``preprocess`` maps such pictures to the network's input. ``transform`` stands in for ``standard_transforms``; pass
-    ``lambda x: x`` for none. Steps are Adam's with ``lr`` on a spectrum drawn from ``generator``. For the other options
-    see ``maximize``. Source: Olah et al. 2017, "Feature Visualization".
+    Args:
+        objective: a function from inputs of the network to a scalar, such as ``channel(model, "relu2", 3)``.
+        shape: shape of the images, (n, 1 or 3, height, width).
+        steps: number of steps of Adam.
+        lr: its learning rate.
+        preprocess: a map from images in [0, 1] to the network's input.
+        transform: a transform in place of ``standard_transforms``; ``lambda x: x`` for none.
+        penalty: a function of the image that is subtracted.
+        generator: source of the random numbers; ``Generator(0)`` if None.
+        warm_start: number of first steps with redirected ReLUs; see ``maximize``.
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        keep: about how many intermediate images to store in ``frames``; 0 for none.
+        capture: whether to compile the steps; see ``optim.minimize``.
+
+    Returns:
+        An ``Ascent`` whose image has values in (0, 1).
+
+    References:
+        Olah et al. 2017, "Feature visualization", doi:10.23915/distill.00007.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.visualize(sp.ascent.channel(model, "relu2", 3), (1, 1, 28, 28), steps=2).image.shape
+        (1, 1, 28, 28)
     """
     draw = generator or Generator(0)
     spectrum = fft(shape, draw)
@@ -78,11 +113,38 @@ def filters(
     callback: Callable[[Progress], object] | None = None,
     capture: bool = True,
 ) -> Ascent:
-    """Inputs (n, channels, size, size) that raise the mean of each filter of ``layer``, edges left out: Keras's recipe.
+    """Feature visualization as in Keras's example: pixels optimised by normalised gradients, for several filters.
 
-    From uniform noise of width .25 about 0, ``steps`` steps of length ``lr`` along the gradient, ``batch`` filters at a
-    time. ``history`` is the sum over filters. ``steep.pictures.deprocess`` and ``sheet`` make the page. Sources:
-    Chollet, "Visualizing what convnets learn"; notes table, row 55. Raises ValueError for no filters or an empty batch.
+    The objective is the mean of each filter's activations without the border; the start is uniform noise of width .25
+    about 0. ``steep.pictures.deprocess`` and ``sheet`` turn the result into a figure.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer, as in ``model.activations``.
+        indices: the filters (channels) to maximise.
+        size: height and width of the inputs in pixels.
+        channels: number of channels of the inputs.
+        steps: number of steps.
+        lr: length of each step.
+        border: positions to leave out at each edge of the feature map.
+        batch: number of filters optimised at a time.
+        generator: source of the random numbers; ``Generator(0)`` if None.
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        capture: whether to compile the steps; see ``optim.minimize``.
+
+    Returns:
+        An ``Ascent`` with images (len(indices), channels, size, size) and the sum over filters as history.
+
+    Raises:
+        ValueError: for no filters or a batch size below 1.
+
+    References:
+        Chollet 2020, "Visualizing what convnets learn", keras.io/examples/vision/visualizing_what_convnets_learn.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.ascent.filters(model, "relu1", [0, 1], size=28, channels=1, steps=2).image.shape
+        (2, 1, 28, 28)
     """
     if not len(indices) or batch < 1:
         raise ValueError(f"filters: needs a filter and a batch of 1 at least, got {len(indices)} and {batch}")

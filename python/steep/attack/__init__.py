@@ -1,7 +1,7 @@
-"""Adversarial examples: small changes of an input that change the prediction, and how to train and check against them.
+"""Adversarial examples: small changes of an input that change the prediction; adversarial training and checks.
 
-Every attack is ``optim.minimize`` or ``maximize`` with a projection onto the allowed set; success always comes from
-predicting again. Start reading at ``problem.py``, then ``bounded.py``. Which one for what question: docs/attack.md.
+Every attack is ``optim.minimize`` or ``maximize`` with a projection onto the allowed set; success is always evaluated
+by predicting again. Start reading at ``problem.py``, then ``bounded.py``. An overview of the attacks: docs/attack.md.
 """
 
 from steep.attack.bounded import fgsm, pgd

@@ -1,7 +1,7 @@
 """Attacks under a bound on the change: projected gradient descent (PGD) and its one-step form, FGSM.
 
-The loss of the true class is raised (or that of a target lowered) by steps of a fixed length along the steepest
-direction of the norm; after each step the input goes back into the ball and the box.
+The loss of the true class is increased (or that of a target decreased) by steps of fixed length along the steepest
+direction of the norm; after each step the input is projected onto the ball and the box.
 """
 
 from __future__ import annotations
@@ -46,15 +46,39 @@ def pgd(
     callback: Callable[[Progress], object] | None = None,
     capture: bool = True,
 ) -> Attack:
-    """Change each row of ``x`` (n, ...) by at most ``eps`` in ``norm`` so that it is no longer predicted as ``y`` (n,).
+    """Projected gradient descent: changes each row by at most ``eps`` so that it is no longer predicted as its label.
 
-    ``targeted`` instead wants it predicted as ``y``. ``eps`` is a number, or k of them for a result with k rows in
-    front. ``norm`` is "linf", "l2" or "l1"; a step has the length ``step_size``, by default 2.5 eps / steps. With a
-    ``generator`` the start is a random point of the ball; ``restarts`` then tries rows that held out again. ``loss`` is
-    "cross_entropy" or "margin", of the scores, which does not saturate. Values stay inside ``bounds``. Steps are
-    compiled unless ``capture=False``, for models that do other things in Python than computing. Raises as
-    ``validated``, and ValueError for a negative eps, restarts without a generator or steps of infinite length. Sources:
-    Madry et al. 2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000; notes table, rows 83 and 84.
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        eps: radius of the ball of allowed changes, a number, or k of them for results with a leading dimension of k.
+        norm: "linf", "l2" or "l1".
+        steps: number of steps.
+        step_size: length of a step in the norm; 2.5 eps / steps if None.
+        restarts: number of attempts from random starts; rows that are not yet fooled are tried again.
+        loss: "cross_entropy", or "margin" of the scores, which does not saturate.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        generator: if given, the start is a random point of the ball.
+        callback: called with an ``optim.loop.Progress`` after each step; returning True stops the run.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        ValueError: for a negative eps, or restarts without a generator; for others see ``attack.problem.validated``.
+
+    References:
+        Madry et al. 2018, arXiv:1706.06083; for l1, Tramer and Boneh 2019, arXiv:1904.13000.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.pgd(model, x, label, eps=0.3, steps=5).success
+        array([ True])
     """
     problem = validated("pgd", model, x, y, bounds, targeted, norm)
     if loss not in LOSSES:
@@ -76,7 +100,32 @@ def pgd(
 
 
 def fgsm(model: Classifier, x: Any, y: Any, eps: Any, *, targeted: bool = False, bounds: Box = (0.0, 1.0)) -> Attack:
-    """One sign step of length ``eps``: ``pgd`` with one step in "linf". Source: Goodfellow et al. 2015."""
+    """Fast gradient sign method: one step of length ``eps`` along the sign of the gradient.
+
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        eps: length of the step in each element, a number, or k of them for results with a leading dimension of k.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        ValueError: for a negative eps; for others see ``attack.problem.validated``.
+
+    References:
+        Goodfellow et al. 2015, "Explaining and harnessing adversarial examples", arXiv:1412.6572.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.fgsm(model, x, label, eps=0.1).x.shape
+        (1, 1, 28, 28)
+    """
     return for_each(eps, lambda e: pgd(model, x, y, e, steps=1, step_size=e, targeted=targeted, bounds=bounds))
 
 
@@ -113,7 +162,7 @@ class _Pgd:
 
 
 def _retried(problem: Problem, found: Attack, run: _Pgd) -> Attack:
-    """``found`` with the rows that held out attacked once more; rows that hold out again keep their first attempt."""
+    """``found`` with the rows that were not fooled attacked again; if that fails, the first attempt is kept."""
     left = np.flatnonzero(~found.success)
     if not len(left):
         return found

@@ -1,7 +1,7 @@
-"""DDN: the direction of the step and the length of the change are decoupled.
+"""DDN: the direction of the step and the norm of the change are decoupled.
 
-Each step goes along the gradient and lands on a sphere, whose radius shrinks while the row succeeds and grows while it
-does not; so the row settles near the decision boundary without a search for a constant.
+Each step follows the gradient and is projected onto a sphere, whose radius shrinks while the row is misclassified and
+grows while it is not; so the row converges to the decision boundary without a search for a constant.
 """
 
 from __future__ import annotations
@@ -31,12 +31,40 @@ def ddn(
     eps: Eps = None,
     capture: bool = True,
 ) -> Attack:
-    """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
+    """Decoupled direction and norm: approximately the smallest l2 change that changes the prediction of each row.
 
-    The sphere has the radius ``initial`` at first and changes by the share ``factor`` at each step; steps have length 1
-    at first and .01 at last, along a cosine. A gradient of exactly zero makes no step. Success is a margin of
-    ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises as
-    ``validated``. Source: Rony et al. 2019, arXiv:1811.09600.
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        steps: number of steps; their length falls from 1 to .01 by cosine decay.
+        initial: initial radius of the sphere.
+        factor: relative change of the radius per step.
+        confidence: margin in scores that counts as success.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        eps: largest allowed norm of a change, a number or k of them: longer changes are shortened before success is
+            evaluated.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        TypeError: for inputs that are not floats, labels that are not integers, or scores that are not one tensor.
+        ValueError: for shapes that do not match, values outside ``bounds``, or a function that returns probabilities.
+        IndexError: for a label that is not a class.
+
+    References:
+        Rony et al. 2019, "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks",
+        arXiv:1811.09600.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.ddn(model, x, label, steps=20).success
+        array([ True])
     """
     problem = validated("ddn", model, x, y, bounds, targeted, confidence=confidence)
     moved, best = problem.copy(), Best(problem)

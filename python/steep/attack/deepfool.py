@@ -1,6 +1,7 @@
-"""DeepFool: step onto the nearest decision boundary of the model made linear, until it is crossed.
+"""DeepFool: steps to the nearest decision boundary of the linearised model, until it is crossed.
 
-One step is ``optim.Polyak``'s: the value is the lead of the present class over the rival whose boundary is nearest.
+A step is that of ``optim.Polyak``: the value is the margin of the current class over the class with the nearest
+boundary.
 """
 
 from __future__ import annotations
@@ -31,12 +32,40 @@ def deepfool(
     eps: Eps = None,
     capture: bool = True,
 ) -> Attack:
-    """About the smallest change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,).
+    """DeepFool: approximately the smallest change that changes the prediction of each row, by linearising the model.
 
-    ``norm`` is "l2", "linf" or "l1". Rivals are the ``candidates`` classes of the highest scores; ``targeted``, the one
-    rival is ``y`` itself. Each step is lengthened by ``overshoot``; a row stops once it has crossed, at the latest
-    after ``steps`` (``Attack.steps`` says when). With ``eps``, or several, changes are cut to that length before
-    judging. Raises as ``validated``. Source: Moosavi-Dezfooli et al. 2016, arXiv:1511.04599; notes table, row 84.
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        norm: "l2", "linf" or "l1".
+        steps: maximum number of steps; a row stops once its prediction changes (see ``Attack.steps``).
+        overshoot: relative lengthening of each step.
+        candidates: number of classes with the highest scores whose boundaries are considered.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        eps: largest allowed norm of a change, a number or k of them: longer changes are shortened before success is
+            evaluated.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        TypeError: for inputs that are not floats, labels that are not integers, or scores that are not one tensor.
+        ValueError: for shapes that do not match, values outside ``bounds``, or a function that returns probabilities.
+        IndexError: for a label that is not a class.
+
+    References:
+        Moosavi-Dezfooli et al. 2016, "DeepFool: a simple and accurate method to fool deep neural networks",
+        arXiv:1511.04599.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.deepfool(model, x, label).success
+        array([ True])
     """
     problem = validated("deepfool", model, x, y, bounds, targeted, norm)
     moved, values = problem.copy(), _core.zeros((len(problem.clean),), dtype=problem.clean.dtype)
@@ -66,7 +95,7 @@ def _pair(problem: Problem, x: Tensor, scores: Tensor, candidates: int) -> tuple
 
 
 def _nearest(problem: Problem, x: Tensor, scores: Tensor, candidates: int) -> Tensor:
-    """The class whose boundary is nearest to each row, were the model linear."""
+    """The class whose boundary is nearest to each row, for the linearised model."""
     classes = scores.shape[-1]
     others = _core.where(problem.label_mask(scores), -float("inf"), scores)
     ranked = _core.argsort(others, axis=-1, descending=True)[:, : min(candidates, classes - 1)]

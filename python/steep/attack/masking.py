@@ -1,8 +1,8 @@
-"""Is a model robust, or are its gradients of no use? The symptoms that Athalye et al. list, measured.
+"""Is a model robust, or are its gradients masked? The symptoms listed by Athalye et al., measured.
 
-A defence may only hide the way down: attacks that follow its gradient then fail although small changes exist.
-``masking`` measures each symptom (``SYMPTOMS``) and says which hold. Source: Athalye, Carlini and Wagner 2018,
-"Obfuscated gradients give a false sense of security", arXiv:1802.00420, section 3.
+A defence may only hide the gradient: attacks that follow it then fail although small changes exist. ``masking``
+measures each symptom (``SYMPTOMS``). Source: Athalye et al. 2018, "Obfuscated gradients give a false sense of
+security", arXiv:1802.00420, section 3.
 """
 
 from __future__ import annotations
@@ -31,9 +31,16 @@ SHARES = (0.25, 0.5, 1.0, 2.0)  # of eps, at which the loss is looked at
 
 @dataclass(frozen=True)
 class Evidence:
-    """Shares of rows that each attack of radius eps fooled; those without any gradient; mean losses at growing radii.
+    """What ``masking`` measured.
 
-    ``unbounded`` is the share fooled with the whole box allowed, ``losses`` those at .25, .5, 1 and 2 times eps.
+    Attributes:
+        one_step: success rate of one step of length eps.
+        iterative: success rate of PGD at eps.
+        random: success rate of random points of the ball.
+        black_box: success rate of PGD with gradients estimated from scores.
+        unbounded: success rate of PGD with the whole box allowed.
+        losses: mean losses after PGD at .25, .5, 1 and 2 times eps.
+        zero_gradients: share of rows whose gradient is exactly zero.
     """
 
     one_step: float
@@ -47,9 +54,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Masking:
-    """``masked``: whether any symptom holds. ``symptoms``: those that do, in words. ``evidence``: what was measured.
+    """Result of ``masking``.
 
-    ``rows`` is how many inputs were read rightly, and so attacked.
+    Attributes:
+        masked: whether any symptom was found.
+        symptoms: those found, as text.
+        evidence: what was measured.
+        rows: number of correctly classified inputs, which were attacked.
     """
 
     masked: bool
@@ -86,11 +97,39 @@ def masking(
     generator: Generator | None = None,
     capture: bool = True,
 ) -> Masking:
-    """Measure the symptoms of masked gradients on the rows of ``x`` (n, ...) that the model reads as ``y`` (n,).
+    """Tests for masked gradients on the correctly classified rows.
 
-    One step and ``steps`` steps of PGD at ``eps``; ``tries`` random points of the ball; PGD whose gradient is estimated
-    from scores alone, by ``samples`` pairs of points at ``delta`` times the box's width (SPSA); PGD with the whole box
-    allowed; the loss at growing radii. Raises as ``validated``, and ValueError if no row is read rightly.
+    Measured are one and ``steps`` steps of PGD, random points of the ball, PGD with gradients estimated from scores
+    (SPSA), PGD with the whole box allowed, and the loss at growing radii.
+
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,).
+        eps: radius of the ball.
+        norm: "linf", "l2" or "l1".
+        steps: number of steps of PGD.
+        tries: number of random points of the ball.
+        samples: number of pairs of points per estimated gradient.
+        delta: distance of these points, relative to the width of the box.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        generator: source of the random numbers; ``Generator(0)`` if None.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        A ``Masking``.
+
+    Raises:
+        ValueError: if no row is correctly classified; for others see ``attack.problem.validated``.
+
+    References:
+        Athalye et al. 2018, "Obfuscated gradients give a false sense of security", arXiv:1802.00420, section 3.
+
+    Example:
+        >>> model = lambda x: x @ sp.tensor([[1.0, -1.0], [-1.0, 1.0]])
+        >>> report = sp.attack.masking(model, sp.tensor([[0.6, 0.4]]), [0], eps=0.2, steps=5, tries=5, samples=4)
+        >>> report.rows
+        1
     """
     problem = validated("masking", model, x, y, bounds, norm=norm)
     problem = _correctly_classified(problem)
@@ -112,10 +151,26 @@ def masking(
 
 
 def without_gradient(model: Classifier, samples: int, delta: float, generator: Generator) -> Classifier:
-    """``model`` with a gradient estimated from its scores, for models that have none, or none that helps.
+    """A model with gradients estimated from its scores (SPSA), for models whose own are missing or misleading.
 
-    The mean over ``samples`` random sign patterns u of (scores(x + delta u) - scores(x - delta u)) / (2 delta) times u.
-    Sources: Spall 1992 (SPSA); Uesato et al. 2018, arXiv:1802.05666.
+    The estimate is the mean over random sign patterns u of (scores(x + delta u) - scores(x - delta u)) / (2 delta) u.
+
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        samples: number of sign patterns per gradient.
+        delta: distance of the points from x.
+        generator: source of the sign patterns.
+
+    Returns:
+        A function with the same scores and estimated gradients.
+
+    References:
+        Spall 1992, doi:10.1109/9.119632; Uesato et al. 2018, arXiv:1802.05666.
+
+    Example:
+        >>> model = sp.attack.without_gradient(lambda x: x @ sp.eye(2), 8, 0.1, sp.random.Generator(0))
+        >>> sp.grad(lambda x: model(x).sum())(sp.ones((1, 2))).shape
+        (1, 2)
     """
     model = looked(model)
     hidden = custom_vjp(lambda x: model(x))
@@ -148,7 +203,7 @@ def _attacked(
     steps: int | None = None,
     model: Classifier | None = None,
 ) -> Attack:
-    """PGD on ``model``, judged by the problem's own."""
+    """PGD on ``model``, evaluated on the problem's own model."""
     given = problem.model if model is None else model
     count = many if steps is None else steps
     size = eps if count == 1 else None
@@ -161,7 +216,7 @@ def _success_rate(attack: Attack) -> float:
 
 
 def _random(problem: Problem, eps: float, tries: int, generator: Generator) -> float:
-    """The share of rows that one of ``tries`` random points of the ball fools."""
+    """The share of rows fooled by one of ``tries`` random points of the ball."""
     project = problem.ball_projection(eps)
     fooled: NDArray[np.bool_] = np.zeros(len(problem.clean), np.bool_)
     for _ in range(tries):

@@ -1,7 +1,7 @@
 """Attacks that minimise the squared change plus a constant times a loss: Carlini and Wagner's, and Szegedy's L-BFGS.
 
-The least constant that succeeds gives the least change; ``_searched`` finds it for each row by bisection. The two
-differ in the loss, and in how they stay in the box and go downhill.
+The smallest constant that succeeds gives the smallest change; ``_searched`` finds it for each row by bisection. The two
+differ in the loss, in how they stay in the box, and in the optimiser.
 """
 
 from __future__ import annotations
@@ -39,13 +39,41 @@ def carlini_wagner(
     eps: Eps = None,
     capture: bool = True,
 ) -> Attack:
-    """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
+    """Carlini and Wagner's l2 attack: approximately the smallest l2 change that changes the prediction of each row.
 
-    Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) runs through the box; c
-    starts at ``initial`` and is searched ``searches`` times, ``steps`` steps each, for each row by itself. Success is a
-    margin of ``confidence`` in scores. With ``eps``, or several, changes are cut to that length before judging. Raises
-    as ``validated``, and ValueError for infinite bounds. Source: Carlini and Wagner 2017, arXiv:1608.04644, the l2
-    attack.
+    Minimises norm(change)^2 + c max(margin + confidence, 0) by Adam over w, where tanh(w) spans the box; c is searched
+    for each row separately.
+
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        steps: steps per value of c.
+        lr: learning rate of Adam.
+        searches: number of values of c: it grows tenfold until one succeeds, then is bisected.
+        initial: first value of c.
+        confidence: margin in scores that counts as success.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        eps: largest allowed norm of a change, a number or k of them: longer changes are shortened before success is
+            evaluated.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        ValueError: for infinite bounds; for others see ``attack.problem.validated``.
+
+    References:
+        Carlini and Wagner 2017, "Towards evaluating the robustness of neural networks", arXiv:1608.04644.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.carlini_wagner(model, x, label, steps=10, searches=2).x.shape
+        (1, 1, 28, 28)
     """
     problem = validated("carlini_wagner", model, x, y, bounds, targeted, confidence=confidence)
     low, high = problem.bounds
@@ -84,13 +112,45 @@ def lbfgs(
     ftol: float = 0.0,
     capture: bool = True,
 ) -> Attack:
-    """About the smallest l2 change of each row of ``x`` (n, ...) that takes it out of its class ``y`` (n,), or into it.
+    """Szegedy's attack: approximately the smallest l2 change that changes each row's prediction, by L-BFGS in a box.
 
-    Minimises norm(change)^2 + c loss inside the box by ``optim.BoxLBFGS``, a projected quasi-Newton method, and
-    searches the least c that succeeds; the loss is -log p of a target, or -log(1 - p) of the class to leave. The change
-    is squared, as Carlini and Wagner restate the attack, since its norm has no gradient at 0. ``steps``, ``searches``,
-    ``initial``, ``confidence`` and ``eps`` as in ``carlini_wagner``; ``gtol`` and ``ftol`` as in ``optim.BoxLBFGS``.
-    Raises as ``validated``. Source: Szegedy et al. 2014, arXiv:1312.6199.
+    Minimises norm(change)^2 + c loss by ``optim.BoxLBFGS``, and searches the smallest c that succeeds; the loss is -log
+    p of a target, or -log(1 - p) of the class to leave.
+
+    Args:
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        steps: steps per value of c.
+        searches: number of values of c: it grows tenfold until one succeeds, then is bisected.
+        initial: first value of c.
+        confidence: margin in scores that counts as success.
+        targeted: whether ``y`` are the classes to reach.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        eps: largest allowed norm of a change, a number or k of them: longer changes are shortened before success is
+            evaluated.
+        gtol: tolerance of the projected gradient, as in ``optim.BoxLBFGS``.
+        ftol: tolerance of the decrease, as in ``optim.BoxLBFGS``.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        TypeError: for inputs that are not floats, labels that are not integers, or scores that are not one tensor.
+        ValueError: for shapes that do not match, values outside ``bounds``, or a function that returns probabilities.
+        IndexError: for a label that is not a class.
+
+    References:
+        Szegedy et al. 2014, "Intriguing properties of neural networks", arXiv:1312.6199; the change is squared as in
+        Carlini and Wagner 2017, since the norm has no gradient at 0.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> label = sp.scores.predicted(model, x)
+        >>> sp.attack.lbfgs(model, x, label, steps=5, searches=2).x.shape
+        (1, 1, 28, 28)
     """
     problem = validated("lbfgs", model, x, y, bounds, targeted, confidence=confidence)
 
@@ -118,7 +178,7 @@ def _squares(problem: Problem, v: Tensor) -> Tensor:
 
 
 def _negative_log_likelihood(problem: Problem, scores: Tensor) -> Tensor:
-    """-log of the probability of what is wanted: (n,)."""
+    """-log of the probability of success: (n,)."""
     if problem.targeted:
         return nn.cross_entropy(scores, problem.labels, reduction="none")
     others = _core.where(problem.label_mask(scores), -math.inf, scores)
@@ -128,7 +188,7 @@ def _negative_log_likelihood(problem: Problem, scores: Tensor) -> Tensor:
 def _searched(problem: Problem, attempt: Round, searches: int, initial: float, eps: Eps) -> Attack:
     """The nearest success of ``searches`` attempts; the constant grows tenfold until one succeeds, then is bisected.
 
-    A row that succeeds as it is needs no change.
+    A row that succeeds without a change is left unchanged.
     """
     best, count = Best(problem), len(problem.clean)
     with _core.no_grad():

@@ -1,6 +1,6 @@
-"""What every attack shares: its checked input, what counts as success, and the result.
+"""What all attacks share: validated inputs, the criterion of success, and the result.
 
-``validated`` checks what a caller gave and makes a ``Problem`` of it; ``Problem.evaluated`` predicts again and makes an
+``validated`` checks the arguments and makes a ``Problem``; ``Problem.evaluated`` predicts again and makes an
 ``Attack``. Start reading at ``Problem``.
 """
 
@@ -28,14 +28,16 @@ Eps = float | Sequence[float] | None
 
 @dataclass(frozen=True)
 class Attack:
-    """``x`` (n, ...): the attacked inputs. ``success`` (n,): whether predicting again gives what was wanted.
+    """Result of an attack. With k values of eps, every attribute has a leading dimension of k.
 
-    Of attacks that take a ``confidence``: whether it gives that by so much, in scores.
-
-    ``label`` (n,) is what the model now predicts, ``distance`` (n,) the norm of each change, ``history`` the mean
-    value before each step of what the attack minimises or maximises, ``steps`` (n,) how many steps each row was moved.
-    With k values of eps all of these have k rows more in front: ``x`` is (k, n, ...), ``success`` (k, n), and
-    ``history`` holds k lists.
+    Attributes:
+        x: the attacked inputs, (n, ...).
+        success: whether predicting again gives the wanted result, by ``confidence`` where the attack has one; bool
+            (n,).
+        label: the classes now predicted, (n,).
+        distance: norm of each change, (n,).
+        history: mean objective before each step, a list.
+        steps: number of steps of each row, (n,).
     """
 
     x: Tensor
@@ -48,7 +50,17 @@ class Attack:
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs ``clean`` (n, ...) in the box ``bounds``, and the ``labels`` (n,) to leave, or delta if ``targeted``."""
+    """A validated attack problem: inputs ``clean`` (n, ...) inside ``bounds``, and ``labels`` (n,) to leave or reach.
+
+    Attributes:
+        model: the function from inputs to scores.
+        clean: the unchanged inputs.
+        labels: int64 labels.
+        norm: "linf", "l2" or "l1".
+        targeted: whether the labels are to be reached.
+        bounds: lowest and highest value.
+        confidence: margin in scores that counts as success.
+    """
 
     model: Classifier
     clean: Tensor
@@ -59,42 +71,84 @@ class Problem:
     confidence: float = 0.0
 
     def succeeded(self, scores: Tensor) -> Tensor:
-        """Whether each row of ``scores`` (n, classes) predicts what is wanted, by ``confidence``: bool (n,)."""
+        """Whether each row is predicted as wanted, by ``confidence``.
+
+        Args:
+            scores: scores (n, classes).
+
+        Returns:
+            A bool tensor (n,).
+        """
         if self.confidence:
             return self.margin(scores) <= -self.confidence
         hit = _core.argmax(scores, axis=-1) == self.labels
         return hit if self.targeted else ~hit
 
     def margin(self, scores: Tensor) -> Tensor:
-        """How far each row is from success, in scores: (n,), negative once it is reached."""
+        """The distance of each row from success, in scores; negative after success.
+
+        Args:
+            scores: scores (n, classes).
+
+        Returns:
+            A tensor (n,).
+        """
         others = _core.max(_core.where(self.label_mask(scores), -math.inf, scores), axis=-1)
         lead = class_scores(scores, self.labels) - others
         return -lead if self.targeted else lead
 
     def label_mask(self, scores: Tensor) -> Tensor:
-        """True at each row's label: bool (n, classes)."""
+        """A mask that is True at each row's label.
+
+        Args:
+            scores: scores (n, classes).
+
+        Returns:
+            A bool tensor (n, classes).
+        """
         return _core.one_hot(self.labels, scores.shape[-1]) > 0
 
     def length(self, x: Tensor) -> Tensor:
-        """The norm of each row's change: (n,)."""
+        """The norm of each row's change.
+
+        Args:
+            x: changed inputs (n, ...).
+
+        Returns:
+            A tensor (n,).
+        """
         return find_norm("attack", self.norm).length(in_rows(x - self.clean, True))[:, 0]
 
     def subset(self, rows: NDArray[np.int64]) -> Problem:
-        """The same problem for some of the rows."""
+        """The same problem for some of the rows.
+
+        Args:
+            rows: indices of rows.
+
+        Returns:
+            A ``Problem``.
+        """
         return replace(self, clean=self.clean[rows], labels=self.labels[rows])
 
     def copy(self) -> Tensor:
-        """The clean inputs, to be moved."""
+        """A copy of the clean inputs."""
         return _core.tensor(self.clean)
 
     def random(self, generator: Generator) -> Tensor:
-        """Changes drawn evenly from the ball of radius 1, shaped like the inputs."""
+        """Changes drawn uniformly from the unit ball, shaped like the inputs.
+
+        Args:
+            generator: source of the random numbers.
+
+        Returns:
+            A tensor (n, ...).
+        """
         rows = in_rows(self.clean, True)
         noise = find_norm("attack", self.norm).sample((rows.shape[0], rows.shape[1]), generator, rows.dtype)
         return _core.reshape(noise, self.clean.shape)
 
     def active_bounds(self) -> Box | None:
-        """The bounds, for steps that must leave out elements which the box blocks."""
+        """The bounds, for steps that must leave out elements blocked by the box; None where that does not matter."""
         return self.bounds if find_norm("attack", self.norm).sparse else None
 
     def box_projection(self) -> Callable[[Any], Any]:
@@ -102,11 +156,28 @@ class Problem:
         return box(*self.bounds)
 
     def ball_projection(self, eps: float) -> Callable[[Any], Any]:
-        """The projection onto the ball around the clean inputs, then the box, which leaves no point of the ball."""
+        """The projection onto the ball around the clean inputs, then onto the box, which stays inside the ball.
+
+        Args:
+            eps: radius of the ball.
+
+        Returns:
+            A projection for ``optim.minimize``.
+        """
         return compose(ball(self.clean, eps, self.norm, batched=True), self.box_projection())
 
     def evaluated(self, moved: Tensor, history: list[float], steps: Any, eps: Eps = None) -> Attack:
-        """Predict again. With ``eps``, changes that are longer are first cut to it; several make one stacked result."""
+        """Predicts again.
+
+        Args:
+            moved: the changed inputs.
+            history: the objective before each step.
+            steps: number of steps, for all rows or each.
+            eps: if given, changes are first shortened to it; several values give one stacked result.
+
+        Returns:
+            An ``Attack``.
+        """
         if eps is None:
             return self._evaluated(moved, history, steps)
         if not np.asarray(eps).ndim:
@@ -137,11 +208,26 @@ def validated(
     norm: str = "l2",
     confidence: float = 0.0,
 ) -> Problem:
-    """The problem, checked.
+    """Checks the arguments of an attack and makes a ``Problem`` of them.
 
-    Raises TypeError for inputs that are not floats, labels that are not whole numbers or scores that are no tensor;
-    ValueError for shapes that do not fit, fewer than two classes, a function that gives probabilities, values that are
-    not finite or outside the box, an unknown norm, a negative confidence; IndexError for labels that are no classes.
+    Args:
+        who: name of the attack, for error messages.
+        model: a classifier, a function from inputs to unnormalised scores (n, classes).
+        x: inputs (n, ...), float32 or float64, inside ``bounds``.
+        y: integer labels (n,), the classes to leave, or to reach if ``targeted``.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+        targeted: whether ``y`` are the classes to reach.
+        norm: "linf", "l2" or "l1".
+        confidence: margin in scores that counts as success.
+
+    Returns:
+        A ``Problem``.
+
+    Raises:
+        TypeError: for inputs that are not floats, labels that are not integers, or scores that are not one tensor.
+        ValueError: for shapes that do not match, fewer than two classes, a function that returns probabilities, values
+            that are not finite or outside ``bounds``, an unknown norm, or a negative confidence.
+        IndexError: for a label that is not a class.
     """
     find_norm(who, norm)
     if not 0 <= confidence < math.inf:
@@ -202,20 +288,48 @@ def _check_labels(who: str, labels: Tensor, scores: Tensor) -> None:
 
 
 def checked_eps(eps: Any) -> float:
-    """``eps`` as a number. Raises ValueError if it is negative or not a number."""
+    """A radius as a float.
+
+    Args:
+        eps: the radius.
+
+    Returns:
+        A float.
+
+    Raises:
+        ValueError: if it is negative or NaN.
+    """
     if not eps >= 0:
         raise ValueError(f"eps, the radius of the ball, must not be negative, got {eps}")
     return float(eps)
 
 
 def for_each(eps: Any, attack: Callable[[float], Attack]) -> Attack:
-    """``attack(eps)``, or the attacks for several eps stacked."""
+    """Runs an attack for each radius.
+
+    Args:
+        eps: a radius, or several.
+        attack: a function from a radius to an ``Attack``.
+
+    Returns:
+        An ``Attack``, stacked for several radii.
+    """
     radii = np.asarray(eps)
     return stacked([attack(checked_eps(e)) for e in radii]) if radii.ndim else attack(checked_eps(eps))
 
 
 def stacked(attacks: list[Attack]) -> Attack:
-    """Several results as one, each a row of it. Raises ValueError for none."""
+    """Several results as one, with a leading dimension.
+
+    Args:
+        attacks: the results.
+
+    Returns:
+        An ``Attack``.
+
+    Raises:
+        ValueError: for an empty list.
+    """
     if not attacks:
         raise ValueError("eps is an empty sequence; give at least one radius")
     return Attack(
@@ -229,7 +343,11 @@ def stacked(attacks: list[Attack]) -> Attack:
 
 
 class Best:
-    """The nearest adversarial example of each row so far: tensors written in place, so that compiled steps keep it."""
+    """The nearest adversarial example of each row so far, in tensors that compiled steps update in place.
+
+    Args:
+        problem: the problem.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.x = problem, problem.copy()
@@ -237,9 +355,13 @@ class Best:
         self.hit, self.found = (_core.zeros((len(self.x),), dtype=_core.bool) for _ in range(2))
 
     def offer(self, x: Tensor, scores: Tensor) -> None:
-        """Keep the rows of ``x`` that succeed and are nearer than before.
+        """Keeps the rows of ``x`` that succeed and are nearer than before.
 
-        ``hit`` says which of them succeed, ``found`` which rows ever did since it was last set to False.
+        ``hit`` tells which of them succeed, ``found`` which rows ever did since it was last set to False.
+
+        Args:
+            x: changed inputs (n, ...).
+            scores: their scores (n, classes).
         """
         with _core.no_grad():
             x = x.detach()

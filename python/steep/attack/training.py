@@ -25,12 +25,34 @@ def adversary(
     step_size: float | None = None,
     bounds: Box = (0.0, 1.0),
 ) -> Adversary:
-    """A function ``(x, y, generator) -> x'`` that attacks a batch x (n, ...) of labels y (n,) by ``pgd``.
+    """Adversarial training: a function ``(x, y, generator) -> x'`` that attacks a batch by PGD from a random start.
 
-    Give it to ``training.fit(augment=...)``, or call it in a loop of your own before each step. The start is random;
-    inputs outside ``bounds`` are clipped first. While it attacks, the model is in evaluation mode, so that running
-    statistics stay those of training. Raises ValueError for a negative eps. Source: Madry et al. 2018,
-    arXiv:1706.06083.
+    Pass it to ``training.fit(augment=...)``, or call it in your own loop before each step. Inputs outside ``bounds``
+    are clipped first. The model is in evaluation mode during the attack, so that its running statistics are unchanged.
+
+    Args:
+        model: the module that is trained.
+        eps: radius of the ball.
+        norm: "linf", "l2" or "l1".
+        steps: number of steps.
+        step_size: length of a step; 2.5 eps / steps if None.
+        bounds: lowest and highest allowed value of inputs, two numbers.
+
+    Returns:
+        A function from inputs (n, ...), labels (n,) and a generator to changed inputs.
+
+    Raises:
+        ValueError: for a negative eps.
+
+    References:
+        Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks", arXiv:1706.06083.
+
+    Example:
+        >>> model = sp.nn.Linear(2, 2, generator=0)
+        >>> attack = sp.attack.adversary(model, 0.1)
+        >>> attacked = attack(sp.ones((4, 2)), sp.zeros(4, dtype="int64"), sp.random.Generator(0))
+        >>> attacked.shape
+        (4, 2)
     """
     checked_eps(eps)
 

@@ -1,7 +1,7 @@
-"""Which input values does a score depend on? Maps, the examples that excite a unit, and whether a map can be trusted.
+"""Attribution: which input values does a score depend on? Saliency maps, and checks of whether to trust them.
 
-Maps by gradient are in ``maps.py`` (start there) and ``integrated.py``, maps of places in ``places.py``; ``sanity``
-questions them.
+Gradient-based maps are in ``maps.py`` (start there) and ``integrated.py``, maps over positions in ``places.py``;
+``examples`` finds the inputs that activate a neuron most, ``sanity`` tests maps.
 """
 
 from steep.saliency import sanity

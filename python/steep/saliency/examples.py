@@ -1,7 +1,7 @@
-"""The pictures of a data set that excite a unit most, and the part of each that the unit saw.
+"""The samples of a data set with the highest activation of a neuron, and the part of each in its receptive field.
 
-``top_k`` finds them, ``receptive_field`` finds which pixels reach a position of a layer, ``patches`` cuts them out. A
-montage of nine, with the gradient of each, is what Zeiler and Fergus 2014 show; notes table, rows 59 and 63.
+``top_k`` finds the samples, ``receptive_field`` the pixels that influence a position of a layer, ``patches`` crops
+them. A montage of nine, each with its gradient, is shown in Zeiler and Fergus 2014, arXiv:1311.2901.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ Unit = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Top:
-    """``indices`` (k,) into the data set, most exciting first, with their ``values`` (k,).
+    """Result of ``top_k``.
 
-    ``positions`` (k, d): where in the unit's map the value was found; d is 0 for a unit without positions.
+    Attributes:
+        indices: indices into the data set, (k,), highest activation first.
+        values: their activations, (k,).
+        positions: where in the feature map each maximum is, (k, d); d is 0 for a neuron without positions.
     """
 
     indices: NDArray[np.int64]
@@ -33,15 +36,47 @@ class Top:
 
 
 def unit(model: Any, layer: str, channel: int) -> Unit:
-    """The function from a batch to the map (n, ...) of one channel of a layer."""
+    """The function from a batch to the activations of one channel of a layer.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer.
+        channel: index of the channel.
+
+    Returns:
+        A function from inputs to feature maps (n, ...).
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> sp.saliency.unit(model, "relu1", 3)(sp.zeros((2, 1, 28, 28))).shape
+        (2, 28, 28)
+    """
     return looked(lambda x: model.activations(x, layer)[layer][:, channel])
 
 
 def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
-    """The ``k`` samples of ``dataset`` (n, ...) whose map by ``unit`` has the highest maximum; ties in their order.
+    """The samples of a data set with the highest maximum activation of a neuron or channel.
 
-    ``unit`` maps a batch to (n,) values or (n, ...) maps. Equal to NumPy's stable argsort of the negated maxima. Raises
-    ValueError for a k or batch size below 1, or an empty data set.
+    Ties are in the order of the data set, as in NumPy's stable argsort of the negated maxima.
+
+    Args:
+        dataset: samples (n, ...).
+        unit: a function from a batch to activations (n,) or (n, ...).
+        k: number of samples.
+        batch_size: number of samples evaluated at a time.
+
+    Returns:
+        A ``Top``.
+
+    Raises:
+        ValueError: for a k or batch size below 1, or an empty data set.
+
+    References:
+        Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", arXiv:1311.2901.
+
+    Example:
+        >>> sp.saliency.top_k(np.array([[1.0], [3.0], [2.0]]), lambda x: sp.asarray(x)[:, 0], k=2).indices
+        array([1, 2])
     """
     if k < 1 or batch_size < 1 or not len(dataset):
         raise ValueError(f"top_k: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
@@ -60,10 +95,26 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
 
 
 def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...]) -> tuple[slice, slice]:
-    """The smallest rectangle of pixels that can influence ``position`` of ``layer``, for inputs of ``shape`` (c, h, w).
+    """The smallest rectangle of pixels that can influence a position of a layer.
 
-    Found by sending NaN through the network from ever fewer rows and columns of pixels: it stops at nothing that it
-    influences, so this holds for any model. Raises ValueError if the input reaches no such position.
+    It is found by propagating NaN from fewer and fewer rows and columns of pixels, so it is correct for any model.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer.
+        shape: shape of an input, (channels, height, width).
+        position: index of the position in the feature map.
+
+    Returns:
+        Slices of rows and of columns.
+
+    Raises:
+        ValueError: if no pixel influences the position.
+
+    Example:
+        >>> model = sp.nn.Sequential({"conv": sp.nn.Conv2d(1, 2, 3, generator=0)})
+        >>> sp.saliency.receptive_field(model, "conv", (1, 8, 8), (2, 2))
+        (slice(2, 5, None), slice(2, 5, None))
     """
 
     def along(axis: int) -> slice:
@@ -81,7 +132,27 @@ def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tu
 
 
 def patches(model: Any, layer: str, dataset: Any, top: Top) -> list[NDArray[Any]]:
-    """What the unit saw of each sample of ``top``: (channels, height, width), the receptive field of its position."""
+    """The receptive fields at which the samples of ``top`` have their maximum activation.
+
+    Args:
+        model: an ``nn.Module`` or ONNX model, anything with ``activations(x, names)``.
+        layer: name of a layer.
+        dataset: the data set that was given to ``top_k``.
+        top: its result.
+
+    Returns:
+        A list of arrays (channels, height, width).
+
+    References:
+        Zeiler and Fergus 2014, arXiv:1311.2901.
+
+    Example:
+        >>> model = sp.nn.Sequential({"conv": sp.nn.Conv2d(1, 2, 3, generator=0)})
+        >>> data = np.ones((2, 1, 8, 8), np.float32)
+        >>> top = sp.saliency.top_k(data, sp.saliency.unit(model, "conv", 0), k=1)
+        >>> sp.saliency.patches(model, "conv", data, top)[0].shape
+        (1, 3, 3)
+    """
     fields: dict[tuple[int, ...], tuple[slice, slice]] = {}
     cut = []
     for index, place in zip(top.indices, top.positions, strict=True):

@@ -1,7 +1,7 @@
-"""Integrated gradients: what each pixel adds to the score on the straight way from a baseline to the input.
+"""Integrated gradients: the contribution of each input value to the score, along the line from a baseline to the input.
 
-The parts sum to the difference of the two scores; ``completeness_gap`` says how nearly they do. Source: Sundararajan et
-al. 2017, arXiv:1703.01365.
+The contributions sum to the difference of the two scores; ``completeness_gap`` measures the error. Source: Sundararajan
+et al. 2017, arXiv:1703.01365.
 """
 
 from __future__ import annotations
@@ -27,11 +27,32 @@ def integrated_gradients(
     signed: bool = True,
     channels: str | None = None,
 ) -> Tensor:
-    """``(x - baseline)`` times the mean gradient on the way between them, in the shape of ``x`` (n, ...).
+    """Integrated gradients: ``(x - baseline)`` times the mean gradient on the straight line between them.
 
-    ``baseline`` is a number or broadcasts against ``x``; ``steps`` points of Gauss-Legendre quadrature are used.
-    Integers are taken as float32, since the way between two of them is not made of integers. ``target``, ``signed`` and
-    ``channels`` as in ``gradient``. Raises ValueError for no steps.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        baseline: a number, or an array that broadcasts against ``x``.
+        steps: number of points of Gauss-Legendre quadrature.
+        signed: whether to keep the sign; absolute values otherwise.
+        channels: reduction over axis 1: "max", "mean", "sum", or None.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without axis 1 if ``channels`` is given.
+
+    Raises:
+        ValueError: for fewer than one step.
+
+    References:
+        Sundararajan et al. 2017, "Axiomatic attribution for deep networks", arXiv:1703.01365.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.integrated_gradients(model, x, steps=4).shape
+        (1, 1, 28, 28)
     """
     if steps < 1:
         raise ValueError(f"integrated_gradients needs a step at least, got {steps}")
@@ -48,9 +69,27 @@ def integrated_gradients(
 
 
 def completeness_gap(model: Any, x: Any, parts: Any, target: Any = None, *, baseline: Any = 0.0) -> NDArray[np.float64]:
-    """By how much the signed ``parts`` of each row fail to sum to the difference of its scores: |gap| over that, (n,).
+    """The completeness error of an attribution: |sum of parts - difference of scores|, relative to that difference.
 
-    A function as ``target`` gives one number for all rows, and so does this.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...).
+        parts: signed attributions of the shape of ``x``.
+        target: as it was for the attribution; a function gives one number for all rows.
+        baseline: the baseline of the attribution.
+
+    Returns:
+        A float64 array (n,).
+
+    References:
+        Sundararajan et al. 2017, arXiv:1703.01365.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> parts = sp.saliency.integrated_gradients(model, x)
+        >>> bool(sp.saliency.completeness_gap(model, x, parts).max() < 0.05)
+        True
     """
     inputs = as_floats(x)
     start = _core.broadcast_to(_core.asarray(baseline).astype(inputs.dtype), inputs.shape)

@@ -1,8 +1,7 @@
-"""Saliency maps from backward passes: the plain gradient, and what changes its rule or averages it.
+"""Saliency maps from backward passes: the gradient, and methods that change its rules or average it.
 
-A map has the shape of the input: each value says how much the score changes with that pixel. Every map here is a
-function ``(model, x, target, ...)``, so that ``sanity.cascade`` can question any of them. Start reading at
-``input_gradient``.
+A map has the shape of the input: each value tells how much the score changes with it. Every map here is a function
+``(model, x, target, ...)``, so that ``sanity.cascade`` can test any of them. Start reading at ``input_gradient``.
 """
 
 from __future__ import annotations
@@ -27,12 +26,32 @@ CHANNELS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def gradient(model: Any, x: Any, target: Any = None, *, signed: bool = False, channels: str | None = None) -> Tensor:
-    """The absolute gradient of the unnormalised score of ``target`` by ``x`` (n, ...), in its shape and dtype.
+    """Saliency map: the absolute gradient of the unnormalised score with respect to the input.
 
-    ``target`` is a class, one for each row, None for the class predicted, or any function from an input to a scalar,
-    such as an objective of ``steep.ascent``: the saliency of a neuron or layer. ``signed`` keeps the sign; ``channels``
-    reduces axis 1 by "max", "mean" or "sum". Raises IndexError for a class outside the model's, GradientError for an
-    input without floats. Sources: Simonyan et al. 2014, arXiv:1312.6034; notes table, rows 61 and 62, 1d row N.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        signed: whether to keep the sign; absolute values otherwise.
+        channels: reduction over axis 1: "max", "mean", "sum", or None.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without axis 1 if ``channels`` is given.
+
+    Raises:
+        IndexError: for a class that the model does not have.
+        GradientError: for inputs that have no gradient.
+
+    References:
+        Simonyan et al. 2014, "Deep inside convolutional networks: visualising image classification models and saliency
+        maps", arXiv:1312.6034.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.gradient(model, x, channels="max").shape
+        (1, 28, 28)
     """
     return _finished(input_gradient(model, x, target), signed, channels)
 
@@ -40,9 +59,30 @@ def gradient(model: Any, x: Any, target: Any = None, *, signed: bool = False, ch
 def input_times_gradient(
     model: Any, x: Any, target: Any = None, *, signed: bool = True, channels: str | None = None
 ) -> Tensor:
-    """The gradient times the input; for a linear score without bias it sums to the score. Options as in ``gradient``.
+    """The gradient times the input; for a linear score without bias it sums to the score.
 
-    It shows the input wherever the input is large: see ``sanity.cascade``. Source: Shrikumar et al. 2016.
+    It resembles the input wherever that is large: test it by ``sanity.cascade``.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        signed: whether to keep the sign; absolute values otherwise.
+        channels: reduction over axis 1: "max", "mean", "sum", or None.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without axis 1 if ``channels`` is given.
+
+    References:
+        Shrikumar et al. 2016, "Not just a black box: learning important features through propagating activation
+        differences", arXiv:1605.01713.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.input_times_gradient(model, x).shape
+        (1, 1, 28, 28)
     """
     inputs = _core.asarray(x)
     return _finished(input_gradient(model, inputs, target) * inputs, signed, channels)
@@ -51,23 +91,61 @@ def input_times_gradient(
 def guided_backprop(
     model: Any, x: Any, target: Any = None, *, signed: bool = True, channels: str | None = None
 ) -> Tensor:
-    """The gradient that passes a ReLU only where both it and the ReLU's input are positive. Options as in ``gradient``.
+    """Guided backpropagation: a ReLU propagates a gradient only where both it and the ReLU's input are positive.
 
-    The rule holds for the op itself: modules, functions, ReLUs used twice and those of an ONNX model follow it alike,
-    and so do max(x, 0) written as ``maximum``, ``clip`` or ``where``.
-    It shows edges of the input more than what the network learned: see ``sanity.cascade``. Sources: Springenberg et
-    al. 2014, arXiv:1412.6806; notes table, rows 65 and 66.
+    The rule is applied to the op, so it holds for modules, functions, shared ReLUs and those of ONNX models alike, and
+    for max(x, 0) written as ``maximum``, ``clip`` or ``where``. It shows edges of the input more than what the network
+    learned: test it by ``sanity.cascade``.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        signed: whether to keep the sign; absolute values otherwise.
+        channels: reduction over axis 1: "max", "mean", "sum", or None.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without axis 1 if ``channels`` is given.
+
+    References:
+        Springenberg et al. 2015, "Striving for simplicity: the all convolutional net", arXiv:1412.6806.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.guided_backprop(model, x).shape
+        (1, 1, 28, 28)
     """
     with rectifiers("guided"):
         return _finished(input_gradient(model, x, target), signed, channels)
 
 
 def deconvnet(model: Any, x: Any, target: Any = None, *, signed: bool = True, channels: str | None = None) -> Tensor:
-    """The gradient that passes a ReLU where it is positive itself: the network run backwards.
+    """Deconvolutional network: a ReLU propagates a gradient only where it is positive itself.
 
-    Options as in ``gradient``. Max pooling goes back by its switches, the recorded places of the maxima, as any
-    gradient does; the state of ReLUs is not used. Without a ReLU it is the gradient. Sources: Zeiler and Fergus 2014,
-    arXiv:1311.2901; notes table, rows 64 to 66.
+    Max pooling propagates to its switches, the recorded positions of the maxima, as in any gradient. Without ReLUs the
+    result is the gradient.
+
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        signed: whether to keep the sign; absolute values otherwise.
+        channels: reduction over axis 1: "max", "mean", "sum", or None.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without axis 1 if ``channels`` is given.
+
+    References:
+        Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", arXiv:1311.2901.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.deconvnet(model, x).shape
+        (1, 1, 28, 28)
     """
     with rectifiers("deconvnet"):
         return _finished(input_gradient(model, x, target), signed, channels)
@@ -84,11 +162,32 @@ def smoothgrad(
     method: Callable[..., Tensor] = gradient,
     **options: Any,
 ) -> Tensor:
-    """The mean of ``method`` over ``samples`` copies of ``x`` with normal noise.
+    """SmoothGrad: the mean of a map over copies of the input with normal noise.
 
-    ``noise`` is its standard deviation over the range of values of each row. ``target`` None is the class predicted
-    without noise; other ``options`` go to ``method``. Raises ValueError for no samples or a negative noise. Source:
-    Smilkov et al. 2017, arXiv:1706.03825.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: inputs (n, ...). Integers are converted to float32.
+        target: as in ``gradient``; None is the class predicted without noise.
+        samples: number of noisy copies.
+        noise: standard deviation of the noise, relative to the range of values of each row.
+        generator: source of the noise; ``Generator(0)`` if None.
+        method: the map, a function ``(model, x, target, **options)``.
+        options: keyword arguments of ``method``.
+
+    Returns:
+        A tensor as ``method`` returns.
+
+    Raises:
+        ValueError: for fewer than one sample or negative noise.
+
+    References:
+        Smilkov et al. 2017, "SmoothGrad: removing noise by adding noise", arXiv:1706.03825.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.smoothgrad(model, x, samples=2).shape
+        (1, 1, 28, 28)
     """
     if samples < 1 or not noise >= 0:
         raise ValueError(f"smoothgrad needs a sample at least and noise of 0 or more, got {samples} and {noise}")
@@ -104,7 +203,16 @@ def smoothgrad(
 
 
 def input_gradient(model: Any, x: Any, target: Any = None) -> Tensor:
-    """The gradient of the sum over rows of ``score(model, target)`` by ``x``."""
+    """The gradient of the sum over rows of the explained scores with respect to ``x``.
+
+    Args:
+        model: a classifier.
+        x: inputs (n, ...).
+        target: as in ``gradient``.
+
+    Returns:
+        A tensor of the shape of ``x``.
+    """
     inputs = _core.asarray(x)
     score = score_function(model, inputs, target)
     found: Tensor = transforms.grad(lambda v: _core.sum(score(v)))(inputs)
@@ -112,7 +220,16 @@ def input_gradient(model: Any, x: Any, target: Any = None) -> Tensor:
 
 
 def score_function(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
-    """The function from inputs to what is explained: scores (n,) of classes, or ``target`` itself, if a function."""
+    """The function to explain: the scores (n,) of classes, or ``target`` itself if it is a function.
+
+    Args:
+        model: a classifier.
+        x: inputs (n, ...).
+        target: as in ``gradient``.
+
+    Returns:
+        A function of inputs.
+    """
     if callable(target) and not isinstance(target, Tensor | np.ndarray):
         return looked(target)
     chosen = predicted(model, x) if target is None else target
@@ -120,13 +237,31 @@ def score_function(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Ten
 
 
 def as_floats(x: Any) -> Tensor:
-    """``x`` as a tensor of floats: integers become float32, since between two of them lie others."""
+    """``x`` as a float tensor; integers become float32.
+
+    Args:
+        x: an array.
+
+    Returns:
+        A tensor.
+    """
     values: Tensor = _core.asarray(x)
     return values if values.dtype.name.startswith(("float", "bfloat")) else values.astype(_core.float32)
 
 
 def over_channels(values: Tensor, how: str) -> Tensor:
-    """(n, channels, ...) reduced along axis 1. Raises ValueError for another word than "max", "mean" or "sum"."""
+    """Reduces (n, channels, ...) along axis 1.
+
+    Args:
+        values: the tensor.
+        how: "max", "mean" or "sum".
+
+    Returns:
+        A tensor (n, ...).
+
+    Raises:
+        ValueError: for another reduction.
+    """
     if how not in CHANNELS:
         raise ValueError(f"channels must be one of {list(CHANNELS)} or None, got {how!r}")
     return CHANNELS[how](values)

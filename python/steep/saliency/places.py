@@ -1,6 +1,6 @@
-"""Maps of places rather than pixels: Grad-CAM looks at a layer's channels, occlusion covers the input piece by piece.
+"""Attribution to positions rather than pixels: Grad-CAM weights a layer's channels, occlusion covers the input.
 
-Both give one value for each place, (n, height, width).
+Both return one value for each position, (n, height, width).
 """
 
 from __future__ import annotations
@@ -20,12 +20,32 @@ from steep.tape import GradientTape
 def grad_cam(
     model: Any, x: Any, layer: str, target: Any = None, *, signed: bool = False, resize: bool = True
 ) -> Tensor:
-    """The channels of ``layer``, each weighed by the mean of the score's gradient over it, summed; below 0 cut off.
+    """Grad-CAM: a layer's channels weighted by the mean gradient of the score, summed, negative values set to 0.
 
-    ``x`` is (n, channels, height, width); the map is enlarged to (n, height, width), unless ``resize`` is off.
-    ``target`` is a class, one for each row, or None for the class predicted; ``signed`` keeps negative values. An ONNX
-    model may take channels last. Raises TypeError for a function or several outputs, ValueError for an unknown layer or
-    one without positions. Source: Selvaraju et al. 2017, arXiv:1610.02391.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: images (n, channels, height, width); an ONNX model may take channels last.
+        layer: name of a layer with feature maps.
+        target: a class, one for each row, or None for the predicted class.
+        signed: whether to keep negative values.
+        resize: whether to enlarge the map to the size of the images.
+
+    Returns:
+        A tensor (n, height, width).
+
+    Raises:
+        TypeError: for a model without ``activations`` or with several outputs.
+        ValueError: for an unknown layer, or one without positions.
+
+    References:
+        Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization",
+        arXiv:1610.02391.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.grad_cam(model, x, "relu2").shape
+        (1, 28, 28)
     """
     inputs = _core.asarray(x)
     if not hasattr(model, "activations"):
@@ -58,12 +78,32 @@ def occlusion(
     fill: float = 0.0,
     batch_size: int = 32,
 ) -> Tensor:
-    """How far the score falls when a rectangle is covered: the mean over the rectangles that cover a place.
+    """Occlusion: the decrease of the score when a rectangle is covered, averaged over rectangles at each position.
 
-    Rectangles of ``window`` pixels, one number or (height, width), with the value ``fill`` stand every ``stride``
-    pixels (half a window, if None), and at the far edges. ``x`` is (n, channels, height, width), ``target`` as in
-    ``gradient``; ``batch_size`` covered pictures run at a time. Pictures of integers stay such where ``fill`` is one;
-    the map is one of floats. Raises ValueError for a window that does not fit. Source: Zeiler and Fergus 2014.
+    Args:
+        model: a classifier, a function from inputs to scores (n, classes).
+        x: images (n, channels, height, width). Integer images stay integers if ``fill`` is one.
+        target: a class, one for each row, None for the predicted class, or a function from inputs to a scalar, such as
+            an objective of ``steep.ascent``.
+        window: size of the rectangle in pixels, a number or (height, width).
+        stride: distance of rectangles in pixels, a number or (vertical, horizontal); half a window if None.
+        fill: value of covered pixels.
+        batch_size: number of covered images evaluated at a time.
+
+    Returns:
+        A float tensor (n, height, width).
+
+    Raises:
+        ValueError: for a window that is larger than the images, or a stride or batch size below 1.
+
+    References:
+        Zeiler and Fergus 2014, arXiv:1311.2901.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.full((1, 1, 28, 28), 0.5)
+        >>> sp.saliency.occlusion(model, x, window=14).shape
+        (1, 28, 28)
     """
     inputs = _core.asarray(x)
     sides = _pair("window", window)

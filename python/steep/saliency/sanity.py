@@ -1,6 +1,6 @@
-"""Does a map depend on the weights? They are made random layer by layer, from the scores down, and the map made again.
+"""Does a saliency map depend on the weights? They are randomised layer by layer, and the map is recomputed.
 
-A map that looks the same for a network that knows nothing says nothing about the network. Source: Adebayo et al. 2018,
+A map that looks the same for an untrained network does not explain the trained one. Source: Adebayo et al. 2018,
 "Sanity checks for saliency maps", arXiv:1810.03292.
 """
 
@@ -26,9 +26,12 @@ LIMIT = 0.2  # rank correlation with the map of the trained network, above which
 
 @dataclass(frozen=True)
 class Cascade:
-    """``layers``: in the order in which they were made random; ``correlations``: after each, with the original map.
+    """Result of ``cascade``.
 
-    Spearman's rank correlation of absolute values, the mean over rows. ``final``: with all layers random.
+    Attributes:
+        layers: names of the layers in the order in which they were randomised.
+        correlations: Spearman's rank correlation with the original map after each, of absolute values, averaged over
+            rows.
     """
 
     layers: list[str]
@@ -36,22 +39,22 @@ class Cascade:
 
     @property
     def final(self) -> float:
-        """The correlation with the map of a network that has no trained layer left; NaN where it was not checked."""
+        """The correlation with all layers randomised; NaN if there was nothing to randomise."""
         return self.correlations[-1] if self.correlations else float("nan")
 
     @property
     def checked(self) -> bool:
-        """Whether there were weights to make random."""
+        """Whether there were weights to randomise."""
         return bool(self.layers)
 
     @property
     def passed(self) -> bool:
-        """Whether the map depends on the weights: ``final`` is below .2; False where it was not checked."""
+        """Whether the map depends on the weights: ``final`` is below .2; False if it was not checked."""
         return self.checked and self.final < LIMIT
 
     @property
     def verdict(self) -> str:
-        """One line to stand beside a map."""
+        """The result as one line of text."""
         if not self.checked:
             return "not checked: the model has no weights to make random"
         if self.passed:
@@ -70,14 +73,36 @@ def cascade(
     border: float = 1 / 7,
     **options: Any,
 ) -> Cascade:
-    """Make the weights of ``model`` random, last layer first, one layer more each time, and compare the maps.
+    """Sanity check of a saliency map by cascading randomisation of the weights, from the last layer to the first.
 
-    ``method(model, x, target, **options)`` is any map of this package. A layer's weights are drawn normal with the mean
-    and standard deviation they had; running statistics and other state stay. With ``stages`` the map is made again only
-    so often, the last time with all layers random. Of maps with positions, the share ``border`` at each edge does not
-    count: pixels there reach fewer units, whatever the weights are, and that alone would make maps alike. The weights
-    are as before afterwards, also after an error. A model without weights, such as a function, is not ``checked``.
-    Raises ValueError for no rows, fewer than one stage, or a border of a half or more.
+    Weights are drawn normal with their own mean and standard deviation, while running statistics and other state are
+    kept; afterwards, also after an error, the weights are restored. A map that hardly changes does not depend on what
+    the network learned.
+
+    Args:
+        model: the module; one without weights is not ``checked``.
+        x: inputs (n, ...).
+        target: as in ``gradient``.
+        method: the map, a function ``(model, x, target, **options)``.
+        generator: source of the random weights; ``Generator(0)`` if None.
+        stages: number of comparisons, the last with all layers randomised; one per layer if None.
+        border: share of a map to leave out at each edge, since pixels there influence fewer neurons for any weights.
+        options: keyword arguments of ``method``.
+
+    Returns:
+        A ``Cascade``.
+
+    Raises:
+        ValueError: for no rows, fewer than one stage, or a border of a half or more.
+
+    References:
+        Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292.
+
+    Example:
+        >>> model = sp.zoo.load("digits_cnn")
+        >>> x = sp.random.Generator(0).uniform((2, 1, 28, 28))
+        >>> sp.saliency.sanity.cascade(model, x, stages=1).passed
+        True
     """
     if not 0 <= border < 0.5 or (stages is not None and stages < 1) or not len(x):
         raise ValueError(f"cascade: needs rows, a stage and a border below .5, got {len(x)}, {stages} and {border}")
@@ -115,9 +140,18 @@ def _inner(map: NDArray[Any], border: float) -> NDArray[Any]:
 
 
 def rank_correlation(a: Any, b: Any) -> float:
-    """Spearman's correlation of the absolute values of two arrays; 0 if one of them is constant, 1 if both are.
+    """Spearman's rank correlation of the absolute values of two arrays.
 
-    NaN if one of them has values that are not finite: such a map passes no check.
+    Args:
+        a: an array.
+        b: an array of the same size.
+
+    Returns:
+        A float; 0 if one of them is constant, 1 if both are, NaN if one has values that are not finite.
+
+    Example:
+        >>> sp.saliency.sanity.rank_correlation([1.0, -2.0, 3.0], [2.0, 4.0, 8.0])
+        1.0
     """
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
@@ -136,10 +170,16 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
-    """The float tensors of each layer, the layers in the reverse of their order.
+    """The float tensors of each layer, in reverse order of the layers.
 
-    What a module names in ``_statistics`` is no weight, nor is a buffer beside parameters of the same module. A model
-    whose weights are held as buffers, such as one of the zoo, has no parameters, and there all others are weights.
+    Names in a module's ``_statistics`` are not weights, nor are buffers of a module that has parameters. In a model
+    whose weights are buffers, such as one of the zoo, all others are weights.
+
+    Args:
+        model: the module.
+
+    Yields:
+        Pairs of a name and a list of tensors.
     """
     found: dict[str, list[Tensor]] = {}
     order = {name: i for i, name in enumerate(model.state_dict())}
@@ -165,7 +205,12 @@ def _measured(model: Module) -> set[str]:
 
 
 def randomise(tensor: Tensor, draw: Generator) -> None:
-    """Values drawn normal with the tensor's own mean and standard deviation, in its place."""
+    """Replaces the values of a tensor by normal draws with its own mean and standard deviation, in place.
+
+    Args:
+        tensor: the tensor.
+        draw: source of the random numbers.
+    """
     with _core.no_grad():
         mean, std = float(_core.mean(tensor)), float(_core.std(tensor))
         tensor[...] = draw.normal(tuple(tensor.shape), mean, std, dtype=tensor.dtype)

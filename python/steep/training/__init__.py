@@ -1,6 +1,6 @@
-"""Training a classifier of pictures: one recipe, one function, the one loop.
+"""Training an image classifier: one recipe, one function, the one loop.
 
-Start reading at ``fit.py``; ``recipe.py`` says what can be chosen, ``batches.py`` where the pictures come from.
+Start reading at ``fit.py``; ``recipe.py`` holds the options, ``batches.py`` provides the batches.
 """
 
 from steep.training.fit import TrainingProgress, Trained, fit

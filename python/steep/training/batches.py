@@ -1,7 +1,6 @@
-"""Where a training step finds its pictures: two tensors that are refilled in place before each step.
+"""The batches of a training run: two tensors that are overwritten before each step.
 
-So a compiled step, which closes over them, sees every new batch; and the order and the changes of the pictures depend
-on the recipe's seed alone.
+So a compiled step, which closes over them, sees every new batch; order and augmentation depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -19,9 +18,14 @@ Augment = Callable[[Tensor, Tensor, Generator], Tensor]
 
 
 class Batches:
-    """``x`` (batch, ...) and ``y`` (batch,): the batch to train on next; ``refill`` puts another one there.
+    """The next batch, in tensors ``x`` (batch, ...) and ``y`` (batch,) that ``refill`` overwrites.
 
-    An epoch is as many whole batches as there are; which samples it leaves out changes with each.
+    An epoch consists of full batches; the samples left out differ from epoch to epoch.
+
+    Args:
+        train: the training data.
+        recipe: batch size, seed and augmentation.
+        augment: a function ``(x, y, generator) -> x`` that is applied last.
     """
 
     def __init__(self, train: Part, recipe: Recipe, augment: Augment | None = None) -> None:
@@ -33,7 +37,7 @@ class Batches:
         self._stream = self._endless()
 
     def refill(self) -> None:
-        """Draw the next batch."""
+        """Loads the next batch."""
         x, y = next(self._stream)
         self.x[...] = self._augmented(x, y)
         self.y[...] = y

@@ -1,6 +1,6 @@
-"""``fit``: train a classifier by the one loop, watched step by step, saved now and then, and resumed to the bit.
+"""``fit``: trains a classifier by the one loop, with progress callbacks, checkpoints and exact resumption.
 
-Batches come from ``batches.py``; the step is ``optim.minimize``'s. Nothing here knows of the screen.
+Batches come from ``batches.py``; the step is ``optim.minimize``'s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What a watcher is told after each step: how far training is, the loss and accuracy of recent batches."""
+    """What ``callback`` receives after each step.
+
+    Attributes:
+        step: number of steps so far.
+        steps: total number of steps.
+        loss: running mean of the loss.
+        accuracy: running mean of the accuracy on batches.
+    """
 
     step: int
     steps: int
@@ -34,7 +41,15 @@ class TrainingProgress:
 
 @dataclass
 class Trained(Generic[M]):
-    """The network, the mean loss of each epoch, and its accuracy on both parts; ``status`` as in ``optim.Result``."""
+    """Result of ``fit``.
+
+    Attributes:
+        model: the trained model.
+        losses: mean loss of each epoch.
+        train_accuracy: accuracy on the training part.
+        test_accuracy: accuracy on the test part.
+        status: as in ``optim.Result``.
+    """
 
     model: M
     losses: list[float] = field(default_factory=list)
@@ -55,15 +70,36 @@ def fit(
     augment: Augment | None = None,
     capture: bool = True,
 ) -> Trained[M]:
-    """Train ``model`` in place on ``train`` and measure it on both parts; ``callback`` may stop it by returning True.
+    """Trains a classifier in place and measures its accuracy.
 
-    ``model`` maps (n, ...), what ``train.x`` holds, to scores (n, classes). The same model, parts and recipe give the
-    same weights, bit for bit, on any number of threads. With ``checkpoint`` the run is saved there every so many steps
-    (by default once an epoch); with ``resume`` it is taken up from there and ends with the bits of a run that never
-    stopped. ``augment(x, y, generator)``, if given, changes each batch last, as ``attack.adversary`` does, and draws
-    from the generator that is saved with the run. Steps are compiled unless ``capture=False``, for models that do more
-    in Python than computing. The model is left in evaluation mode. Raises ValueError for a recipe that no optimiser or
-    loader takes, for fewer than 1 step between checkpoints, and for a checkpoint of another recipe or model.
+    The same model, data and recipe give the same weights, bit for bit, on any number of threads. The model is left in
+    evaluation mode.
+
+    Args:
+        model: maps inputs (n, ...), as in ``train.x``, to scores (n, classes).
+        train: the training part of a data set.
+        test: the test part.
+        recipe: everything else that determines the run.
+        callback: called with a ``TrainingProgress`` after each step; returning True stops the run.
+        checkpoint: path at which the run is saved.
+        every: steps between checkpoints; one epoch if None.
+        resume: whether to continue from ``checkpoint``, with the bits of a run that was never interrupted.
+        augment: a function ``(x, y, generator) -> x`` applied to each batch last, such as ``attack.adversary``.
+        capture: whether to compile the steps; pass False for models with side effects in Python.
+
+    Returns:
+        A ``Trained``.
+
+    Raises:
+        ValueError: for invalid options of the recipe, fewer than 1 step between checkpoints, or a checkpoint of another
+            recipe or model.
+
+    Example:
+        >>> from steep.training import Recipe, fit
+        >>> part = sp.data.Part(np.eye(8, dtype=np.float32).reshape(8, 1, 2, 4), np.arange(8) % 2)
+        >>> model = sp.nn.Sequential(sp.nn.Flatten(), sp.nn.Linear(8, 2, generator=0))
+        >>> fit(model, part, part, Recipe(epochs=2, batch_size=4, shift=0)).status
+        'finished'
     """
     run = _Run(model.train(), train, recipe, augment)
     if resume:
@@ -87,7 +123,7 @@ def fit(
 
 
 class _Run:
-    """What belongs to a run: the model, the batches, the optimiser, and the loss of every step so far."""
+    """The state of a run: model, batches, optimiser, and the loss of every step so far."""
 
     def __init__(self, model: nn.Module, train: Part, recipe: Recipe, augment: Augment | None) -> None:
         self.model, self.recipe, self.batches = model, recipe, Batches(train, recipe, augment)
@@ -99,14 +135,14 @@ class _Run:
         self._recent: tuple[float, float] | None = None
 
     def loss(self, params: Any) -> Tensor:
-        """The mean cross-entropy of the batch at hand; the share of it that was read rightly goes to ``hits``."""
+        """The mean cross-entropy of the current batch; its accuracy is written to ``hits``."""
         scores = one_tensor(self.model(self.batches.x))
         right = _core.argmax(scores.detach(), axis=-1) == self.batches.y
         self.hits[...] = _core.mean(right.astype(_core.float32))
         return nn.cross_entropy(scores, self.batches.y)
 
     def progress(self) -> TrainingProgress:
-        """How the run stands, with running means."""
+        """The current progress, with running means."""
         now = self.history[-1], float(self.hits)
         before = self._recent or now
         self._recent = 0.95 * before[0] + 0.05 * now[0], 0.95 * before[1] + 0.05 * now[1]
@@ -124,7 +160,7 @@ class _Run:
         io.save_checkpoint(path, step=len(self.history), extra=extra, **self._state())
 
     def load(self, path: Path | None) -> None:
-        """Go on from ``path``."""
+        """Continues from ``path``."""
         if path is None:
             raise ValueError("fit: to resume, say from which checkpoint")
         extra = io.load_checkpoint(path, **self._state()).extra

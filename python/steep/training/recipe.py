@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a training run besides the network and the data."""
+"""A recipe: everything that determines a training run besides the network and the data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with momentum, the rate falling as half a cosine over all ``epochs``.
+    """Options of a training run by SGD with momentum and cosine decay of the learning rate.
 
-    Each picture of a batch is moved by up to ``shift`` pixels each way, mirrored half of the time if ``flip``, and
-    overlaid with normal noise of standard deviation ``noise``, so that the network heeds strokes rather than pixels:
-    good for digits, at .5 say, and bad for pictures whose classes differ in little, so there is none by default.
+    Noise and shifts make a network rely on strokes rather than single pixels. That helps for digits, with noise of .5
+    say, and harms where classes differ in details, so there is no noise by default.
+
+    Args:
+        epochs: passes over the training data.
+        batch_size: samples per step.
+        lr: initial learning rate.
+        momentum: momentum of SGD.
+        weight_decay: weight decay.
+        noise: standard deviation of normal noise added to each batch.
+        shift: maximum random shift of each image in pixels.
+        flip: whether to mirror images left to right with probability one half.
+        seed: determines the order of samples and the augmentation.
+
+    Example:
+        >>> from steep.training import Recipe
+        >>> Recipe(epochs=3).lr
+        0.05
     """
 
     epochs: int = 40
