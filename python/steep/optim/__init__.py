@@ -1,4 +1,4 @@
-"""Optimisers, schedules and the one loop that drives them.
+"""Optimisers, learning-rate schedules and the one loop that runs them.
 
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """

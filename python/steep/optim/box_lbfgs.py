@@ -1,8 +1,8 @@
-"""L-BFGS inside a box for many small problems at once: every row has a history, a direction and a step of its own.
+"""L-BFGS in a box for many small problems at once: every row has its own history, direction and step length.
 
-A projected quasi-Newton method (Bertsekas 1982, "Projected Newton methods for optimization problems with simple
-constraints"): elements held at a bound are left out of the direction, and the search for a lower value goes along the
-projection of the line. The two loops are those of ``lbfgs.py``, row by row. Start reading at ``advance``.
+A projected quasi-Newton method (Bertsekas 1982, doi:10.1137/0320018): elements held at a bound are left out of the
+direction, and the line search follows the projection of the line. The two loops are those of ``lbfgs.py``, row by row.
+Start reading at ``advance``.
 """
 
 from __future__ import annotations
@@ -24,13 +24,38 @@ MOST = 12  # halvings of a step
 
 
 class BoxLBFGS(Optimizer):
-    """One quasi-Newton step a call for each row of the one parameter (n, ...), kept within ``low`` and ``high``.
+    """L-BFGS in a box for many small problems at once: one quasi-Newton step per call for each row of one parameter.
 
-    ``values`` (n,) holds the value of each row; the function that is minimised is their sum and writes them there. A
-    row is done, and stays from then on, once no element of its gradient, projected onto the box, is larger than
-    ``gtol``, a step lowered its value by at most ``ftol`` times max(|value|, 1), or none could even along its
-    gradient. With all rows done, ``converged`` says so, and ends a run of ``minimize``. Raises ValueError for more than
-    one parameter, an empty box or negative tolerances.
+    A row is finished, and stays unchanged, once no element of its projected gradient is larger than ``gtol``, a step
+    lowered its value by at most ``ftol`` times max(|value|, 1), or no decrease is found even along the gradient. Once
+    all rows are finished, ``converged`` says so, which ends a run of ``minimize``.
+
+    Args:
+        params: a tree with one tensor (n, ...).
+        values: a tensor (n,), which the minimised function fills with the value of each row; it returns their sum.
+        low: lower bound of all elements.
+        high: upper bound of all elements.
+        lr: length of the first step tried, a number or a schedule.
+        history: number of previous steps kept.
+        gtol: tolerance of the projected gradient.
+        ftol: tolerance of the relative decrease.
+
+    Raises:
+        ValueError: for more than one parameter, an empty box or negative tolerances.
+
+    References:
+        Bertsekas 1982, "Projected Newton methods for optimization problems with simple constraints",
+        doi:10.1137/0320018; Nocedal and Wright 2006, *Numerical Optimization*, algorithm 7.4.
+
+    Example:
+        >>> x, values = sp.zeros((2, 1)), sp.zeros(2)
+        >>> def total(v):
+        ...     rows = ((v[:, 0] - sp.tensor([0.5, 3.0])) ** 2)
+        ...     values[...] = rows.detach()
+        ...     return rows.sum()
+        >>> run = sp.optim.minimize(total, x, sp.optim.BoxLBFGS(x, values, 0.0, 1.0), steps=20)
+        >>> x.tolist()
+        [[0.5], [1.0]]
     """
 
     def __init__(
@@ -53,11 +78,26 @@ class BoxLBFGS(Optimizer):
         self._done = _core.zeros(values.shape, dtype=_core.bool)
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
-        """Not possible: raises TypeError, since the search needs to evaluate the function."""
+        """Not supported, since the search has to evaluate the function.
+
+        Args:
+            pairs: ignored.
+
+        Raises:
+            TypeError: always.
+        """
         raise TypeError("BoxLBFGS needs to evaluate the function several times: use it with optim.minimize")
 
     def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
-        """One step of every row; returns the loss before it."""
+        """One step of every row.
+
+        Args:
+            evaluate: returns the loss and the gradient.
+            update: not used.
+
+        Returns:
+            The loss before the step.
+        """
         loss, gradients = evaluate()
         if math.isfinite(float(loss)):
             with _core.no_grad():
@@ -98,12 +138,12 @@ class BoxLBFGS(Optimizer):
         return _core.all(move <= self.gtol, axis=-1)
 
     def _level(self, before: Tensor, after: Tensor) -> Tensor:
-        """Whether a fall is within ``ftol``: bool (n,)."""
+        """Whether a decrease is within ``ftol``: bool (n,)."""
         size = _core.maximum(_core.maximum(_core.abs(before), _core.abs(after)), 1.0)
         return before - after <= self.ftol * size
 
     def _worthwhile(self, value: Tensor, fall: Tensor) -> Tensor:
-        """Whether the predicted decrease is more than the rounding of the value: bool (n,)."""
+        """Whether the predicted decrease is larger than the rounding error of the value: bool (n,)."""
         rounding = float(np.finfo(np.asarray(value).dtype).eps)
         return fall > rounding * _core.maximum(_core.abs(value), 1e-3)
 
@@ -115,13 +155,13 @@ class BoxLBFGS(Optimizer):
         return known
 
     def _first_lengths(self, g: Tensor) -> Tensor:
-        """The rate, made cautious while no curvature is known: (n, 1)."""
+        """The learning rate, reduced while no curvature is known: (n, 1)."""
         size = _core.sum(_core.abs(g), axis=-1, keepdims=True)
         whole = _core.full_like(size, self.rate())
         return _core.where(self._known(), whole, whole / _core.maximum(size, 1.0))
 
     def _direction(self, x: Tensor, g: Tensor) -> Tensor:
-        """Downhill for every row, zero where an element is held at a bound."""
+        """A descent direction for every row, zero for elements held at a bound."""
         held = ((x <= self.low) & (g > 0)) | ((x >= self.high) & (g < 0))
         free = _core.where(held, _core.zeros_like(g), g)
         guess = _core.where(held, _core.zeros_like(g), -self._times_inverse_hessian(free))
@@ -140,24 +180,32 @@ class BoxLBFGS(Optimizer):
         return q
 
     def _give_up(self, failed: Tensor) -> None:
-        """Rows without a lower value forget what they know of the curvature; those that knew nothing are done."""
+        """Rows without a decrease discard their curvature pairs; those that had none are finished."""
         self._done = self._done | (failed & ~self._known()[:, 0])
         self._pairs = [(s, y, _core.where(failed[:, None], _core.zeros_like(rho), rho)) for s, y, rho in self._pairs]
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
-        """Keep the pairs of positive curvature; for other rows the pair counts as none."""
+        """Keeps the pairs of positive curvature; other rows get a pair without effect."""
         product = _dot(s, y)
         good = product > 1e-10 * _dot(y, y)
         rho = _core.where(good, 1 / _core.where(good, product, 1.0), 0.0)
         self._pairs = [*self._pairs, (s, y, rho.astype(s.dtype))][-self.history :]
 
     def state_dict(self) -> dict[str, Any]:
-        """The remembered steps, changes of gradient and products, and which rows are done, copied."""
+        """The previous steps, gradient differences and products, and which rows are finished; copied.
+
+        Returns:
+            A dict of tensors.
+        """
         pairs = [{"step": copy_of(s), "change": copy_of(y), "inverse": copy_of(rho)} for s, y, rho in self._pairs]
         return {**super().state_dict(), "pairs": pairs, "done": copy_of(self._done)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restores what ``state_dict`` returned.
+
+        Args:
+            state: the state.
+        """
         super().load_state_dict(state)
         pairs = state["pairs"]
         self._pairs = [(copy_of(p["step"]), copy_of(p["change"]), copy_of(p["inverse"])) for p in pairs]

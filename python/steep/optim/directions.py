@@ -1,7 +1,7 @@
-"""Gradients rescaled before a step, so that the rate says how far a step goes whatever the gradient's size.
+"""Normalisation of gradients before a step, so that the learning rate sets the size of the step.
 
-``DIRECTIONS`` is the table. Each picture of a batch (n, c, h, w) is rescaled by itself, tensors of fewer dimensions
-whole; a gradient of exactly zero stays zero. Source: notes table, 1d row K.
+``DIRECTIONS`` is the table. Each image of a batch (n, c, h, w) is normalised separately, tensors of fewer dimensions as
+a whole; a gradient of exactly zero stays zero.
 """
 
 from __future__ import annotations
@@ -15,27 +15,62 @@ Direction = Callable[[Tensor], Tensor]
 
 
 def same(g: Tensor) -> Tensor:
-    """The gradient as it is."""
+    """The gradient unchanged.
+
+    Args:
+        g: the gradient.
+
+    Returns:
+        A tensor of the same shape.
+    """
     return g
 
 
 def l2(g: Tensor) -> Tensor:
-    """Of Euclidean length 1: Keras's "Visualizing what convnets learn" (notes table, row 55)."""
+    """The gradient normalised to Euclidean length 1, as in Keras's "Visualizing what convnets learn".
+
+    Args:
+        g: the gradient.
+
+    Returns:
+        A tensor of the same shape.
+    """
     return _over(g, _core.norm(g, axis=_axes(g), keepdims=True))
 
 
 def mean_abs(g: Tensor) -> Tensor:
-    """Of mean absolute value 1: DeepDream (notes table, row 68)."""
+    """The gradient normalised to mean absolute value 1, as in DeepDream.
+
+    Args:
+        g: the gradient.
+
+    Returns:
+        A tensor of the same shape.
+    """
     return _over(g, _core.mean(_core.abs(g), axis=_axes(g), keepdims=True))
 
 
 def std(g: Tensor) -> Tensor:
-    """Of standard deviation 1."""
+    """The gradient normalised to standard deviation 1.
+
+    Args:
+        g: the gradient.
+
+    Returns:
+        A tensor of the same shape.
+    """
     return _over(g, _core.std(g, axis=_axes(g), keepdims=True))
 
 
 def sign(g: Tensor) -> Tensor:
-    """Every element -1, 0 or 1."""
+    """The sign of each element: -1, 0 or 1.
+
+    Args:
+        g: the gradient.
+
+    Returns:
+        A tensor of the same shape.
+    """
     return _core.sign(g)
 
 
@@ -43,7 +78,21 @@ DIRECTIONS: dict[str | None, Direction] = {None: same, "l2": l2, "mean_abs": mea
 
 
 def find_direction(name: str | None) -> Direction:
-    """The function called ``name``. Raises ValueError for another word."""
+    """The function called ``name``.
+
+    Args:
+        name: "l2", "mean_abs", "std", "sign" or None.
+
+    Returns:
+        A function from gradients to gradients.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> sp.optim.directions.find_direction("l2")(sp.tensor([3.0, 4.0]))
+        tensor([0.6, 0.8], dtype=float32)
+    """
     if name not in DIRECTIONS:
         raise ValueError(f"normalize must be one of {list(DIRECTIONS)}, got {name!r}")
     return DIRECTIONS[name]

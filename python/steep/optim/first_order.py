@@ -1,8 +1,8 @@
-"""SGD, AdaGrad, RMSProp, Adam and AdamW: each is its slots and one short update rule.
+"""SGD, AdaGrad, RMSProp, Adam and AdamW: each consists of its slots and one short update rule.
 
-``formulation`` chooses between the two forms in use where they differ: "torch" (PyTorch's) and "keras". At a constant
-rate the two forms of SGD give the same iterates; they differ after the rate changes, since Keras keeps the rate inside
-the velocity.
+``formulation`` selects one of two common forms where they differ: "torch" (PyTorch's) or "keras". At a constant rate
+the two forms of SGD give the same iterates; they differ after the rate changes, since Keras includes the rate in the
+velocity.
 """
 
 from __future__ import annotations
@@ -30,10 +30,34 @@ def _fraction(name: str, value: float) -> float:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (heavy ball) or Nesterov's.
+    """Gradient descent, with momentum (heavy ball) or Nesterov momentum.
 
-    torch: v = mu v + g, step lr v, or lr (g + mu v) for Nesterov. keras: v = mu v - lr g, step v, or mu v - lr g.
-    Sources: Polyak 1964; Sutskever et al. 2013; notes table, rows 1, 15, 36, and 1d row C.
+    torch: v = momentum v + g, step lr v, or lr (g + momentum v) for Nesterov. keras: v = momentum v - lr g, step v, or
+    momentum v - lr g. The two give the same iterates at a constant learning rate.
+
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        momentum: decay of the velocity, in [0, 1).
+        nesterov: whether to use Nesterov momentum.
+        formulation: "torch" or "keras".
+        weight_decay: this multiple of a parameter is added to its gradient.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for a momentum outside [0, 1), or Nesterov without momentum.
+
+    References:
+        Polyak 1964, doi:10.1016/0041-5553(64)90137-5; Sutskever et al. 2013, "On the importance of initialization and
+        momentum in deep learning", ICML.
+
+    Example:
+        >>> w = sp.tensor(1.0, requires_grad=True)
+        >>> opt = sp.optim.SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w / 2).backward()
+        >>> opt.step()
+        >>> w.item() < 1.0
+        True
     """
 
     def __init__(
@@ -54,11 +78,19 @@ class SGD(Optimizer):
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """A velocity, if there is momentum."""
+        """The slots: a velocity, if there is momentum."""
         return {"velocity": 0.0} if self.momentum else {}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         if not self.momentum:
             param -= grad * lr
         elif self.formulation == "torch":
@@ -78,10 +110,32 @@ class SGD(Optimizer):
 
 
 class AdaGrad(Optimizer):
-    """a += g^2, step lr g / root(a).
+    """AdaGrad: a += g^2, step lr g / root(a).
 
     torch: a starts at 0, root(a) = sqrt(a) + eps, eps 1e-10. keras: a starts at .1, root(a) = sqrt(a + eps), eps 1e-7.
-    Sources: Duchi et al. 2011; notes table, row 16.
+
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        eps: term of the denominator; that of the formulation if None.
+        initial_accumulator: initial a; that of the formulation if None.
+        formulation: "torch" or "keras".
+        weight_decay: this multiple of a parameter is added to its gradient.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for a negative eps or accumulator, or an unknown formulation.
+
+    References:
+        Duchi et al. 2011, "Adaptive subgradient methods for online learning and stochastic optimization", JMLR 12.
+
+    Example:
+        >>> w = sp.tensor(1.0, requires_grad=True)
+        >>> opt = sp.optim.AdaGrad([w], lr=0.1)
+        >>> (w * w / 2).backward()
+        >>> opt.step()
+        >>> w.item() < 1.0
+        True
     """
 
     def __init__(
@@ -101,21 +155,51 @@ class AdaGrad(Optimizer):
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """The accumulated squares."""
+        """The slots: the accumulated squares."""
         return {"square": self.initial_accumulator}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         square = slots["square"]
         square += grad * grad
         param -= grad * lr / _root(square, self.eps, self.formulation)
 
 
 class RMSProp(Optimizer):
-    """a = rho a + (1 - rho) g^2, step lr g / root(a).
+    """RMSProp: a = rho a + (1 - rho) g^2, step lr g / root(a).
 
     torch: rho .99, root(a) = sqrt(a) + eps, eps 1e-8. keras: rho .9, root(a) = sqrt(a + eps), eps 1e-7.
-    Sources: Hinton's lecture 6e, 2012; notes table, row 16.
+
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        rho: decay of the mean of squares, in [0, 1); that of the formulation if None.
+        eps: term of the denominator; that of the formulation if None.
+        formulation: "torch" or "keras".
+        weight_decay: this multiple of a parameter is added to its gradient.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for a rho outside [0, 1), a negative eps, or an unknown formulation.
+
+    References:
+        Hinton 2012, *Neural Networks for Machine Learning*, lecture 6e.
+
+    Example:
+        >>> w = sp.tensor(1.0, requires_grad=True)
+        >>> opt = sp.optim.RMSProp([w], lr=0.01)
+        >>> (w * w / 2).backward()
+        >>> opt.step()
+        >>> w.item() < 1.0
+        True
     """
 
     def __init__(
@@ -135,11 +219,19 @@ class RMSProp(Optimizer):
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """The running mean of squares."""
+        """The slots: the running mean of squares."""
         return {"square": 0.0}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         square = slots["square"]
         square *= self.rho
         square += grad * grad * (1 - self.rho)
@@ -147,9 +239,29 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """m and a, running means of g and g^2, corrected for their start: step lr m / (sqrt(a) + eps).
+    """Adam: m and a, running means of g and g^2 with bias correction; step lr m / (sqrt(a) + eps).
 
-    Source: Kingma and Ba 2015, arXiv:1412.6980, in PyTorch's form.
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        betas: decay of the two means, in [0, 1).
+        eps: term of the denominator.
+        weight_decay: this multiple of a parameter is added to its gradient.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for betas outside [0, 1) or a negative eps.
+
+    References:
+        Kingma and Ba 2015, "Adam: a method for stochastic optimization", arXiv:1412.6980, in PyTorch's form.
+
+    Example:
+        >>> w = sp.tensor(1.0, requires_grad=True)
+        >>> opt = sp.optim.Adam([w], lr=0.01)
+        >>> (w * w / 2).backward()
+        >>> opt.step()
+        >>> w.item() < 1.0
+        True
     """
 
     counts_updates = True
@@ -169,11 +281,19 @@ class Adam(Optimizer):
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """The running means of the gradient and of its square."""
+        """The slots: the running means of the gradient and of its square."""
         return {"mean": 0.0, "square": 0.0}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         mean, square = slots["mean"], slots["square"]
         first, second = self.betas
         mean *= first
@@ -186,9 +306,29 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the decay taken off the parameter itself, lr * weight_decay * w, instead of added to its gradient.
+    """Adam with decoupled weight decay: lr * weight_decay * w is subtracted from the parameter itself.
 
-    Source: Loshchilov and Hutter 2019, arXiv:1711.05101, in PyTorch's form.
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        betas: decay of the two means, in [0, 1).
+        eps: term of the denominator.
+        weight_decay: the decay.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for betas outside [0, 1) or a negative eps.
+
+    References:
+        Loshchilov and Hutter 2019, "Decoupled weight decay regularization", arXiv:1711.05101, in PyTorch's form.
+
+    Example:
+        >>> w = sp.tensor(1.0, requires_grad=True)
+        >>> opt = sp.optim.AdamW([w], lr=0.01)
+        >>> (w * w / 2).backward()
+        >>> opt.step()
+        >>> w.item() < 1.0
+        True
     """
 
     couples_decay = False
@@ -205,7 +345,15 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay, maximize)
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         param *= 1 - lr * self.weight_decay
         super().update(param, grad, slots, lr, count)
 

@@ -1,7 +1,7 @@
 """L-BFGS: a quasi-Newton direction from the last few steps, and a line search along it.
 
-All parameters are seen as one vector. A step needs to evaluate the loss several times, so ``step`` takes a closure.
-Source: Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 7.4 (two loops) and 7.5.
+All parameters are treated as one vector. A step evaluates the loss several times, so ``step`` takes a closure. Source:
+Nocedal and Wright 2006, *Numerical Optimization*, 2nd edition, algorithms 7.4 (two loops) and 7.5.
 """
 
 from __future__ import annotations
@@ -23,13 +23,33 @@ SEARCHES: dict[str, Callable[[Phi, Point, float], Point]] = {
 
 
 class LBFGS(Optimizer):
-    """One quasi-Newton step a call; ``lr`` is the first length tried, ``history`` how many steps are remembered.
+    """L-BFGS: one quasi-Newton step per call, with a line search.
 
-    ``line_search``: "strong_wolfe" or "backtracking". Parameters must share one dtype. Deterministic losses only: the
-    closure must compute the same function each time it is called within a step. ``converged`` says why there is nothing
-    left to do, and ends a run of ``minimize``: no element of the gradient is larger than ``gtol``, or a step lowered
-    the value by at most ``ftol`` times max(|value|, 1), as in SciPy's L-BFGS-B, whose own numbers are 1e-5 and 2.2e-9.
-    With 0 a run goes on as far as rounding lets the value fall. Raises ValueError for negative tolerances.
+    The closure must compute the same function each time it is called within a step. ``converged`` tells why there is
+    nothing left to do, which ends a run of ``minimize``: no element of the gradient is larger than ``gtol``, or a step
+    lowered the value by at most ``ftol`` times max(|value|, 1), as in SciPy's L-BFGS-B, whose defaults are 1e-5 and
+    2.2e-9. With 0 a run continues as long as rounding allows a decrease.
+
+    Args:
+        params: a tree of tensors of one dtype, updated in place.
+        lr: length of the first step tried, a number or a schedule.
+        history: number of previous steps kept.
+        line_search: "strong_wolfe" or "backtracking".
+        maximize: whether to ascend.
+        gtol: tolerance of the gradient.
+        ftol: tolerance of the relative decrease.
+
+    Raises:
+        ValueError: for an unknown line search, parameters of several dtypes, or negative tolerances.
+
+    References:
+        Nocedal and Wright 2006, *Numerical Optimization*, 2nd edition, algorithms 7.4 and 7.5.
+
+    Example:
+        >>> x = sp.zeros(2, dtype="float64")
+        >>> run = sp.optim.minimize(lambda v: ((v - 3.0) ** 2).sum(), x, sp.optim.LBFGS(x, gtol=1e-8), steps=20)
+        >>> run.status, x.tolist()
+        ('converged', [3.0, 3.0])
     """
 
     def __init__(
@@ -52,17 +72,42 @@ class LBFGS(Optimizer):
         self._pairs: list[tuple[Tensor, Tensor]] = []
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
-        """Not possible: raises TypeError, since the line search needs to evaluate the loss."""
+        """Not supported, since the line search has to evaluate the loss.
+
+        Args:
+            pairs: ignored.
+
+        Raises:
+            TypeError: always.
+        """
         raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; ``closure`` clears the gradients, computes the loss, calls backward() and returns the loss."""
+        """One step.
+
+        Args:
+            closure: clears the gradients, computes the loss, calls backward() and returns the loss.
+
+        Returns:
+            The loss before the step.
+
+        Raises:
+            TypeError: without a closure.
+        """
         if closure is None:
             raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
         return super().step(closure)
 
     def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
-        """One step from what ``evaluate`` returns; returns the loss before the step. ``update`` is not used."""
+        """One step from what ``evaluate`` returns.
+
+        Args:
+            evaluate: returns the loss and a gradient (or None) for each parameter.
+            update: not used.
+
+        Returns:
+            The loss before the step.
+        """
         loss, gradients = evaluate()
         self.converged = ""
         if loss is None:
@@ -94,12 +139,12 @@ class LBFGS(Optimizer):
             self.converged = _settled(origin, best, self.ftol, knew)
 
     def _first_length(self, gradient: Tensor) -> float:
-        """The rate, made cautious while no curvature is known."""
+        """The learning rate, reduced while no curvature is known."""
         size = float(_core.sum(_core.abs(gradient)))
         return self.rate() if self._pairs else self.rate() * min(1.0, 1.0 / size)
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times ``gradient``: the two loops."""
+        """Minus the inverse Hessian estimate times ``gradient``, by the two loops."""
         q, weights = gradient, []
         for s, y in reversed(self._pairs):
             weights.append(_dot(s, q) / _dot(s, y))
@@ -112,7 +157,7 @@ class LBFGS(Optimizer):
         return -q
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
-        """Keep a pair of positive curvature; a step that went nowhere means that what is known is of no use."""
+        """Keeps a pair of positive curvature; after a step without progress, all pairs are discarded."""
         if _dot(s, y) > 1e-10 * _dot(y, y):
             self._pairs = [*self._pairs, (s, y)][-self.history :]
         elif not float(_core.sum(_core.abs(s))):
@@ -137,18 +182,26 @@ class LBFGS(Optimizer):
                 start += param.size
 
     def state_dict(self) -> dict[str, Any]:
-        """The remembered steps and changes of gradient, copied."""
+        """The previous steps and gradient differences, copied.
+
+        Returns:
+            A dict of tensors and plain values.
+        """
         pairs = [{"step": copy_of(s), "change": copy_of(y)} for s, y in self._pairs]
         return {**super().state_dict(), "pairs": pairs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restores what ``state_dict`` returned.
+
+        Args:
+            state: the state.
+        """
         super().load_state_dict(state)
         self._pairs = [(copy_of(pair["step"]), copy_of(pair["change"])) for pair in state["pairs"]]
 
 
 def _settled(origin: Point, best: Point, ftol: float, knew: bool) -> str:
-    """Why a step was the last that counts; one that went nowhere by what was known is tried again without that."""
+    """The reason why a step was the last; one without progress is retried without curvature pairs."""
     if not best.length:
         return "" if knew else "the value cannot be lowered any more"
     fall = origin.value - best.value

@@ -1,8 +1,8 @@
-"""Line searches: how far to go along a direction on which the function falls.
+"""Line searches: the step length along a descent direction.
 
 Both take ``phi``, which evaluates the function at a step length and returns its value, its slope along the direction
-and whatever belongs to that point, and return the best ``Point`` they found.
-Source: Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 3.1, 3.5 and 3.6.
+and data of the caller, and return the best ``Point`` found. Source: Nocedal and Wright 2006, *Numerical Optimization*,
+2nd edition, algorithms 3.1, 3.5 and 3.6.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ ARMIJO, CURVATURE, MOST = 1e-4, 0.9, 25
 
 
 class Point(NamedTuple):
-    """A step length, the value and the slope there, and what the caller keeps with it."""
+    """A point of a line search.
+
+    Attributes:
+        length: the step length.
+        value: the value there.
+        slope: the derivative along the direction there.
+        payload: data of the caller.
+    """
 
     length: float
     value: float
@@ -35,7 +42,16 @@ def _flat(start: Point, point: Point) -> bool:
 
 
 def backtracking(phi: Phi, start: Point, length: float) -> Point:
-    """Halve ``length`` until the value falls enough (Armijo). Returns ``start`` if it never does."""
+    """Halves ``length`` until the Armijo condition holds.
+
+    Args:
+        phi: the function of the step length, which returns a ``Point``.
+        start: the point at length 0.
+        length: the first length tried.
+
+    Returns:
+        The best ``Point`` found, or ``start``.
+    """
     for _ in range(MOST):
         point = phi(length)
         if _falls(start, point):
@@ -45,7 +61,16 @@ def backtracking(phi: Phi, start: Point, length: float) -> Point:
 
 
 def strong_wolfe(phi: Phi, start: Point, length: float) -> Point:
-    """A point where the value has fallen enough and the slope has flattened enough (strong Wolfe conditions)."""
+    """A step length that satisfies the strong Wolfe conditions.
+
+    Args:
+        phi: the function of the step length, which returns a ``Point``.
+        start: the point at length 0.
+        length: the first length tried.
+
+    Returns:
+        The best ``Point`` found, or ``start``.
+    """
     before = start
     for trial in range(MOST):
         point = phi(length)
@@ -73,7 +98,7 @@ def _zoom(phi: Phi, start: Point, low: Point, high: Point) -> Point:
 
 
 def _between(low: Point, high: Point) -> float:
-    """The minimum of the cubic through both points, or the middle where it is of no use."""
+    """The minimum of the cubic through both points, or the middle if that is not usable."""
     middle, width = (low.length + high.length) / 2, abs(high.length - low.length)
     guess = _cubic_minimum(low, high)
     near_an_end = math.isnan(guess) or abs(guess - middle) > 0.4 * width

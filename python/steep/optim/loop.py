@@ -1,8 +1,8 @@
 """The one loop: params -> scalar -> gradient -> update -> project.
 
-Training, input optimisation, inversion and attacks are all this loop with another function, another tree of tensors
-and another projection. The parameters are moved in place; the result says how it went. With ``capture`` the three parts
-of a step are compiled, each by itself. Start reading at ``_run``.
+Training, input optimisation, inversion and attacks are all this loop with another function, another tree of tensors and
+another projection. The parameters are updated in place. With ``capture`` the three parts of a step are compiled, each
+separately. Start reading at ``_run``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ Make: TypeAlias = Callable[[Tree], Optimizer]
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback is told after each step: its number from 0, the value before it, and the parameters after it."""
+    """What a callback receives after each step.
+
+    Attributes:
+        step: number of the step, from 0.
+        value: the value before the step.
+        params: the parameters after it.
+    """
 
     step: int
     value: float
@@ -34,10 +40,15 @@ class Progress:
 
 @dataclass
 class Result:
-    """How a run went: ``history`` holds the value before each step, ``status`` why it ended.
+    """Result of a run.
 
-    ``status`` is "finished" (all steps made), "converged" (the optimiser's tolerances are met, and ``message`` says
-    which), "stopped" (by the callback) or "diverged" (a value was not finite: no step was made from there).
+    Attributes:
+        params: the parameters.
+        history: the value before each step.
+        status: "finished" (all steps made), "converged" (the optimiser's tolerances are met), "stopped" (by the
+            callback) or "diverged" (a value was not finite, and no step was made from there).
+        message: the reason, as text.
+        eager: why steps were not compiled, "" if they were or were not to be.
     """
 
     params: Tree
@@ -48,17 +59,17 @@ class Result:
 
     @property
     def steps(self) -> int:
-        """How many steps were made."""
+        """Number of steps made."""
         return len(self.history) - self.diverged
 
     @property
     def converged(self) -> bool:
-        """Whether the optimiser found that its tolerances are met."""
+        """Whether the optimiser's tolerances are met."""
         return self.status == "converged"
 
     @property
     def diverged(self) -> bool:
-        """Whether the value became infinite or not a number."""
+        """Whether the value became infinite or NaN."""
         return self.status == "diverged"
 
 
@@ -73,21 +84,38 @@ def minimize(
     normalize: str | None = None,
     capture: bool = False,
 ) -> Result:
-    """Make ``steps`` steps that lower the scalar ``fun(params)``, moving the tensors of ``params`` in place.
+    """Minimises a scalar function of a tree of tensors, in place.
 
-    ``optimizer`` is an optimiser of these very tensors, or a function that makes one from them, such as
-    ``functools.partial(SGD, lr=.1)``. ``project(params)`` runs after each step and returns the tree to go on with, or
-    None if it worked in place. ``callback(progress)`` may stop the run by returning True. ``normalize`` rescales each
-    gradient before the optimiser sees it: "l2", "mean_abs", "std", "sign" or None (``optim.directions``).
+    A value that is not finite ends the run, and so does an optimiser whose tolerances are met (``LBFGS``,
+    ``BoxLBFGS``).
 
-    ``capture`` compiles the function with its gradient, the update and the projection (``sp.compile``): the same bits,
-    sooner. What these do in Python besides computing then happens at the first step only. Where one cannot be
-    captured, since it reads a tensor's value, say, it runs as it is, and ``Result.eager`` gives the reason.
+    Args:
+        fun: a function from ``params`` to a scalar tensor.
+        params: a tensor or tree of tensors, updated in place.
+        optimizer: an optimiser of these tensors, or a function that makes one from them, such as
+            ``functools.partial(SGD, lr=.1)``.
+        steps: number of steps.
+        project: called after each step with ``params``; returns the tree to continue with, or None if it worked in
+            place.
+        callback: called with a ``Progress`` after each step; returning True stops the run.
+        normalize: normalisation of each gradient before the optimiser: "l2", "mean_abs", "std", "sign" or None.
+        capture: whether to compile the function with its gradient, the update and the projection (``sp.compile``): the
+            same bits, faster. Side effects in Python then happen at the first step only. A part that cannot be
+            compiled, since it reads a tensor's value, say, runs uncompiled, and ``Result.eager`` gives the reason.
 
-    A value that is not finite ends the run and is reported in the result, and so does an optimiser whose tolerances are
-    met (``LBFGS``, ``BoxLBFGS``). Raises ValueError if ``fun`` gives no scalar,
-    if nothing in ``params`` influences it, if the optimiser belongs to other tensors or ascends, or for a negative
-    number of steps.
+    Returns:
+        A ``Result``.
+
+    Raises:
+        ValueError: if ``fun`` does not return a scalar or does not depend on ``params``, if the optimiser belongs to
+            other tensors or ascends, or for a negative number of steps.
+
+    Example:
+        >>> from functools import partial
+        >>> x = sp.zeros(2)
+        >>> run = sp.optim.minimize(lambda v: ((v - 1.0) ** 2).sum(), x, partial(sp.optim.SGD, lr=0.25), steps=20)
+        >>> run.status, bool(abs(x - 1.0).max() < 1e-4)
+        ('finished', True)
     """
     optimizer = _prepared(optimizer, params)
     if optimizer.maximize:
@@ -106,7 +134,36 @@ def maximize(
     normalize: str | None = None,
     capture: bool = False,
 ) -> Result:
-    """``minimize`` of ``-fun``, bit for bit (notes table, row 5); ``history`` holds the values of ``fun`` itself."""
+    """Maximises a scalar function of a tree of tensors, in place: ``minimize`` of ``-fun``, bit for bit.
+
+    ``history`` holds the values of ``fun`` itself.
+
+    Args:
+        fun: a function from ``params`` to a scalar tensor.
+        params: a tensor or tree of tensors, updated in place.
+        optimizer: an optimiser of these tensors, or a function that makes one from them, such as
+            ``functools.partial(SGD, lr=.1)``.
+        steps: number of steps.
+        project: called after each step with ``params``; returns the tree to continue with, or None if it worked in
+            place.
+        callback: called with a ``Progress`` after each step; returning True stops the run.
+        normalize: normalisation of each gradient before the optimiser: "l2", "mean_abs", "std", "sign" or None.
+        capture: whether to compile the function with its gradient, the update and the projection (``sp.compile``): the
+            same bits, faster. Side effects in Python then happen at the first step only. A part that cannot be
+            compiled, since it reads a tensor's value, say, runs uncompiled, and ``Result.eager`` gives the reason.
+
+    Returns:
+        A ``Result``.
+
+    Raises:
+        ValueError: as ``minimize``.
+
+    Example:
+        >>> from functools import partial
+        >>> run = sp.optim.maximize(lambda v: -(v**2).sum(), sp.ones(2), partial(sp.optim.SGD, lr=0.1), steps=3)
+        >>> run.history[-1] > run.history[0]
+        True
+    """
     optimizer = _prepared(optimizer, params)
     sign = 1 if optimizer.maximize else -1
     return _run(_Step(fun, params, optimizer, project, sign, normalize, capture), steps, callback)
@@ -164,21 +221,21 @@ class _Step:
         ]
 
     def __call__(self) -> float:
-        """Evaluate and update; the value before the update."""
+        """Evaluates and updates; returns the value before the update."""
         return float(self.optimizer.advance(*self._parts[:2])) * self.sign
 
     def project(self) -> None:
-        """Put the parameters back where they are allowed to be."""
+        """Projects the parameters."""
         self._parts[2]()
 
     @property
     def eager(self) -> str:
-        """Why a part was not captured."""
+        """Why a part was not compiled."""
         return next(filter(None, (part.refused for part in self._parts)), "")
 
 
 class _Part:
-    """A function that is compiled, or runs as it is once that was refused."""
+    """A function that is compiled, or runs uncompiled once that has failed."""
 
     def __init__(self, function: Callable[..., Any], capture: bool) -> None:
         self._function, self._fast = function, compile(function) if capture else None

@@ -1,7 +1,7 @@
-"""The base of all optimisers: what is updated, the learning rate, the sign, and the state that is saved.
+"""The base of all optimisers: parameters, learning rate, sign, and the state that is saved.
 
-A subclass says which slots (tensors like the parameter) it keeps, and how one parameter moves: ``update``. Everything
-else happens once, here: ``apply_gradients`` is the one place where a first-order step is made.
+A subclass defines its slots (tensors like the parameter) and the update of one parameter. Everything else is here:
+``apply_gradients`` is the only place where a first-order step is made.
 """
 
 from __future__ import annotations
@@ -22,11 +22,30 @@ Evaluate: TypeAlias = Callable[[], tuple[Any, Gradients]]
 
 
 class Optimizer:
-    """Moves the leaves of the tree ``params`` in place along their gradients.
+    """Base of all optimisers: updates the leaves of a tree in place along their gradients.
 
-    ``lr`` is a number or a schedule, any callable from the step's number (from 0) to a number. ``maximize`` ascends.
-    ``weight_decay`` adds that multiple of the parameter to its gradient. Raises ValueError for a negative rate and
-    for no parameters, TypeError for a leaf that is not a tensor.
+    A subclass defines ``initial``, its slots (tensors like the parameter), and ``update``, the rule for one parameter.
+
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        weight_decay: this multiple of a parameter is added to its gradient.
+        maximize: whether to ascend.
+
+    Raises:
+        ValueError: for a negative learning rate, or no parameters.
+        TypeError: for a leaf that is not a tensor.
+
+    Example:
+        >>> class Sign(sp.optim.Optimizer):
+        ...     def initial(self):
+        ...         return {}
+        ...     def update(self, param, grad, slots, lr, count):
+        ...         param -= sp.sign(grad) * lr
+        >>> w = sp.tensor([2.0, -3.0])
+        >>> Sign([w], lr=0.5).apply_gradients([(sp.tensor([0.1, -7.0]), w)])
+        >>> w.tolist()
+        [1.5, -2.5]
     """
 
     converged = ""  # why the last step found that there is nothing left to do, "" if it did not
@@ -58,13 +77,22 @@ class Optimizer:
     # -- for subclasses -----------------------------------------------------------------------------------------
 
     def initial(self) -> Mapping[str, float]:
-        """The slots kept for each parameter and the value each starts from."""
+        """The slots kept for each parameter and their initial values; to be overridden.
+
+        Returns:
+            A dict of numbers by name.
+        """
         return {}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """Move ``param`` in place; ``count``, a 0-d int64 tensor, is the number of its updates, this one included.
+        """Updates one parameter in place; to be overridden.
 
-        ``lr`` is a number, or a 0-d tensor in a compiled step whose rate follows a schedule.
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate, a number, or a 0-d tensor in a compiled step whose rate follows a schedule.
+            count: number of updates of the parameter, this one included; int64, 0-d.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update")
 
@@ -77,33 +105,52 @@ class Optimizer:
 
     @steps.setter
     def steps(self, value: int) -> None:
+        """Number of steps made."""
         self._steps[...] = value
 
     def rate(self) -> float:
-        """The learning rate of the next step. Raises ValueError if it is negative or not finite."""
+        """The learning rate of the next step.
+
+        Returns:
+            A float.
+
+        Raises:
+            ValueError: if it is negative or not finite.
+        """
         return _checked_rate(self.lr(self.steps) if callable(self.lr) else self.lr)
 
     def _rate(self) -> float | Tensor:
-        """The rate as a step uses it: in a compiled step, a schedule is asked again before every replay."""
+        """The rate as a step uses it: in a compiled step, a schedule is evaluated before every replay."""
         return host_value(self.rate) if callable(self.lr) else self.rate()
 
     def zero_grad(self) -> None:
-        """Set the ``.grad`` of every parameter to None."""
+        """Sets the ``.grad`` of every parameter to None."""
         for param in self.params:
             param.grad = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step from the parameters' ``.grad``; ``closure``, if given, computes these and returns the loss.
+        """One step from the parameters' ``.grad``. No step is made from a loss that is not finite.
 
-        Returns what the closure returned. No step is made from a loss that is not finite. Raises ValueError if no
-        parameter has a gradient.
+        Args:
+            closure: if given, computes the gradients and returns the loss.
+
+        Returns:
+            What the closure returned.
+
+        Raises:
+            ValueError: if no parameter has a gradient.
         """
         return self.advance(lambda: (closure() if closure else None, [param.grad for param in self.params]))
 
     def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
-        """One step from what ``evaluate`` returns: the loss and a gradient (or None) for each parameter, in order.
+        """One step from what ``evaluate`` returns.
 
-        ``update`` stands in for ``apply_gradients``: the one loop gives its compiled form.
+        Args:
+            evaluate: returns the loss and a gradient (or None) for each parameter, in order.
+            update: replaces ``apply_gradients``; the one loop passes its compiled form.
+
+        Returns:
+            The loss.
         """
         loss, gradients = evaluate()
         if loss is None or math.isfinite(float(loss)):
@@ -114,10 +161,20 @@ class Optimizer:
         self.apply_gradients(zip(gradients, self.params, strict=True))
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
-        """One step from pairs (gradient, parameter), as in Keras; a gradient of None leaves its parameter alone.
+        """One step from pairs (gradient, parameter), as in Keras; a gradient of None leaves its parameter unchanged.
 
-        Raises ValueError if all are None, if a tensor is not one of ``params``, or if shapes differ; nothing has moved
-        then. Source: notes table, row 2.
+        Args:
+            pairs: the pairs.
+
+        Raises:
+            ValueError: if all gradients are None, if a tensor is not one of ``params``, or if shapes differ; nothing is
+                updated then.
+
+        Example:
+            >>> w = sp.tensor(1.0)
+            >>> sp.optim.SGD([w], lr=0.1).apply_gradients([(sp.tensor(2.0), w)])
+            >>> round(w.item(), 6)
+            0.8
         """
         moves = [
             (self._position(param), param, _checked_gradient(param, grad)) for grad, param in pairs if grad is not None
@@ -135,7 +192,11 @@ class Optimizer:
             self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a later step depends on besides parameters and options; tensors are copied."""
+        """Everything that later steps depend on besides parameters and options; tensors are copied.
+
+        Returns:
+            A dict of tensors and plain values.
+        """
         slots = [{name: copy_of(value) for name, value in slot.items()} for slot in self._slots]
         return {
             "kind": type(self).__name__,
@@ -145,7 +206,14 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned. Raises ValueError if it belongs to another optimiser or model."""
+        """Restores what ``state_dict`` returned.
+
+        Args:
+            state: the state.
+
+        Raises:
+            ValueError: if it belongs to another optimiser or model.
+        """
         self._check_state(state)
         self.steps = state["steps"]
         for mine, count in zip(self._counts, state["counts"], strict=True):
@@ -198,7 +266,18 @@ def _checked_rate(lr: float) -> float:
 
 
 def non_negative(name: str, value: float) -> float:
-    """``value``, or ValueError naming the option if it is negative or not a number."""
+    """Checks an option.
+
+    Args:
+        name: its name, for the error message.
+        value: its value.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: if it is negative or NaN.
+    """
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return value
@@ -212,5 +291,12 @@ def _checked_gradient(param: Tensor, given: Any) -> Tensor:
 
 
 def copy_of(value: Tensor) -> Tensor:
-    """A copy that shares no memory with ``value``."""
+    """A copy that shares no memory with ``value``.
+
+    Args:
+        value: a tensor.
+
+    Returns:
+        A tensor.
+    """
     return _core.asarray(value, copy=True)

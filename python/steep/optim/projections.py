@@ -1,7 +1,7 @@
 """Projections: functions of the parameters that the one loop calls after each step (``project=``).
 
-Each factory returns a function from a tree of tensors to the nearest tree inside a set, and ``compose`` makes one of
-several. Source: notes table, row 60.
+Each factory returns a function from a tree of tensors to the nearest tree inside a set, and ``compose`` combines
+several.
 """
 
 from __future__ import annotations
@@ -20,9 +20,21 @@ Projection: TypeAlias = Callable[[Tree], Tree]
 
 
 def box(low: Any = 0.0, high: Any = 1.0) -> Projection:
-    """Onto ``low <= x <= high``, element by element; the bounds are numbers, or arrays that broadcast against x.
+    """Projection onto ``low <= x <= high``, elementwise.
 
-    Raises ValueError if the box is empty.
+    Args:
+        low: lower bound, a number or an array that broadcasts against x.
+        high: upper bound, likewise.
+
+    Returns:
+        A projection, a function of a tree of tensors for ``project=``.
+
+    Raises:
+        ValueError: if the box is empty.
+
+    Example:
+        >>> sp.optim.projections.box(0, 1)(sp.tensor([-1.0, 0.5, 2.0])).tolist()
+        [0.0, 0.5, 1.0]
     """
     if not np.all(np.asarray(low) <= np.asarray(high)):
         raise ValueError(f"box: the lower bound {low} is above the upper bound {high}")
@@ -30,11 +42,25 @@ def box(low: Any = 0.0, high: Any = 1.0) -> Projection:
 
 
 def ball(center: Any, eps: float, norm: str = "linf", batched: bool = False) -> Projection:
-    """Onto the points within ``eps`` of ``center`` (an array or a tree of them) by ``norm``: "linf", "l2" or "l1".
+    """Projection onto the points within ``eps`` of ``center``.
 
-    "linf" bounds every element by itself; the others bound the norm of each tensor, or with ``batched`` that of each
-    row. Rounding never leaves an "linf" ball: its bounds are rounded inwards. Raises ValueError for another norm or a
-    radius that is negative or not a number.
+    Rounding never leaves an "linf" ball: its bounds are rounded inwards.
+
+    Args:
+        center: an array or a tree of them.
+        eps: radius of the ball.
+        norm: "linf" (every element), "l2" or "l1" (the norm of each tensor).
+        batched: for "l2" and "l1", whether to take the norm of each row instead.
+
+    Returns:
+        A projection, a function of a tree of tensors for ``project=``.
+
+    Raises:
+        ValueError: for another norm, or a radius that is negative or NaN.
+
+    Example:
+        >>> sp.optim.projections.ball(sp.zeros(2), 1.0, "l2")(sp.tensor([3.0, 4.0]))
+        tensor([0.6, 0.8], dtype=float32)
     """
     kind = find_norm("ball", norm)
     if not eps >= 0:
@@ -51,9 +77,23 @@ def ball(center: Any, eps: float, norm: str = "linf", batched: bool = False) -> 
 
 
 def simplex(total: float = 1.0) -> Projection:
-    """Onto the points with ``x >= 0`` that add up to ``total`` along the last axis, such as weights of a mixture.
+    """Projection onto the points with ``x >= 0`` that sum to ``total`` along the last axis, such as mixture weights.
 
-    Raises ValueError for a total that is not positive. Source: Duchi et al. 2008, exact, by sorting.
+    Args:
+        total: the sum, positive.
+
+    Returns:
+        A projection, a function of a tree of tensors for ``project=``.
+
+    Raises:
+        ValueError: for a total that is not positive.
+
+    References:
+        Duchi et al. 2008, "Efficient projections onto the l1-ball for learning in high dimensions", ICML.
+
+    Example:
+        >>> sp.optim.projections.simplex()(sp.tensor([2.0, 0.0])).tolist()
+        [1.0, 0.0]
     """
     if not total > 0:
         raise ValueError(f"simplex: the total must be positive, got {total}")
@@ -66,7 +106,20 @@ def simplex(total: float = 1.0) -> Projection:
 
 
 def compose(*projections: Projection) -> Projection:
-    """One after the other: the last one's set holds for certain, the others' where they do not disturb it."""
+    """Several projections, one after another: the last set is guaranteed, the others as far as it does not change them.
+
+    Args:
+        projections: the projections.
+
+    Returns:
+        A projection, a function of a tree of tensors for ``project=``.
+
+    Example:
+        >>> from steep.optim.projections import ball, box, compose
+        >>> both = compose(ball(sp.zeros(1), 2.0), box(0, 1))
+        >>> both(sp.tensor([5.0])).tolist()
+        [1.0]
+    """
 
     def project(params: Tree) -> Tree:
         for projection in projections:

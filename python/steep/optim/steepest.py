@@ -1,7 +1,7 @@
-"""Steps along the direction of steepest descent under a norm, whatever the gradient's size.
+"""Steps along the direction of steepest descent under a norm, whatever the norm of the gradient.
 
-What attacks and input optimisation use: a sign step moves every pixel equally, a normalised one the whole picture.
-``Steepest`` goes a fixed way, ``Polyak`` as far as the value of each row asks for.
+Attacks and input optimisation use them: a sign step changes every pixel equally, a normalised one the whole image.
+``Steepest`` makes steps of fixed length, ``Polyak`` steps that depend on the value of each row.
 """
 
 from __future__ import annotations
@@ -14,12 +14,30 @@ from steep.tree import Tree
 
 
 class Steepest(Optimizer):
-    """linf: step lr sign(g). l2: step lr g / norm(g). l1: lr shared by the elements of the steepest gradients.
+    """Steepest descent under a norm: steps of fixed length, whatever the norm of the gradient.
 
-    l2 and l1 take each tensor, or with ``batched`` each row of it, by itself. A gradient of exactly zero makes no step.
-    With ``bounds``, elements at a bound that would leave it do not take part in the direction. Sources: Goodfellow et
-    al. 2015, arXiv:1412.6572 (linf); notes table, row 55 (l2) and 1d row K; ``norms.L1``. Raises ValueError for
-    another norm.
+    linf: step lr sign(g). l2: step lr g / norm(g). l1: lr shared by the elements with the largest gradients. A gradient
+    of exactly zero makes no step.
+
+    Args:
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        norm: "linf", "l2" or "l1".
+        batched: for "l2" and "l1", whether each row of a tensor is normalised separately.
+        maximize: whether to ascend.
+        bounds: if given, elements at a bound that would leave it take no part in the direction.
+
+    Raises:
+        ValueError: for another norm.
+
+    References:
+        Goodfellow et al. 2015, arXiv:1412.6572, for linf; ``optim.norms.L1``.
+
+    Example:
+        >>> w = sp.tensor([3.0, 4.0])
+        >>> sp.optim.Steepest([w], lr=1.0, norm="l2").apply_gradients([(sp.tensor([3.0, 4.0]), w)])
+        >>> [round(v, 5) for v in w.tolist()]
+        [2.4, 3.2]
     """
 
     def __init__(
@@ -36,7 +54,15 @@ class Steepest(Optimizer):
         super().__init__(params, lr, maximize=maximize)
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         param -= _core.reshape(self._direction(param, grad), param.shape) * lr
 
     def _direction(self, param: Tensor, grad: Tensor) -> Tensor:
@@ -48,11 +74,28 @@ class Steepest(Optimizer):
 
 
 class Polyak(Steepest):
-    """For each row, lr times the step that would bring its value to 0 if the function were linear.
+    """Polyak steps: for each row, lr times the step that would bring its value to 0 if the function were linear.
 
-    ``values`` (n,) holds the value of each row of the one parameter (n, ...); the function that is minimised is their
-    sum and writes them there. Sources: Polyak 1969 for a least value of 0; with ``values`` the distance to a decision
-    boundary it is DeepFool's step (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+    Args:
+        params: a tree with one tensor (n, ...), updated in place.
+        values: a tensor (n,), which the minimised function fills with the value of each row; it returns their sum.
+        lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
+        norm: "linf", "l2" or "l1".
+        maximize: whether to ascend.
+        bounds: if given, elements at a bound that would leave it take no part in the direction.
+
+    Raises:
+        ValueError: for another norm, or more than one parameter.
+
+    References:
+        Polyak 1969, "Minimization of unsmooth functionals"; with the margin of a classifier as values it is DeepFool's
+        step (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+
+    Example:
+        >>> x, values = sp.tensor([[2.0]]), sp.tensor([4.0])
+        >>> sp.optim.Polyak(x, values).apply_gradients([(sp.tensor([[2.0]]), x)])
+        >>> x.tolist()
+        [[0.0]]
     """
 
     def __init__(
@@ -68,7 +111,15 @@ class Polyak(Steepest):
         super().__init__(params, lr, norm, batched=True, maximize=maximize, bounds=bounds)
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
-        """As the class says."""
+        """Applies the update rule of the class to one parameter, in place.
+
+        Args:
+            param: the parameter.
+            grad: its gradient.
+            slots: its slots.
+            lr: the learning rate of this step.
+            count: number of updates of the parameter, this one included; int64, 0-d.
+        """
         direction = self._direction(param, grad)
         slope = _core.sum(direction * in_rows(grad, True), axis=-1, keepdims=True)
         values = _core.reshape(self.values, slope.shape).astype(param.dtype)
