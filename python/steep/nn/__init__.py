@@ -1,6 +1,6 @@
 """Neural networks: modules, layers and losses.
 
-Start reading at ``module.py`` (a model is a tree of attributes); layers compute what ``functional.py`` says.
+Start reading at ``module.py`` (a model is a tree of attributes); layers call the functions of ``functional.py``.
 """
 
 from steep.nn import functional, init

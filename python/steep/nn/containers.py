@@ -1,7 +1,7 @@
-"""Containers: layers one after the other, side by side, or beside a shortcut.
+"""Containers: layers in sequence, in parallel, or with a residual connection.
 
-All three hold named layers as attributes, so that ``model.activations(x, "block.conv")`` finds them.
-Start at ``_Named``.
+All three hold named layers as attributes, so that ``model.activations(x, "block.conv")`` finds them. Start reading at
+``_Named``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ Layer = Callable[[Any], Any]
 
 
 class _Named(Module):
-    """Layers in order: ``(Linear(2, 3), sp.relu)`` are called "0", "1", ...; ``{"hidden": Linear(2, 3)}`` by key."""
+    """Layers in order: ``(Linear(2, 3), sp.relu)`` are named "0", "1", ...; ``{"hidden": Linear(2, 3)}`` by key.
+
+    Args:
+        layers: the layers, or a dict of layers by name.
+    """
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         named: Mapping[str, Any]
@@ -42,7 +46,11 @@ class _Named(Module):
         return _fold(self, x)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
-        """The layers in order, each with its name."""
+        """The layers in order, with their names.
+
+        Yields:
+            Pairs of a name and a layer.
+        """
         return ((name, getattr(self, name)) for name in self._order)
 
     def __iter__(self) -> Iterator[Layer]:
@@ -52,25 +60,50 @@ class _Named(Module):
         return len(self._order)
 
     def __getitem__(self, index: int) -> Layer:
-        """The layer at ``index``; IndexError outside the sequence."""
+        """The layer at ``index``.
+
+        Args:
+            index: position of the layer.
+
+        Returns:
+            The layer.
+
+        Raises:
+            IndexError: outside the sequence.
+        """
         layer: Layer = getattr(self, self._order[index])
         return layer
 
 
 class Sequential(_Named):
-    """Layers applied one after the other, ``x_l = f_l(x_{l-1})``; any callable may stand among them.
+    """Layers applied one after another; any callable can be a layer.
 
-    ``Sequential(Linear(2, 3), sp.relu)`` names its layers "0", "1", ...; ``Sequential({"hidden": Linear(2, 3)})`` by
-    key.
-    Source: notes table, row 25.
+    Args:
+        layers: the layers, or a dict of layers by name. Layers without names are named "0", "1", ...
+
+    Raises:
+        TypeError: for a layer that cannot be called.
+        ValueError: for a name that cannot be that of a layer.
+
+    Example:
+        >>> model = sp.nn.Sequential({"hidden": sp.nn.Linear(4, 3, generator=0), "act": sp.relu})
+        >>> model(sp.ones((2, 4))).shape
+        (2, 3)
     """
 
     def forward(self, x: Any) -> Any:
-        """The fold of the layers over ``x``."""
+        """Applies the layers in order.
+
+        Args:
+            x: input of the first layer.
+
+        Returns:
+            The output of the last layer.
+        """
         return self._fold(x)
 
     def unnormalised(self) -> Callable[[Any], Any]:
-        """The layers before a last ``Softmax`` or ``Sigmoid``, or the model itself if it has none."""
+        """The layers before a final ``Softmax`` or ``Sigmoid``, or the model itself if there is none."""
         layers = list(self)
         at = next((i for i in reversed(range(len(layers))) if not isinstance(layers[i], Flatten | Dropout)), -1)
         last = layers[at] if layers else None
@@ -80,7 +113,7 @@ class Sequential(_Named):
         return self if before is last else lambda x: _fold([*layers[:at], before, *layers[at + 1 :]], x)
 
     def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
-        """The layers up to the last one that holds a wanted module: networks of one input size look inside others."""
+        """The layers up to the last one that contains a wanted module, so that later ones need not fit the input."""
         if type(self).forward is not Sequential.forward or self in wanted:
             return self
         holders = [i for i, layer in enumerate(self) if isinstance(layer, Module) and _holds(layer, wanted)]
@@ -100,10 +133,22 @@ def _holds(layer: Module, wanted: list[Module]) -> bool:
 
 
 class Concat(_Named):
-    """Branches that all take the same input, and whose outputs are joined along ``axis``; named as in ``Sequential``.
+    """Branches with a common input, whose outputs are concatenated along ``axis``.
 
-    ``Concat({"narrow": Conv2d(8, 4, 1), "wide": Conv2d(8, 4, 3, padding=1)})`` gives (N, 8, H, W). Raises ValueError if
-    the outputs differ in another dimension. Source: Szegedy et al. 2014, arXiv:1409.4842.
+    Args:
+        branches: the branches, or a dict of branches by name.
+        axis: the axis of concatenation.
+
+    Raises:
+        TypeError: for a branch that cannot be called.
+
+    References:
+        Szegedy et al. 2015, "Going deeper with convolutions", arXiv:1409.4842.
+
+    Example:
+        >>> both = sp.nn.Concat({"a": sp.nn.Linear(4, 3, generator=0), "b": sp.nn.Linear(4, 2, generator=1)})
+        >>> both(sp.ones((1, 4))).shape
+        (1, 5)
     """
 
     def __init__(self, *branches: Layer | Mapping[str, Layer], axis: int = 1) -> None:
@@ -111,16 +156,44 @@ class Concat(_Named):
         super().__init__(*branches)
 
     def forward(self, x: Any) -> Tensor:
-        """The branches' outputs, joined along ``axis``."""
+        """Applies the branches and concatenates their outputs.
+
+        Args:
+            x: input of all branches.
+
+        Returns:
+            A tensor.
+
+        Raises:
+            ValueError: if the outputs differ in another dimension.
+        """
         return _core.concat([branch(x) for branch in self], axis=self.axis)
 
 
 class Residual(_Named):
-    """``x`` plus what the layers, one after the other, make of it; named as in ``Sequential``.
+    """A residual connection: ``x + f(x)``, where f applies the layers in order and keeps the shape.
 
-    The layers must keep the shape. Source: He et al. 2015, arXiv:1512.03385.
+    Args:
+        layers: the layers, or a dict of layers by name.
+
+    Raises:
+        TypeError: for a layer that cannot be called.
+
+    References:
+        He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385.
+
+    Example:
+        >>> sp.nn.Residual(sp.nn.Linear(4, 4, generator=0), sp.relu)(sp.ones((2, 4))).shape
+        (2, 4)
     """
 
     def forward(self, x: Any) -> Any:
-        """The sum of ``x`` and the fold of the layers over it; keeps the shape."""
+        """Adds the output of the layers to the input.
+
+        Args:
+            x: a tensor.
+
+        Returns:
+            A tensor of the same shape.
+        """
         return x + self._fold(x)

@@ -1,6 +1,6 @@
-"""Convolution layers over one, two and three spatial dimensions, and their transposes.
+"""Convolution layers over one, two and three spatial dimensions, and transposed convolutions.
 
-Names, defaults and first values are PyTorch's; what is computed stands in ``functional.py``. Start at ``_Conv``.
+Names, defaults and initial values are PyTorch's; the computation is in ``functional.py``. Start reading at ``_Conv``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _each(value: Sizes, dimensions: int) -> tuple[int, ...]:
 
 
 class _Weights(Module):
-    """A kernel and a bias, both uniform in [-1/sqrt(fan_in), 1/sqrt(fan_in)), as PyTorch's are."""
+    """A kernel and a bias, both uniform in [-1/sqrt(fan_in), 1/sqrt(fan_in)), as in PyTorch."""
 
     def _draw(self, shape: tuple[int, ...], outputs: int, bias: bool, source: Any, dtype: Any) -> None:
         generator = init.generator(source)
@@ -38,10 +38,7 @@ def _shared(name: str, channels: int, groups: int) -> int:
 
 
 class _Conv(_Weights):
-    """``padding``: numbers, "valid" (0), "same" (the output as large as the input; stride 1), or "same_upper".
-
-    "same_upper" makes the output ceil(input / stride), an odd element behind: TensorFlow's SAME, ONNX's SAME_UPPER.
-    """
+    """Base of the convolution layers."""
 
     dimensions: int
     function: Callable[..., Tensor]
@@ -71,7 +68,14 @@ class _Conv(_Weights):
         self._draw((out_channels, _shared(name, in_channels, groups), *kernel), out_channels, bias, generator, dtype)
 
     def forward(self, x: Any) -> Tensor:
-        """(N, in_channels, ...) to (N, out_channels, ...)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, in_channels, ...).
+
+        Returns:
+            A tensor (N, out_channels, ...).
+        """
         padding = self.padding
         if self.padding_mode != "zeros":
             x = functional.pad_for_conv(x, self.weight, self.stride, padding, self.dilation, self.padding_mode)
@@ -79,7 +83,7 @@ class _Conv(_Weights):
         return type(self).function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        """Channels, kernel and how it moves."""
+        """Channels, kernel and options."""
         outputs, inputs, *kernel = self.weight.shape
         return (
             f"{inputs * self.groups}, {outputs}, kernel_size={tuple(kernel)}, stride={self.stride}, "
@@ -88,19 +92,85 @@ class _Conv(_Weights):
 
 
 class Conv1d(_Conv):
-    """Cross-correlation of (N, C, W) with learned kernels; see ``_Conv`` for padding."""
+    """1-d convolution (cross-correlation) of (N, C, W), with PyTorch's parameters and initial values.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window, likewise.
+        padding: zeros on each side, likewise; or "valid" (0), "same" (the output has the input's size; stride 1), or
+            "same_upper" (output ceil(input / stride), an odd element at the end: TensorFlow's SAME, ONNX's SAME_UPPER).
+        dilation: distance of the kernel's elements, likewise.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide, or an unknown padding mode.
+
+    Example:
+        >>> sp.nn.Conv1d(3, 5, 3, generator=0)(sp.zeros((1, 3, 8))).shape
+        (1, 5, 6)
+    """
 
     dimensions, function = 1, staticmethod(functional.conv1d)
 
 
 class Conv2d(_Conv):
-    """Cross-correlation of (N, C, H, W) with learned kernels; see ``_Conv`` for padding."""
+    """2-d convolution (cross-correlation) of (N, C, H, W), with PyTorch's parameters and initial values.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window, likewise.
+        padding: zeros on each side, likewise; or "valid" (0), "same" (the output has the input's size; stride 1), or
+            "same_upper" (output ceil(input / stride), an odd element at the end: TensorFlow's SAME, ONNX's SAME_UPPER).
+        dilation: distance of the kernel's elements, likewise.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide, or an unknown padding mode.
+
+    Example:
+        >>> sp.nn.Conv2d(3, 5, 3, generator=0)(sp.zeros((1, 3, 8, 8))).shape
+        (1, 5, 6, 6)
+    """
 
     dimensions, function = 2, staticmethod(functional.conv2d)
 
 
 class Conv3d(_Conv):
-    """Cross-correlation of (N, C, D, H, W) with learned kernels; see ``_Conv`` for padding."""
+    """3-d convolution (cross-correlation) of (N, C, D, H, W), with PyTorch's parameters and initial values.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window, likewise.
+        padding: zeros on each side, likewise; or "valid" (0), "same" (the output has the input's size; stride 1), or
+            "same_upper" (output ceil(input / stride), an odd element at the end: TensorFlow's SAME, ONNX's SAME_UPPER).
+        dilation: distance of the kernel's elements, likewise.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide, or an unknown padding mode.
+
+    Example:
+        >>> sp.nn.Conv3d(3, 5, 3, generator=0)(sp.zeros((1, 3, 8, 8, 8))).shape
+        (1, 5, 6, 6, 6)
+    """
 
     dimensions, function = 3, staticmethod(functional.conv3d)
 
@@ -132,13 +202,20 @@ class _ConvTranspose(_Weights):
         self._draw((in_channels, _shared(name, out_channels, groups), *kernel), out_channels, bias, generator, dtype)
 
     def forward(self, x: Any) -> Tensor:
-        """(N, in_channels, ...) to (N, out_channels, ...)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, in_channels, ...).
+
+        Returns:
+            A tensor (N, out_channels, ...).
+        """
         return type(self).function(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
 
     def extra_repr(self) -> str:
-        """Channels, kernel and how it moves."""
+        """Channels, kernel and options."""
         inputs, outputs, *kernel = self.weight.shape
         return (
             f"{inputs}, {outputs * self.groups}, kernel_size={tuple(kernel)}, stride={self.stride}, "
@@ -148,18 +225,81 @@ class _ConvTranspose(_Weights):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """The adjoint of ``Conv1d``, which spreads instead of gathering."""
+    """1-d transposed convolution of (N, C, W): the adjoint of ``Conv1d`` with respect to its input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window in the output, likewise.
+        padding: elements to remove on each side of the output, likewise.
+        output_padding: elements to add at the end of the output, likewise; smaller than stride or dilation.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        dilation: distance of the kernel's elements, likewise.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide.
+
+    Example:
+        >>> sp.nn.ConvTranspose1d(3, 5, 2, stride=2, generator=0)(sp.zeros((1, 3, 3))).shape
+        (1, 5, 6)
+    """
 
     dimensions, function = 1, staticmethod(functional.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The adjoint of ``Conv2d``, which spreads instead of gathering."""
+    """2-d transposed convolution of (N, C, H, W): the adjoint of ``Conv2d`` with respect to its input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window in the output, likewise.
+        padding: elements to remove on each side of the output, likewise.
+        output_padding: elements to add at the end of the output, likewise; smaller than stride or dilation.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        dilation: distance of the kernel's elements, likewise.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide.
+
+    Example:
+        >>> sp.nn.ConvTranspose2d(3, 5, 2, stride=2, generator=0)(sp.zeros((1, 3, 3, 3))).shape
+        (1, 5, 6, 6)
+    """
 
     dimensions, function = 2, staticmethod(functional.conv_transpose2d)
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """The adjoint of ``Conv3d``, which spreads instead of gathering."""
+    """3-d transposed convolution of (N, C, D, H, W): the adjoint of ``Conv3d`` with respect to its input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: size of the kernel, a number or one per dimension.
+        stride: step of the window in the output, likewise.
+        padding: elements to remove on each side of the output, likewise.
+        output_padding: elements to add at the end of the output, likewise; smaller than stride or dilation.
+        groups: number of groups of channels that are convolved separately.
+        bias: whether to add a learned bias.
+        dilation: distance of the kernel's elements, likewise.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: for channels that the groups do not divide.
+
+    Example:
+        >>> sp.nn.ConvTranspose3d(3, 5, 2, stride=2, generator=0)(sp.zeros((1, 3, 3, 3, 3))).shape
+        (1, 5, 6, 6, 6)
+    """
 
     dimensions, function = 3, staticmethod(functional.conv_transpose3d)

@@ -1,6 +1,6 @@
-"""Losses as modules, for those who keep them in a model.
+"""Losses as modules, for models that contain them.
 
-Each holds the options of one function of ``losses.py`` and passes predictions and targets on to it.
+Each holds the options of one function of ``losses.py``.
 """
 
 from __future__ import annotations
@@ -18,44 +18,125 @@ class _Criterion(Module):
 
 
 class MSELoss(_Criterion):
-    """``mse_loss`` with its reduction."""
+    """``nn.functional.mse_loss`` as a module.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> float(sp.nn.MSELoss()([1.0, 3.0], [1.0, 1.0]))
+        2.0
+    """
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
-        """Both of one shape; a scalar unless reduction is "none"."""
+        """The loss.
+
+        Args:
+            prediction: predictions of any shape.
+            target: targets of the same shape.
+
+        Returns:
+            A scalar tensor, or the losses for reduction "none".
+        """
         return losses.mse_loss(prediction, target, self.reduction)
 
 
 class L1Loss(_Criterion):
-    """``l1_loss`` with its reduction."""
+    """``nn.functional.l1_loss`` as a module.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> float(sp.nn.L1Loss()([1.0, 3.0], [1.0, 1.0]))
+        1.0
+    """
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
-        """Both of one shape; a scalar unless reduction is "none"."""
+        """The loss.
+
+        Args:
+            prediction: predictions of any shape.
+            target: targets of the same shape.
+
+        Returns:
+            A scalar tensor, or the losses for reduction "none".
+        """
         return losses.l1_loss(prediction, target, self.reduction)
 
 
 class BCEWithLogitsLoss(_Criterion):
-    """``bce_with_logits`` with its reduction."""
+    """``nn.functional.bce_with_logits`` as a module.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> float(sp.nn.BCEWithLogitsLoss()([200.0], [1.0]))
+        0.0
+    """
 
     def forward(self, logits: Any, target: Any) -> Tensor:
-        """Both of one shape; a scalar unless reduction is "none"."""
+        """The loss.
+
+        Args:
+            logits: logits of any shape.
+            target: probabilities of the same shape.
+
+        Returns:
+            A scalar tensor, or the losses for reduction "none".
+        """
         return losses.bce_with_logits(logits, target, self.reduction)
 
 
 class NLLLoss(_Criterion):
-    """``nll_loss`` with its reduction."""
+    """``nn.functional.nll_loss`` as a module.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> float(sp.nn.NLLLoss()(sp.tensor([[-2.0, -1.0]]), [1]))
+        1.0
+    """
 
     def forward(self, log_probs: Any, target: Any) -> Tensor:
-        """(N, C, ...) and labels (N, ...); a scalar unless reduction is "none"."""
+        """The loss.
+
+        Args:
+            log_probs: log-probabilities (N, C, ...).
+            target: integer labels (N, ...).
+
+        Returns:
+            A scalar tensor, or the losses for reduction "none".
+        """
         return losses.nll_loss(log_probs, target, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Criterion):
-    """``cross_entropy`` with its label smoothing and reduction."""
+    """``nn.functional.cross_entropy`` as a module.
+
+    Args:
+        label_smoothing: see ``cross_entropy``.
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> float(sp.nn.CrossEntropyLoss()(sp.tensor([[100.0, 0.0]]), [0]))
+        0.0
+    """
 
     def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Tensor:
-        """(N, C, ...) and labels (N, ...) or probabilities (N, C, ...); a scalar unless reduction is "none"."""
+        """The loss.
+
+        Args:
+            logits: scores (N, C, ...).
+            target: integer labels (N, ...), or probabilities (N, C, ...).
+
+        Returns:
+            A scalar tensor, or the losses for reduction "none".
+        """
         return losses.cross_entropy(logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction)

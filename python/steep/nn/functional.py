@@ -1,6 +1,6 @@
 """Layers as functions: what the classes of ``steep.nn`` compute, with parameters passed as arguments.
 
-Activations are the engine's own operations under the same names; losses come from ``losses.py``.
+Activations are the engine's operations under the same names; losses come from ``losses.py``.
 """
 
 from __future__ import annotations
@@ -65,9 +65,22 @@ __all__ = [
 
 
 def linear(x: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias`` for x (..., in), weight (out, in), bias (out,); gives (..., out).
+    """``x @ weight.T + bias``.
 
-    Raises ValueError naming both shapes if they do not fit. Source: notes table, row 6.
+    Args:
+        x: a tensor (..., in).
+        weight: a tensor (out, in).
+        bias: a tensor (out,), or None.
+
+    Returns:
+        A tensor (..., out).
+
+    Raises:
+        ValueError: if the shapes do not match; the message names both.
+
+    Example:
+        >>> sp.nn.functional.linear([[1.0, 2.0]], sp.tensor([[3.0, 4.0]])).tolist()
+        [[11.0]]
     """
     product = _core.matmul(x, _core.permute_dims(weight, (1, 0)))
     return product if bias is None else product + bias
@@ -80,10 +93,27 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the trailing dimensions ``shape``; keeps shape and dtype.
+    """Layer normalization: ``(x - mean) / sqrt(var + eps) * weight + bias`` over the trailing dimensions.
 
-    The variance is the biased one. Raises ValueError unless x ends in ``shape``. Source: Ba et al. 2016,
-    arXiv:1607.06450.
+    Args:
+        x: a tensor (..., *shape).
+        shape: the trailing dimensions.
+        weight: a tensor of shape ``shape``, or None.
+        bias: a tensor of shape ``shape``, or None.
+        eps: added to the biased variance.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``.
+
+    Raises:
+        ValueError: unless x ends in ``shape``.
+
+    References:
+        Ba et al. 2016, "Layer normalization", arXiv:1607.06450.
+
+    Example:
+        >>> sp.nn.functional.layer_norm([[1.0, 3.0]], (2,), eps=0.0).tolist()
+        [[-1.0, 1.0]]
     """
     return _core.layer_norm(x, shape, weight, bias, eps)
 
@@ -98,10 +128,30 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each channel of (N, C, ...) normalised by the batch's statistics in training, else by the running ones.
+    """Batch normalization of each channel, by the statistics of the batch in training, else by the running statistics.
 
-    In training the running statistics, if given, move by ``momentum`` in place: the variance in its unbiased form.
-    Raises ValueError if shapes do not fit. Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    Args:
+        x: a tensor (N, C, ...).
+        running_mean: running mean (C,), or None.
+        running_var: running variance (C,), or None.
+        weight: scale (C,), or None.
+        bias: shift (C,), or None.
+        training: whether to use the batch's statistics, and to update the running ones in place.
+        momentum: weight of the batch in the running statistics; the variance enters in its unbiased form.
+        eps: added to the variance.
+
+    Returns:
+        A tensor of the shape of ``x``.
+
+    Raises:
+        ValueError: if shapes do not match, or running statistics are missing outside training.
+
+    References:
+        Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
+
+    Example:
+        >>> sp.nn.functional.batch_norm(sp.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+        [[-1.0], [1.0]]
     """
     values: Tensor = _core.asarray(x)
     if not training:
@@ -119,9 +169,26 @@ def batch_norm(
 
 
 def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Tensor:
-    """Each element is zero with probability ``p``, else divided by 1 - p; ``x`` itself unless ``training``.
+    """Dropout: sets each element to zero with probability ``p``, and divides the others by 1 - p.
 
-    Keeps shape and dtype. Raises ValueError unless 0 <= p <= 1. Source: Srivastava et al. 2014.
+    Args:
+        x: a tensor of any shape.
+        p: the probability, in [0, 1].
+        generator: source of the random mask.
+        training: if False, ``x`` is returned unchanged.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``.
+
+    Raises:
+        ValueError: for a p outside [0, 1].
+
+    References:
+        Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15.
+
+    Example:
+        >>> sp.nn.functional.dropout(sp.ones(4), 0.5, sp.random.Generator(0)).shape
+        (4,)
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is a probability, got {p}")
@@ -135,9 +202,21 @@ def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Te
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:
-    """Rows of ``weight`` (n, dim) at integer ``indices`` of any shape; gives (*indices.shape, dim).
+    """Rows of ``weight`` at integer ``indices``.
 
-    Raises IndexError for an index outside [0, n).
+    Args:
+        indices: integers of any shape, in [0, n).
+        weight: a tensor (n, dim).
+
+    Returns:
+        A tensor (*indices.shape, dim).
+
+    Raises:
+        IndexError: for an index outside [0, n).
+
+    Example:
+        >>> sp.nn.functional.embedding([1, 1], sp.tensor([[1.0], [2.0]])).tolist()
+        [[2.0], [2.0]]
     """
     try:
         rows = _core.checked_labels(indices, weight.shape[0])
@@ -148,7 +227,19 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
 
 
 def flatten(x: Any, start: int = 1) -> Tensor:
-    """The dimensions from ``start`` on made one: (n, a, b) gives (n, a*b)."""
+    """Flattens the dimensions from ``start`` on.
+
+    Args:
+        x: a tensor.
+        start: the first dimension to flatten.
+
+    Returns:
+        A tensor: (n, a, b) becomes (n, a * b) for start 1.
+
+    Example:
+        >>> sp.nn.functional.flatten(sp.zeros((2, 3, 4))).shape
+        (2, 12)
+    """
     x = _core.asarray(x)
     head = tuple(x.shape[:start])
     return _core.reshape(x, (*head, math.prod(x.shape[start:])))
@@ -161,7 +252,7 @@ PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge",
 def _borders(
     weight: Tensor, stride: Any, padding: Any, dilation: Any, sizes: Sequence[int] = ()
 ) -> list[tuple[int, int]]:
-    """(before, after) for every spatial dimension; "same" puts an odd element behind, as PyTorch does.
+    """(before, after) for every spatial dimension; "same" adds an odd element at the end, as in PyTorch.
 
     ``sizes``: those of the input, which "same_upper" depends on.
     """
@@ -188,14 +279,26 @@ def _borders(
 
 
 def pad_for_conv(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any, mode: str) -> Tensor:
-    """``x`` with the border that a convolution would have had, in one of ``PADDING_MODES``."""
+    """``x`` with the border of a convolution, in one of ``PADDING_MODES``.
+
+    Args:
+        x: a tensor (N, C, ...).
+        weight: the kernel.
+        stride: stride of the convolution.
+        padding: its padding.
+        dilation: its dilation.
+        mode: "zeros", "reflect", "replicate" or "circular".
+
+    Returns:
+        The padded tensor.
+    """
     x = _core.asarray(x)
     borders = _borders(weight, stride, padding, dilation, x.shape[2 - weight.ndim :])
     return _core.pad(x, ((0, 0),) * (x.ndim - len(borders)) + tuple(borders), PADDING_MODES[mode])
 
 
 def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
-    """What the core takes: numbers, or (before, after) for each dimension."""
+    """The padding as the core takes it: numbers, or (before, after) for each dimension."""
     if not isinstance(padding, str):
         return padding
     kernel = _core.asarray(weight)
@@ -204,7 +307,7 @@ def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -
 
 
 def _with_padding_by_name(core: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A convolution of the core that takes padding "same", "same_upper" and "valid" as well."""
+    """A convolution of the core that also accepts padding "same", "same_upper" and "valid"."""
 
     def conv(
         x: Any,

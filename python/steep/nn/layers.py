@@ -1,7 +1,6 @@
 """Layers with parameters or state.
 
-A layer holds its tensors as plain attributes and draws their first values through ``init.py``; what it computes stands
-in ``functional.py``.
+A layer holds its tensors as attributes and initialises them by ``init.py``; the computation is in ``functional.py``.
 """
 
 from __future__ import annotations
@@ -17,9 +16,21 @@ from steep.random import Generator
 
 
 class Linear(Module):
-    """``x @ weight.T + bias``: (..., inputs) to (..., outputs); weight (outputs, inputs), bias (outputs,).
+    """A linear layer, ``x @ weight.T + bias``.
 
-    Both start uniform in [-1/sqrt(inputs), 1/sqrt(inputs)), as PyTorch's do. ``generator``: a Generator or a seed.
+    Weight (outputs, inputs) and bias (outputs,) are initialised uniformly in [-1/sqrt(inputs), 1/sqrt(inputs)), as in
+    PyTorch.
+
+    Args:
+        inputs: number of input features.
+        outputs: number of output features.
+        bias: whether to add a learned bias.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Example:
+        >>> sp.nn.Linear(4, 3, generator=0)(sp.ones((2, 4))).shape
+        (2, 3)
     """
 
     def __init__(
@@ -37,19 +48,37 @@ class Linear(Module):
         self.bias = init.uniform((outputs,), bound, source, dtype) if bias else None
 
     def forward(self, x: Any) -> Tensor:
-        """(..., inputs) to (..., outputs)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (..., inputs).
+
+        Returns:
+            A tensor (..., outputs).
+        """
         return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """Sizes and whether there is a bias."""
+        """Sizes, and whether there is a bias."""
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}, bias={self.bias is not None}"
 
 
 class LayerNorm(Module):
-    """Normalise over the trailing dimensions ``shape``, then scale and shift by learned weights (``affine``).
+    """Layer normalization over the trailing dimensions, with learned scale and shift.
 
-    Source: Ba et al. 2016, arXiv:1607.06450.
+    Args:
+        shape: the trailing dimensions, or the last one as a number.
+        eps: added to the variance.
+        affine: whether to learn scale and shift.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Ba et al. 2016, "Layer normalization", arXiv:1607.06450.
+
+    Example:
+        >>> sp.nn.LayerNorm(4)(sp.ones((2, 4))).shape
+        (2, 4)
     """
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5, affine: bool = True, dtype: Any = None) -> None:
@@ -60,7 +89,14 @@ class LayerNorm(Module):
         self.bias = init.parameter(_core.zeros(self.shape, dtype=dtype)) if affine else None
 
     def forward(self, x: Any) -> Tensor:
-        """(..., *shape) to the same."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (..., *shape).
+
+        Returns:
+            A tensor of the same shape.
+        """
         return functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -69,9 +105,23 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """While training, zero each element with probability ``p`` and divide the rest by 1 - p; else nothing.
+    """Dropout: in training, sets each element to zero with probability ``p`` and divides the others by 1 - p.
 
-    The generator belongs to the layer, so its state is saved with a checkpoint. Source: Srivastava et al. 2014.
+    The generator belongs to the layer, so its state is saved with a checkpoint.
+
+    Args:
+        p: the probability, in [0, 1].
+        generator: source of the masks, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+
+    Raises:
+        ValueError: for a p outside [0, 1].
+
+    References:
+        Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15.
+
+    Example:
+        >>> sp.nn.Dropout(0.5, generator=0).eval()(sp.ones(3)).tolist()
+        [1.0, 1.0, 1.0]
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | int | None = None) -> None:
@@ -81,7 +131,14 @@ class Dropout(Module):
         self.generator = init.generator(generator)
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape to the same."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor of any shape.
+
+        Returns:
+            A tensor of the same shape.
+        """
         return functional.dropout(x, self.p, self.generator, self.training)
 
     def extra_repr(self) -> str:
@@ -90,13 +147,34 @@ class Dropout(Module):
 
 
 class Embedding(Module):
-    """A table (entries, dim) of vectors looked up by integer; starts standard normal, as PyTorch's does."""
+    """A table of vectors, looked up by integer index; initialised standard normal, as in PyTorch.
+
+    Args:
+        entries: number of vectors.
+        dim: their length.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Example:
+        >>> sp.nn.Embedding(10, 4, generator=0)([1, 2]).shape
+        (2, 4)
+    """
 
     def __init__(self, entries: int, dim: int, *, generator: Generator | int | None = None, dtype: Any = None) -> None:
         self.weight = init.normal((entries, dim), 1.0, generator, dtype)
 
     def forward(self, indices: Any) -> Tensor:
-        """Integers of any shape to (*shape, dim); IndexError outside [0, entries)."""
+        """Looks up vectors.
+
+        Args:
+            indices: integers of any shape, in [0, entries).
+
+        Returns:
+            A tensor (*indices.shape, dim).
+
+        Raises:
+            IndexError: for an index outside [0, entries).
+        """
         return functional.embedding(indices, self.weight)
 
     def extra_repr(self) -> str:
@@ -105,11 +183,26 @@ class Embedding(Module):
 
 
 class Flatten(Module):
-    """Make the dimensions from ``start`` on one: (n, a, b) to (n, a*b)."""
+    """Flattens the dimensions from ``start`` on: (n, a, b) becomes (n, a * b).
+
+    Args:
+        start: the first dimension to flatten.
+
+    Example:
+        >>> sp.nn.Flatten()(sp.zeros((2, 3, 4))).shape
+        (2, 12)
+    """
 
     def __init__(self, start: int = 1) -> None:
         self.start = start
 
     def forward(self, x: Any) -> Tensor:
-        """(n, ...) to (n, product of the rest)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (n, ...).
+
+        Returns:
+            A tensor (n, product of the other sizes).
+        """
         return functional.flatten(x, self.start)

@@ -1,7 +1,7 @@
 """Losses as functions of predictions and targets.
 
-All take ``reduction``: ``"mean"`` (over all losses, the default), ``"sum"`` or ``"none"``; the sum is the J of the
-notes, N times the mean (row 22). Predictions and targets must agree in shape: nothing is broadcast silently.
+All take ``reduction``: "mean" (over all losses, the default), "sum" or "none". Predictions and targets must have the
+same shape: nothing is broadcast silently.
 """
 
 from __future__ import annotations
@@ -49,21 +49,68 @@ def _weighted(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """``(prediction - target)^2``, without a factor 1/2; both of one shape. Raises ValueError if shapes differ."""
+    """Squared error, ``(prediction - target)^2``, without a factor 1/2.
+
+    Args:
+        prediction: predictions of any shape.
+        target: targets of the same shape.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: if shapes differ, or for an unknown reduction.
+
+    Example:
+        >>> float(sp.nn.mse_loss([1.0, 3.0], [1.0, 1.0]))
+        2.0
+    """
     prediction, target = _same_shape("mse_loss", prediction, target)
     return _reduce(_core.square(prediction - target), reduction)
 
 
 def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """``abs(prediction - target)``, gradient 0 at a tie. Raises ValueError if shapes differ."""
+    """Absolute error, ``abs(prediction - target)``, with gradient 0 at equality.
+
+    Args:
+        prediction: predictions of any shape.
+        target: targets of the same shape.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: if shapes differ, or for an unknown reduction.
+
+    Example:
+        >>> float(sp.nn.l1_loss([1.0, 3.0], [1.0, 1.0]))
+        1.0
+    """
     prediction, target = _same_shape("l1_loss", prediction, target)
     return _reduce(_core.abs(prediction - target), reduction)
 
 
 def bce_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """Binary cross-entropy of probabilities ``target`` and sigmoid(``logits``), stable for any logit.
+    """Binary cross-entropy of probabilities and sigmoid(logits), stable for any logit.
 
-    ``y * softplus(-x) + (1 - y) * softplus(x)``, each part exact where it is small. Raises ValueError if shapes differ.
+    ``y * softplus(-x) + (1 - y) * softplus(x)``.
+
+    Args:
+        logits: logits x of any shape.
+        target: probabilities y of the same shape.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: if shapes differ, or for an unknown reduction.
+
+    Example:
+        >>> round(float(sp.nn.bce_with_logits([0.0], [1.0])), 4)
+        0.6931
     """
     logits, target = _same_shape("bce_with_logits", logits, target)
     right = _weighted(_core.softplus(-logits), target)
@@ -78,12 +125,25 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """``-sum_c q_c log softmax(logits)_c``, stable for logits of any size.
+    """Cross-entropy of labels or probabilities and softmax(logits), stable for logits of any size.
 
-    ``logits`` has the classes along ``axis``: by default axis 1, or 0 if there is only one, as in PyTorch. ``target``
-    is either integers, shaped as logits without that axis, or probabilities q of the shape of the logits.
-    ``label_smoothing`` e replaces q by (1 - e) q + e / C (Szegedy et al. 2016, arXiv:1512.00567). Raises ValueError for
-    shapes that do not fit and IndexError for a label outside [0, C). Source: notes table, row 18.
+    Args:
+        logits: unnormalised scores with C classes along ``axis``.
+        target: integer labels, shaped as logits without that axis, or probabilities q of the shape of the logits.
+        axis: the axis of classes; 1 if None, or 0 if there is only one, as in PyTorch.
+        label_smoothing: e replaces q by (1 - e) q + e / C (Szegedy et al. 2016, arXiv:1512.00567).
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: for shapes that do not match, or an unknown reduction.
+        IndexError: for a label outside [0, C).
+
+    Example:
+        >>> round(float(sp.nn.cross_entropy(sp.tensor([[1.0, 1.0]]), [0])), 4)
+        0.6931
     """
     logits, target = _core._match(logits, target)
     axis = min(1, logits.ndim - 1) if axis is None else axis
@@ -98,7 +158,25 @@ def cross_entropy(
 
 
 def nll_loss(log_probs: Any, target: Any, *, axis: int | None = None, reduction: str = "mean") -> Tensor:
-    """``-log_probs[label]``: cross-entropy for inputs that are log-probabilities already; see ``cross_entropy``."""
+    """Negative log-likelihood, ``-log_probs[label]``: cross-entropy of inputs that are log-probabilities already.
+
+    Args:
+        log_probs: log-probabilities with C classes along ``axis``.
+        target: integer labels, shaped as log_probs without that axis.
+        axis: the axis of classes; 1 if None, or 0 if there is only one.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: for shapes that do not match, or an unknown reduction.
+        IndexError: for a label outside [0, C).
+
+    Example:
+        >>> float(sp.nn.nll_loss(sp.tensor([[-2.0, -1.0]]), [1]))
+        1.0
+    """
     log_probs, target = _core._match(log_probs, target)
     axis = min(1, log_probs.ndim - 1) if axis is None else axis
     return _reduce(_expected(log_probs, target, axis), reduction)
@@ -119,11 +197,26 @@ def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:
 
 
 def info_nce(x: Any, y: Any, temperature: float = 1.0, reduction: str = "mean") -> Tensor:
-    """Symmetric contrastive loss: the mean of the cross-entropies of rows and of columns of ``x @ y.T / temperature``.
+    """Symmetric InfoNCE: the mean cross-entropy of rows and of columns of ``x @ y.T / temperature``.
 
-    ``x`` and ``y`` are (N, D) embeddings, row i of one belonging to row i of the other; they are used as given, so
-    normalise them first for cosine similarity. Raises ValueError if shapes differ. Source: Radford et al. 2021,
-    arXiv:2103.00020; notes table, row 85.
+    Args:
+        x: embeddings (N, D); normalise them first for cosine similarity.
+        y: embeddings (N, D); row i belongs to row i of ``x``.
+        temperature: divisor of the similarities.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        A scalar tensor, or the losses for reduction "none".
+
+    Raises:
+        ValueError: if shapes differ, or for an unknown reduction.
+
+    References:
+        van den Oord et al. 2018, arXiv:1807.03748; Radford et al. 2021, arXiv:2103.00020.
+
+    Example:
+        >>> round(float(sp.nn.info_nce(sp.eye(4), sp.eye(4))), 4)
+        0.7437
     """
     x, y = _same_shape("info_nce", x, y)
     similarity = _core.matmul(x, _core.permute_dims(y, (1, 0))) / temperature

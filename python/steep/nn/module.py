@@ -1,9 +1,9 @@
-"""Modules: a model is a tree of plain attributes.
+"""Modules: a model is a tree of attributes.
 
 A tensor that requires a gradient is a parameter, any other a buffer (results kept from a forward pass are neither), a
-module is a child; lists, tuples and dicts of these count too. All is found in ``vars(self)`` when asked for: there is
-nothing to register and no ``super().__init__()`` to forget. The one place every call passes is ``Module.__call__``:
-``activations`` listens there.
+module is a child; lists, tuples and dicts of these count too. They are found in ``vars(self)`` when needed: nothing has
+to be registered, and no ``super().__init__()`` is needed. Every call passes through ``Module.__call__``, where
+``activations`` reads outputs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T", Tensor, Generator)
 
 
 class _Listeners(threading.local):
-    """The functions told of each module's output on this thread."""
+    """The functions called with each module's output on this thread."""
 
     active: tuple[Callable[[Module, Any], None], ...] = ()
     around: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None = None
@@ -34,7 +34,11 @@ _listeners = _Listeners()
 
 @contextmanager
 def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], Any] | None) -> Iterator[None]:
-    """Inside, ``function(module, args, kwargs)`` stands for every ``forward`` on this thread; None: nothing does."""
+    """Inside, ``function(module, args, kwargs)`` replaces every ``forward`` on this thread.
+
+    Args:
+        function: the replacement, or None for none.
+    """
     before, _listeners.around = _listeners.around, function
     try:
         yield
@@ -43,7 +47,18 @@ def around_calls(function: Callable[[Module, tuple[Any, ...], dict[str, Any]], A
 
 
 class Module:
-    """Base of every layer and model: override ``forward``, keep tensors and modules as attributes."""
+    """Base of every layer and model: override ``forward``, and keep tensors and modules as attributes.
+
+    Example:
+        >>> class Net(sp.nn.Module):
+        ...     def __init__(self):
+        ...         self.hidden = sp.nn.Linear(4, 3, generator=0)
+        ...     def forward(self, x):
+        ...         return sp.relu(self.hidden(x))
+        >>> model = Net()
+        >>> model(sp.ones((2, 4))).shape, [name for name, _ in model.named_parameters()]
+        ((2, 3), ['hidden.weight', 'hidden.bias'])
+    """
 
     training = Mode()
     _statistics: tuple[str, ...] = (
@@ -52,11 +67,19 @@ class Module:
     )  # names of own tensors that are measured, not learned
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; to be overridden. Raises NotImplementedError naming the class."""
+        """Computes the output; to be overridden.
+
+        Args:
+            args: inputs.
+            kwargs: named inputs.
+
+        Raises:
+            NotImplementedError: if a subclass does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward method: define forward(self, x)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """``forward``, and tell whoever listens on this thread."""
+        """Calls ``forward``, and the listeners of this thread with its output."""
         around = _listeners.around
         output = self.forward(*args, **kwargs) if around is None else around(self, args, kwargs)
         for listener in _listeners.active:
@@ -64,7 +87,11 @@ class Module:
         return output
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Keep an attribute. Raises ValueError where the result of an op would take a parameter's place."""
+        """Sets an attribute.
+
+        Raises:
+            ValueError: if the result of an op would replace a parameter.
+        """
         before = vars(self).get(name)
         computed = isinstance(value, Tensor) and not value.is_leaf and value.made_by is not None
         if computed and isinstance(before, Tensor) and before.is_leaf and before.requires_grad:
@@ -82,7 +109,11 @@ class Module:
             yield ".".join(map(str, path)), leaf
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Every module of the tree with its dotted name, itself first as ``""``, a shared one once."""
+        """Every module of the tree with its dotted name, itself first as "", a shared one once.
+
+        Yields:
+            Pairs of a name and a module.
+        """
         return self._named_modules("", set())
 
     def _named_modules(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
@@ -104,15 +135,27 @@ class Module:
                     yield _join(prefix, name), member
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Tensors that require a gradient, each once, with their dotted names."""
+        """Tensors that require a gradient, each once, with their dotted names.
+
+        Yields:
+            Pairs of a name and a tensor.
+        """
         return ((name, tensor) for name, tensor in self._named(Tensor) if tensor.requires_grad)
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """Tensors that require no gradient, each once, with their dotted names."""
+        """Tensors that require no gradient, each once, with their dotted names.
+
+        Yields:
+            Pairs of a name and a tensor.
+        """
         return ((name, tensor) for name, tensor in self._named(Tensor) if not tensor.requires_grad)
 
     def named_generators(self) -> Iterator[tuple[str, Generator]]:
-        """Random generators held by layers such as ``Dropout``, with their dotted names."""
+        """Random generators of layers such as ``Dropout``, with their dotted names.
+
+        Yields:
+            Pairs of a name and a ``Generator``.
+        """
         return self._named(Generator)
 
     def modules(self) -> list[Module]:
@@ -130,14 +173,26 @@ class Module:
     # -- state --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of all parameters and buffers by dotted name: a snapshot that later steps do not change."""
+        """Copies of all parameters and buffers.
+
+        Returns:
+            A dict of tensors by dotted name.
+
+        Example:
+            >>> list(sp.nn.Linear(2, 1, generator=0).state_dict())
+            ['weight', 'bias']
+        """
         return {name: _core.asarray(tensor.detach(), copy=True) for name, tensor in self._named(Tensor)}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Copy ``state`` (tensors or arrays by dotted name) into the parameters and buffers, in place.
+        """Copies ``state`` into the parameters and buffers, in place, after checking all of it.
 
-        Everything is checked before anything is written. Raises ValueError naming what is missing or unexpected
-        (unless ``strict=False``) and every tensor whose shape or dtype differs.
+        Args:
+            state: tensors or arrays by dotted name.
+            strict: whether missing and unexpected names are errors.
+
+        Raises:
+            ValueError: naming what is missing or unexpected, and every tensor whose shape or dtype differs.
         """
         own = dict(self._named(Tensor))
         given = {name: _core.asarray(value) for name, value in state.items()}
@@ -149,14 +204,24 @@ class Module:
                 own[name][...] = given[name]
 
     def zero_grad(self) -> None:
-        """Set the ``.grad`` of every parameter to None."""
+        """Sets the ``.grad`` of every parameter to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def astype(self: M, dtype: Any) -> M:
-        """Make every float tensor of the tree one of ``dtype``, a float type, and return the module.
+        """Converts every float tensor of the tree.
 
-        The tensors are new ones: make optimisers afterwards. A tensor held twice stays one.
+        The tensors are replaced by new ones, so create optimisers afterwards. A shared tensor stays shared.
+
+        Args:
+            dtype: a float dtype.
+
+        Returns:
+            The module.
+
+        Example:
+            >>> sp.nn.Linear(2, 1, generator=0).astype("float64").weight.dtype
+            steep.float64
         """
         made: dict[int, Tensor] = {}
 
@@ -176,43 +241,77 @@ class Module:
     # -- mode and penalties -------------------------------------------------------------------------------------
 
     def train(self: M, mode: bool = True) -> M:
-        """Set ``training`` on the whole tree (dropout on) and return the module."""
+        """Sets training mode on the whole tree (dropout on).
+
+        Args:
+            mode: False for evaluation mode.
+
+        Returns:
+            The module.
+        """
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self: M) -> M:
-        """Leave training mode on the whole tree (dropout off) and return the module."""
+        """Sets evaluation mode on the whole tree (dropout off).
+
+        Returns:
+            The module.
+        """
         return self.train(False)
 
     def add_penalty(self: M, penalty: Callable[[M], Tensor]) -> None:
-        """Attach a regularization loss, a function of this module, such as ``lambda m: (m.weight**2).sum()``.
+        """Attaches a regularization loss, which every ``losses()`` above counts once. Remove it from ``penalties`` to
+        detach it.
 
-        It is counted once by every ``losses()`` above; to take it off again, remove it from ``layer.penalties``.
+        Args:
+            penalty: a function of this module, such as ``lambda m: (m.weight**2).sum()``.
         """
         self.penalties.append(penalty)
 
     @property
     def penalties(self) -> list[Callable[[Any], Tensor]]:
-        """The penalties attached to this very module."""
+        """The penalties attached to this module itself."""
         held: list[Callable[[Any], Tensor]] = vars(self).setdefault("_penalties", [])
         return held
 
     def losses(self) -> list[Tensor]:
-        """The value of every penalty of the tree, computed now; total loss = data loss + ``sum(model.losses())``.
+        """The current value of every penalty of the tree, as Keras's ``losses``.
 
-        Source: notes table, row 3 (Keras ``regularization_losses``).
+        Returns:
+            A list of tensors; total loss = data loss + ``sum(model.losses())``.
+
+        Example:
+            >>> layer = sp.nn.Linear(2, 1, generator=0)
+            >>> layer.add_penalty(lambda m: (m.weight**2).sum())
+            >>> len(layer.losses())
+            1
         """
         return [penalty(module) for module in self.modules() for penalty in module.penalties]
 
     # -- looking inside -----------------------------------------------------------------------------------------
 
     def activations(self, x: Any, names: str | Iterable[str] | None = None) -> dict[str, Any]:
-        """Outputs of the modules called ``names`` (all, if None) while the model runs on ``x``; differentiable.
+        """Outputs of named modules while the model runs on ``x``; differentiable.
 
-        A module that runs several times is represented by its last output; ``""`` is the model itself. Of a
-        ``Sequential``, the layers behind the last one asked for do not run. Raises ValueError if a name is unknown, or
-        if its module did not run.
+        A module that runs several times is represented by its last output; "" is the model itself. Layers of a
+        ``Sequential`` after the last one requested are not run.
+
+        Args:
+            x: input of the model.
+            names: names of modules; all if None.
+
+        Returns:
+            A dict of outputs by name.
+
+        Raises:
+            ValueError: for an unknown name, or a module that did not run.
+
+        Example:
+            >>> model = sp.nn.Sequential({"a": sp.nn.Linear(4, 3, generator=0), "b": sp.relu})
+            >>> model.activations(sp.ones((2, 4)), "a")["a"].shape
+            (2, 3)
         """
         chosen = self._choose([names] if isinstance(names, str) else names)
         found: dict[int, Any] = {}
@@ -224,13 +323,16 @@ class Module:
         return {name: found[id(module)] for name, module in chosen.items() if id(module) in found}
 
     def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:
-        """What must run for these modules to give their outputs: the model, unless a subclass knows better."""
+        """What has to run so that these modules give their outputs: the model, unless a subclass knows better."""
         return self
 
     def unnormalised(self) -> Callable[[Any], Any]:
-        """What gives the scores of a classifier: the model, or what stands before its last softmax or sigmoid.
+        """The function that gives a classifier's scores: the model, or its part before a final softmax or sigmoid.
 
-        A subclass that knows what its last layer is overrides this.
+        A subclass that knows its last layer overrides this.
+
+        Returns:
+            A function of inputs.
         """
         return self
 
@@ -245,7 +347,18 @@ class Module:
         return {name: known[name] for name in chosen}
 
     def summary(self, x: Any = None) -> str:
-        """A table of the layers, their own parameters and, given an input ``x``, their output shapes."""
+        """A table of the layers and their numbers of parameters.
+
+        Args:
+            x: an input; if given, output shapes are listed too.
+
+        Returns:
+            A string.
+
+        Example:
+            >>> "15 parameters" in sp.nn.Linear(4, 3, generator=0).summary()
+            True
+        """
         shapes = {} if x is None else {name: _shape_of(out) for name, out in self.activations(x).items()}
         rows = [["layer", "type", "parameters", "output" if shapes else ""]]
         for name, module in self.named_modules():

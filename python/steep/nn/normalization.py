@@ -1,6 +1,6 @@
-"""Layers that normalise, and multi-head attention: PyTorch's names, defaults and first values.
+"""Normalization layers, and multi-head attention: PyTorch's names, defaults and initial values.
 
-``BatchNorm`` keeps running statistics as buffers, updated in place while training. Start at ``_BatchNorm``.
+``BatchNorm`` keeps running statistics as buffers, updated in place in training. Start reading at ``_BatchNorm``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,17 @@ class _BatchNorm(Module):
         self.running_var = _core.ones((num_features,), dtype=dtype) if track_running_stats else None
 
     def forward(self, x: Any) -> Tensor:
-        """(N, C, ...) to the same; ValueError for another number of dimensions."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor of the same shape.
+
+        Raises:
+            ValueError: for another number of dimensions.
+        """
         values = _core.asarray(x)
         if values.ndim not in self.dimensions:
             raise ValueError(f"{type(self).__name__}: needs {self.dimensions} dimensions, got shape {values.shape}")
@@ -51,25 +61,88 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Each channel of (N, C) or (N, C, W) brought to mean 0 and variance 1. Source: Ioffe and Szegedy 2015."""
+    """Batch normalization of each channel of (N, C) or (N, C, W), with running statistics for evaluation.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: weight of the batch in the running statistics.
+        affine: whether to learn scale and shift per channel.
+        track_running_stats: whether to keep running statistics; without, the batch's are always used.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
+
+    Example:
+        >>> sp.nn.BatchNorm1d(4)(sp.ones((2, 4, 3))).shape
+        (2, 4, 3)
+    """
 
     dimensions = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Each channel of (N, C, H, W) brought to mean 0 and variance 1. Source: Ioffe and Szegedy 2015."""
+    """Batch normalization of each channel of (N, C, H, W), with running statistics for evaluation.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: weight of the batch in the running statistics.
+        affine: whether to learn scale and shift per channel.
+        track_running_stats: whether to keep running statistics; without, the batch's are always used.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
+
+    Example:
+        >>> sp.nn.BatchNorm2d(4)(sp.ones((2, 4, 3, 3))).shape
+        (2, 4, 3, 3)
+    """
 
     dimensions = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """Each channel of (N, C, D, H, W) brought to mean 0 and variance 1. Source: Ioffe and Szegedy 2015."""
+    """Batch normalization of each channel of (N, C, D, H, W), with running statistics for evaluation.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: weight of the batch in the running statistics.
+        affine: whether to learn scale and shift per channel.
+        track_running_stats: whether to keep running statistics; without, the batch's are always used.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
+
+    Example:
+        >>> sp.nn.BatchNorm3d(4)(sp.ones((2, 4, 3, 3, 3))).shape
+        (2, 4, 3, 3, 3)
+    """
 
     dimensions = (5,)
 
 
 class GroupNorm(Module):
-    """Groups of channels of each example brought to mean 0 and variance 1. Source: Wu and He 2018."""
+    """Group normalization: groups of channels of each example normalised to mean 0 and variance 1.
+
+    Args:
+        num_groups: number of groups.
+        num_channels: number of channels.
+        eps: added to the variance.
+        affine: whether to learn scale and shift per channel.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Wu and He 2018, "Group normalization", arXiv:1803.08494.
+
+    Example:
+        >>> sp.nn.GroupNorm(2, 4)(sp.ones((1, 4, 3))).shape
+        (1, 4, 3)
+    """
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, dtype: Any = None
@@ -80,7 +153,14 @@ class GroupNorm(Module):
         self.bias = init.parameter(_core.zeros((num_channels,), dtype=dtype)) if affine else None
 
     def forward(self, x: Any) -> Tensor:
-        """(N, C, ...) to the same."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor of the same shape.
+        """
         return _core.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -89,7 +169,21 @@ class GroupNorm(Module):
 
 
 class InstanceNorm2d(Module):
-    """Each channel of each example brought to mean 0 and variance 1. Source: Ulyanov et al. 2016."""
+    """Instance normalization: each channel of each example normalised to mean 0 and variance 1.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        affine: whether to learn scale and shift per channel.
+        dtype: dtype of the parameters; float32 if None.
+
+    References:
+        Ulyanov et al. 2016, "Instance normalization", arXiv:1607.08022.
+
+    Example:
+        >>> sp.nn.InstanceNorm2d(4)(sp.ones((1, 4, 3, 3))).shape
+        (1, 4, 3, 3)
+    """
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = None) -> None:
         dtype = dtype or _core.float32
@@ -98,7 +192,14 @@ class InstanceNorm2d(Module):
         self.bias = init.parameter(_core.zeros((num_features,), dtype=dtype)) if affine else None
 
     def forward(self, x: Any) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, H, W).
+
+        Returns:
+            A tensor of the same shape.
+        """
         return _core.instance_norm(x, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -107,13 +208,34 @@ class InstanceNorm2d(Module):
 
 
 class LocalResponseNorm(Module):
-    """``x / (k + alpha * mean of x**2 over size channels around)**beta``. Source: Krizhevsky et al. 2012."""
+    """Local response normalization: ``x / (k + alpha * mean of x**2 over neighbouring channels)**beta``.
+
+    Args:
+        size: number of neighbouring channels.
+        alpha: factor of the mean.
+        beta: the exponent.
+        k: additive constant.
+
+    References:
+        Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", NeurIPS.
+
+    Example:
+        >>> sp.nn.LocalResponseNorm(3)(sp.ones((1, 4, 2, 2))).shape
+        (1, 4, 2, 2)
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Any) -> Tensor:
-        """(N, C, ...) to the same."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor of the same shape.
+        """
         return _core.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
@@ -122,9 +244,26 @@ class LocalResponseNorm(Module):
 
 
 class MultiheadAttention(Module):
-    """Attention in ``num_heads`` parts of (N, L, embed_dim), between learned projections. Source: Vaswani et al. 2017.
+    """Multi-head attention between learned projections, batch first; it returns the output without the weights.
 
-    Batch first; a bool mask is true where a key is seen. The result is the output alone, without the weights.
+    Args:
+        embed_dim: number of features.
+        num_heads: number of heads, which divides it.
+        bias: whether the projections have biases.
+        generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
+        dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        ValueError: if num_heads does not divide embed_dim.
+
+    References:
+        Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762.
+
+    Example:
+        >>> attention = sp.nn.MultiheadAttention(8, 2, generator=0)
+        >>> x = sp.ones((1, 5, 8))
+        >>> attention(x, x, x).shape
+        (1, 5, 8)
     """
 
     def __init__(
@@ -156,7 +295,18 @@ class MultiheadAttention(Module):
         return _core.permute_dims(_core.reshape(y, (*y.shape[:2], self.num_heads, -1)), (0, 2, 1, 3))
 
     def forward(self, query: Any, key: Any, value: Any, mask: Any = None, causal: bool = False) -> Tensor:
-        """(N, L, embed_dim), (N, S, embed_dim) twice, to (N, L, embed_dim)."""
+        """Attends from queries to keys.
+
+        Args:
+            query: a tensor (N, L, embed_dim).
+            key: a tensor (N, S, embed_dim).
+            value: a tensor (N, S, embed_dim).
+            mask: a bool mask, True where a key is visible, or numbers added to the scores.
+            causal: whether a query sees only keys at or before its position.
+
+        Returns:
+            A tensor (N, L, embed_dim).
+        """
         q, k, v = (self._heads(x, part) for part, x in enumerate((query, key, value)))
         y = _core.permute_dims(_core.attention(q, k, v, mask, causal), (0, 2, 1, 3))
         joined: Tensor = self.out_proj(_core.reshape(y, (*y.shape[:2], -1)))

@@ -1,6 +1,6 @@
 """Pooling and resampling layers: no parameters, PyTorch's names and defaults.
 
-Each holds the options of one function of ``functional.py`` and passes its input on to it.
+Each holds the options of one function of ``functional.py``.
 """
 
 from __future__ import annotations
@@ -29,28 +29,71 @@ class _MaxPool(Module):
         self.dilation, self.ceil_mode = dilation, ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) to (N, C, ...)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor (N, C, ...).
+        """
         return type(self).function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self) -> str:
-        """The window and how it moves."""
+        """The window and its options."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of every window of (N, C, W); among equals, the first gets the gradient."""
+    """Max pooling of (N, C, W); of equal elements, the first gets the gradient.
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        dilation: distance of the window's elements, likewise.
+        ceil_mode: whether a last window may reach past the border.
+
+    Example:
+        >>> sp.nn.MaxPool1d(2)(sp.ones((1, 1, 4))).shape
+        (1, 1, 2)
+    """
 
     function = staticmethod(functional.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of every window of (N, C, H, W); among equals, the first gets the gradient."""
+    """Max pooling of (N, C, H, W); of equal elements, the first gets the gradient.
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        dilation: distance of the window's elements, likewise.
+        ceil_mode: whether a last window may reach past the border.
+
+    Example:
+        >>> sp.nn.MaxPool2d(2)(sp.ones((1, 1, 4, 4))).shape
+        (1, 1, 2, 2)
+    """
 
     function = staticmethod(functional.max_pool2d)
 
 
 class MaxPool3d(_MaxPool):
-    """The largest element of every window of (N, C, D, H, W); among equals, the first gets the gradient."""
+    """Max pooling of (N, C, D, H, W); of equal elements, the first gets the gradient.
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        dilation: distance of the window's elements, likewise.
+        ceil_mode: whether a last window may reach past the border.
+
+    Example:
+        >>> sp.nn.MaxPool3d(2)(sp.ones((1, 1, 4, 4, 4))).shape
+        (1, 1, 2, 2, 2)
+    """
 
     function = staticmethod(functional.max_pool3d)
 
@@ -70,30 +113,73 @@ class _AvgPool(Module):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) to (N, C, ...)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor (N, C, ...).
+        """
         return type(self).function(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
         )
 
     def extra_repr(self) -> str:
-        """The window and how it moves."""
+        """The window and its options."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class AvgPool1d(_AvgPool):
-    """The mean of every window of (N, C, W)."""
+    """Average pooling of (N, C, W).
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        ceil_mode: whether a last window may reach past the border.
+        count_include_pad: whether the zeros of the border count.
+
+    Example:
+        >>> sp.nn.AvgPool1d(2)(sp.ones((1, 1, 4))).shape
+        (1, 1, 2)
+    """
 
     function = staticmethod(functional.avg_pool1d)
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of every window of (N, C, H, W)."""
+    """Average pooling of (N, C, H, W).
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        ceil_mode: whether a last window may reach past the border.
+        count_include_pad: whether the zeros of the border count.
+
+    Example:
+        >>> sp.nn.AvgPool2d(2)(sp.ones((1, 1, 4, 4))).shape
+        (1, 1, 2, 2)
+    """
 
     function = staticmethod(functional.avg_pool2d)
 
 
 class AvgPool3d(_AvgPool):
-    """The mean of every window of (N, C, D, H, W)."""
+    """Average pooling of (N, C, D, H, W).
+
+    Args:
+        kernel_size: size of the window, a number or one per dimension.
+        stride: step of the window, likewise; the window's size if None.
+        padding: border on each side, likewise.
+        ceil_mode: whether a last window may reach past the border.
+        count_include_pad: whether the zeros of the border count.
+
+    Example:
+        >>> sp.nn.AvgPool3d(2)(sp.ones((1, 1, 4, 4, 4))).shape
+        (1, 1, 2, 2, 2)
+    """
 
     function = staticmethod(functional.avg_pool3d)
 
@@ -105,7 +191,14 @@ class _AdaptiveAvgPool(Module):
         self.output_size = output_size
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) to (N, C, *output_size)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor (N, C, *output_size).
+        """
         return type(self).function(x, self.output_size)
 
     def extra_repr(self) -> str:
@@ -114,30 +207,84 @@ class _AdaptiveAvgPool(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Means of windows that divide (N, C, W) into ``output_size`` parts."""
+    """Average pooling of (N, C, W) to a given size.
+
+    Args:
+        output_size: size of the result, a number or one per dimension.
+
+    Example:
+        >>> sp.nn.AdaptiveAvgPool1d(2)(sp.ones((1, 1, 4))).shape
+        (1, 1, 2)
+    """
 
     function = staticmethod(functional.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """Means of windows that divide (N, C, H, W) into ``output_size`` parts."""
+    """Average pooling of (N, C, H, W) to a given size.
+
+    Args:
+        output_size: size of the result, a number or one per dimension.
+
+    Example:
+        >>> sp.nn.AdaptiveAvgPool2d(2)(sp.ones((1, 1, 4, 4))).shape
+        (1, 1, 2, 2)
+    """
 
     function = staticmethod(functional.adaptive_avg_pool2d)
 
 
 class MaxUnpool2d(Module):
-    """Each element back at its switch (from ``max_pool_indices``) in a plane of zeros."""
+    """Max unpooling: each element at its position from ``max_pool_indices``, zeros elsewhere.
+
+    Args:
+        kernel_size: size of the pooling window, a number or one per dimension.
+        stride: its step, likewise; the window's size if None.
+        padding: its padding, likewise.
+
+    References:
+        Zeiler and Fergus 2014, arXiv:1311.2901.
+
+    Example:
+        >>> x = sp.arange(16.0).reshape(1, 1, 4, 4)
+        >>> where = sp.max_pool_indices(x, 2)
+        >>> sp.nn.MaxUnpool2d(2)(sp.max_pool2d(x, 2), where).shape
+        (1, 1, 4, 4)
+    """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def forward(self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """(N, C, h, w) and positions to (N, C, H, W)."""
+        """Places elements at their positions.
+
+        Args:
+            x: a tensor (N, C, h, w).
+            indices: flat positions in a plane, int64, of the same shape.
+            output_size: height and width of the result; the smallest that the pooling can have had if None.
+
+        Returns:
+            A tensor (N, C, H, W).
+        """
         return functional.max_unpool2d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class Upsample(Module):
-    """(N, C, ...) at another ``size``, or ``scale_factor`` times as large: "nearest", "linear" or "cubic"."""
+    """Resizes (N, C, ...) along all spatial dimensions.
+
+    Args:
+        size: sizes of the result, or None.
+        scale_factor: factor of the sizes, or None.
+        mode: "nearest", "linear" or "cubic".
+        align_corners: whether the corners of input and result coincide.
+
+    Raises:
+        ValueError: unless exactly one of size and scale_factor is given.
+
+    Example:
+        >>> sp.nn.Upsample(scale_factor=2)(sp.ones((1, 1, 4, 4))).shape
+        (1, 1, 8, 8)
+    """
 
     def __init__(
         self,
@@ -151,7 +298,14 @@ class Upsample(Module):
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) to (N, C, *size)."""
+        """Applies the layer.
+
+        Args:
+            x: a tensor (N, C, ...).
+
+        Returns:
+            A tensor (N, C, *size).
+        """
         return functional.interpolate(x, self.size, self.mode, self.align_corners, self.scale_factor or 0.0)
 
     def extra_repr(self) -> str:
