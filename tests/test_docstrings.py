@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import numpy as np
 import pytest
 import steep as sp
 
+NEEDS = {"sp.onnx": "onnx", "sp.pictures": "PIL", "sp.data.images": "PIL"}  # which extra an example needs
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NAMES = {"sp": sp, "np": np}
 
@@ -35,7 +37,77 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("test", EXAMPLES, ids=lambda test: test.name)
 def test_examples_run(test, tmp_path, monkeypatch):
+    source = "".join(example.source for example in test.examples)
+    for name, package in NEEDS.items():
+        if name in source:
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     messages = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=messages.append)
     assert not messages, "".join(messages)
+
+
+PUBLIC = (
+    "steep", "steep.ascent", "steep.attack", "steep.data", "steep.data.augment", "steep.io", "steep.nn",
+    "steep.nn.functional", "steep.nn.init", "steep.onnx", "steep.optim", "steep.optim.directions",
+    "steep.optim.projections", "steep.optim.schedules", "steep.pictures", "steep.random", "steep.saliency",
+    "steep.saliency.sanity", "steep.scores", "steep.training", "steep.tree", "steep.zoo",
+)  # fmt: skip
+# Functions without an example: they download, or are parts of others.
+NO_EXAMPLE = {
+    "steep.data.digits", "steep.data.fashion_mnist", "steep.data.load", "steep.data.mnist", "steep.data.mnist5k",
+    "steep.data.photo", "steep.data.photos", "steep.zoo.lpips", "steep.random.draws_again",
+    "steep.random.observed_draws", "steep.saliency.sanity.randomise", "steep.saliency.sanity.weights_by_layer",
+    "steep.scores.unnormalised", "steep.nn.functional.conv1d", "steep.nn.functional.conv2d",
+    "steep.nn.functional.conv3d",
+}  # fmt: skip
+OTHERWISE = {"steep.compile"}  # documented in its own way
+
+
+def names(module):
+    """The public names of a module: what it lists, or defines itself; all of ``steep``."""
+    for key, thing in vars(module).items():
+        listed = key in module.__all__ if hasattr(module, "__all__") else not key.startswith("_")
+        own = hasattr(module, "__all__") or module is sp or getattr(thing, "__module__", "") == module.__name__
+        if listed and own:
+            yield key, thing
+
+
+def in_python(thing):
+    """Whether it is written in Python: ops are documented by their rows. Exceptions take a message and nothing else."""
+    is_class = inspect.isclass(thing) and not issubclass(thing, BaseException)
+    return inspect.isfunction(thing) or (is_class and "pybind11" not in type(thing).__module__)
+
+
+def public():
+    """Every public function, class and method written in Python, with its name, once."""
+    seen = {}
+    for name in PUBLIC:
+        for key, thing in names(importlib.import_module(name)):
+            if str(getattr(thing, "__module__", "")).startswith("steep.") and in_python(thing):
+                seen.setdefault(id(thing), (f"{name}.{key}", thing))
+    for name, thing in list(seen.values()):
+        for key, method in vars(thing).items() if inspect.isclass(thing) else ():
+            if not key.startswith("_") and inspect.isfunction(method):
+                seen.setdefault(id(method), (f"{name}.{key}", method))
+    return sorted((pair for pair in seen.values() if pair[0] not in OTHERWISE), key=lambda pair: pair[0])
+
+
+def parameters(thing):
+    """Names of the parameters that a docstring has to describe; fields of a dataclass, as arguments or attributes."""
+    if inspect.isclass(thing) and ("__init__" not in vars(thing) or getattr(thing, "_is_protocol", False)):
+        return list(getattr(thing, "_fields", ()))
+    return [name for name in inspect.signature(thing).parameters if name != "self"]
+
+
+def missing(thing):
+    """The parameters that a docstring does not describe, each on a line of its own or by its name in the text."""
+    text = inspect.getdoc(thing) or ""
+    return [name for name in parameters(thing) if f"\n    {name}: " not in text and f"``{name}``" not in text]
+
+
+@pytest.mark.parametrize("name, thing", public(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_docstring_is_complete(name, thing):
+    text = inspect.getdoc(thing)
+    assert text and not missing(thing)
+    assert inspect.isclass(thing) or "." in thing.__qualname__ or name in NO_EXAMPLE or ">>> " in text, "an example"

@@ -1,7 +1,8 @@
-"""steep: automatic differentiation that descends on weights and ascends on inputs.
+"""steep: automatic differentiation, for training models and for optimising their inputs.
 
 Tensors and their ops follow the Python array API, gradients PyTorch, tapes TensorFlow, transforms JAX. The ops come
-from the C++ core (``steep._core``, one row an op); layers above them are plain Python. Everything public is named here.
+from the C++ core (``steep._core``, one table row per op); the packages above them are plain Python. Everything public
+is named here.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ _set_precision()
 
 
 def __getattr__(name: str) -> _Any:
-    """Layers above the tensors are imported when first asked for, so that ``import steep`` stays quick."""
+    """Imports the packages above the tensors at first use, so that ``import steep`` is fast."""
     if name in _LAZY:
         import importlib
 

@@ -1,8 +1,8 @@
-"""NumPy's functions on steep's tensors: each is sent to steep's function of the same meaning, or refused.
+"""NumPy's functions on steep's tensors: each is dispatched to steep's function of the same meaning, or raises.
 
-``array_ufunc`` and ``array_function`` are NumPy's protocols. A call is read by the signature of NumPy's function, so
-that an argument means what NumPy means by it; steep's function gets it by name, and what it does not take is refused.
-``RENAMED`` and ``PARAMETERS`` list the names that differ, ``MEANINGS`` the functions that mean something else.
+``array_ufunc`` and ``array_function`` are NumPy's protocols. A call is parsed by the signature of NumPy's function, so
+that arguments have NumPy's meaning; steep's function gets them by name, and unsupported ones raise. ``RENAMED`` and
+``PARAMETERS`` list the names that differ, ``MEANINGS`` the functions whose meaning differs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _transpose(a: Any, axes: Any = None) -> Any:
 
 
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Of the first two axes, where steep's and ``numpy.linalg.trace`` take the last two."""
+    """Over the first two axes, whereas steep's trace and ``numpy.linalg.trace`` use the last two."""
     if offset:
         raise _refuse("trace", f"offset={offset}")
     one, two = axis1 % a.ndim, axis2 % a.ndim
@@ -73,7 +73,7 @@ def _einsum(*operands: Any) -> Any:
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Of a matrix where two axes are left, of a vector where one is; without ``ord``, of all elements."""
+    """A matrix norm for two axes, a vector norm for one; without ``ord``, of all elements."""
     if ord is None:
         return _core.norm(x, 2.0, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
@@ -128,7 +128,7 @@ def _is_default(given: Any, default: Any) -> bool:
 
 
 def _target(name: str, place: int, wanted: inspect.Parameter, mine: list[str]) -> str | None:
-    """What steep's function calls a parameter of NumPy's, or None if it does not have it."""
+    """The name of a NumPy parameter in steep's function, or None if it has none."""
     if name in mine:
         return name
     if PARAMETERS.get(name) in mine:
@@ -140,7 +140,7 @@ def _target(name: str, place: int, wanted: inspect.Parameter, mine: list[str]) -
 def _named(
     func: Any, mine: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call of NumPy's function ``func``, for a function with the parameters ``mine``."""
+    """The arguments of a call of NumPy's ``func`` as keyword arguments of a function with the parameters ``mine``."""
     parameters = _signature(func).parameters
     bound = _signature(func).bind(*args, **kwargs)
     bound.apply_defaults()
@@ -161,7 +161,20 @@ def _named(
 
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """``np.tanh(tensor)`` and ``array + tensor``: steep's op, and a tensor."""
+    """NumPy's protocol for ufuncs: ``np.tanh(tensor)`` and ``array + tensor`` call steep's op and return a tensor.
+
+    Args:
+        ufunc: the ufunc.
+        method: how it is called; only "__call__" is supported.
+        inputs: its operands.
+        kwargs: its keyword arguments.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        TypeError: for a ufunc or argument without a counterpart in steep.
+    """
     name = ufunc.__name__
     function = MEANINGS.get(("numpy", name)) or _find(name)
     if method != "__call__" or function is None:
@@ -172,7 +185,20 @@ def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
 
 
 def array_function(self: Any, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``np.sum(tensor, axis=0)`` and kin: steep's function of that meaning with the same arguments."""
+    """NumPy's protocol for functions: ``np.sum(tensor, axis=0)`` calls steep's function of the same meaning.
+
+    Args:
+        func: NumPy's function.
+        types: types of the arguments, unused.
+        args: positional arguments.
+        kwargs: keyword arguments.
+
+    Returns:
+        What steep's function returns.
+
+    Raises:
+        TypeError: for a function or argument without a counterpart in steep.
+    """
     function = MEANINGS.get((func.__module__, func.__name__)) or _find(func.__name__)
     if function is None:
         raise _refuse(func.__name__)

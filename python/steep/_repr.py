@@ -1,6 +1,6 @@
-"""What the C++ core asks of Python: how a tensor prints, how it is unpickled, and where the user's line is.
+"""What the C++ core calls in Python: how a tensor prints, how it is unpickled, and the user's source line.
 
-Nothing here is called on a hot path. Start reading at ``represent``.
+Nothing here is performance-critical. Start reading at ``represent``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ MOST_PRINTED = 400  # elements; of larger tensors the ends of each axis
 
 
 def represent(x: Any) -> str:
-    """``tensor([1., 2.], dtype=float32, requires_grad=True)``, the numbers as NumPy prints them.
+    """The ``repr`` of a tensor: ``tensor([1., 2.], dtype=float32, requires_grad=True)``, formatted as by NumPy.
 
-    Where they do not say the shape, since there are none or too many to print, it follows them.
+    The shape is shown if the numbers do not determine it, since there are none or too many to print.
+
+    Args:
+        x: the tensor.
+
+    Returns:
+        A string.
     """
     ends = 3 if x.ndim < 4 else 1
     numbers = np.array2string(
@@ -35,7 +41,17 @@ def represent(x: Any) -> str:
 
 
 def rebuild(dtype: str, shape: tuple[int, ...], data: bytes, requires_grad: bool) -> Any:
-    """The tensor that ``Tensor.__reduce__`` wrote down."""
+    """The tensor that ``Tensor.__reduce__`` pickled.
+
+    Args:
+        dtype: name of the dtype.
+        shape: the shape.
+        data: the bytes of the elements.
+        requires_grad: whether it requires a gradient.
+
+    Returns:
+        A tensor.
+    """
     from steep import _core
 
     if dtype == "bfloat16":  # the upper halves of float32's bits
@@ -46,14 +62,29 @@ def rebuild(dtype: str, shape: tuple[int, ...], data: bytes, requires_grad: bool
 
 
 def user_line(frame: FrameType | None) -> str:
-    """``file.py:12``: the innermost line outside steep, counting from ``frame``."""
+    """The innermost source line outside steep, as ``file.py:12``.
+
+    Args:
+        frame: the frame to start from.
+
+    Returns:
+        A string.
+    """
     while frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(_HERE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
 def decorated(mode: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` run inside ``mode``, a context manager that may be entered again."""
+    """``function`` run inside ``mode``.
+
+    Args:
+        mode: a re-entrant context manager.
+        function: the function.
+
+    Returns:
+        The decorated function.
+    """
 
     @functools.wraps(function)
     def inside(*args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Functions with derivatives of one's own: ``custom_vjp``, and ``checkpoint``, which trades memory for time.
+"""Functions with custom derivatives: ``custom_vjp``, and ``checkpoint``, which trades memory for time.
 
-Both record one node whose rule is Python. Start reading at ``_record``.
+Both record one node with a Python rule. Start reading at ``_record``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _is_float_tensor(leaf: Any) -> bool:
 
 
 class _Kept:
-    """A tree of what a rule will need: its tensors are refused if they were written in place in the meantime."""
+    """A tree saved for a rule: reading its tensors raises if they were written in place in the meantime."""
 
     def __init__(self, values: Tree, op: str) -> None:
         leaves, self.shape = tree.flatten(values)
@@ -37,13 +37,24 @@ _in_forward: ContextVar[tuple[custom_vjp, ...]] = ContextVar("in_forward", defau
 
 
 class custom_vjp:
-    """A function whose reverse derivative is given by hand; use as a decorator, then ``defvjp(fwd, bwd)``.
+    """A function with a custom reverse-mode derivative; use it as a decorator, then call ``defvjp(fwd, bwd)``.
 
-    ``fwd(*args) -> (result, residuals)`` runs in place of the function where gradients are recorded;
-    ``bwd(residuals, cotangent) -> gradients``, a tuple with one entry (None for no gradient) for each argument. The
-    result may be a tree of tensors; the cotangent then has its structure. Derivatives of higher order go through
-    ``fwd`` and ``bwd``; so does forward mode. ``fwd`` may call the function itself. A tensor that it reads without
-    being given it gets no gradient from ``bwd``: a walk that needs one raises GradientError.
+    ``fwd(*args) -> (result, residuals)`` runs in place of the function where gradients are recorded; ``bwd(residuals,
+    cotangent) -> gradients`` returns a tuple with one entry (None for no gradient) per argument. The result may be a
+    tree of tensors; the cotangent then has its structure. Higher-order derivatives and forward mode differentiate
+    ``fwd`` and ``bwd``. ``fwd`` may call the function itself. A tensor that it reads without being passed it gets no
+    gradient from ``bwd``: a backward pass that needs one raises GradientError.
+
+    Args:
+        f: the function.
+
+    Example:
+        >>> @sp.custom_vjp
+        ... def clipped(x):
+        ...     return sp.clip(x, -1, 1)
+        >>> clipped.defvjp(lambda x: (sp.clip(x, -1, 1), None), lambda residuals, g: (g,))
+        >>> float(sp.grad(clipped)(3.0))
+        1.0
     """
 
     def __init__(self, f: Callable[..., Any]) -> None:
@@ -54,7 +65,12 @@ class custom_vjp:
         self.bwd: Callable[..., Any] | None = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
-        """Sets the forward rule and the backward rule."""
+        """Sets the forward and the backward rule.
+
+        Args:
+            fwd: ``(*args) -> (result, residuals)``.
+            bwd: ``(residuals, cotangent) -> gradients``.
+        """
         self.fwd, self.bwd = fwd, bwd
 
     def __call__(self, *args: Any) -> Any:
@@ -115,10 +131,25 @@ class custom_vjp:
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` without what its gradient would keep: the backward pass runs ``f`` again (Griewank 1992; Chen et al. 2016).
+    """``f`` with less memory: intermediate values are not saved, and the backward pass runs ``f`` again.
 
-    ``f`` must give the same result both times; random numbers it draws are drawn again. Tensors that ``f`` reads
-    without being given them get their gradients too.
+    ``f`` must give the same result both times; its random numbers are drawn again. Tensors that ``f`` reads without
+    being passed them get gradients too.
+
+    Args:
+        f: a function of trees of tensors.
+
+    Returns:
+        A function with the same result and gradients.
+
+    References:
+        Griewank 1992, doi:10.1080/10556789208805505; Chen et al. 2016, "Training deep nets with sublinear memory cost",
+        arXiv:1604.06174.
+
+    Example:
+        >>> f = sp.checkpoint(lambda x: sp.tanh(x) ** 2)
+        >>> float(sp.grad(f)(0.0))
+        0.0
     """
 
     @wraps(f)

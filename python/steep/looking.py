@@ -1,8 +1,8 @@
-"""Looking at a model without touching it: maps, attacks and ascent run it in evaluation mode, however they reach it.
+"""Evaluation mode for the calls of a thread: maps, attacks and ascent evaluate models in it without changing them.
 
-No module is written to. So a model that is looked at in the middle of training keeps its mode, its running statistics
-and its generators, and another thread may train it meanwhile. ``Mode`` is what modules read; ``looked`` is what those
-who look put around the functions they evaluate.
+No module is written to. So a model that is evaluated during training keeps its mode, its running statistics and its
+generators, and another thread may train it meanwhile. ``Mode`` is what modules read; ``looked`` wraps the functions to
+be evaluated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _state = _State()
 
 @contextmanager
 def looking() -> Iterator[None]:
-    """Inside, every module that runs on this thread runs in evaluation mode."""
+    """Inside, every module called on this thread runs in evaluation mode."""
     before, _state.looking = _state.looking, True
     try:
         yield
@@ -35,12 +35,23 @@ def looking() -> Iterator[None]:
 
 
 def looking_now() -> tuple[object, str, bool]:
-    """Where it stands whether this thread is looking, and whether it is: for guards of compiled steps."""
+    """Where the thread's flag is stored, and its value; for guards of compiled steps.
+
+    Returns:
+        An object, the name of its attribute, and whether evaluation mode is forced.
+    """
     return _state, "looking", _state.looking
 
 
 def looked(fun: Callable[P, R]) -> Callable[P, R]:
-    """``fun``, inside ``looking``."""
+    """``fun``, called inside ``looking``.
+
+    Args:
+        fun: a function.
+
+    Returns:
+        The wrapped function.
+    """
 
     @wraps(fun, updated=())
     def run(*args: P.args, **options: P.kwargs) -> R:
@@ -51,7 +62,7 @@ def looked(fun: Callable[P, R]) -> Callable[P, R]:
 
 
 class Mode:
-    """The attribute ``training`` of modules: what was set, True at first, and False while they are looked at."""
+    """The attribute ``training`` of modules: the value that was set, True at first, and False inside ``looking``."""
 
     def __get__(self, module: Any, owner: type) -> bool:
         if module is None:

@@ -1,6 +1,6 @@
 """Settings of the calling thread as context managers: threads, products, anomaly detection, gradient rules.
 
-``no_grad`` and ``enable_grad`` live in the core. Each mode here is restored on leaving, by return or by exception.
+``no_grad`` and ``enable_grad`` are in the core. Each mode here is restored on exit, by return or by exception.
 """
 
 from __future__ import annotations
@@ -16,12 +16,36 @@ Rule: TypeAlias = Callable[[Tensor, tuple[Tensor, ...], Tensor], Any]
 
 
 def deconvnet(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Zeiler and Fergus 2013: what arrives from above passes where it is positive (notes row 65)."""
+    """The deconvnet rule of a ReLU: the gradient where it is positive.
+
+    Args:
+        g: gradient of the output.
+        inputs: the inputs of the ReLU.
+        output: its output.
+
+    Returns:
+        The gradient of the input.
+
+    References:
+        Zeiler and Fergus 2014, arXiv:1311.2901.
+    """
     return _core.relu(g)
 
 
 def guided(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Springenberg et al. 2014: positive from above, and positive below (notes row 65)."""
+    """The guided backpropagation rule of a ReLU: the gradient where it and the input are positive.
+
+    Args:
+        g: gradient of the output.
+        inputs: the inputs of the ReLU.
+        output: its output.
+
+    Returns:
+        The gradient of the input.
+
+    References:
+        Springenberg et al. 2015, arXiv:1412.6806.
+    """
     return _core.relu(g) * (inputs[0] > 0)
 
 
@@ -45,11 +69,24 @@ def _find_rule(op: str, rule: str | Rule) -> Rule:
 
 @contextmanager
 def gradient_rule(op: str, rule: str | Rule) -> Iterator[None]:
-    """Operations recorded inside use ``rule`` for ``op`` instead of its derivative.
+    """Replaces the gradient of an op for operations recorded inside; a context manager.
 
-    ``rule`` is ``"deconvnet"`` or ``"guided"`` (both for ``"relu"``), or a function of the output's gradient, the tuple
-    of inputs and the output that returns the first input's gradient, or a tuple of all of them. It holds at the level
-    of the op, so functional and reused calls follow it too. Raises ValueError for an unknown op or rule.
+    It applies to the op itself, so functional and repeated calls follow it too.
+
+    Args:
+        op: name of the op.
+        rule: "deconvnet" or "guided" (for "relu"), or a function of the output's gradient, the tuple of inputs and the
+            output that returns the first input's gradient, or a tuple of all.
+
+    Raises:
+        ValueError: for an unknown op or rule.
+
+    Example:
+        >>> def straight_through(g, inputs, output):
+        ...     return g
+        >>> with sp.gradient_rule("relu", straight_through):
+        ...     float(sp.grad(sp.relu)(-1.0))
+        1.0
     """
     _core._push_override(op, _find_rule(op, rule))
     try:
@@ -60,9 +97,15 @@ def gradient_rule(op: str, rule: str | Rule) -> Iterator[None]:
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Stops at the first op inside that produces a NaN or an infinity, forward or backward.
+    """Raises at the first op inside that produces NaN or infinity, forward or backward; a context manager.
 
-    The GradientError names the op, its operands with shape and dtype, and the user's line.
+    Raises:
+        GradientError: naming the op, its operands with shape and dtype, and the user's source line.
+
+    Example:
+        >>> with sp.detect_anomaly():
+        ...     sp.log(sp.tensor(2.0)).shape
+        ()
     """
     before = _core._set_anomaly(True)
     try:
@@ -73,7 +116,19 @@ def detect_anomaly() -> Iterator[None]:
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Large operations inside use ``n`` threads. Results do not depend on ``n``, bit for bit."""
+    """Sets the number of threads for large operations inside; a context manager. No bit of a result depends on it.
+
+    Args:
+        n: number of threads, at least 1.
+
+    Raises:
+        ValueError: for a number below 1.
+
+    Example:
+        >>> with sp.threads(1):
+        ...     sp.get_num_threads()
+        1
+    """
     before = _core.get_num_threads()
     _core.set_num_threads(n)
     try:
@@ -84,12 +139,23 @@ def threads(n: int) -> Iterator[None]:
 
 @contextmanager
 def matmul_precision(mode: str) -> Iterator[None]:
-    """float32 products of the calling thread inside are computed as ``mode`` says (docs/precision.md).
+    """Sets how float32 products of the calling thread are computed inside; a context manager (docs/precision.md).
 
-    ``"fma"`` has the bits that every instruction set shares; ``"split"`` is six products of bfloat16 parts, with a
-    smaller error than that; ``"bf16"`` is one, with an error of about 2^-8; ``"auto"`` is split where the processor has
-    AMX and the product is large enough to gain. A backward pass follows the mode it runs in, not that of its forward
-    pass. Raises ValueError for another word. ``set_matmul_precision`` and STEEP_MATMUL set what holds outside.
+    A backward pass follows the mode it runs in, not that of its forward pass. ``set_matmul_precision`` and STEEP_MATMUL
+    set the default.
+
+    Args:
+        mode: "fma", fused multiply-adds, with the same bits on every instruction set; "split", six products of bfloat16
+            parts, with a smaller error; "bf16", one product, with an error of about 2^-8; or "auto", split where the
+            processor has AMX and the product is large enough.
+
+    Raises:
+        ValueError: for another mode.
+
+    Example:
+        >>> with sp.matmul_precision("fma"):
+        ...     (sp.ones((2, 2)) @ sp.ones((2, 2))).tolist()
+        [[2.0, 2.0], [2.0, 2.0]]
     """
     before = _core._scope_matmul_precision(str(mode))
     try:

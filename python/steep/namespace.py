@@ -1,4 +1,4 @@
-"""The array API's names that are not ops of their own: aliases, dtype inspection, constants and small helpers.
+"""The array API's names that are not ops: aliases, dtype inspection, constants and small helpers.
 
 With the ops of the core they make ``steep`` an array API namespace for bool, int32, int64, float32 and float64.
 """
@@ -47,7 +47,7 @@ _KINDS = {
 
 
 class finfo_object(NamedTuple):
-    """Limits of a float dtype."""
+    """Limits of a float dtype: ``bits``, ``eps``, ``max``, ``min``, ``smallest_normal``, ``dtype``."""
 
     bits: int
     eps: float
@@ -58,7 +58,7 @@ class finfo_object(NamedTuple):
 
 
 class iinfo_object(NamedTuple):
-    """Limits of an integer dtype."""
+    """Limits of an integer dtype: ``bits``, ``max``, ``min``, ``dtype``."""
 
     bits: int
     max: int
@@ -72,7 +72,21 @@ def _dtype_of(x: Any) -> Any:
 
 
 def finfo(type: Any) -> finfo_object:
-    """Limits of a float dtype, or of a tensor's. Raises ValueError for a dtype that is no float."""
+    """Limits of a float dtype.
+
+    Args:
+        type: a float dtype, or a tensor of one.
+
+    Returns:
+        A ``finfo_object``.
+
+    Raises:
+        ValueError: for a dtype that is not a float dtype.
+
+    Example:
+        >>> sp.finfo(sp.float32).bits
+        32
+    """
     dtype = _dtype_of(type)
     if dtype == _core.bfloat16:
         return finfo_object(16, 2.0**-7, 2.0**128 - 2.0**120, 2.0**120 - 2.0**128, 2.0**-126, _core.bfloat16)
@@ -85,7 +99,21 @@ def finfo(type: Any) -> finfo_object:
 
 
 def iinfo(type: Any) -> iinfo_object:
-    """Limits of an integer dtype, or of a tensor's. Raises ValueError for a dtype that is no integer."""
+    """Limits of an integer dtype.
+
+    Args:
+        type: an integer dtype, or a tensor of one.
+
+    Returns:
+        An ``iinfo_object``.
+
+    Raises:
+        ValueError: for a dtype that is not an integer dtype.
+
+    Example:
+        >>> sp.iinfo(sp.uint8).max
+        255
+    """
     dtype = _dtype_of(type)
     if dtype.kind not in "iu":
         raise ValueError(f"iinfo: {dtype} is no integer dtype; finfo() has the limits of floats")
@@ -94,7 +122,22 @@ def iinfo(type: Any) -> iinfo_object:
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
-    """Whether a dtype is of a kind: a dtype, one of the array API's names of kinds, or a tuple of these."""
+    """Whether a dtype is of a kind.
+
+    Args:
+        dtype: the dtype.
+        kind: a dtype, a name such as "real floating" or "integral", or a tuple of these.
+
+    Returns:
+        A bool.
+
+    Raises:
+        ValueError: for an unknown kind.
+
+    Example:
+        >>> sp.isdtype(sp.float32, "real floating")
+        True
+    """
     if isinstance(kind, tuple):
         return any(isdtype(dtype, k) for k in kind)
     if isinstance(kind, str):
@@ -105,11 +148,21 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
-    """The dtype that operands meet in: tensors, arrays, dtypes and Python numbers, which count as the weakest of their
-    kind. Raises ValueError without any, TypeError for what has no dtype.
+    """The dtype to which operands are promoted; Python numbers are the weakest of their kind.
 
-    >>> sp.result_type(sp.int64, 1.0)
-    steep.float32
+    Args:
+        arrays_and_dtypes: tensors, arrays, dtypes and Python numbers.
+
+    Returns:
+        A dtype.
+
+    Raises:
+        ValueError: without operands.
+        TypeError: for an operand without a dtype.
+
+    Example:
+        >>> sp.result_type(sp.int64, 1.0)
+        steep.float32
     """
     if not arrays_and_dtypes:
         raise ValueError("result_type: needs at least one tensor, dtype or number")
@@ -121,29 +174,84 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
 
 
 def _beside(dtype: Any, number: type) -> Any:
-    """What a tensor of ``dtype`` and a Python number of that type meet in."""
+    """The dtype to which a tensor of ``dtype`` and a Python number of that type are promoted."""
     weaker = (dtype.kind == "b" and number is int) or (dtype.kind != "f" and number is float)
     return (_core.int64 if number is int else _core.float32) if weaker else dtype
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether promotion can take one dtype to the other."""
+    """Whether promotion can convert one dtype to the other.
+
+    Args:
+        from_: a dtype or tensor.
+        to: a dtype.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> sp.can_cast(sp.int64, sp.float32), sp.can_cast(sp.float64, sp.float32)
+        (True, False)
+    """
     return bool(_core._promote(_dtype_of(from_), _dtype_of(to)) == to)
 
 
 def broadcast_arrays(*arrays: Any) -> list[Tensor]:
-    """All of them in their common shape."""
+    """Broadcasts arrays to their common shape.
+
+    Args:
+        arrays: tensors or arrays.
+
+    Returns:
+        A list of tensors.
+
+    Raises:
+        ValueError: if the shapes do not broadcast.
+
+    Example:
+        >>> [x.shape for x in sp.broadcast_arrays(sp.ones(3), sp.ones((2, 1)))]
+        [(2, 3), (2, 3)]
+    """
     shape = broadcast_shapes(*(_core.asarray(x).shape for x in arrays))
     return [_core.broadcast_to(x, shape) for x in arrays]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that shapes broadcast to. Raises ValueError if they do not."""
+    """The shape to which shapes broadcast.
+
+    Args:
+        shapes: tuples of integers.
+
+    Returns:
+        A tuple of integers.
+
+    Raises:
+        ValueError: if they do not broadcast.
+
+    Example:
+        >>> sp.broadcast_shapes((3,), (2, 1))
+        (2, 3)
+    """
     return tuple(int(n) for n in np.broadcast_shapes(*shapes))
 
 
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
-    """Coordinate grids of 1-d tensors, in "xy" or "ij" order."""
+    """Coordinate grids of 1-d tensors.
+
+    Args:
+        arrays: 1-d tensors.
+        indexing: "xy" (the first two axes exchanged) or "ij".
+
+    Returns:
+        A list of tensors.
+
+    Raises:
+        ValueError: for another indexing.
+
+    Example:
+        >>> [x.shape for x in sp.meshgrid(sp.arange(3), sp.arange(2))]
+        [(2, 3), (2, 3)]
+    """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
     n = len(arrays)
@@ -155,27 +263,82 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 
 
 def stop_gradient(x: Tensor) -> Tensor:
-    """x as a constant: the same values, no gradient."""
+    """``x`` as a constant: the same values, without gradient.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A tensor that shares memory with ``x``.
+
+    Example:
+        >>> float(sp.grad(lambda x: x * sp.stop_gradient(x))(3.0))
+        3.0
+    """
     return x.detach()
 
 
 def positive(x: Tensor) -> Tensor:
-    """x itself, as a tensor."""
+    """``x`` itself, as a tensor.
+
+    Args:
+        x: a tensor or array.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> sp.positive(sp.tensor(-1.0)).item()
+        -1.0
+    """
     return _core.asarray(x)
 
 
 def conj(x: Tensor) -> Tensor:
-    """The complex conjugate: x itself, since steep's numbers are real."""
+    """The complex conjugate: ``x`` itself, since steep's dtypes are real.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> sp.conj(sp.tensor(2.0)).item()
+        2.0
+    """
     return _core.asarray(x)
 
 
 def real(x: Tensor) -> Tensor:
-    """The real part: x itself."""
+    """The real part: ``x`` itself.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> sp.real(sp.tensor(2.0)).item()
+        2.0
+    """
     return _core.asarray(x)
 
 
 def imag(x: Tensor) -> Tensor:
-    """The imaginary part: zeros."""
+    """The imaginary part: zeros.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A tensor of the shape of ``x``.
+
+    Example:
+        >>> sp.imag(sp.tensor(2.0)).item()
+        0.0
+    """
     return _core.zeros_like(x)
 
 
@@ -189,20 +352,69 @@ def _cumulative(op: Any, x: Tensor, axis: int | None, dtype: Any, include_initia
 
 
 def cumulative_sum(x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """Running sum along an axis, which only a vector may leave out. ``include_initial`` puts a 0 first.
+    """Cumulative sum along an axis.
 
-    Integers and bools are added up in int64, or in ``dtype``. Raises ValueError where the axis is missing.
+    Args:
+        x: a tensor.
+        axis: the axis; may be left out for 1-d tensors.
+        dtype: dtype of the result; integers and bools are accumulated in int64 if None.
+        include_initial: whether the result starts with 0.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        ValueError: if the axis is missing.
+
+    Example:
+        >>> sp.cumulative_sum(sp.tensor([1, 2, 3]), include_initial=True).tolist()
+        [0, 1, 3, 6]
     """
     return _cumulative(_core.cumsum, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """Running product along an axis, which only a vector may leave out. ``include_initial`` puts a 1 first."""
+    """Cumulative product along an axis.
+
+    Args:
+        x: a tensor.
+        axis: the axis; may be left out for 1-d tensors.
+        dtype: dtype of the result; integers and bools are accumulated in int64 if None.
+        include_initial: whether the result starts with 1.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        ValueError: if the axis is missing.
+
+    Example:
+        >>> sp.cumulative_prod(sp.tensor([1, 2, 3])).tolist()
+        [1, 2, 6]
+    """
     return _cumulative(_core.cumprod, x, axis, dtype, include_initial)
 
 
 def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
-    """Differences of neighbours along an axis, n times over, after joining ``prepend`` and ``append`` on."""
+    """Differences of neighbouring elements along an axis.
+
+    Args:
+        x: a tensor.
+        axis: the axis.
+        n: how often differences are taken.
+        prepend: elements to join before ``x``, or None.
+        append: elements to join after ``x``, or None.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        ValueError: for a negative n.
+
+    Example:
+        >>> sp.diff(sp.tensor([1.0, 4.0, 9.0])).tolist()
+        [3.0, 5.0]
+    """
     parts = [part for part in (prepend, x, append) if part is not None]
     y = _core.concat(parts, axis=axis) if len(parts) > 1 else x
     if n < 0:
@@ -215,5 +427,9 @@ def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, a
 
 
 def __array_namespace_info__() -> NamespaceInfo:
-    """What the array API asks of a namespace about itself."""
+    """The array API's inspection of a namespace.
+
+    Returns:
+        A ``NamespaceInfo``.
+    """
     return NamespaceInfo()

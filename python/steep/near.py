@@ -1,4 +1,4 @@
-"""Names that somebody may have meant: what errors suggest for a name that is not known."""
+"""Suggestions for misspelled names in error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 
 def near(name: str, known: Iterable[str], most: int = 3) -> str:
-    """ "; did you mean 'a' or 'b'?" for the known names most like ``name``, whatever their case; "" if none is."""
+    """A suggestion for an unknown name: "; did you mean 'a' or 'b'?", or "" if no known name is similar.
+
+    Args:
+        name: the unknown name.
+        known: the known names.
+        most: maximum number of suggestions.
+
+    Returns:
+        A string.
+    """
     names = {each.lower(): each for each in known}
     found = difflib.get_close_matches(str(name).lower(), names, most, 0.55)
     return "; did you mean " + " or ".join(repr(names[each]) for each in found) + "?" if found else ""

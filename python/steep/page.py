@@ -1,6 +1,6 @@
-"""Pieces of a page that needs nothing from elsewhere: HTML as text, pictures inside, colours for light and dark.
+"""Parts of a self-contained HTML page: text, embedded images, light and dark colours.
 
-Whoever has something to report fills them in; the same content gives the same bytes. Start reading at ``document``.
+The same content gives the same bytes. Start reading at ``document``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,15 @@ code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-si
 
 
 def document(title: str, body: str) -> str:
-    """The whole page around ``body``."""
+    """A complete HTML page.
+
+    Args:
+        title: its title.
+        body: HTML of the body.
+
+    Returns:
+        HTML.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -56,40 +64,97 @@ def document(title: str, body: str) -> str:
 
 
 def header(title: str, lead: str, numbers: Iterable[tuple[str, str]]) -> str:
-    """The title, a sentence or two, and the key figures, each a number and what it is."""
+    """The header: title, introduction and key figures.
+
+    Args:
+        title: the title.
+        lead: a sentence or two.
+        numbers: pairs of a number and its description.
+
+    Returns:
+        HTML.
+    """
     tiles = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in numbers)
     return f'<header><h1>{title}</h1>\n<p class="lead">{lead}</p>\n<div class="numbers">{tiles}</div></header>'
 
 
 def embedded(png: bytes) -> str:
-    """A PNG file as the source of an image, inside the page."""
+    """A PNG file as a data URI.
+
+    Args:
+        png: bytes of the file.
+
+    Returns:
+        A string for ``src``.
+    """
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def section(title: str, text: str, content: str) -> str:
-    """A titled card with a paragraph and what it speaks of."""
+    """A card with title, paragraph and content.
+
+    Args:
+        title: the title.
+        text: the paragraph.
+        content: HTML below it.
+
+    Returns:
+        HTML.
+    """
     return f"<section><h2>{title}</h2>\n<p>{text}</p>\n{content}\n</section>"
 
 
 def figure(caption: str, *images: tuple[str, str]) -> str:
-    """Pictures side by side with words below them; each comes with a description for those who cannot see it."""
+    """Images side by side with a caption.
+
+    Args:
+        caption: the caption.
+        images: pairs of a source and a description for screen readers.
+
+    Returns:
+        HTML.
+    """
     shown = "".join(f'<img src="{source}" alt="{description}">' for source, description in images)
     return f"<figure><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
 
 
 def grid(columns: int, figures: Iterable[str]) -> str:
-    """Figures in rows of ``columns``, or of as many as fit on a narrow screen."""
+    """Figures in rows, fewer per row on narrow screens.
+
+    Args:
+        columns: figures per row.
+        figures: HTML of the figures.
+
+    Returns:
+        HTML.
+    """
     return f'<div class="grid" style="--columns: {columns}">' + "\n".join(figures) + "</div>"
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and values."""
+    """A table of names and values.
+
+    Args:
+        rows: the pairs.
+
+    Returns:
+        HTML.
+    """
     cells = "".join(f"<tr><td>{name.replace('_', ' ')}</td><td>{value}</td></tr>" for name, value in rows)
     return f"<table>{cells}</table>"
 
 
 def curve(values: list[float], label: str = "loss by round", unit: str = "round") -> str:
-    """A line of values as inline SVG, on a logarithmic scale if all are positive; nothing for fewer than two."""
+    """A line chart as inline SVG, logarithmic if all values are positive; "" for fewer than two.
+
+    Args:
+        values: the values.
+        label: description for screen readers.
+        unit: name of the horizontal unit.
+
+    Returns:
+        SVG.
+    """
     from math import isfinite, log10
 
     shown = [value for value in values if isfinite(value)]

@@ -1,8 +1,7 @@
-"""Pictures as arrays: from what an optimisation leaves to colours that can be shown, many on one sheet, and PNG files.
+"""Images as arrays: from the result of an optimisation to colours, contact sheets, and PNG files.
 
-Pictures in are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only
-``image``, ``png`` and ``resized`` need Pillow. PNG bytes depend on the values alone: no time and nothing of the machine
-is in them.
+Inputs are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only ``image``,
+``png`` and ``resized`` need Pillow. PNG bytes depend on the values alone, not on time or machine.
 """
 
 from __future__ import annotations
@@ -24,9 +23,22 @@ GREY = 128
 
 
 def rgb(picture: Any, low: float = 0.0, high: float = 1.0) -> Colours:
-    """(1 or 3, height, width) with values from ``low`` to ``high``, clipped; one channel becomes grey, NaN black.
+    """An image as bytes; one channel becomes grey, NaN black.
 
-    Raises ValueError for another shape.
+    Args:
+        picture: an array (1 or 3, height, width).
+        low: value of black.
+        high: value of white; values outside are clipped.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: for another shape.
+
+    Example:
+        >>> sp.pictures.rgb(np.ones((1, 1, 1))).tolist()
+        [[[255, 255, 255]]]
     """
     x = np.asarray(picture, np.float64)
     if x.ndim != 3 or x.shape[0] not in (1, 3):
@@ -36,9 +48,22 @@ def rgb(picture: Any, low: float = 0.0, high: float = 1.0) -> Colours:
 
 
 def deprocess(picture: Any, std: float = 0.15, crop: int = 25) -> Colours:
-    """(1 or 3, height, width) at mean 0 and ``std``, ``crop`` pixels off each edge, plus a half, clipped.
+    """Normalises an optimised image for display: mean 0 and ``std``, cropped, plus 0.5, clipped.
 
-    Source: Chollet, "Visualizing what convnets learn"; notes table, row 55.
+    Args:
+        picture: an array (1 or 3, height, width).
+        std: the standard deviation.
+        crop: pixels removed from each edge.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    References:
+        Chollet 2020, "Visualizing what convnets learn", keras.io/examples/vision/visualizing_what_convnets_learn.
+
+    Example:
+        >>> sp.pictures.deprocess(np.ones((3, 60, 60))).shape
+        (10, 10, 3)
     """
     x = np.asarray(picture, np.float64)
     x = (x - x.mean()) / (x.std() + 1e-5) * std
@@ -46,12 +71,34 @@ def deprocess(picture: Any, std: float = 0.15, crop: int = 25) -> Colours:
 
 
 def grey(image: Array) -> Colours:
-    """Values in [0, 1] to black..white: (height, width) to (height, width, 3)."""
+    """Values in [0, 1] as grey levels.
+
+    Args:
+        image: an array (height, width).
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Example:
+        >>> sp.pictures.grey(np.zeros((1, 1))).tolist()
+        [[[0, 0, 0]]]
+    """
     return _bytes(np.asarray(image, np.float64)[..., None] * np.full(3, 255.0))
 
 
 def hot(image: Array) -> Colours:
-    """Values of at least 0, the largest at the bright end, NaN black: (height, width) to (height, width, 3)."""
+    """Non-negative values as colours from black to pale yellow, scaled to the largest; NaN is black.
+
+    Args:
+        image: an array (height, width).
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Example:
+        >>> sp.pictures.hot(np.ones((2, 3))).shape
+        (2, 3, 3)
+    """
     values = np.nan_to_num(np.asarray(image, np.float64))
     at = values / max(float(values.max()), 1e-12) * (len(HOT) - 1)
     low = np.minimum(at.astype(int), len(HOT) - 2)
@@ -59,7 +106,19 @@ def hot(image: Array) -> Colours:
 
 
 def signed(image: Array, limit: float) -> Colours:
-    """Values in [-limit, limit] from blue through white to red: (height, width) to (height, width, 3)."""
+    """Values in [-limit, limit] as colours from blue through white to red.
+
+    Args:
+        image: an array (height, width).
+        limit: the largest magnitude.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Example:
+        >>> sp.pictures.signed(np.zeros((2, 3)), 1.0).shape
+        (2, 3, 3)
+    """
     share = np.clip(np.asarray(image, np.float64) / max(limit, 1e-12), -1, 1)[..., None]
     return _bytes(WHITE + np.where(share > 0, RED - WHITE, BLUE - WHITE) * np.abs(share))
 
@@ -70,10 +129,23 @@ def _bytes(values: Array) -> Colours:
 
 
 def sheet(tiles: Sequence[Colours], columns: int, gap: int = 1, background: int = GREY) -> Colours:
-    """Tiles of one size in rows of ``columns``, ``gap`` pixels of ``background`` between them.
+    """A contact sheet of images of one size.
 
-    64 of 130 by 130 in 8 columns with a gap of 5 make 1075 by 1075 (notes table, row 55). Raises ValueError for tiles
-    of several sizes, or none.
+    Args:
+        tiles: uint8 arrays (height, width, 3).
+        columns: number of tiles per row.
+        gap: pixels between tiles.
+        background: grey level between them.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: for no tiles, or tiles of several sizes.
+
+    Example:
+        >>> sp.pictures.sheet([sp.pictures.grey(np.zeros((130, 130)))] * 64, 8, gap=5).shape
+        (1075, 1075, 3)
     """
     if not tiles or columns < 1 or len({tile.shape for tile in tiles}) != 1:
         raise ValueError(f"a sheet needs tiles of one size, got {sorted({tile.shape for tile in tiles})}")
@@ -87,7 +159,20 @@ def sheet(tiles: Sequence[Colours], columns: int, gap: int = 1, background: int 
 
 
 def resized(colours: Colours, height: int, width: int) -> Colours:
-    """(height, width, 3) in another size, bicubic; needs Pillow."""
+    """Resizes an image by bicubic interpolation; needs Pillow.
+
+    Args:
+        colours: a uint8 array (height, width, 3).
+        height: the new height.
+        width: the new width.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Example:
+        >>> sp.pictures.resized(sp.pictures.grey(np.zeros((2, 2))), 4, 6).shape
+        (4, 6, 3)
+    """
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(colours), "RGB")
@@ -95,14 +180,38 @@ def resized(colours: Colours, height: int, width: int) -> Colours:
 
 
 def image(colours: Colours, scale: int = 1) -> Any:
-    """Pillow's image of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; notebooks show it."""
+    """An image as a Pillow image, which notebooks display; needs Pillow.
+
+    Args:
+        colours: a uint8 array (height, width, 3).
+        scale: factor by which pixels are repeated.
+
+    Returns:
+        A ``PIL.Image.Image``.
+
+    Example:
+        >>> sp.pictures.image(sp.pictures.grey(np.zeros((2, 3))), scale=4).size
+        (12, 8)
+    """
     from PIL import Image
 
     return Image.fromarray(colours.repeat(scale, axis=0).repeat(scale, axis=1), "RGB")
 
 
 def png(colours: Colours, scale: int = 1) -> bytes:
-    """A PNG file of (height, width, 3) bytes, each pixel ``scale`` by ``scale``; needs Pillow."""
+    """An image as the bytes of a PNG file; needs Pillow.
+
+    Args:
+        colours: a uint8 array (height, width, 3).
+        scale: factor by which pixels are repeated.
+
+    Returns:
+        Bytes.
+
+    Example:
+        >>> sp.pictures.png(sp.pictures.grey(np.zeros((2, 3))))[1:4]
+        b'PNG'
+    """
     buffer = io.BytesIO()
     image(colours, scale).save(buffer, "PNG", optimize=False, compress_level=9)
     return buffer.getvalue()

@@ -1,8 +1,8 @@
 """Random tensors from a counter: element i of a stream is a function of (seed, i) alone.
 
-So a draw does not depend on threads or on how it is split, and a generator's whole state is two numbers. They live in
-a tensor that draws move on in place, so that a compiled step draws fresh numbers at every call. The bits come from
-Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+So a draw does not depend on threads or on how it is divided, and a generator's whole state is two numbers. They are
+kept in a tensor that draws update in place, so that a compiled step draws new numbers at every call. The bits come from
+Philox 4x32-10 (Salmon et al. 2011, doi:10.1145/2063384.2063405).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def _signed(word: int) -> int:
 
 
 def _spread(seed: int) -> int:
-    """Neighbouring seeds to distant keys: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    """Maps neighbouring seeds to distant keys: the finaliser of SplitMix64 (Steele et al. 2014,
+    doi:10.1145/2660193.2660195).
+    """
     z = (seed + 0x9E3779B97F4A7C15) % _WORD
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % _WORD
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB % _WORD
@@ -40,7 +42,7 @@ def _as_shape(shape: Shape) -> tuple[int, ...]:
 
 
 def _whole(who: str, number: Any) -> int:
-    """An integer, also of a float that is one. Raises ValueError for others, infinities and NaN among them."""
+    """An integer, also from an integral float. Raises ValueError for other values, infinities and NaN included."""
     try:
         if int(number) == number:
             return int(number)
@@ -75,7 +77,7 @@ _observers: ContextVar[tuple[dict[Generator, Tensor], ...]] = ContextVar("observ
 
 @contextmanager
 def observed_draws() -> Iterator[dict[Generator, Tensor]]:
-    """Gathers the generators that are drawn from within the block, each with its state from before."""
+    """Collects the generators used within the block, each with its state before its first draw."""
     states: dict[Generator, Tensor] = {}
     token = _observers.set((*_observers.get(), states))
     try:
@@ -86,7 +88,11 @@ def observed_draws() -> Iterator[dict[Generator, Tensor]]:
 
 @contextmanager
 def draws_again(states: dict[Generator, Tensor]) -> Iterator[None]:
-    """Within the block the generators draw what they drew from ``states``; afterwards they go on where they were."""
+    """Within the block the generators repeat their draws from ``states``; afterwards they continue where they were.
+
+    Args:
+        states: states of generators, as from ``observed_draws``.
+    """
     now = {generator: generator._state.copy() for generator in states}
     _put(states)
     try:
@@ -102,7 +108,22 @@ def _put(states: dict[Generator, Tensor]) -> None:
 
 
 class Generator:
-    """A stream of random numbers. Two generators of one seed give the same numbers, on any number of threads."""
+    """A stream of random numbers. Two generators of one seed give the same numbers, on any number of threads.
+
+    Args:
+        seed: an integer.
+
+    Raises:
+        ValueError: for a seed that is not an integer.
+
+    References:
+        Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", doi:10.1145/2063384.2063405.
+
+    Example:
+        >>> a, b = sp.random.Generator(0), sp.random.Generator(0)
+        >>> bool((a.normal((3,)) == b.normal((3,))).all())
+        True
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = _whole("Generator: seed", seed)
@@ -115,6 +136,7 @@ class Generator:
 
     @position.setter
     def position(self, value: int) -> None:
+        """Number of random numbers drawn so far."""
         self._state[1] = _signed(value)
 
     def __repr__(self) -> str:
@@ -128,12 +150,24 @@ class Generator:
         return drawn
 
     def uniform(self, low: float | Shape = 0.0, high: float = 1.0, shape: Shape = (), dtype: Any = None) -> Tensor:
-        """Uniform on [low, high), float32 unless said otherwise. ``uniform(shape)`` is uniform on [0, 1).
+        """Uniform on [low, high). ``uniform(shape)`` is uniform on [0, 1).
 
-        Raises ValueError if low is above high or their distance is not finite, TypeError for a dtype of integers.
+        Args:
+            low: lower bound, or the shape.
+            high: upper bound.
+            shape: shape of the result.
+            dtype: a float dtype; float32 if None.
 
-        >>> sp.random.Generator(0).uniform(-1.0, 1.0, (2, 3)).shape
-        (2, 3)
+        Returns:
+            A tensor.
+
+        Raises:
+            ValueError: if low is above high, or their difference is not finite.
+            TypeError: for an integer dtype.
+
+        Example:
+            >>> sp.random.Generator(0).uniform(-1.0, 1.0, (2, 3)).shape
+            (2, 3)
         """
         start, shape = (0.0, low) if isinstance(low, tuple | list) else (low, shape)
         if not 0 <= high - start < math.inf:
@@ -142,9 +176,24 @@ class Generator:
         return u if (start, high) == (0.0, 1.0) else u * (high - start) + start
 
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
-        """Normal with the given mean and standard deviation, float32 unless said otherwise.
+        """Normally distributed.
 
-        Raises ValueError if the standard deviation is negative, TypeError for a dtype of integers.
+        Args:
+            shape: shape of the result.
+            mean: the mean.
+            std: the standard deviation.
+            dtype: a float dtype; float32 if None.
+
+        Returns:
+            A tensor.
+
+        Raises:
+            ValueError: for a negative standard deviation.
+            TypeError: for an integer dtype.
+
+        Example:
+            >>> sp.random.Generator(0).normal((2, 3)).shape
+            (2, 3)
         """
         if not std >= 0:
             raise ValueError(f"normal: std must be at least 0, and is {std}")
@@ -152,10 +201,24 @@ class Generator:
         return z if (mean, std) == (0.0, 1.0) else z * std + mean
 
     def integers(self, low: int, high: int | None = None, shape: Shape = (), dtype: Any = None) -> Tensor:
-        """Integers from low to high - 1, or from 0 to low - 1; int64 unless said otherwise.
+        """Uniform integers from low to high - 1, or from 0 to low - 1.
 
-        Raises ValueError if there are none, more than 2**53, or some that the dtype does not hold; TypeError for a
-        dtype of floats.
+        Args:
+            low: lower bound, or the upper bound if ``high`` is None.
+            high: upper bound, exclusive.
+            shape: shape of the result.
+            dtype: an integer dtype or bool; int64 if None.
+
+        Returns:
+            A tensor.
+
+        Raises:
+            ValueError: for an empty range, more than 2**53 integers, or some that the dtype cannot represent.
+            TypeError: for a float dtype.
+
+        Example:
+            >>> sp.random.Generator(0).integers(0, 10, (4,)).shape
+            (4,)
         """
         first = 0 if high is None else _whole("integers: low", low)
         end = _whole("integers: high", low if high is None else high)
@@ -166,24 +229,61 @@ class Generator:
         return _core.astype(_core.floor(u * (end - first)) + first, found)
 
     def permutation(self, n: int) -> Tensor:
-        """0 to n - 1 in random order, int64. Raises ValueError if n is negative or no integer."""
+        """A random permutation of 0 to n - 1.
+
+        Args:
+            n: number of elements.
+
+        Returns:
+            An int64 tensor (n,).
+
+        Raises:
+            ValueError: if n is negative or not an integer.
+
+        Example:
+            >>> sorted(sp.random.Generator(0).permutation(3).tolist())
+            [0, 1, 2]
+        """
         count = _whole("permutation: n", n)
         if count < 0:
             raise ValueError(f"permutation: n must be at least 0, and is {count}")
         return _core.argsort(self._draw("random_bits", (count,), None))
 
     def bernoulli(self, p: float, shape: Shape = ()) -> Tensor:
-        """True with probability p, bool: a dropout mask keeps with 1 - p. Raises ValueError unless 0 <= p <= 1."""
+        """True with probability p.
+
+        Args:
+            p: the probability, in [0, 1].
+            shape: shape of the result.
+
+        Returns:
+            A bool tensor.
+
+        Raises:
+            ValueError: for a p outside [0, 1].
+
+        Example:
+            >>> sp.random.Generator(0).bernoulli(1.0, (2,)).tolist()
+            [True, True]
+        """
         if not 0 <= p <= 1:
             raise ValueError(f"bernoulli: p is a probability, from 0 to 1, and is {p}")
         return self._draw("random_uniform", shape, None) < p
 
     def state(self) -> dict[str, int]:
-        """What ``set_state`` needs to go on from here."""
+        """The state, from which ``set_state`` continues.
+
+        Returns:
+            A dict of integers.
+        """
         return {"seed": self.seed, "position": self.position}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Goes on from where ``state`` was taken."""
+        """Continues from a state.
+
+        Args:
+            state: what ``state`` returned.
+        """
         self.seed = int(state["seed"])
         self._state[0] = _signed(_spread(self.seed))
         self.position = int(state["position"])

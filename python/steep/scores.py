@@ -1,4 +1,4 @@
-"""What input optimisation, saliency and attacks ask of a classifier: the score of a class, and what it predicts.
+"""What input optimisation, saliency and attacks need of a classifier: the score of a class, and the prediction.
 
 A classifier is any function from inputs to unnormalised scores (logits) with the classes along the last axis.
 """
@@ -23,12 +23,19 @@ _MADE_BY_HAND = ("divide", "multiply", "exp", "where", "add", "subtract")
 
 
 def unnormalised(who: str, model: Classifier, shifted: bool = True) -> Classifier:
-    """``model`` looked at, up to its scores: what stands before a softmax or sigmoid at its end.
+    """``model`` in evaluation mode, up to its scores: the part before a final softmax or sigmoid.
 
-    A module says itself what that is. Of a function nothing but the outcome is known: calling the result raises
-    ValueError, naming ``who`` and the fix, where a softmax or sigmoid of what depends on the input comes out. After
-    these, a gradient is near zero wherever the answer is sure, and distances by linear steps mean nothing. ``shifted``:
-    a number added to all scores of a row does not matter, so the outcome of a log-softmax will do.
+    A module knows that part itself. Of other functions only the result is known, so calling the returned function
+    raises where a softmax or sigmoid is found: after it, gradients vanish for confident predictions, and distances by
+    linear steps are meaningless.
+
+    Args:
+        who: name of the caller, for error messages.
+        model: a classifier, a function from inputs to scores (..., classes).
+        shifted: whether a constant added to the scores of a row does not matter, so that a log-softmax is accepted.
+
+    Returns:
+        A function from inputs to scores. Calling it raises ValueError for normalised outputs.
     """
     scores = looked(model.unnormalised() if hasattr(model, "unnormalised") else model)
 
@@ -46,7 +53,7 @@ def unnormalised(who: str, model: Classifier, shifted: bool = True) -> Classifie
 
 
 def _end(found: Tensor) -> str:
-    """What a recorded classifier did to its scores last, if that normalises them; "" for nothing."""
+    """The normalisation that was applied last to a recorded classifier's scores; "" for none."""
     waiting, seen = [_core._node_of(found)], 0
     while waiting and seen < 16:
         node, seen = waiting.pop(), seen + 1
@@ -64,7 +71,7 @@ def _end(found: Tensor) -> str:
 
 
 def _exponential(node: Any, depth: int = 4) -> bool:
-    """Whether an exponential, or one of ``NORMALISING``, stands just before."""
+    """Whether an exponential, or one of ``NORMALISING``, comes just before."""
     if node is None or not depth:
         return False
     known = node.name == "exp" or node.name in NORMALISING
@@ -72,7 +79,7 @@ def _exponential(node: Any, depth: int = 4) -> bool:
 
 
 def _sums_to_one(found: Tensor) -> bool:
-    """Whether every row is made of probabilities."""
+    """Whether every row consists of probabilities."""
     with _core._unrecorded():
         values = np.asarray(found.detach(), np.float64)
     sums = values.sum(axis=-1) if values.ndim else values
@@ -80,10 +87,23 @@ def _sums_to_one(found: Tensor) -> bool:
 
 
 def class_scores(scores: Tensor, target: Any) -> Tensor:
-    """The entry ``target`` of ``scores`` (..., classes): shape (...).
+    """The scores of a class.
 
-    ``target`` is one class for all or an integer for each row, of shape (...). Raises IndexError outside the classes,
-    ValueError for labels of another shape, TypeError for scores that are no tensor.
+    Args:
+        scores: a tensor (..., classes).
+        target: a class, or integers of shape (...).
+
+    Returns:
+        A tensor (...).
+
+    Raises:
+        IndexError: for a class outside the range.
+        ValueError: for labels of another shape.
+        TypeError: for scores that are not one tensor.
+
+    Example:
+        >>> sp.scores.class_scores(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), [1, 0]).tolist()
+        [2.0, 3.0]
     """
     labels = _labels(target, one_tensor(scores).shape[-1])
     try:
@@ -96,7 +116,21 @@ def class_scores(scores: Tensor, target: Any) -> Tensor:
 
 
 def one_tensor(scores: Any) -> Tensor:
-    """``scores``, which must be one tensor. Raises TypeError saying what to do about a model that returns several."""
+    """Checks that a classifier returned one tensor.
+
+    Args:
+        scores: what it returned.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        TypeError: for anything else; the message says what to do about a model with several outputs.
+
+    Example:
+        >>> sp.scores.one_tensor(sp.ones((1, 2))).shape
+        (1, 2)
+    """
     if not isinstance(scores, Tensor):
         raise TypeError(f"a classifier returns one tensor of scores, this one a {type(scores).__name__}; if the scores "
                         "are a part of it, pass a function that takes them out: lambda x: model(x)[0]")  # fmt: skip
@@ -113,20 +147,58 @@ def _labels(target: Any, classes: int) -> Tensor:
 
 
 def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
-    """The class of the highest score for each row of ``x``, in evaluation mode: int64 of shape (...)."""
+    """The class with the highest score for each row, in evaluation mode.
+
+    Args:
+        model: a classifier, a function from inputs to scores (..., classes).
+        x: inputs.
+
+    Returns:
+        An int64 array (...).
+
+    Example:
+        >>> sp.scores.predicted(lambda x: sp.asarray(x), [[0.1, 0.9]])
+        array([1])
+    """
     with _core.no_grad(), looking():
         return np.asarray(_core.argmax(one_tensor(model(x)), axis=-1))
 
 
 def probabilities(model: Classifier, x: Any) -> Tensor:
-    """The softmax of the scores: (..., classes), recorded if the input is."""
+    """The softmax of the scores.
+
+    Args:
+        model: a classifier, a function from inputs to scores (..., classes).
+        x: inputs.
+
+    Returns:
+        A tensor (..., classes), recorded if the input is.
+
+    Example:
+        >>> sp.scores.probabilities(lambda x: sp.asarray(x), [[1.0, 1.0]]).tolist()
+        [[0.5, 0.5]]
+    """
     return _core.softmax(one_tensor(model(x)), axis=-1)
 
 
 def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 100) -> float:
-    """The share of rows of ``x`` whose predicted class is that of ``y``, found ``batch_size`` rows at a time.
+    """The share of correctly classified rows, in evaluation mode.
 
-    NaN of no rows. Raises ValueError if there are not as many labels.
+    Args:
+        model: a classifier, a function from inputs to scores (..., classes).
+        x: inputs (n, ...).
+        y: labels (n,).
+        batch_size: rows evaluated at a time.
+
+    Returns:
+        A float; NaN for no rows.
+
+    Raises:
+        ValueError: if the numbers of inputs and labels differ.
+
+    Example:
+        >>> sp.scores.accuracy(lambda x: sp.asarray(x), np.eye(2), [0, 0])
+        0.5
     """
     if len(x) != len(y):
         raise ValueError(f"accuracy: {len(x)} inputs and {len(y)} labels")

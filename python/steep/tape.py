@@ -1,7 +1,7 @@
-"""GradientTape with TensorFlow's verbs: what runs inside is recorded, and the tape is asked for gradients.
+"""GradientTape with TensorFlow's methods: operations inside are recorded, then gradients are requested from the tape.
 
-A tape notes where in the order of recording it began, and puts a node of its own above every tensor it watches.
-What ran before the tape counts as constant. Tapes nest: the gradient of an inner tape is recorded by an outer one.
+A tape stores where in the order of recording it began, and puts its own node above every tensor it watches. What ran
+before the tape is constant. Tapes nest: the gradient of an inner tape is recorded by an outer one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from steep.tree import Tree
 
 
 class _Tapes(threading.local):
-    """How many tapes record on this thread."""
+    """Number of tapes recording on this thread."""
 
     recording = 0
 
@@ -26,10 +26,19 @@ _tapes = _Tapes()
 
 
 class GradientTape:
-    """Records the operations inside its ``with`` block on the tensors it watches (S0 of the notes; TensorFlow's names).
+    """Records the operations inside its ``with`` block on the tensors it watches, as TensorFlow's.
 
-    Tensors with ``requires_grad`` are watched by themselves unless ``watch_accessed_variables`` is False; others by
-    ``watch``. ``gradient`` may be called once, or any number of times with ``persistent=True``.
+    Args:
+        persistent: whether ``gradient`` may be called more than once.
+        watch_accessed_variables: whether tensors with ``requires_grad`` are watched automatically.
+
+    Example:
+        >>> x = sp.tensor(3.0)
+        >>> with sp.GradientTape() as tape:
+        ...     tape.watch(x)
+        ...     y = x * x
+        >>> tape.gradient(y, x).item()
+        6.0
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
@@ -65,7 +74,15 @@ class GradientTape:
         _core._set_grad_enabled(self._before)
 
     def watch(self, tensors: Tree) -> None:
-        """Records what depends on these tensors from here on. Raises GradientError for tensors that hold no floats."""
+        """Records operations on these tensors from here on.
+
+        Args:
+            tensors: a tensor or a tree of them.
+
+        Raises:
+            GradientError: for tensors without gradients, or if the tape is not recording.
+            TypeError: for a leaf that is not a tensor.
+        """
         if not self._entered:
             raise _core.GradientError("GradientTape.watch: the tape is not recording; call it inside the with block")
         for x in tree.leaves(tensors):
@@ -82,7 +99,7 @@ class GradientTape:
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
-        """What runs inside is not recorded."""
+        """Operations inside are not recorded; a context manager."""
         before = _core._set_grad_enabled(False)
         try:
             yield
@@ -90,7 +107,7 @@ class GradientTape:
             _core._set_grad_enabled(before)
 
     def reset(self) -> None:
-        """Forgets what was recorded and watched; recording goes on."""
+        """Discards what was recorded and watched, and continues recording."""
         for x, node in reversed(self._watched):
             _core._unwatch(x, node)
         self._watched.clear()
@@ -119,10 +136,20 @@ class GradientTape:
     def gradient(
         self, target: Tree, sources: Tree, output_gradients: Tree = None, unconnected_gradients: str = "none"
     ) -> Tree:
-        """Gradients of the sum of ``target``'s elements by each source, in the structure of ``sources``.
+        """Gradients of the sum of the target's elements with respect to each source.
 
-        ``output_gradients`` weighs the target's elements. Where there is no path: None, or zeros with
-        ``unconnected_gradients="zero"``. Raises GradientError on a second call of a tape that is not persistent.
+        Args:
+            target: a tensor or a tree of them.
+            sources: a tensor or a tree of them.
+            output_gradients: weights of the target's elements, in its structure; ones if None.
+            unconnected_gradients: what to return where there is no dependence: "none" or "zero".
+
+        Returns:
+            Gradients in the structure of ``sources``.
+
+        Raises:
+            GradientError: on a second call, unless the tape is persistent.
+            ValueError: for another value of unconnected_gradients.
         """
         if unconnected_gradients not in ("none", "zero"):
             raise ValueError(f"unconnected_gradients is 'none' or 'zero', not {unconnected_gradients!r}")
@@ -143,7 +170,24 @@ class GradientTape:
         return [None if n is None else next(found) for n in nodes]
 
     def jacobian(self, target: Tensor, sources: Tree, unconnected_gradients: str = "none") -> Tree:
-        """d target / d source for each source, of shape (*target.shape, *source.shape)."""
+        """The Jacobian of the target with respect to each source.
+
+        Args:
+            target: a tensor.
+            sources: a tensor or a tree of them.
+            unconnected_gradients: "none" or "zero".
+
+        Returns:
+            Tensors (*target.shape, *source.shape) in the structure of ``sources``.
+
+        Example:
+            >>> x = sp.tensor([1.0, 2.0])
+            >>> with sp.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            >>> tape.jacobian(y, x).tolist()
+            [[2.0, 0.0], [0.0, 4.0]]
+        """
         self._finish("jacobian")
         leaves, shape = tree.flatten(sources)
         record = _tapes.recording > 0
@@ -162,9 +206,19 @@ class GradientTape:
         return tree.unflatten(shape, blocks)
 
     def batch_jacobian(self, target: Tensor, source: Tensor) -> Tensor:
-        """d target[b] / d source[b] for every b, of shape (batch, *target.shape[1:], *source.shape[1:]).
+        """The Jacobian of each example of a batch.
 
         Example b of the target must depend on example b of the source alone; this is not checked.
+
+        Args:
+            target: a tensor (batch, ...).
+            source: a tensor (batch, ...).
+
+        Returns:
+            A tensor (batch, *target.shape[1:], *source.shape[1:]).
+
+        Raises:
+            ValueError: if the batch sizes differ.
         """
         if target.ndim < 1 or source.ndim < 1 or target.shape[0] != source.shape[0]:
             raise ValueError(f"batch_jacobian: first axes differ: {target.shape} and {source.shape}")

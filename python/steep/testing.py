@@ -1,7 +1,7 @@
-"""Checking derivatives against finite differences, in public: ``check_grads`` is what steep's own tests call.
+"""Checking derivatives against finite differences: ``check_grads`` is also what steep's own tests use.
 
-Both modes are compared with a central difference along a random direction, and orders above one check the derivative
-functions the same way (the idea of HIPS/autograd's check_grads).
+Both modes are compared with a central difference along a random direction, and higher orders by checking the derivative
+functions in the same way, as in HIPS/autograd's check_grads.
 """
 
 from __future__ import annotations
@@ -59,11 +59,23 @@ def check_grads(
     eps: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Raises AssertionError if a derivative of ``f`` at ``args`` differs from its central difference.
+    """Compares derivatives of a function with central differences along random directions, in forward and reverse mode.
 
-    ``args``: the tuple of arguments, trees of float tensors or arrays; float64 is worth its while. ``order``: how many
-    derivatives deep. ``modes``: "fwd" (jvp), "rev" (vjp). ``rtol``, ``atol``: by default 1e-6 in float64 and 2e-2 in
-    float32, relative to the size of the terms that are summed. ``eps``: the step.
+    Args:
+        f: a function of trees of float tensors.
+        args: the tuple of its arguments; float64 is recommended.
+        order: up to which order derivatives are checked.
+        modes: "fwd" (jvp) and "rev" (vjp).
+        rtol: relative tolerance, of the magnitude of the summed terms; 1e-6 in float64 and 2e-2 in float32 if None.
+        atol: absolute tolerance, likewise.
+        eps: step of the differences.
+        seed: seed of the random directions.
+
+    Raises:
+        AssertionError: if a derivative differs.
+
+    Example:
+        >>> sp.check_grads(lambda x: sp.tanh(x).sum(), (sp.ones(3, dtype="float64"),), order=2)
     """
     args = tree.map(_core.asarray, tuple(args))
     name = "float32" if any(x.dtype.name == "float32" for x in tree.leaves(args)) else "float64"

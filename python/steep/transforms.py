@@ -1,8 +1,8 @@
-"""Derivatives of functions as functions: grad, vjp, jvp, jacobian, hessian and kin, on trees and to any order.
+"""Derivatives of functions as functions: grad, vjp, jvp, jacobian, hessian and others, on trees and to any order.
 
-Each works the same way: the arguments are watched under new nodes, the function runs and is recorded, and one of the
-two walks of the core (backward, forward) goes over the record. What a walk computes is recorded in turn where the
-function depends on anything that outer derivatives may be asked of. Start reading at ``_Recorded``.
+Each works the same way: the arguments are watched under new nodes, the function runs and is recorded, and the backward
+or forward pass of the core traverses the record. A pass is recorded in turn if the function depends on anything with
+respect to which outer derivatives may be taken. Start reading at ``_Recorded``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def _float_tensor(leaf: Any, who: str) -> Tensor:
 
 
 class _Recorded:
-    """One run of ``f`` with some arguments watched: the output's leaves, and the nodes of the inputs' leaves."""
+    """One recorded run of ``f`` with some arguments watched: the leaves of the output, and the nodes of the inputs'
+    leaves.
+    """
 
     def __init__(
         self, who: str, f: Function, args: Sequence[Any], argnums: Sequence[int], kwargs: dict[str, Any]
@@ -57,29 +59,29 @@ class _Recorded:
         return tree.unflatten(shape, [x for x, _ in pairs])
 
     def records(self, outputs: list[Tensor], given: Sequence[Tensor]) -> bool:
-        """Whether a walk's results may be differentiated again."""
+        """Whether the results of a pass may be differentiated again."""
         outer = any(t.requires_grad for t in given) or _core._depends_on_others(outputs, self.nodes)
         return self.record and _core.is_grad_enabled() and outer
 
     def pull(self, outputs: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
-        """Gradients by the inputs, zeros where there is no path."""
+        """Gradients with respect to the inputs, zeros where there is no dependence."""
         record = self.records(outputs, cotangents)
         found = _core._walk_backward(outputs, cotangents, self.nodes, record, 0)
         return [g if g is not None else _core.zeros_like(x) for g, x in zip(found, self.inputs, strict=True)]
 
     def push(self, tangents: list[Tensor]) -> list[Tensor]:
-        """Tangents of the outputs, zeros where there is no path."""
+        """Tangents of the outputs, zeros where there is no dependence."""
         record = self.records(self.outputs, tangents)
         found = _core._walk_forward(self.outputs, self.nodes, tangents, record)
         return [t if t is not None else _core.zeros_like(y) for t, y in zip(found, self.outputs, strict=True)]
 
     def value(self) -> Tree:
-        """The function's result, cut from the watched arguments unless outer derivatives need it."""
+        """The function's result, detached from the watched arguments unless outer derivatives need it."""
         outer = self.record and _core._depends_on_others(self.outputs, self.nodes)
         return self.result if outer else tree.unflatten(self.structure, [y.detach() for y in self.outputs])
 
     def by_argument(self, leaves: Sequence[Any]) -> list[Tree]:
-        """Leaves of all arguments as one tree for each argument."""
+        """Leaves of all arguments as one tree per argument."""
         trees, at = [], 0
         for shape in self.structures:
             trees.append(tree.unflatten(shape, leaves[at : at + shape.size]))
@@ -113,11 +115,22 @@ def _scalar(who: str, run: _Recorded) -> Tensor:
 
 
 def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
-    """A function that returns ``f``'s value and its gradient by the arguments that ``argnums`` names.
+    """A function that returns ``f``'s value and its gradient.
 
-    ``f`` returns a scalar, or with ``has_aux`` a pair of a scalar and anything. A gradient has the structure, shapes
-    and dtypes of its argument; it is zero where ``f`` does not depend on it. Raises GradientError if the result is no
-    scalar or an argument holds no floats.
+    Args:
+        f: a function of trees of tensors that returns a scalar, or with ``has_aux`` a pair of a scalar and anything.
+        argnums: index of the argument to differentiate with respect to, or a tuple of them.
+        has_aux: whether ``f`` returns such a pair.
+
+    Returns:
+        A function with the arguments of ``f`` that returns (value, gradient). A gradient has the structure, shapes and
+        dtypes of its argument; it is zero where ``f`` does not depend on it. Calling it raises GradientError if the
+        result is not a scalar or an argument has no floats.
+
+    Example:
+        >>> value, gradient = sp.value_and_grad(lambda w: (w["a"] ** 2).sum())({"a": sp.tensor([1.0, 2.0])})
+        >>> value.item(), gradient["a"].tolist()
+        (5.0, [2.0, 4.0])
     """
 
     @wraps(f)
@@ -141,7 +154,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
 
 
 def _cut(aux: Tree, run: _Recorded) -> Tree:
-    """``aux`` without what is recorded of this run, unless outer derivatives need it."""
+    """``aux`` detached from this run, unless outer derivatives need it."""
     tensors = [leaf for leaf in tree.leaves(aux) if isinstance(leaf, Tensor)]
     if run.record and _core._depends_on_others(tensors, run.nodes):
         return aux
@@ -149,7 +162,20 @@ def _cut(aux: Tree, run: _Recorded) -> Tree:
 
 
 def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
-    """A function that returns the gradient of the scalar function ``f``; see ``value_and_grad``. Compose it freely."""
+    """A function that returns the gradient of a scalar function; it can be nested to any order.
+
+    Args:
+        f: a function of trees of tensors that returns a scalar, or with ``has_aux`` a pair of a scalar and anything.
+        argnums: index of the argument to differentiate with respect to, or a tuple of them.
+        has_aux: whether ``f`` returns such a pair; the result is then (gradient, aux).
+
+    Returns:
+        A function with the arguments of ``f``; see ``value_and_grad``.
+
+    Example:
+        >>> sp.grad(sp.grad(lambda x: x**3))(2.0).item()
+        12.0
+    """
     both = value_and_grad(f, argnums, has_aux)
 
     @wraps(f)
@@ -161,7 +187,20 @@ def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
-    """``f``'s value at the primals, and the function from a cotangent of the value to a tuple of gradients."""
+    """Vector-Jacobian product, reverse mode.
+
+    Args:
+        f: a function of trees of tensors.
+        primals: its arguments.
+
+    Returns:
+        ``f``'s value, and a function from a cotangent of the value to a tuple of gradients, one per argument.
+
+    Example:
+        >>> y, pullback = sp.vjp(lambda a, b: a * b, 2.0, 3.0)
+        >>> [g.item() for g in pullback(1.0)]
+        [3.0, 2.0]
+    """
     run = _Recorded("vjp", f, primals, range(len(primals)), {})
 
     def pullback(cotangent: Tree) -> tuple[Any, ...]:
@@ -172,7 +211,20 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
 
 
 def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
-    """``f``'s value at the primals, and its derivative there as a function of tangents; ``f`` runs once."""
+    """``f``'s value, and its derivative at that point as a function; ``f`` runs once.
+
+    Args:
+        f: a function of trees of tensors.
+        primals: its arguments.
+
+    Returns:
+        The value, and a function from tangents, one per argument, to a tangent of the value.
+
+    Example:
+        >>> y, derivative = sp.linearize(lambda x: x**2, 3.0)
+        >>> derivative(1.0).item()
+        6.0
+    """
     run = _Recorded("linearize", f, primals, range(len(primals)), {})
 
     def pushforward(*tangents: Any) -> Any:
@@ -195,7 +247,24 @@ def _match_arguments(run: _Recorded, values: Sequence[Any]) -> list[Any]:
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """``f``'s value and its derivative along the tangents, one tangent a primal (both in tuples or lists)."""
+    """Jacobian-vector product, forward mode.
+
+    Args:
+        f: a function of trees of tensors.
+        primals: a tuple or list of its arguments.
+        tangents: a tuple or list with one tangent per argument.
+
+    Returns:
+        ``f``'s value, and its tangent.
+
+    Raises:
+        ValueError: if tangents do not match the arguments.
+
+    Example:
+        >>> y, tangent = sp.jvp(lambda x: x**2, (3.0,), (1.0,))
+        >>> tangent.item()
+        6.0
+    """
     one = not isinstance(primals, tuple | list)
     y, pushforward = linearize(f, *((primals,) if one else primals))
     return y, pushforward(*((tangents,) if one else tangents))
@@ -207,7 +276,7 @@ def _basis(x: Tensor) -> list[Tensor]:
 
 
 def _rows(run: _Recorded, y: Tensor) -> list[Tensor]:
-    """The Jacobian of one output by every input, a row a backward walk."""
+    """The Jacobian of one output with respect to every input, one row per backward pass."""
     pulled = [run.pull([y], [seed]) for seed in _basis(y.detach())]
     if not pulled:
         return [_core.zeros((*y.shape, *x.shape), dtype=x.dtype) for x in run.inputs]
@@ -216,7 +285,7 @@ def _rows(run: _Recorded, y: Tensor) -> list[Tensor]:
 
 
 def _columns(run: _Recorded) -> list[list[Tensor]]:
-    """The Jacobians of all outputs, a column a forward walk."""
+    """The Jacobians of all outputs, one column per forward pass."""
     blocks: list[list[Tensor]] = [[] for _ in run.outputs]
     for i, x in enumerate(run.inputs):
         zero = [_core.zeros_like(other.detach()) for other in run.inputs]
@@ -228,9 +297,20 @@ def _columns(run: _Recorded) -> list[list[Tensor]]:
 
 
 def jacobian(f: Function, argnums: Argnums = 0) -> Function:
-    """A function that returns the Jacobian of ``f``: of shape (*output.shape, *input.shape), derivatives of each output
-    element along the last axes (the numerator layout of the notes, row 26, for vectors). For trees: the output's
-    structure, each leaf holding the input's. Forward mode where there are fewer inputs than outputs."""
+    """A function that returns the Jacobian of ``f``, by forward mode if there are fewer inputs than outputs.
+
+    Args:
+        f: a function of trees of tensors.
+        argnums: index of the argument to differentiate with respect to, or a tuple of them.
+
+    Returns:
+        A function that returns tensors (*output.shape, *input.shape) (for vectors, numerator layout); for trees, the
+        output's structure with the input's at each leaf.
+
+    Example:
+        >>> sp.jacobian(lambda x: x * x)(sp.tensor([1.0, 2.0])).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+    """
 
     @wraps(f)
     def jacobian_f(*args: Any, **kwargs: Any) -> Any:
@@ -244,14 +324,36 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
 
 
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """A function that returns the matrix of second derivatives of the scalar function ``f``: (*x.shape, *x.shape)."""
+    """A function that returns the Hessian of a scalar function.
+
+    Args:
+        f: a function of trees of tensors that returns a scalar.
+        argnums: index of the argument to differentiate with respect to, or a tuple of them.
+
+    Returns:
+        A function that returns a tensor (*x.shape, *x.shape).
+
+    Example:
+        >>> sp.hessian(lambda v: v[0] ** 2 + 3 * v[0] * v[1])(sp.tensor([1.0, 2.0])).tolist()
+        [[2.0, 3.0], [3.0, 0.0]]
+    """
     return jacobian(grad(f, argnums), argnums)
 
 
 def hvp(f: Function, primals: Any, tangents: Any) -> Any:
-    """The Hessian of the scalar function ``f`` times a vector, forward over reverse; no Hessian is formed.
+    """Hessian-vector product of a scalar function, forward over reverse; the Hessian is not formed.
 
-    ``primals`` and ``tangents``: one argument, or a tuple of all of them; the result is like ``primals``.
+    Args:
+        f: a function that returns a scalar.
+        primals: its argument, or a tuple of all of them.
+        tangents: the vector, in the structure of ``primals``.
+
+    Returns:
+        A tree like ``primals``.
+
+    Example:
+        >>> sp.hvp(lambda x: (x**3).sum(), sp.tensor([1.0, 2.0]), sp.tensor([1.0, 0.0])).tolist()
+        [6.0, 0.0]
     """
     one = not isinstance(primals, tuple)
     args, along = ((primals,), (tangents,)) if one else (primals, tangents)

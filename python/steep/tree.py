@@ -1,8 +1,8 @@
 """Trees: any nesting of dict, list, tuple, namedtuple, dataclass and None around leaves.
 
-Parameters, gradients and optimiser states travel as trees, so everything that touches them is written once, for
-the leaves. Start reading at ``KINDS``: each row says how one kind of node is taken apart and put together again.
-Whatever no row claims is a leaf; types are matched exactly, since a subclass's constructor is not known here.
+Parameters, gradients and optimiser states are trees, so that code for them is written once, for leaves. Start reading
+at ``KINDS``: each row defines how one kind of node is taken apart and rebuilt. Everything else is a leaf; types are
+matched exactly, since a subclass's constructor is not known here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ IsLeaf: TypeAlias = Callable[[Any], bool]
 
 
 class Kind(NamedTuple):
-    """How nodes of one kind of type are recognised, listed (key and child, in order) and rebuilt."""
+    """One kind of node.
+
+    Attributes:
+        claims: whether a type is of this kind.
+        items: the (key, child) pairs of a node, in order.
+        build: makes a node from its type, keys and children.
+    """
 
     claims: Callable[[type], bool]
     items: Callable[[Tree], list[tuple[Hashable, Tree]]]
@@ -60,7 +66,13 @@ KINDS = (
 
 
 class Structure(NamedTuple):
-    """The shape of a tree without its leaves; ``kind`` is None for a leaf. Compare two with ``==``."""
+    """The structure of a tree without its leaves. Compare two with ``==``.
+
+    Attributes:
+        kind: the type of the node, None for a leaf.
+        keys: the keys of its children.
+        children: their structures.
+    """
 
     kind: type | None
     keys: tuple[Hashable, ...] = ()
@@ -94,26 +106,70 @@ def _take_apart(node: Tree, path: Path, into: list[tuple[Path, Any]], is_leaf: I
 
 
 def flatten(tree: Tree, is_leaf: IsLeaf = _never) -> tuple[list[Any], Structure]:
-    """The leaves of ``tree``, depth first in the order of its containers, and its structure."""
+    """The leaves of a tree, depth first, and its structure.
+
+    Args:
+        tree: the tree.
+        is_leaf: nodes for which it is true are leaves too.
+
+    Returns:
+        A list of leaves, and a ``Structure``.
+
+    Example:
+        >>> leaves, structure = sp.tree.flatten({"a": [1, 2], "b": 3})
+        >>> leaves, sp.tree.unflatten(structure, [10, 20, 30])
+        ([1, 2, 3], {'a': [10, 20], 'b': 30})
+    """
     found: list[tuple[Path, Any]] = []
     shape = _take_apart(tree, (), found, is_leaf)
     return [leaf for _, leaf in found], shape
 
 
 def leaves(tree: Tree) -> list[Any]:
-    """The leaves of ``tree``, depth first in the order of its containers."""
+    """The leaves of a tree, depth first.
+
+    Args:
+        tree: the tree.
+
+    Returns:
+        A list.
+
+    Example:
+        >>> sp.tree.leaves({"a": [1, 2], "b": 3})
+        [1, 2, 3]
+    """
     return flatten(tree)[0]
 
 
 def structure(tree: Tree) -> Structure:
-    """The structure of ``tree``."""
+    """The structure of a tree.
+
+    Args:
+        tree: the tree.
+
+    Returns:
+        A ``Structure``.
+
+    Example:
+        >>> sp.tree.structure([1, 2]) == sp.tree.structure([3, 4])
+        True
+    """
     return flatten(tree)[1]
 
 
 def paths(tree: Tree, is_leaf: IsLeaf = _never) -> list[tuple[Path, Any]]:
-    """Each leaf with the keys that lead to it: ``{"a": [1]}`` gives ``[(("a", 0), 1)]``.
+    """Each leaf with the keys that lead to it.
 
-    Nodes for which ``is_leaf`` holds are leaves too.
+    Args:
+        tree: the tree.
+        is_leaf: nodes for which it is true are leaves too.
+
+    Returns:
+        A list of pairs of a tuple of keys and a leaf.
+
+    Example:
+        >>> sp.tree.paths({"a": [1]})
+        [(('a', 0), 1)]
     """
     found: list[tuple[Path, Any]] = []
     _take_apart(tree, (), found, is_leaf)
@@ -121,7 +177,22 @@ def paths(tree: Tree, is_leaf: IsLeaf = _never) -> list[tuple[Path, Any]]:
 
 
 def unflatten(shape: Structure, values: Iterable[Any]) -> Tree:
-    """The tree of structure ``shape`` with ``values`` as leaves. Raises ValueError if their number is wrong."""
+    """The tree of a structure with given leaves.
+
+    Args:
+        shape: the structure.
+        values: the leaves.
+
+    Returns:
+        A tree.
+
+    Raises:
+        ValueError: if the number of leaves is wrong.
+
+    Example:
+        >>> sp.tree.unflatten(sp.tree.structure((1, 2)), [3, 4])
+        (3, 4)
+    """
     values = list(values)
     if len(values) != shape.size:
         raise ValueError(f"unflatten: the structure has {shape.size} leaves, got {len(values)}")
@@ -137,9 +208,22 @@ def _put_together(shape: Structure, values: Iterator[Any]) -> Tree:
 
 
 def match(shape: Structure, tree: Tree, what: str = "tree") -> list[Any]:
-    """The leaves of ``tree`` in the order of ``shape``; dicts are matched by key, whatever their order.
+    """The leaves of a tree in the order of a structure; dicts are matched by key, whatever their order.
 
-    Raises ValueError naming the place where ``tree`` and ``shape`` part.
+    Args:
+        shape: the structure.
+        tree: the tree.
+        what: its name in error messages.
+
+    Returns:
+        A list of leaves.
+
+    Raises:
+        ValueError: naming the position where they differ.
+
+    Example:
+        >>> sp.tree.match(sp.tree.structure({"a": 1, "b": 2}), {"b": 4, "a": 3})
+        [3, 4]
     """
     found: list[Any] = []
     _match(shape, tree, what, found)
@@ -179,9 +263,22 @@ def _describe(shape: Structure) -> str:
 
 
 def map(fn: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """``fn`` applied leaf by leaf to ``tree`` and, beside it, to every tree in ``rest``; the result has its structure.
+    """Applies a function to corresponding leaves of trees.
 
-    Raises ValueError if a tree in ``rest`` differs in structure, naming the place.
+    Args:
+        fn: a function of one leaf per tree.
+        tree: the first tree, whose structure the result has.
+        rest: further trees.
+
+    Returns:
+        A tree.
+
+    Raises:
+        ValueError: if a tree in ``rest`` differs in structure, naming the position.
+
+    Example:
+        >>> sp.tree.map(lambda a, b: a + b, {"x": 1}, {"x": 2})
+        {'x': 3}
     """
     first, shape = flatten(tree)
     others = [match(shape, other) for other in rest]

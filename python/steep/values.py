@@ -1,6 +1,6 @@
 """The array API's functions of values alone, whose results have no gradient: unique values and sorted search.
 
-The results are tensors. ``info`` is what ``__array_namespace_info__`` answers with.
+The results are tensors. ``NamespaceInfo`` is what ``__array_namespace_info__`` returns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STRETCH = 1 << 18  # elements of one call of NumPy, which cannot be interrupted
 
 
 class UniqueAll(NamedTuple):
-    """Unique values, where each first occurs, which of them each element is, and how often each occurs."""
+    """Unique values, the index of the first occurrence of each, the index of each element's value, and counts."""
 
     values: Tensor
     indices: Tensor
@@ -25,21 +25,32 @@ class UniqueAll(NamedTuple):
 
 
 class UniqueCounts(NamedTuple):
-    """Unique values and how often each occurs."""
+    """Unique values, and counts."""
 
     values: Tensor
     counts: Tensor
 
 
 class UniqueInverse(NamedTuple):
-    """Unique values, and which of them each element is."""
+    """Unique values, and the index of each element's value."""
 
     values: Tensor
     inverse_indices: Tensor
 
 
 def unique_all(x: Tensor) -> UniqueAll:
-    """Sorted unique values of x with indices, inverse (in x's shape) and counts, int64; every NaN is its own value."""
+    """Sorted unique values with indices, inverse indices and counts; every NaN is a separate value.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A ``UniqueAll``; indices and counts are int64, inverse indices have the shape of ``x``.
+
+    Example:
+        >>> sp.unique_all(sp.tensor([3, 1, 3])).counts.tolist()
+        [1, 2]
+    """
     x = _core.asarray(x).detach()
     flat, some = x.reshape((-1,)), (min(1, x.size),)
     order = _core.argsort(flat)
@@ -52,26 +63,73 @@ def unique_all(x: Tensor) -> UniqueAll:
 
 
 def unique_counts(x: Tensor) -> UniqueCounts:
-    """Sorted unique values of x, and how often each occurs."""
+    """Sorted unique values, and how often each occurs.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A ``UniqueCounts``.
+
+    Example:
+        >>> sp.unique_counts(sp.tensor([3, 1, 3])).values.tolist()
+        [1, 3]
+    """
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
 def unique_inverse(x: Tensor) -> UniqueInverse:
-    """Sorted unique values of x, and for each element of x the number of its value."""
+    """Sorted unique values, and the index of each element's value.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A ``UniqueInverse``.
+
+    Example:
+        >>> sp.unique_inverse(sp.tensor([3, 1, 3])).inverse_indices.tolist()
+        [1, 0, 1]
+    """
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
 def unique_values(x: Tensor) -> Tensor:
-    """Sorted unique values of x."""
+    """Sorted unique values.
+
+    Args:
+        x: a tensor.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> sp.unique_values(sp.tensor([3, 1, 3])).tolist()
+        [1, 3]
+    """
     return unique_all(x).values
 
 
 def searchsorted(x1: Tensor, x2: Tensor, side: str = "left", sorter: Tensor | None = None) -> Tensor:
-    """Where each element of x2 would go into the sorted vector x1 to keep it sorted, int64.
+    """The indices at which elements would be inserted into a sorted vector to keep it sorted.
 
-    ``side``: before ("left") or after ("right") equal elements. ``sorter``: indices that sort x1.
+    Args:
+        x1: the sorted vector.
+        x2: the elements.
+        side: "left" (before equal elements) or "right" (after them).
+        sorter: indices that sort x1, or None.
+
+    Returns:
+        An int64 tensor of the shape of x2.
+
+    Raises:
+        ValueError: for another side.
+
+    Example:
+        >>> sp.searchsorted(sp.tensor([1.0, 2.0, 3.0]), sp.tensor([2.5])).tolist()
+        [2]
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side is 'left' or 'right', not {side!r}")
@@ -85,12 +143,21 @@ def searchsorted(x1: Tensor, x2: Tensor, side: str = "left", sorter: Tensor | No
 
 
 def isclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Where ``|a - b| <= atol + rtol * |b|``, bool; infinities are close to themselves, NaN to NaN if asked.
+    """Where ``|a - b| <= atol + rtol * |b|``; infinities are close to themselves.
 
-    ``a`` and ``b`` broadcast; ints and bools are compared as float64.
+    Args:
+        a: a tensor or array.
+        b: a tensor or array that broadcasts against it; integers and bools are compared as float64.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+        equal_nan: whether NaN is close to NaN.
 
-    >>> sp.isclose(sp.tensor([1.0, 2.0]), [1.0, 2.1])
-    tensor([ True, False], dtype=bool)
+    Returns:
+        A bool tensor.
+
+    Example:
+        >>> sp.isclose(sp.tensor([1.0, 2.0]), [1.0, 2.1])
+        tensor([ True, False], dtype=bool)
     """
     with _core.no_grad():
         x, y = (_core.asarray(v, dtype=_core.float64) for v in (a, b))
@@ -100,12 +167,40 @@ def isclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether ``isclose`` holds everywhere, a Python bool."""
+    """Whether ``isclose`` holds for all elements.
+
+    Args:
+        a: a tensor or array.
+        b: a tensor or array that broadcasts against it.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+        equal_nan: whether NaN is close to NaN.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> sp.allclose(sp.tensor([1.0, 2.0]), [1.0, 2.0])
+        True
+    """
     return bool(_core.all(isclose(a, b, rtol, atol, equal_nan)))
 
 
 def array_equal(a1: Tensor, a2: Tensor, equal_nan: bool = False) -> bool:
-    """Whether two tensors have one shape and the same elements, a Python bool."""
+    """Whether two tensors have the same shape and elements.
+
+    Args:
+        a1: a tensor or array.
+        a2: a tensor or array.
+        equal_nan: whether NaN equals NaN.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> sp.array_equal(sp.tensor([1, 2]), [1, 2])
+        True
+    """
     x, y = _core.asarray(a1).detach(), _core.asarray(a2).detach()
     if x.shape != y.shape:
         return False
@@ -116,12 +211,19 @@ def array_equal(a1: Tensor, a2: Tensor, equal_nan: bool = False) -> bool:
 
 
 def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:
-    """Whether each element of x1 is among those of x2, bool, in x1's shape; ``invert``: whether it is not.
+    """Whether each element of x1 is an element of x2; both are promoted to a common dtype. NaN is in nothing.
 
-    Both meet in their common dtype; a Python number takes the other's. NaN is in nothing.
+    Args:
+        x1: a tensor or number.
+        x2: a tensor, sequence or number.
+        invert: whether to negate the result.
 
-    >>> sp.isin(sp.tensor([1, 2, 3]), [3, 1])
-    tensor([ True, False,  True], dtype=bool)
+    Returns:
+        A bool tensor of the shape of x1.
+
+    Example:
+        >>> sp.isin(sp.tensor([1, 2, 3]), [3, 1])
+        tensor([ True, False,  True], dtype=bool)
     """
     from steep.namespace import result_type
 
@@ -133,26 +235,45 @@ def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:
 
 
 class NamespaceInfo:
-    """What the array API asks of a namespace about itself."""
+    """The array API's inspection of a namespace."""
 
     def capabilities(self) -> dict[str, Any]:
-        """Masks may be indices; shapes may depend on values; tensors have at most 8 axes."""
+        """Boolean indexing and data-dependent shapes are supported; tensors have at most 8 dimensions.
+
+        Returns:
+            A dict.
+        """
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 8}
 
     def default_device(self) -> str:
-        """The one device."""
+        """The only device, "cpu"."""
         return "cpu"
 
     def devices(self) -> list[str]:
-        """All devices."""
+        """All devices: ["cpu"]."""
         return ["cpu"]
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, Any]:
-        """What is made where no dtype is said."""
+        """The default dtypes.
+
+        Args:
+            device: "cpu" or None.
+
+        Returns:
+            A dict by kind.
+        """
         return {"real floating": _core.float32, "integral": _core.int64, "indexing": _core.int64}
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, Any]:
-        """All dtypes, or those of a kind, by name."""
+        """All dtypes, or those of a kind.
+
+        Args:
+            device: "cpu" or None.
+            kind: a kind as in ``isdtype``, or None.
+
+        Returns:
+            A dict by name.
+        """
         from steep.namespace import isdtype
 
         names = ("bool", "uint8", "int32", "int64", "float32", "float64")

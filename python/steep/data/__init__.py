@@ -1,6 +1,6 @@
-"""Data sets, loaders and fetched files. Start reading at ``loader.py``; real data sets by name are in ``sets.py``.
+"""Data sets, loaders and downloads. Start reading at ``loader.py``; data sets by name are in ``sets.py``.
 
-Nothing is fetched at import; ``load(name)`` fetches on demand, says so, and keeps the file.
+Nothing is downloaded at import; ``load(name)`` downloads on demand, says so, and keeps the file.
 """
 
 from steep.data import augment

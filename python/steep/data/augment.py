@@ -1,6 +1,6 @@
-"""Augmentation: batches of pictures changed at random so that a network heeds what matters.
+"""Data augmentation: random changes of batches of images.
 
-Each function takes a batch (n, ..., height, width) and an explicit generator, and draws for every picture by itself.
+Each function takes a batch (n, ..., height, width) and an explicit generator, and draws for every image separately.
 """
 
 from __future__ import annotations
@@ -15,10 +15,22 @@ from steep.random import Generator
 
 
 def shift(x: Any, pixels: int, generator: Generator) -> Tensor:
-    """Each picture of ``x`` (n, ..., height, width) moved by up to ``pixels`` pixels down, up, left or right.
+    """Shifts each image by up to ``pixels`` pixels in both directions; the border is filled with zeros.
 
-    Zeros come in at the border; the dtype is kept, and no gradient flows back. Raises ValueError for a negative
-    ``pixels``, or for fewer than 3 dimensions.
+    Args:
+        x: images (n, ..., height, width).
+        pixels: the maximum shift.
+        generator: source of the random numbers.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without gradient.
+
+    Raises:
+        ValueError: for a negative number of pixels, or fewer than 3 dimensions.
+
+    Example:
+        >>> sp.data.augment.shift(sp.ones((2, 4, 4)), 1, sp.random.Generator(0)).shape
+        (2, 4, 4)
     """
     x = _pictures("shift", x)
     if pixels < 0:
@@ -30,7 +42,22 @@ def shift(x: Any, pixels: int, generator: Generator) -> Tensor:
 
 
 def flip(x: Any, generator: Generator) -> Tensor:
-    """Each picture of ``x`` (n, ..., height, width) mirrored left to right with probability one half."""
+    """Mirrors each image left to right with probability one half.
+
+    Args:
+        x: images (n, ..., height, width).
+        generator: source of the random numbers.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``, without gradient.
+
+    Raises:
+        ValueError: for fewer than 3 dimensions.
+
+    Example:
+        >>> sp.data.augment.flip(sp.ones((2, 4, 4)), sp.random.Generator(0)).shape
+        (2, 4, 4)
+    """
     x = _pictures("flip", x)
     mirrored = generator.bernoulli(0.5, (len(x),))
     result: Tensor = _core.where(_core.reshape(mirrored, (-1,) + (1,) * (x.ndim - 1)), _core.flip(x, axis=-1), x)
@@ -38,9 +65,22 @@ def flip(x: Any, generator: Generator) -> Tensor:
 
 
 def noise(x: Any, std: float, generator: Generator) -> Tensor:
-    """``x`` of any shape plus normal noise of standard deviation ``std``, in the dtype of ``x``.
+    """Adds normal noise.
 
-    Raises ValueError for a negative ``std``.
+    Args:
+        x: a tensor of any shape.
+        std: standard deviation of the noise.
+        generator: source of the random numbers.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``.
+
+    Raises:
+        ValueError: for a negative standard deviation.
+
+    Example:
+        >>> sp.data.augment.noise(sp.ones((2, 4)), 0.1, sp.random.Generator(0)).shape
+        (2, 4)
     """
     if not std >= 0:
         raise ValueError(f"noise: the standard deviation must not be negative, got {std}")

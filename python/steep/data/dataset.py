@@ -1,6 +1,6 @@
 """What a data set is: a length, and samples by index.
 
-``TensorDataset`` makes one from arrays of equal length; any object with both methods will do.
+``TensorDataset`` makes one from arrays of equal length; any object with both methods can be used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Dataset(Protocol):
-    """Samples 0 to ``len - 1``: each an array or number, or a tuple of them."""
+    """A data set: samples 0 to ``len - 1``, each an array or number, or a tuple of them."""
 
     def __len__(self) -> int:
         """The number of samples."""
@@ -23,16 +23,33 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Batched(Protocol):
-    """A data set that can give many samples at once, faster than one by one."""
+    """A data set that can return many samples at once, faster than one by one."""
 
     def batch(self, indices: NDArray[np.int64]) -> Any:
-        """The samples at ``indices``, stacked."""
+        """The samples at ``indices``, stacked.
+
+        Args:
+            indices: an int64 array.
+
+        Returns:
+            An array, or a tuple of them.
+        """
 
 
 class TensorDataset:
-    """Arrays or tensors whose first dimension counts the samples: ``TensorDataset(x, y)[3]`` is ``(x[3], y[3])``.
+    """A data set of arrays or tensors along their first dimension: ``TensorDataset(x, y)[3]`` is ``(x[3], y[3])``.
 
-    A single array gives bare samples instead of tuples. The arrays are not copied. Raises ValueError if lengths differ.
+    A single array gives samples without tuples. The arrays are not copied.
+
+    Args:
+        arrays: arrays of equal length.
+
+    Raises:
+        ValueError: if lengths differ.
+
+    Example:
+        >>> len(sp.data.TensorDataset(np.zeros((3, 2)), np.arange(3)))
+        3
     """
 
     def __init__(self, *arrays: Any) -> None:
@@ -53,5 +70,12 @@ class TensorDataset:
         return found if len(found) > 1 else found[0]
 
     def batch(self, indices: NDArray[np.int64]) -> Any:
-        """The samples at ``indices``."""
+        """The samples at ``indices``.
+
+        Args:
+            indices: an int64 array.
+
+        Returns:
+            An array, or a tuple of them.
+        """
         return self[indices]

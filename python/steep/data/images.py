@@ -1,6 +1,7 @@
-"""Picture files to arrays, with Pillow (extra ``viz``), which is imported when first needed.
+"""Image files as arrays, by Pillow (extra ``viz``), which is imported when first needed.
 
-A picture is uint8 (height, width, 3), red first. Start at ``read_image``; ``to_square`` is what classifiers ask for.
+A picture is uint8 (height, width, 3), red first. Start reading at ``read_image``; ``to_square`` makes the inputs of
+classifiers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ LONGEST = 16  # times the short side, beyond which the ends of a picture are cut
 
 
 def pillow() -> Any:
-    """The module ``PIL.Image``. Raises ImportError saying what to install."""
+    """The module ``PIL.Image``.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: saying what to install.
+    """
     try:
         from PIL import Image
     except ImportError:
@@ -27,9 +35,21 @@ def pillow() -> Any:
 
 
 def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
-    """The picture in a file, given by path or as bytes: uint8 (height, width, 3), upright, without transparency.
+    """Reads an image file, upright and without transparency; needs Pillow.
 
-    Raises OSError if it cannot be opened, ValueError if it is not a picture or too large.
+    Args:
+        source: a path, or the bytes of a file.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        OSError: if the file cannot be opened.
+        ValueError: if it is not an image, or too large.
+
+    Example:
+        >>> sp.data.read_image(sp.pictures.png(np.zeros((2, 3, 3), np.uint8))).shape
+        (2, 3, 3)
     """
     image = pillow()
     name = "the picture" if isinstance(source, bytes) else os.fspath(source)
@@ -52,9 +72,9 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
 
 
 def _eight_bits(image: Any) -> Picture:
-    """Pillow's image as uint8 (height, width, 3); Pillow itself cuts off greys of 16 bits at 255 instead of scaling.
+    """Pillow's image as uint8 (height, width, 3); Pillow itself clips 16-bit greys at 255 instead of scaling.
 
-    Raises ValueError for greys of more bits, and for floats that reach beyond [0, 1].
+    Raises ValueError for greys of more bits, and for floats outside [0, 1].
     """
     if image.mode == "F":
         return to_picture(np.asarray(image))
@@ -67,9 +87,16 @@ def _eight_bits(image: Any) -> Picture:
 
 
 def to_picture(image: Any) -> Picture:
-    """``image`` as a picture: uint8 or floats in [0, 1], (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or Pillow's.
+    """Converts an array or Pillow image to uint8 (height, width, 3).
 
-    Raises ValueError for another shape, or for floats that reach beyond [0, 1].
+    Args:
+        image: uint8 or floats in [0, 1] of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a Pillow image.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: for another shape, or floats outside [0, 1].
     """
     values = _eight_bits(image) if hasattr(image, "convert") else np.asarray(image)
     if values.ndim == 2:
@@ -86,16 +113,25 @@ def to_picture(image: Any) -> Picture:
 
 
 def _not_too_long(picture: Picture) -> Picture:
-    """The middle of a picture that is far longer than the square needs, which enlarged would fill the memory."""
+    """The middle of a picture that is much longer than the square needs, which would be too large when enlarged."""
     most = LONGEST * min(picture.shape[:2])
     rows, columns = (max(0, n - most) // 2 for n in picture.shape[:2])
     return picture[rows : picture.shape[0] - rows, columns : picture.shape[1] - columns]
 
 
 def enlarged(image: Any, size: int, margin: float) -> Picture:
-    """The whole picture with a short side of ``size * margin`` pixels, bicubic; one that has it is left as it is.
+    """Resizes a picture so that its short side has ``size * margin`` pixels, bicubic.
 
-    Raises ValueError for what is not a picture.
+    Args:
+        image: as in ``to_picture``.
+        size: side of a square in pixels.
+        margin: factor of the size.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: for what is not an image.
     """
     picture = pillow().fromarray(_not_too_long(to_picture(image)))
     short = int(size * margin)
@@ -106,15 +142,36 @@ def enlarged(image: Any, size: int, margin: float) -> Picture:
 
 
 def middle(picture: Picture, size: int) -> tuple[slice, slice]:
-    """The places of the middle ``size`` x ``size`` pixels."""
+    """The slices of the central square.
+
+    Args:
+        picture: a uint8 array (height, width, 3).
+        size: side of the square in pixels.
+
+    Returns:
+        Slices of rows and columns.
+    """
     top, left = ((side - size) // 2 for side in picture.shape[:2])
     return slice(top, top + size), slice(left, left + size)
 
 
 def to_square(image: Any, size: int, margin: float) -> Picture:
-    """The middle ``size`` x ``size`` pixels of the picture, after its short side was made ``size * margin``, bicubic.
+    """The central square of a picture, after resizing its short side to ``size * margin`` pixels, bicubic.
 
-    Raises ValueError for what is not a picture.
+    Args:
+        image: as in ``to_picture``.
+        size: side of the square in pixels.
+        margin: factor of the size before cropping.
+
+    Returns:
+        A uint8 array (size, size, 3).
+
+    Raises:
+        ValueError: for what is not an image.
+
+    Example:
+        >>> sp.data.images.to_square(np.zeros((20, 30)), 10, 1.0).shape
+        (10, 10, 3)
     """
     whole = enlarged(image, size, margin)
     return whole[middle(whole, size)]

@@ -1,7 +1,7 @@
-"""Batches in an order that depends on the seed and the epoch alone, and that can be taken up in the middle.
+"""Batches in an order that depends on seed and epoch alone, and that can be resumed in the middle of an epoch.
 
-The order of epoch e is a permutation drawn from a generator made of (seed, e): any epoch's order can be computed
-without running those before it, whatever was done in between.
+The order of epoch e is a permutation from a generator of (seed, e): the order of any epoch can be computed without
+running those before it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,25 @@ ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads neighbouring seeds far 
 
 
 class DataLoader:
-    """Iterate to run one epoch: batches of ``batch_size`` samples as tensors, in tuples if the samples are tuples.
+    """Iterates over batches of a data set; each iteration is one epoch.
 
-    Each iteration is the next epoch; one left early counts as run. ``state_dict`` in the middle of an epoch counts the
-    batches handed out so far, and a loader that loads it goes on with the next one. Raises ValueError for a batch size
-    below 1 or an empty data set.
+    An epoch that is left early counts as done. In the middle of an epoch, ``state_dict`` includes the number of batches
+    returned so far, and a loader that loads it continues with the next one.
+
+    Args:
+        dataset: the data set.
+        batch_size: samples per batch.
+        shuffle: whether to permute the samples in each epoch.
+        seed: seed of the permutations.
+        drop_last: whether to leave out an incomplete last batch.
+
+    Raises:
+        ValueError: for a batch size below 1 or an empty data set.
+
+    Example:
+        >>> loader = sp.data.DataLoader(sp.data.TensorDataset(np.arange(5.0)), batch_size=2)
+        >>> [batch.tolist() for batch in loader]
+        [[0.0, 1.0], [2.0, 3.0], [4.0]]
     """
 
     def __init__(
@@ -49,7 +63,14 @@ class DataLoader:
         return whole + bool(rest and not self.drop_last)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The order of the samples in ``epoch``."""
+        """The order of the samples in an epoch.
+
+        Args:
+            epoch: number of the epoch, from 0.
+
+        Returns:
+            An int64 array of indices.
+        """
         if not self.shuffle:
             return np.arange(len(self.dataset))
         generator = Generator((self.seed * ODD + epoch) % 2**63)
@@ -72,11 +93,22 @@ class DataLoader:
         return tree.map(lambda *parts: _core.asarray(np.stack(parts)), *samples)
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader is: its seed, the epoch, and the batches of it handed out."""
+        """The state: seed, epoch, and batches returned in it.
+
+        Returns:
+            A dict of integers.
+        """
         return {"seed": self.seed, "epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from where ``state`` was taken. Raises ValueError if it belongs to another seed or does not fit."""
+        """Continues from a state.
+
+        Args:
+            state: what ``state_dict`` returned.
+
+        Raises:
+            ValueError: if it belongs to another seed or does not fit.
+        """
         if state["seed"] != self.seed or not 0 <= state["position"] <= len(self):
             raise ValueError(
                 f"the state {dict(state)} does not belong to a loader of seed {self.seed}, {len(self)} batches"

@@ -1,6 +1,7 @@
 """Photographs that ship inside packages: four well-known ones, and twenty labelled ones of each of four data sets.
 
-``photo("chelsea")`` gives a picture, ``photos("imagenet")`` pictures and labels. Fetched on demand, decoded by Pillow.
+``photo("chelsea")`` returns a picture, ``photos("imagenet")`` pictures and labels. Downloaded on demand, decoded by
+Pillow.
 """
 
 from __future__ import annotations
@@ -39,17 +40,29 @@ FOLDERS = {"imagenet": "imagenet", "cifar10": "cifar10", "mnist": "mnist", "fash
 
 
 class Labelled(NamedTuple):
-    """A picture, uint8 (H, W, 3), and the number of its class in its data set."""
+    """A labelled photograph.
+
+    Attributes:
+        picture: uint8 (H, W, 3).
+        label: its class, an integer.
+    """
 
     picture: Picture
     label: int
 
 
 def photo(name: str) -> Picture:
-    """The photograph called ``name`` ("chelsea", a cat, "coffee", "astronaut", "rocket"): uint8 (H, W, 3).
+    """A well-known photograph, downloaded on demand (1.6 MB) from the package scikit-image.
 
-    Fetched on demand from the package scikit-image, all four at once (1.6 MB). Raises ValueError for an unknown name,
-    FetchError if it cannot be had.
+    Args:
+        name: "chelsea" (a cat), "coffee", "astronaut" or "rocket".
+
+    Returns:
+        A uint8 array (H, W, 3).
+
+    Raises:
+        ValueError: for an unknown name.
+        FetchError: if it cannot be downloaded.
     """
     if name not in PHOTOS:
         raise ValueError(f"there is no photo {name!r}; known are {list(PHOTOS)}")
@@ -57,10 +70,17 @@ def photo(name: str) -> Picture:
 
 
 def photos(name: str) -> list[Labelled]:
-    """Twenty labelled pictures of "imagenet", "cifar10", "mnist" or "fashion_mnist".
+    """Twenty labelled pictures, downloaded on demand (1.7 MB) from the package foolbox.
 
-    Fetched on demand from the package foolbox (1.7 MB). Raises ValueError for an unknown name, FetchError if they
-    cannot be had.
+    Args:
+        name: "imagenet", "cifar10", "mnist" or "fashion_mnist".
+
+    Returns:
+        A list of ``Labelled``.
+
+    Raises:
+        ValueError: for an unknown name.
+        FetchError: if they cannot be downloaded.
     """
     if name not in FOLDERS:
         raise ValueError(f"there are no photos of {name!r}; known are {list(FOLDERS)}")

@@ -1,7 +1,7 @@
-"""Real data sets by name. Pixels come as float32 in [0, 1], labels as int64.
+"""Data sets by name. Pixels are float32 in [0, 1], labels int64.
 
-``load(name)`` gives the training and the test part, each a pair (x, y): ``(x, y), (x_test, y_test) = load("mnist5k")``.
-To add a data set, write a function and give it a line in ``SETS``.
+``load(name)`` returns the training and the test part, each a pair (x, y). To add a data set, write a function and add
+it to ``SETS``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,24 @@ from steep.near import near
 
 
 class Part(NamedTuple):
-    """Samples ``x`` (n, height, width) float32 in [0, 1] and labels ``y`` (n,) int64."""
+    """A part of a data set.
+
+    Attributes:
+        x: samples (n, height, width), float32 in [0, 1].
+        y: labels (n,), int64.
+    """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
 
 
 class Splits(NamedTuple):
-    """The training and the test part of a data set."""
+    """A data set.
+
+    Attributes:
+        train: the training part.
+        test: the test part.
+    """
 
     train: Part
     test: Part
@@ -51,7 +61,7 @@ IDX_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for ki
 
 
 def _read_csv(source: Source, side: int, white: float) -> Part:
-    """A gzipped table of one image a line, label last."""
+    """A gzipped table with one image per line, label last."""
     with gzip.open(fetch(source), "rt") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.float32)
     return Part(_scaled(table[:, :-1], white).reshape(-1, side, side), table[:, -1].astype(np.int64))
@@ -64,7 +74,7 @@ def _scaled(pixels: NDArray[Any], white: float) -> NDArray[np.float32]:
 
 
 def _split(part: Part, every: int) -> Splits:
-    """Every ``every``-th sample of each class is for testing; classes take turns, so labels run 0, 1, ..., 9, 0, ..."""
+    """Every ``every``-th sample of each class is for testing; classes alternate, so labels run 0, 1, ..., 9, 0, ..."""
     rank = np.empty(len(part.y), np.int64)
     for label in np.unique(part.y):
         mine = part.y == label
@@ -75,32 +85,57 @@ def _split(part: Part, every: int) -> Splits:
 
 
 def mnist5k() -> Splits:
-    """5,000 real 28x28 digits, 500 a class: 4,000 to train on and 1,000 to test on, 400 and 100 a class.
+    """5,000 28x28 digits of MNIST: 4,000 for training and 1,000 for testing, 400 and 100 per class.
 
-    Fetched on demand (1.1 MB). In the file, samples are sorted by class; here the classes take turns.
+    Downloaded on demand (1.1 MB). Classes alternate.
+
+    Returns:
+        A ``Splits``.
+
+    Raises:
+        FetchError: if they cannot be downloaded.
     """
     return _split(_read_csv(MNIST5K, 28, 255), 5)
 
 
 def digits() -> Splits:
-    """1,797 real 8x8 digits: 1,442 to train on and 355 to test on; read from scikit-learn's files where installed."""
+    """1,797 8x8 digits: 1,442 for training and 355 for testing; read from scikit-learn's files if installed.
+
+    Returns:
+        A ``Splits``.
+
+    Raises:
+        FetchError: if they cannot be downloaded.
+    """
     return _split(_read_csv(DIGITS, 8, 16), 5)
 
 
 def fashion_mnist() -> Splits:
-    """60,000 + 10,000 28x28 pictures of clothes in ten classes, with the split and order of the original files.
+    """Fashion-MNIST: 60,000 + 10,000 28x28 images of clothes in ten classes, with the split and order of the original
+    files.
 
-    Read from Debian's package ``dataset-fashion-mnist``, or from the folder ``fashion-mnist`` in steep's cache. Raises
-    FetchError naming the four files and where to put them.
+    Read from Debian's package ``dataset-fashion-mnist``, or from the folder ``fashion-mnist`` in steep's cache.
+
+    Returns:
+        A ``Splits``.
+
+    Raises:
+        FetchError: naming the four files and where to put them.
     """
     return _read_idx_folder("fashion-mnist", "install Debian's package dataset-fashion-mnist, or ")
 
 
 def mnist() -> Splits:
-    """60,000 + 10,000 28x28 digits, with the split and order of the original files.
+    """MNIST: 60,000 + 10,000 28x28 digits, with the split and order of the original files.
 
-    Read from the folder ``mnist`` in steep's cache, where its four files must have been put by hand. Raises
-    FetchError naming them. ``mnist5k`` is the part that can be fetched.
+    Read from the folder ``mnist`` in steep's cache, where its four files have to be placed by hand. ``mnist5k`` is the
+    part that can be downloaded.
+
+    Returns:
+        A ``Splits``.
+
+    Raises:
+        FetchError: naming the four files and where to put them.
     """
     return _read_idx_folder("mnist", "")
 
@@ -122,9 +157,19 @@ def _pair(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8]) ->
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The bytes of a gzipped idx file in its shape. Raises ValueError if it is not one.
+    """Reads a gzipped idx file of bytes.
 
-    Two zero bytes, the type (8 for bytes), the number of dimensions, each as four bytes big-endian, then the data.
+    The format is two zero bytes, the type (8 for bytes), the number of dimensions, their sizes as four bytes
+    big-endian, then the data.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A uint8 array.
+
+    Raises:
+        ValueError: if it is not such a file.
     """
     compressed = path.read_bytes()
     with reading(path, "a whole gzip file"):
@@ -151,7 +196,18 @@ SETS: dict[str, Callable[[], Splits]] = {
 
 
 def load(name: str) -> Splits:
-    """The data set called ``name``: its training and test parts, each (x, y). Raises ValueError for an unknown name."""
+    """A data set by name.
+
+    Args:
+        name: "mnist5k", "digits", "fashion_mnist" or "mnist".
+
+    Returns:
+        A ``Splits``: ``(x, y), (x_test, y_test) = load("mnist5k")``.
+
+    Raises:
+        ValueError: for an unknown name.
+        FetchError: if it cannot be downloaded.
+    """
     if name not in SETS:
         raise ValueError(f"there is no data set {name!r}{near(name, SETS) or '.'} Known are {', '.join(SETS)}")
     return SETS[name]()

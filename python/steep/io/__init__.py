@@ -1,6 +1,7 @@
-"""Saving and loading: safetensors and npz chosen by the file's extension, and checkpoints. No pickle anywhere.
+"""Saving and loading: safetensors and npz by the file's extension, and checkpoints. No pickle is used.
 
-Every write is atomic (``atomic.py``); every reader checks all before it uses any (``safetensors.py``, ``npz.py``).
+Every write is atomic (``atomic.py``); every reader checks a whole file before using it (``safetensors.py``,
+``npz.py``).
 """
 
 from __future__ import annotations
@@ -33,10 +34,22 @@ WRITERS: dict[str, Callable[[Any, Arrays], None]] = {".safetensors": safetensors
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors or arrays, such as ``model.state_dict()``, to a .safetensors or .npz file, atomically.
+    """Writes named tensors or arrays to a .safetensors or .npz file, atomically.
 
-    ``metadata`` (strings to strings) is for safetensors only. Raises ValueError for another extension, TypeError for a
-    dtype or name that cannot be saved, OSError from the disk; the old file then stays as it was.
+    Args:
+        path: path of the file.
+        tensors: tensors or arrays by name, such as ``model.state_dict()``.
+        metadata: strings by string, for safetensors only.
+
+    Raises:
+        ValueError: for another extension, or metadata for npz.
+        TypeError: for a dtype or name that cannot be saved.
+        OSError: from the file system; an existing file then stays unchanged.
+
+    Example:
+        >>> sp.io.save("weights.safetensors", {"w": sp.ones(2)})
+        >>> sp.io.load("weights.safetensors")["w"].tolist()
+        [1.0, 1.0]
     """
     kind = _kind(path)
     arrays = {name: to_array(value) for name, value in tensors.items()}
@@ -49,14 +62,45 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .npz file by name. Raises ValueError naming file, tensor and fault."""
+    """Reads the tensors of a .safetensors or .npz file.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of tensors by name.
+
+    Raises:
+        ValueError: naming file, tensor and fault.
+        OSError: if the file cannot be read.
+
+    Example:
+        >>> sp.io.save("weights.npz", {"w": sp.ones(2)})
+        >>> sp.io.load("weights.npz")["w"].tolist()
+        [1.0, 1.0]
+    """
     arrays = READERS[_kind(path)](path)
     with reading(path, "a file of tensors"):
         return {name: to_tensor(array) for name, array in arrays.items()}
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The metadata of a .safetensors file."""
+    """Reads the metadata of a .safetensors file.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of strings.
+
+    Raises:
+        ValueError: if the file is malformed.
+
+    Example:
+        >>> sp.io.save("weights.safetensors", {"w": sp.ones(2)}, {"by": "me"})
+        >>> sp.io.metadata("weights.safetensors")
+        {'by': 'me'}
+    """
     return safetensors.read(path)[1]
 
 

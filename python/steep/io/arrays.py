@@ -1,6 +1,6 @@
-"""Between tensors and the NumPy arrays that files are made of. NumPy has no bfloat16: such values travel as float32.
+"""Conversion between tensors and the NumPy arrays that files are made of. NumPy has no bfloat16: it becomes float32.
 
-``BFloat16`` marks those arrays, so that safetensors stores two bytes a value and gives a bfloat16 tensor back.
+``BFloat16`` marks such arrays, so that safetensors stores two bytes per value and returns a bfloat16 tensor.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ from steep._core import Tensor
 
 
 class BFloat16(np.ndarray[Any, Any]):
-    """A float32 array of values that are bfloat16s."""
+    """A float32 array of values that are exactly representable as bfloat16."""
 
 
 def to_array(value: Any) -> NDArray[Any]:
-    """The values of a tensor or of anything that NumPy takes for an array."""
+    """The values of a tensor or array.
+
+    Args:
+        value: a tensor, or anything that NumPy converts.
+
+    Returns:
+        An array; ``BFloat16`` for bfloat16.
+    """
     if not isinstance(value, Tensor):
         return np.asarray(value)
     array = np.asarray(value.detach())
@@ -27,6 +34,13 @@ def to_array(value: Any) -> NDArray[Any]:
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """The tensor that ``to_array`` was given."""
+    """The inverse of ``to_array``.
+
+    Args:
+        array: an array.
+
+    Returns:
+        A tensor.
+    """
     tensor = _core.asarray(array)
     return _core.astype(tensor, _core.bfloat16) if isinstance(array, BFloat16) else tensor

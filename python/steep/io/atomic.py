@@ -1,8 +1,8 @@
-"""Files that are either the old one or the new one, whole, whatever happens meanwhile.
+"""Atomic writes: a file has either its old or its new content, completely, whatever happens.
 
-The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one move, which is
-then forced to the disk as well. A full disk, an exception or a kill leaves the old file as it was. What a kill leaves
-behind is cleared away by the next write into the folder: a temporary file is locked while its writer lives.
+The bytes go to a temporary file in the same folder, are synchronised to disk, and the file is renamed, which is then
+synchronised too. A full disk, an exception or a kill leaves the old file unchanged. Files left behind by a kill are
+removed by the next write into the folder: a temporary file is locked while its writer is alive.
 """
 
 from __future__ import annotations
@@ -18,9 +18,24 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file to write to, which becomes ``path`` when the block ends without an exception.
+    """A binary file to write to, which replaces ``path`` when the block ends without an exception; a context manager.
 
-    A symbolic link is followed, and an existing file's permissions are kept. Raises OSError as ``open`` would.
+    Symbolic links are followed, and an existing file's permissions are kept.
+
+    Args:
+        path: path of the file.
+
+    Yields:
+        A binary file.
+
+    Raises:
+        OSError: as ``open``.
+
+    Example:
+        >>> with sp.io.atomic_write("data.bin") as file:
+        ...     _ = file.write(b"abc")
+        >>> open("data.bin", "rb").read()
+        b'abc'
     """
     target = Path(os.path.realpath(path))
     _clear_abandoned(target.parent)
@@ -44,7 +59,7 @@ _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.steep\.tmp", re.DOTALL)
 
 
 def _open_temporary(target: Path) -> BinaryIO:
-    """A new file beside ``target``, locked; again if another writer cleared it away before it was."""
+    """A new file in the folder of ``target``, locked; retried if another writer removed it before it was."""
     while True:
         file = open(target.with_name(f".{target.name}.{os.urandom(8).hex()}.steep.tmp"), "xb")  # noqa: SIM115
         with suppress(OSError):  # a file system without locks
@@ -55,7 +70,7 @@ def _open_temporary(target: Path) -> BinaryIO:
 
 
 def _clear_abandoned(folder: Path) -> None:
-    """Removes the temporary files in ``folder`` that nobody holds locked. What cannot be locked or removed stays."""
+    """Removes temporary files in ``folder`` that are not locked. Files that cannot be locked or removed stay."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             if not _TEMPORARY.fullmatch(entry.name):

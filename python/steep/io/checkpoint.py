@@ -1,7 +1,7 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped, in one safetensors file.
+"""Checkpoints: everything that a run needs to continue as if it had never stopped, in one safetensors file.
 
-Model, optimiser, generators, loader and step number. A state is any tree of dicts, lists, tensors and plain values:
-its tensors become tensors of the file, the rest JSON in the file's metadata. Saving is atomic.
+Model, optimiser, generators, loader and step. A state is any tree of dicts, lists, tensors and plain values: its
+tensors become tensors of the file, the rest JSON in the file's metadata. Saving is atomic.
 """
 
 from __future__ import annotations
@@ -26,18 +26,31 @@ TENSOR = "tensor:"
 
 
 class Stateful(Protocol):
-    """What optimisers, loaders and modules have in common."""
+    """An object with a state: optimisers, loaders and modules."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that is needed to go on."""
+        """The state.
+
+        Returns:
+            A tree of tensors and plain values.
+        """
 
     def load_state_dict(self, state: Any) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restores a state.
+
+        Args:
+            state: what ``state_dict`` returned.
+        """
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What ``load_checkpoint`` returns besides the objects that it restored in place."""
+    """What ``load_checkpoint`` returns besides the objects that it restored in place.
+
+    Attributes:
+        step: the step.
+        extra: further values.
+    """
 
     step: int
     extra: dict[str, Any] = field(default_factory=dict)
@@ -53,9 +66,28 @@ def save_checkpoint(
     step: int = 0,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the states of the given objects, ``step`` and ``extra`` (a tree of tensors and plain values) to ``path``.
+    """Writes the states of objects to a file, atomically.
 
-    The generators inside ``model`` (dropout) are saved with it. A kill or a full disk leaves the old file whole.
+    The generators inside ``model`` (dropout) are saved with it.
+
+    Args:
+        path: path of the file.
+        model: a module.
+        optimizer: an optimiser.
+        generator: a ``Generator``.
+        loader: a ``DataLoader``.
+        step: number of the step.
+        extra: a tree of tensors and plain values.
+
+    Raises:
+        TypeError: for a value that cannot be saved.
+        OSError: from the file system; an existing file then stays unchanged.
+
+    Example:
+        >>> model = sp.nn.Linear(2, 1, generator=0)
+        >>> sp.io.save_checkpoint("run.safetensors", model=model, step=7)
+        >>> sp.io.load_checkpoint("run.safetensors", model=model).step
+        7
     """
     parts = _parts(model, optimizer, generator, loader)
     states = {name: part.state_dict() for name, part in parts.items()}
@@ -72,10 +104,27 @@ def load_checkpoint(
     generator: Generator | None = None,
     loader: Stateful | None = None,
 ) -> Checkpoint:
-    """Restore the given objects in place from ``path``; the run then goes on bit for bit. Returns step and extra.
+    """Restores objects in place from a checkpoint; the run then continues bit for bit.
 
-    Raises ValueError if the file is no checkpoint, lacks a part that is asked for, or does not fit; every object is
-    then as it was before.
+    Args:
+        path: path of the file.
+        model: a module.
+        optimizer: an optimiser.
+        generator: a ``Generator``.
+        loader: a ``DataLoader``.
+
+    Returns:
+        A ``Checkpoint``.
+
+    Raises:
+        ValueError: if the file is not a checkpoint, lacks a requested part, or does not fit; every object is then
+            unchanged.
+
+    Example:
+        >>> source = sp.random.Generator(0)
+        >>> sp.io.save_checkpoint("run.safetensors", generator=source, extra={"best": 0.5})
+        >>> sp.io.load_checkpoint("run.safetensors", generator=source).extra
+        {'best': 0.5}
     """
     content = _read(path)
     parts = _parts(model, optimizer, generator, loader)
@@ -141,7 +190,7 @@ def _parts(model: Any, optimizer: Any, generator: Any, loader: Any) -> dict[str,
 
 
 def _pack(node: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """``node`` as JSON; tensors and arrays go to ``arrays`` and leave their names behind."""
+    """``node`` as JSON; tensors and arrays are moved to ``arrays`` and replaced by their names."""
     if isinstance(node, Tensor | np.ndarray):
         name = path[1:]
         arrays[name] = to_array(node)

@@ -1,7 +1,7 @@
-"""A file that holds other things than it should is a ValueError that names it, whatever went wrong inside.
+"""A malformed file is a ValueError that names it, whatever went wrong inside.
 
-Readers look values up, convert and reshape them as if the file were whole; ``reading`` turns what that raises for a
-damaged or hostile file into one kind of error.
+Readers look up, convert and reshape values as if the file were intact; ``reading`` converts what that raises for a
+damaged or hostile file to one type of error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ DAMAGE = (
 
 @contextmanager
 def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Around the reading of ``path``, opened already: ValueError "path is not ``what`` that can be read: reason"."""
+    """Around the reading of an open file: turns errors into ValueError "path is not ``what`` that can be read: reason".
+
+    Args:
+        path: path of the file.
+        what: what the file should be.
+
+    Raises:
+        ValueError: for any error inside that a malformed file can cause.
+    """
     try:
         yield
     except MemoryError as error:

@@ -1,6 +1,6 @@
 """NumPy's .npz: a zip of .npy members.
 
-Read without pickle, every member checked; written atomically, the same arrays to the same bytes.
+Read without pickle, with every member checked; written atomically, the same arrays to the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ FORMAT: Any = np.lib.format  # untyped in some releases of NumPy, typed in other
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of the file by name. Raises ValueError for anything but an .npz of plain, undamaged arrays."""
+    """Reads the arrays of an .npz file.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of arrays by name.
+
+    Raises:
+        ValueError: for anything but an .npz of plain, undamaged arrays.
+    """
     with open(path, "rb") as file, reading(path, "an npz file"), zipfile.ZipFile(file) as archive:
         return {_name(member): _read_member(archive, member) for member in archive.namelist()}
 
@@ -43,7 +53,15 @@ def _read_member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` to ``path``, atomically and uncompressed. Raises TypeError for a dtype that steep has not."""
+    """Writes an uncompressed .npz file, atomically.
+
+    Args:
+        path: path of the file.
+        arrays: arrays by name.
+
+    Raises:
+        TypeError: for a dtype that steep does not have.
+    """
     for name, array in arrays.items():
         if array.dtype.name not in WRITES:
             raise TypeError(f"array {name!r} is {array.dtype}; steep saves {list(WRITES)}")

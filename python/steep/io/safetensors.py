@@ -1,8 +1,8 @@
-"""The safetensors format: a length, a JSON header, and the bytes of the tensors, with nothing between them.
+"""The safetensors format: a length, a JSON header, and the bytes of the tensors, without gaps.
 
-The reader accepts what the format's rules accept and nothing else; no part of a file is executed. Start reading at
-``parse``: bytes to entries. Reading needs no copy of the file beyond its own bytes.
-Source: the format's description in github.com/huggingface/safetensors, README, "Format".
+The reader accepts exactly what the format's rules allow; nothing in a file is executed. Start reading at ``parse``:
+bytes to entries. Reading needs no copy of the file beyond its own bytes. Source: the format's description in
+github.com/huggingface/safetensors, README, "Format".
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WRITES = {
 
 
 class Entry(NamedTuple):
-    """One tensor of a file: its dtype as written there, its shape, and where its bytes begin and end."""
+    """One tensor of a file: its dtype in the file, its shape, and the begin and end of its bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a file says of itself: its tensors by name, its metadata, and where the bytes of the tensors start."""
+    """The header of a file: tensors by name, metadata, and where the bytes of the tensors start."""
 
     entries: dict[str, Entry]
     metadata: dict[str, str]
@@ -61,7 +61,17 @@ class Header(NamedTuple):
 
 
 def parse(data: bytes | memoryview) -> Header:
-    """The header of a whole file's bytes, checked against all rules. Raises ValueError naming rule and tensor."""
+    """Parses and checks the header of a file.
+
+    Args:
+        data: the bytes of the whole file.
+
+    Returns:
+        A ``Header``.
+
+    Raises:
+        ValueError: naming the violated rule and the tensor.
+    """
     start = 8 + _header_length(data)
     raw = _json(bytes(data[8:start]))
     metadata = _metadata(raw.pop(METADATA, {}))
@@ -167,7 +177,7 @@ def _check_size(name: str, entry: Entry) -> None:
 
 
 def _check_layout(entries: dict[str, Entry], available: int) -> None:
-    """The tensors must follow one another from 0 to the end of the file, without hole or overlap."""
+    """The tensors must be contiguous from 0 to the end of the file, without gap or overlap."""
     at = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != at:
@@ -179,10 +189,18 @@ def _check_layout(entries: dict[str, Entry], available: int) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tensors of the file as arrays of steep's dtypes, and its metadata.
+    """Reads the tensors of a file and its metadata.
 
-    int8, int16, uint16, uint32 and float16 are widened without loss; bfloat16 comes as ``BFloat16``. Raises ValueError
-    naming the file and what is wrong, and for a dtype that steep cannot hold.
+    int8, int16, uint16, uint32 and float16 are widened without loss; bfloat16 is returned as ``BFloat16``.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of arrays and a dict of strings.
+
+    Raises:
+        ValueError: naming the file and what is wrong, or a dtype that steep does not have.
     """
     with open(path, "rb") as file:
         data = memoryview(file.read())
@@ -206,10 +224,18 @@ def _array(name: str, entry: Entry, data: memoryview) -> NDArray[Any]:
 def write(
     path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write ``arrays`` and ``metadata`` (strings to strings) to ``path``, atomically.
+    """Writes a file, atomically.
 
-    Tensors are laid out by dtype, then by name, as the reference does it: the same tensors give the same bytes. Raises
-    TypeError for a name or dtype that the format or steep does not know.
+    Tensors are ordered by dtype, then by name, as in the reference implementation: the same tensors give the same
+    bytes.
+
+    Args:
+        path: path of the file.
+        arrays: arrays by name.
+        metadata: strings by string.
+
+    Raises:
+        TypeError: for a name or dtype that cannot be saved.
     """
     ordered = sorted(arrays.items(), key=lambda item: _rank(*item))
     header = _header_bytes(ordered, metadata)

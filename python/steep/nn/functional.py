@@ -306,6 +306,25 @@ def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -
     return [side for both in _borders(kernel, stride, padding, dilation, sizes) for side in both]
 
 
+CONVOLUTION = """``steep.{name}`` with named padding.
+
+Args:
+    x: a tensor (N, C, ...).
+    weight: kernels (O, C / groups, ...).
+    bias: a tensor (O,), or None.
+    stride: step of the window, a number or one per dimension.
+    padding: zeros on each side, likewise; or "valid", "same" or "same_upper", as in ``nn.Conv2d``.
+    dilation: distance of the kernel's elements, likewise.
+    groups: number of groups of channels that are convolved separately.
+
+Returns:
+    A tensor (N, O, ...).
+
+Raises:
+    ValueError: for shapes that do not match, or padding "same" with a stride other than 1.
+"""
+
+
 def _with_padding_by_name(core: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A convolution of the core that also accepts padding "same", "same_upper" and "valid"."""
 
@@ -321,7 +340,7 @@ def _with_padding_by_name(core: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return core(x, weight, bias, stride, _padding(x, weight, stride, padding, dilation), dilation, groups)
 
     conv.__name__ = conv.__qualname__ = core.__name__
-    conv.__doc__ = f'``steep.{core.__name__}``, with padding "same", "same_upper" and "valid" as well.'
+    conv.__doc__ = CONVOLUTION.format(name=core.__name__)
     return conv
 
 

@@ -22,6 +22,9 @@ def seed(value: int) -> None:
 
     Args:
         value: the seed.
+
+    Example:
+        >>> sp.nn.init.seed(0)
     """
     global _default
     _default = Generator(value)
@@ -35,6 +38,10 @@ def generator(source: Generator | int | None) -> Generator:
 
     Returns:
         A ``Generator``.
+
+    Example:
+        >>> sp.nn.init.generator(3)
+        Generator(seed=3, position=0)
     """
     if source is None:
         return _default
@@ -49,6 +56,10 @@ def parameter(value: Tensor) -> Tensor:
 
     Returns:
         The parameter.
+
+    Example:
+        >>> sp.nn.init.parameter(sp.ones(2)).requires_grad
+        True
     """
     return _core.tensor(value, requires_grad=True)
 

@@ -1,7 +1,7 @@
-"""ONNX models: ``load`` runs and differentiates them, ``report`` says what would not work, ``save`` writes one.
+"""ONNX models: ``load`` runs and differentiates them, ``report`` lists what is unsupported, ``save`` writes them.
 
 Needs the package ``onnx`` (``pip install 'steep[onnx]'``), which parses the files. Start reading at ``graph.py`` (a
-file read and checked), then ``model.py`` (a graph run), then ``table.py`` (operators as rows).
+file, parsed and checked), then ``model.py`` (a graph, run), then ``table.py`` (operators as rows).
 """
 
 from steep.onnx.model import Model, load

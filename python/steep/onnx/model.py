@@ -1,7 +1,7 @@
 """``Model``: a graph as a module that runs, with its float initializers as parameters.
 
-Values known without looking at inputs (constants, shapes and what follows from them) stay on the host as NumPy arrays,
-worked out by the same functions outside of any recording; all else is tensors. Start reading at ``Model._run``.
+Values that do not depend on inputs (constants, shapes and what follows from them) stay on the host as NumPy arrays,
+computed by the same functions outside of any recording; all others are tensors. Start reading at ``Model._run``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,24 @@ M = TypeVar("M", bound="Model")
 
 
 def load(source: Source, requires_grad: bool = True) -> Model:
-    """The model of an ONNX file, given by path or as bytes.
+    """Loads an ONNX model.
 
-    ``requires_grad``: whether float initializers start as parameters. Raises ValueError for a file that is malformed,
-    and UnsupportedError, a ValueError, that names every operator steep lacks; nothing has been computed then.
+    Args:
+        source: a path, or the bytes of a file.
+        requires_grad: whether float initializers are parameters.
+
+    Returns:
+        A ``Model``.
+
+    Raises:
+        ValueError: for a malformed file.
+        UnsupportedError: a ValueError that names every operator that steep lacks.
+
+    Example:
+        >>> model = sp.nn.Sequential({"scores": sp.nn.Linear(4, 3, generator=0)})
+        >>> sp.onnx.save(model, "model.onnx", sp.zeros((1, 4)))
+        >>> sp.onnx.load("model.onnx")(sp.zeros((5, 4))).shape
+        (5, 3)
     """
     return Model(read(source), requires_grad)
 
@@ -39,9 +53,18 @@ def load(source: Source, requires_grad: bool = True) -> Model:
 class Model(Module):
     """A model read from ONNX: callable, differentiable, a ``Module`` like any other.
 
-    ``initializers``: weights by their names in the file; float ones are parameters, except the running statistics of
-    batch normalisation and bounds and sizes that operators need on the host. ``inputs``, ``outputs``: names in graph
-    order. ``layers``: names of the nodes in graph order.
+    Float initializers are parameters, except running statistics of batch normalization, and bounds and sizes that
+    operators need on the host.
+
+    Args:
+        graph: the checked graph.
+        requires_grad: whether float initializers are parameters.
+
+    Attributes:
+        initializers: weights by their names in the file.
+        inputs: names of the inputs in graph order.
+        outputs: names of the outputs.
+        layers: names of the nodes.
     """
 
     def __init__(self, graph: Graph, requires_grad: bool = True) -> None:
@@ -67,7 +90,7 @@ class Model(Module):
 
     @property
     def input_shapes(self) -> list[tuple[int | str | None, ...] | None]:
-        """The sizes declared for each input: a number, or a name or None for any; None where none are declared."""
+        """The declared sizes of each input: a number, or a name or None for any; None if none are declared."""
         return [i.shape for i in self._graph.value.inputs]
 
     @property
@@ -82,7 +105,7 @@ class Model(Module):
 
     @property
     def channels_last(self) -> bool:
-        """Whether the one input is pictures (n, height, width, channels), which the file turns before it uses them."""
+        """Whether the only input is images (n, height, width, channels), which the graph transposes first."""
         graph = self._graph.value
         if len(graph.inputs) != 1:
             return False
@@ -98,13 +121,22 @@ class Model(Module):
 
     @property
     def layers(self) -> list[str]:
-        """Names of the nodes in graph order, without constants; a node without a name goes by its first output."""
+        """Names of the nodes in graph order, without constants; an unnamed node is named by its first output."""
         return [node.name for node in self._graph.value.nodes if node.op != "Constant"]
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """The output, or a tuple of them.
+        """Runs the model.
 
-        Inputs come in graph order, by name, or as one dict of names; None leaves an optional one out.
+        Args:
+            inputs: inputs in graph order, or one dict of inputs by name; None omits an optional one.
+            named: inputs by name.
+
+        Returns:
+            The output, or a tuple of them.
+
+        Raises:
+            TypeError: for missing or unknown inputs.
+            ValueError: for inputs of another dtype or number of dimensions.
         """
         given, by_name = _split(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else (inputs, {})
         values = self._run(_bind(self._graph.value.inputs, given, {**by_name, **named}), set())
@@ -112,10 +144,17 @@ class Model(Module):
         return found[0] if len(found) == 1 else found
 
     def activations(self, x: Any, names: str | Iterable[str] | None = None) -> dict[str, Any]:
-        """Values inside the model by name, differentiable: of layers (their first output), or of any tensor's name.
+        """Values inside the model; differentiable. Nodes after the last one requested are not run.
 
-        ``x``: the input, a tuple of inputs in graph order, or a dict of them by name. ``names``: all layers if None.
-        Nodes behind the last one asked for do not run. Raises ValueError for a name that the graph does not have.
+        Args:
+            x: the input, a tuple of inputs in graph order, or a dict of them by name.
+            names: names of layers (their first output) or of tensors; all layers if None.
+
+        Returns:
+            A dict of values by name.
+
+        Raises:
+            ValueError: for an unknown name.
         """
         wanted = [names] if isinstance(names, str) else list(self.layers if names is None else names)
         values = self._value_names()
@@ -128,9 +167,12 @@ class Model(Module):
         return {name: _tensor(found[values[name]]) for name in wanted}
 
     def unnormalised(self) -> Callable[[Any], Any]:
-        """What gives the values before a softmax or sigmoid at the end, or the model itself if there is none.
+        """The function that gives the values before a final softmax or sigmoid, or the model itself if there is none.
 
-        What only moves values behind it, such as Flatten, is done to them all the same.
+        Ops after it that only rearrange values, such as Flatten, are applied to them too.
+
+        Returns:
+            A function of inputs.
         """
         graph = self._graph.value
         makers = {name: node for node in graph.nodes for name in node.outputs}
@@ -153,9 +195,15 @@ class Model(Module):
         return scores
 
     def astype(self: M, dtype: Any) -> M:
-        """Make weights, float constants and float inputs those of ``dtype``, a float type, and return the model.
+        """Converts weights, float constants and float inputs to another dtype.
 
-        Casts that the graph itself makes stay. The weights are new tensors: make optimisers afterwards.
+        Casts in the graph itself stay. The weights are new tensors, so create optimisers afterwards.
+
+        Args:
+            dtype: a float dtype.
+
+        Returns:
+            The model.
         """
         dtype = _core.zeros((), dtype=dtype).dtype
         super().astype(dtype)
@@ -166,7 +214,7 @@ class Model(Module):
         return self
 
     def _value_names(self) -> dict[str, str]:
-        """The tensor that each name of a layer or a tensor stands for; a tensor's own name comes first."""
+        """The tensor that each name of a layer or a tensor denotes; a tensor's own name has precedence."""
         graph = self._graph.value
         names = {node.name: next(filter(None, node.outputs), "") for node in reversed(graph.nodes)}
         for name in (*self.inputs, *self.initializers, *(o for node in graph.nodes for o in node.outputs if o)):
@@ -174,7 +222,7 @@ class Model(Module):
         return names
 
     def _fold(self) -> None:
-        """Work out what follows from constants alone, unless it may be large."""
+        """Evaluates what depends on constants alone, unless it may be large."""
         known = self._known.value
         for node in self._graph.value.nodes:
             names = [name for name in node.inputs if name]
@@ -185,7 +233,7 @@ class Model(Module):
                 self._step(node, known)
 
     def _run(self, values: dict[str, Value], keep: set[str]) -> dict[str, Value]:
-        """Values by name once all nodes have run, or those that ``keep`` needs, if it names any."""
+        """Values by name after running all nodes, or those that ``keep`` needs, if it is not empty."""
         values = {**self._known.value, **self.initializers, **values}
         for node in self._graph.value.nodes:
             if keep and keep <= values.keys():
@@ -208,13 +256,13 @@ class Model(Module):
                 values[name] = value
 
     def extra_repr(self) -> str:
-        """Inputs, outputs, and how many nodes."""
+        """Inputs, outputs, and the number of nodes."""
         graph = self._graph.value
         return f"inputs={self.inputs}, outputs={self.outputs}, {len(graph.nodes)} nodes, opset {graph.opset}"
 
 
 class _Hidden:
-    """A holder that the search for parameters does not look into."""
+    """A holder that is not searched for parameters."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""``report``: what a model file would meet in steep, before anything of it runs."""
+"""``report``: which operators of a model file are unsupported or have no gradient, before anything runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from steep.onnx.graph import Graph, Source, read
 
 @dataclass(frozen=True)
 class Report:
-    """How many nodes of each operator; what is unsupported, and which have no gradient, and why.
+    """What ``report`` found.
 
-    Operators go by their names, tensors as "initializer 'w'". ``widened``: where types stand that are held in wider
-    ones, such as "float16 as float32".
+    Attributes:
+        opset: version of the standard operators.
+        operators: number of nodes per operator.
+        unsupported: reasons by operator, or by tensor as "initializer 'w'".
+        no_gradient: reasons by operator.
+        widened: where types are held in wider ones, such as "float16 as float32".
     """
 
     opset: int
@@ -42,9 +46,22 @@ def _some(names: list[str], most: int = 3) -> str:
 
 
 def report(source: Source) -> Report:
-    """What of a model, given by path or as bytes, is unsupported or has no gradient.
+    """Lists what of a model is unsupported or has no gradient, without running it.
 
-    Raises ValueError for a file that is malformed.
+    Args:
+        source: a path, or the bytes of a file.
+
+    Returns:
+        A ``Report``.
+
+    Raises:
+        ValueError: for a malformed file.
+
+    Example:
+        >>> model = sp.nn.Sequential({"scores": sp.nn.Linear(4, 3, generator=0)})
+        >>> sp.onnx.save(model, "model.onnx", sp.zeros((1, 4)))
+        >>> sp.onnx.report("model.onnx").supported
+        True
     """
     graph: Graph = read(source, strict=False)
     counts = Counter(node.op for node in graph.nodes)

@@ -1,8 +1,8 @@
 """``save``: a module as an ONNX file.
 
-Containers and layers of ``steep.nn`` are written by type (``save_layers.py``); what has a ``forward`` of its own runs
-once on the example, and what it does is written op by op (``trace.py``, ``save_ops.py``). What was written is read back
-and run on the example before the file gets its name.
+Containers and layers of ``steep.nn`` are written by type (``save_layers.py``); a module with its own ``forward`` runs
+once on the example, and its operations are written one by one (``save_trace.py``, ``save_ops.py``). The file is read
+back and run on the example before it replaces the target.
 """
 
 from __future__ import annotations
@@ -26,16 +26,29 @@ from steep.onnx.save_trace import write_trace
 
 
 def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> None:
-    """Write a module as an ONNX file (opset 21) that computes what it does in ``eval`` mode.
+    """Writes a module as an ONNX file (opset 21) that computes what it does in evaluation mode.
 
-    Layers of ``steep.nn`` and trees of ``Sequential``, ``Concat`` and ``Residual`` are written by type; a module with a
-    ``forward`` of its own, or a function among the layers, is run on the example and written op by op, the layers of
-    ``steep.nn`` that it calls whole. Branches on values cannot be written. ``example_input``: a tensor such as the
-    module takes; its first dimension becomes the free batch size, unless an op of the module depends on it in a way
-    that ONNX cannot say. A loaded model is written as the graph it came from, every name and operator and its opset
-    kept, with the weights of now. The file is written whole or not at all, after steep has read it back and got the
-    module's own answer. Raises UnsupportedError, a ValueError, naming the op that cannot be written, CompileError for a
-    branch on values, ValueError if the answers differ.
+    Layers of ``steep.nn`` and trees of ``Sequential``, ``Concat`` and ``Residual`` are written by type; a module with
+    its own ``forward``, or a function among the layers, is run on the example and written op by op. Branches on values
+    cannot be written. A loaded model is written as its original graph with the current weights. The file is read back
+    and compared with the module before it replaces ``path``.
+
+    Args:
+        module: the module.
+        path: path of the file.
+        example_input: an input; its first dimension becomes a free batch size, unless an op depends on it in a way that
+            ONNX cannot express.
+
+    Raises:
+        UnsupportedError: a ValueError that names the op that cannot be written.
+        CompileError: for a branch on values.
+        ValueError: if the file does not compute what the module does.
+
+    Example:
+        >>> model = sp.nn.Sequential({"scores": sp.nn.Linear(4, 3, generator=0)})
+        >>> sp.onnx.save(model, "model.onnx", sp.zeros((1, 4)))
+        >>> sp.onnx.load("model.onnx").layers[0]
+        'scores'
     """
     x = _core.asarray(example_input)
     with _core.no_grad(), looking():

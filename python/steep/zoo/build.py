@@ -1,6 +1,6 @@
-"""Networks from rows: each row is a name, a kind and its options; ``KINDS`` says what a kind becomes.
+"""Networks from rows: each row is a name, a kind and its options; ``KINDS`` defines the layers of each kind.
 
-The channels are counted along the way, so that a row says only how many come out. Start reading at ``build``.
+The input channels of a layer are derived, so that a row gives only its output channels. Start reading at ``build``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ Made = tuple[Module, int]
 
 
 def build(rows: Rows, channels: int) -> tuple[dict[str, Module], int]:
-    """The layers of ``rows`` by name, for an input of ``channels``, and the channels that come out."""
+    """The layers of a network from rows.
+
+    Args:
+        rows: rows of (name, kind, options).
+        channels: channels of the input.
+
+    Returns:
+        Layers by name, and the channels of the output.
+    """
     layers: dict[str, Module] = {}
     for name, kind, *options in rows:
         layers[name], channels = KINDS[kind](channels, *options)

@@ -10,9 +10,18 @@ from steep.random import Generator
 
 
 def digits_cnn(seed: int = 0) -> nn.Sequential:
-    """Pictures (n, 1, 28, 28) in [0, 1] to the scores of ten digits (n, 10); first values are drawn from ``seed``.
+    """A convolutional network for 28x28 digits, untrained.
 
-    Three convolutions and two linear layers, 55,658 parameters: LeNet-5's plan (LeCun et al. 1998) with ReLUs.
+    Three convolutions and two linear layers, 55,658 parameters: LeNet-5's architecture with ReLUs.
+
+    Args:
+        seed: seed of the initial values.
+
+    Returns:
+        A ``Sequential`` from images (n, 1, 28, 28) in [0, 1] to scores (n, 10).
+
+    References:
+        LeCun et al. 1998, "Gradient-based learning applied to document recognition", doi:10.1109/5.726791.
     """
     source = Generator(seed)
     return nn.Sequential(

@@ -1,4 +1,4 @@
-"""What the zoo knows of a model: its network, its weights' source and format, and how pictures become its input."""
+"""What the zoo stores about a model: its network, its weights' source and format, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Format:
-    """How a file from elsewhere holds the weights.
+    """How an external file holds the weights.
 
-    ``read``: its bytes to arrays. ``rename``: a layer's name, and its number among the layers with weights, to its name
-    in the file; ``suffixes``: what the file adds for weight and bias. ``outputs_last``: kernels are (height, width, in,
-    out). ``extras``: further arrays that are kept, own name to the file's.
+    Attributes:
+        read: from bytes to arrays.
+        rename: from a layer's name, and its index among the layers with weights, to its name in the file.
+        suffixes: what the file appends for weight and bias.
+        outputs_last: whether kernels are (height, width, in, out).
+        extras: further arrays, own name to the file's.
     """
 
     read: Callable[[bytes], Arrays]
@@ -36,8 +39,12 @@ class Format:
 class Entry:
     """A model: a row of ``table.py``.
 
-    ``layers``: makes the network's layers by name. ``format``: None for a safetensors file that ships with steep.
-    ``labels``: gives the names of the classes.
+    Attributes:
+        source: where the weights come from.
+        layers: makes the network's layers by name.
+        preprocessing: from pictures to inputs.
+        format: format of the weights; None for a safetensors file that ships with steep.
+        labels: returns the names of the classes.
     """
 
     source: Source
@@ -48,5 +55,13 @@ class Entry:
 
 
 def of_rows(rows: Rows, channels: int = 3) -> Callable[[], Mapping[str, Layer]]:
-    """What makes the layers of ``rows``."""
+    """A function that makes the layers of ``rows``.
+
+    Args:
+        rows: rows of ``build``.
+        channels: channels of the input.
+
+    Returns:
+        The function.
+    """
     return lambda: build(rows, channels)[0]

@@ -21,12 +21,23 @@ IMAGENET = Source(
 
 
 def digits() -> tuple[str, ...]:
-    """The ten digits."""
+    """The ten digits.
+
+    Returns:
+        A tuple of strings.
+    """
     return tuple("0123456789")
 
 
 @cache
 def imagenet() -> tuple[str, ...]:
-    """The 1,000 names by class number; fetched on demand (0.5 MB). Raises FetchError if they cannot be had."""
+    """The names of ImageNet's 1,000 classes, downloaded on demand (0.5 MB).
+
+    Returns:
+        A tuple of strings.
+
+    Raises:
+        FetchError: if they cannot be downloaded.
+    """
     names = json.loads(fetch(IMAGENET).read_text("utf-8"))
     return tuple(names[str(i)].partition(",")[0] for i in range(len(names)))

@@ -1,4 +1,4 @@
-"""``load``: a model of the zoo as a module with its weights and what one needs to use it."""
+"""``load``: a model of the zoo as a module with its weights, preprocessing and class names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from steep.zoo.weights import find, weights
 
 
 class Pretrained(nn.Sequential):
-    """A network with its weights: layers by name, and what one needs to use it.
+    """A network with its weights.
 
-    ``preprocessing``: from pictures to inputs and back. ``source``: package, file, sha256 and licence of the weights.
+    Args:
+        entry: the row of the model.
+
+    Attributes:
+        preprocessing: from pictures to inputs and back.
+        source: package, file, sha256 and licence of the weights.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -23,32 +28,56 @@ class Pretrained(nn.Sequential):
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """The names of the classes by number, fetched when first asked for; None if the outputs are not classes.
-
-        Raises FetchError if they cannot be had.
-        """
+        """The names of the classes, downloaded at first use; None if the outputs are not classes."""
         return self._labels() if self._labels else None
 
 
 def names() -> list[str]:
-    """The names that ``load`` knows."""
+    """The names that ``load`` knows.
+
+    Returns:
+        A list of strings.
+
+    Example:
+        >>> "digits_cnn" in sp.zoo.names()
+        True
+    """
     return list(MODELS)
 
 
 def load(name: str, requires_grad: bool = False, dtype: Any = None) -> Pretrained:
-    """The pretrained model called ``name``, in ``eval`` mode; its weights are fetched on demand and kept.
+    """A pretrained model in evaluation mode; its weights are downloaded on demand and cached.
 
-    ``requires_grad``: whether weights are parameters, to be trained; as buffers they cost no gradients. ``dtype``:
-    float32 or another. Raises ValueError for an unknown name, suggesting near ones, and FetchError, which says which
-    file to put where, if the weights cannot be had.
+    Args:
+        name: name of the model.
+        requires_grad: whether weights are parameters, to be trained; as buffers they cost no gradients.
+        dtype: a float dtype; float32 if None.
+
+    Returns:
+        A ``Pretrained``.
+
+    Raises:
+        ValueError: for an unknown name, with suggestions.
+        FetchError: if the weights cannot be downloaded; it says which file to put where.
+
+    Example:
+        >>> sp.zoo.load("digits_cnn")(sp.zeros((1, 1, 28, 28))).shape
+        (1, 10)
     """
     return assemble(find(name), weights(name), requires_grad, dtype)
 
 
 def assemble(entry: Entry, arrays: Arrays, requires_grad: bool, dtype: Any) -> Pretrained:
-    """The network of ``entry`` with ``arrays``, by layer and attribute, in the place of its first weights.
+    """The network of an entry with given weights. Running statistics never require a gradient.
 
-    Running statistics never require a gradient.
+    Args:
+        entry: the row of the model.
+        arrays: weights by layer and attribute.
+        requires_grad: whether weights are parameters.
+        dtype: a float dtype.
+
+    Returns:
+        A ``Pretrained``.
     """
     model = Pretrained(entry).eval()
     modules = dict(model.named_modules())

@@ -1,7 +1,7 @@
-"""LPIPS, a perceptual distance: how far apart two pictures are in the features of a network.
+"""LPIPS, a perceptual distance: the distance of two images in the features of a network.
 
-At five ReLUs of AlexNet or VGG16 the features are scaled to length 1, and their squared differences weighed by learned
-numbers and averaged over the positions. Source: Zhang et al. 2018, arXiv:1801.03924, version 0.1.
+At five ReLUs of AlexNet or VGG16 the features are normalised to length 1, and their squared differences weighted by
+learned numbers and averaged over positions. Source: Zhang et al. 2018, arXiv:1801.03924, version 0.1.
 """
 
 from __future__ import annotations
@@ -33,16 +33,30 @@ BACKBONES = {
 
 
 class LPIPS(nn.Module):
-    """``distance(x, y)``: the perceptual distance of pictures (N, 3, H, W) in [0, 1], red first; gives (N,).
+    """The perceptual distance LPIPS as a module; differentiable.
 
-    Differentiable. One of the two may be a single picture. Raises ValueError for another shape.
+    Args:
+        backbone: the network and its layers.
+        features: the network with its weights.
+        scales: learned weights of the channels of each layer.
     """
 
     def __init__(self, backbone: Backbone, features: Pretrained, scales: list[Tensor]) -> None:
         self.layers, self.features, self.scales = backbone.layers, features, scales
 
     def forward(self, x: Any, y: Any) -> Tensor:
-        """(N, 3, H, W) twice to (N,)."""
+        """The distance of images.
+
+        Args:
+            x: images (N, 3, H, W) in [0, 1], red first.
+            y: images of the same shape; either of the two may be a single image.
+
+        Returns:
+            A tensor (N,).
+
+        Raises:
+            ValueError: for another shape.
+        """
         parts = [
             _core.mean(_core.sum((a - b) ** 2 * scale, axis=1), axis=(1, 2))
             for a, b, scale in zip(self._directions(x), self._directions(y), self.scales, strict=True)
@@ -50,7 +64,7 @@ class LPIPS(nn.Module):
         return sum(parts[1:], parts[0])
 
     def _directions(self, x: Any) -> list[Tensor]:
-        """The features of every layer, scaled to length 1 at each position."""
+        """The features of every layer, normalised to length 1 at each position."""
         found = self.features.activations(self.features.preprocessing.normalize(x), self.layers)
         return [_direction(found[name]) for name in self.layers]
 
@@ -63,9 +77,22 @@ def _direction(features: Tensor) -> Tensor:
 
 
 def lpips(net: str = "alex", requires_grad: bool = False, dtype: Any = None) -> LPIPS:
-    """The distance LPIPS in the features of AlexNet ("alex", 10 MB) or of VGG16 ("vgg", 59 MB), fetched on demand.
+    """LPIPS in the features of AlexNet (10 MB) or VGG16 (59 MB), downloaded on demand.
 
-    Raises ValueError for another net, FetchError if the weights cannot be had.
+    Args:
+        net: "alex" or "vgg".
+        requires_grad: whether weights are parameters.
+        dtype: a float dtype; float32 if None.
+
+    Returns:
+        An ``LPIPS``.
+
+    Raises:
+        ValueError: for another net.
+        FetchError: if the weights cannot be downloaded.
+
+    References:
+        Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual metric", arXiv:1801.03924.
     """
     if net not in BACKBONES:
         raise ValueError(f"lpips: net is one of {list(BACKBONES)}, got {net!r}")

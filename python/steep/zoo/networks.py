@@ -1,7 +1,6 @@
-"""The networks as rows of ``build.py``, and what their files call the weights.
+"""The networks as rows of ``build.py``, and the names of their weights in files.
 
-Names are those of the papers' own releases: ``conv1``, ``relu1``, ``pool1``, ``fire2``; every ReLU is a layer of
-its own.
+Names are those of the papers' own releases: ``conv1``, ``relu1``, ``pool1``, ``fire2``; every ReLU is a separate layer.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ VGG16: Rows = _vgg([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)])
 
 
 def _inverted(name: str, channels: int, out: int, kernel: int, stride: int, expand: int) -> Row:
-    """A block of MobileNetV2: widen, filter each channel, narrow; around it a shortcut where the shape is kept."""
+    """A block of MobileNetV2: expand, filter each channel, project; with a residual connection if the shape is kept."""
     widen: Rows = [
         ("expand", "conv", channels * expand, 1, 1, 0, False),
         ("bn0", "batch_norm", 1e-3),
@@ -125,7 +124,15 @@ EFFICIENTNET_LITE0: Rows = [
 
 
 def efficientnet_name(name: str, _: int) -> str:
-    """The file's name of a layer: "block2.expand" is "_blocks.1._expand_conv", "bn_stem" is "_bn0"."""
+    """The file's name of a layer: "block2.expand" is "_blocks.1._expand_conv", "bn_stem" is "_bn0".
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
     outside = {"bn_stem": "_bn0", "bn_head": "_bn1", "logits": "_fc"}
     if "." not in name:
         return outside.get(name, f"_{name}")
@@ -134,5 +141,13 @@ def efficientnet_name(name: str, _: int) -> str:
 
 
 def squeezenet_name(name: str, _: int) -> str:
-    """The file's name of a layer: "fire2.concat.expand1x1" is "fire2/expand1x1"."""
+    """The file's name of a layer: "fire2.concat.expand1x1" is "fire2/expand1x1".
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
     return name.replace(".concat.", "/").replace(".squeeze", "/squeeze1x1")

@@ -1,8 +1,8 @@
-"""Pickles read as data: a machine of its own that knows containers, numbers, text and arrays, and runs nothing else.
+"""Pickles read as data: an interpreter that knows containers, numbers, text and arrays, and runs nothing else.
 
-Python's unpickler calls what a file names. Here the standard library's ``pickletools`` only takes the file apart, each
-opcode is a row of ``STEPS``, and the few names that files of weights need are rows of ``NUMPY`` (and of ``TORCH`` in
-``torch_file.py``), which stand for functions of this package. Start reading at ``load``.
+Python's unpickler calls what a file names. Here the standard library's ``pickletools`` only decodes the file, each
+opcode is a row of ``STEPS``, and the few globals that files of weights need are rows of ``NUMPY`` (and of ``TORCH`` in
+``torch_file.py``), with functions of this package in their place. Start reading at ``load``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MOST_DIMENSIONS = 8
 
 
 class Name(NamedTuple):
-    """A global that a pickle may name; ``call`` is what stands for calling it, None if it cannot be called."""
+    """A global that a pickle may name; ``call`` replaces calling it, None if it must not be called."""
 
     name: str
     call: Callable[..., Any] | None
 
 
 class Pending:
-    """An object that a pickle makes first and fills in later, by BUILD; ``value`` is what came of it."""
+    """An object that a pickle creates first and fills later, by BUILD; ``value`` is the result."""
 
     def __init__(self, build: Callable[[Any], Any], value: Any = None) -> None:
         self.build, self.value = build, value
@@ -42,10 +42,18 @@ Names = Mapping[str, Callable[..., Any] | None]
 
 
 def load(file: BinaryIO, names: Names, persistent: Callable[[Any], Any] | None = None) -> Any:
-    """What the pickle at the file's position holds: containers, numbers, text, ``Pending`` arrays.
+    """Reads a pickle as data: containers, numbers, text, and ``Pending`` arrays.
 
-    ``names``: globals ("module name") that it may name, and what calling them does. ``persistent``: makes objects of
-    persistent ids. Raises ValueError naming a refused global or opcode, or if the pickle is not whole.
+    Args:
+        file: a binary file, at the start of the pickle.
+        names: the allowed globals ("module name") and their replacements.
+        persistent: makes objects of persistent ids.
+
+    Returns:
+        The content.
+
+    Raises:
+        ValueError: naming a refused global or opcode, or if the pickle is truncated.
     """
     machine = _Machine(names, persistent)
     at: int | None = 0
@@ -62,7 +70,7 @@ def load(file: BinaryIO, names: Names, persistent: Callable[[Any], Any] | None =
 
 @contextmanager
 def malformed() -> Iterator[None]:
-    """What goes wrong inside, because a file holds other things than it should, is a ValueError."""
+    """Inside, errors caused by malformed files become ValueError; a context manager."""
     try:
         yield
     except ValueError:
@@ -72,7 +80,17 @@ def malformed() -> Iterator[None]:
 
 
 def plain_keys(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A dict of pairs. Raises ValueError for a key that is no text or number: hashing a deep tuple ends the process."""
+    """A dict of pairs whose keys are text or numbers: hashing a deeply nested tuple would crash the process.
+
+    Args:
+        pairs: the pairs.
+
+    Returns:
+        A dict.
+
+    Raises:
+        ValueError: for another key.
+    """
     found = {}
     for key, value in pairs:
         if type(key) not in (str, int, float, bool, bytes, type(None)):
@@ -105,7 +123,7 @@ class _Machine:
         return items
 
     def find(self, name: str) -> None:
-        """Pushes the global of that name. Raises ValueError if it is not admitted."""
+        """Pushes the global of that name. Raises ValueError if it is not allowed."""
         if name not in self.names:
             raise ValueError(f"the global {name.replace(' ', '.')!r} is refused")
         self.stack.append(Name(name, self.names[name]))
@@ -118,7 +136,7 @@ class _Machine:
         self.stack.append(function.call(*arguments))
 
     def build(self) -> None:
-        """Hands a state to an object that waits for it; dictionaries are left as they are."""
+        """Passes a state to a pending object; dicts are left as they are."""
         state = self.take(1)[0]
         if isinstance(self.stack[-1], Pending):
             self.stack[-1].value = self.stack[-1].build(state)
@@ -218,7 +236,14 @@ def _array(state: Any) -> NDArray[Any]:
 
 
 def are_sizes(value: Any) -> bool:
-    """Whether ``value`` is a tuple of a few integers from 0."""
+    """Whether a value is a short tuple of non-negative integers.
+
+    Args:
+        value: the value.
+
+    Returns:
+        A bool.
+    """
     return isinstance(value, tuple) and len(value) <= MOST_DIMENSIONS and all(type(n) is int and n >= 0 for n in value)
 
 
@@ -230,9 +255,16 @@ NUMPY: dict[str, Callable[..., Any] | None] = {
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a pickle, given as a file's bytes, of nested dicts and lists, by dotted path ("conv1.0").
+    """The arrays of a pickle of nested dicts and lists, by dotted path ("conv1.0").
 
-    Raises ValueError naming what is refused, if a container occurs twice (a cycle), or if the file is not whole.
+    Args:
+        data: the bytes of the file.
+
+    Returns:
+        A dict of arrays.
+
+    Raises:
+        ValueError: naming what is refused, if a container occurs twice (a cycle), or if the file is truncated.
     """
     found: dict[str, NDArray[Any]] = {}
     _collect(load(io.BytesIO(data), NUMPY), "", found, set())

@@ -1,7 +1,7 @@
-"""From pictures to what a network was trained on, and back: size, order of channels, scale, mean and deviation.
+"""From pictures to a network's inputs, and back: size, order of channels, scale, mean and standard deviation.
 
-``normalize`` and ``denormalize`` are made of ops and differentiable; ``preprocess`` and ``to_image`` go from and to
-pictures, uint8 (H, W, 3). Ascent works in the network's own space, whose box is ``low`` to ``high``.
+``normalize`` and ``denormalize`` are differentiable; ``preprocess`` and ``to_image`` convert from and to pictures,
+uint8 (H, W, 3). Ascent works on the network's inputs, in the box from ``low`` to ``high``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,25 @@ ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "grey": (0,)}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A network's input is ``(pixel * scale - mean) / std`` for pixels in [0, 1], its channels in order ``channels``.
+    """Preprocessing of a network: its input is ``(pixel * scale - mean) / std`` for pixels in [0, 1].
 
-    ``mean`` and ``std`` stand in the network's own order. A picture's short side is brought to ``size * margin``,
-    bicubic, and its middle taken. ``channels``: "rgb", "bgr" or "grey". Raises ValueError if these do not fit.
+    A picture's short side is resized to ``size * margin``, bicubic, and its central square is used.
+
+    Args:
+        size: side of the input in pixels.
+        mean: mean per channel, in the network's order.
+        std: standard deviation per channel.
+        scale: factor of pixels.
+        channels: "rgb", "bgr" or "grey".
+        margin: factor of the size before cropping.
+
+    Raises:
+        ValueError: if these are inconsistent.
+
+    Example:
+        >>> way = sp.zoo.Preprocessing(size=28, mean=(0.5,), std=(0.25,), channels="grey")
+        >>> way.shape, way.high.tolist()
+        ((1, 1, 28, 28), [[[[2.0]]]])
     """
 
     size: int
@@ -54,12 +69,12 @@ class Preprocessing:
 
     @property
     def low(self) -> Tensor:
-        """The input that a black pixel gives, (1, C, 1, 1)."""
+        """The input of a black pixel, (1, C, 1, 1)."""
         return self._black_to_white()[0]
 
     @property
     def high(self) -> Tensor:
-        """The input that a white pixel gives, (1, C, 1, 1)."""
+        """The input of a white pixel, (1, C, 1, 1)."""
         return self._black_to_white()[1]
 
     def _black_to_white(self) -> tuple[Tensor, Tensor]:
@@ -80,11 +95,25 @@ class Preprocessing:
         return values[:, ::-1] if order != tuple(sorted(order)) else values
 
     def normalize(self, pixels: Any) -> Tensor:
-        """Pixels (N, C, H, W) in [0, 1], red first, as the network wants them; any size. Differentiable."""
+        """Pixels as the network's input, for any size; differentiable.
+
+        Args:
+            pixels: images (N, C, H, W) in [0, 1], red first.
+
+        Returns:
+            A tensor of the same shape.
+        """
         return self._scaled(self._ordered(self._checked(pixels)))
 
     def denormalize(self, x: Any) -> Tensor:
-        """The inverse of ``normalize``: pixels (N, C, H, W) in [0, 1] where x lies in the box. Differentiable."""
+        """The inverse of ``normalize``; differentiable.
+
+        Args:
+            x: inputs (N, C, H, W).
+
+        Returns:
+            Images (N, C, H, W), red first.
+        """
         values = self._checked(x)
         mean, std = self._constants(values)
         return self._ordered((values * std + mean) / self.scale)
@@ -96,10 +125,17 @@ class Preprocessing:
         return values
 
     def preprocess(self, image: Any, dtype: Any = None) -> Tensor:
-        """A picture of any size as the network's input, (1, C, size, size) float32 or ``dtype``.
+        """A picture of any size as the network's input; needs Pillow.
 
-        ``image``: uint8 or floats in [0, 1], (H, W), (H, W, 3) or (H, W, 4), or an image of Pillow's, which is needed.
-        Raises ValueError for another shape or range.
+        Args:
+            image: uint8 or floats in [0, 1] of shape (H, W), (H, W, 3) or (H, W, 4), or a Pillow image.
+            dtype: a float dtype; float32 if None.
+
+        Returns:
+            A tensor (1, C, size, size).
+
+        Raises:
+            ValueError: for another shape or range.
         """
         values = to_square(image, self.size, self.margin).transpose(2, 0, 1)[None] / 255
         if self.channels == "grey":
@@ -107,7 +143,17 @@ class Preprocessing:
         return self.normalize(_core.asarray(values, dtype=dtype or _core.float32))
 
     def to_image(self, x: Any) -> Picture:
-        """The picture that an input (1, C, H, W) stands for: uint8 (H, W, 3); what leaves the box is cut off."""
+        """An input as a picture; values outside the range are clipped.
+
+        Args:
+            x: an input (1, C, H, W).
+
+        Returns:
+            A uint8 array (H, W, 3).
+
+        Raises:
+            ValueError: for more than one input.
+        """
         pixels = self.denormalize(x)
         if pixels.shape[0] != 1:
             raise ValueError(f"to_image makes one picture of (1, {len(self.mean)}, H, W), got {pixels.shape}")

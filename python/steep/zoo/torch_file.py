@@ -1,4 +1,4 @@
-"""Weights in the file format that torch wrote before it turned to zip archives: pickles, then the storages' bytes.
+"""Weights in torch's legacy file format, before it used zip archives: pickles, then the bytes of the storages.
 
 A magic number, a version, the machine's sizes, the tensors (each a view of a storage, named by a persistent id), the
 storages' keys, and for each key a count and the elements. Start reading at ``read_torch``.
@@ -68,9 +68,16 @@ TORCH: dict[str, Callable[..., Any] | None] = {
 
 
 def read_torch(data: bytes) -> dict[str, NDArray[Any]]:
-    """The tensors of a state dict in torch's legacy format, given as a file's bytes: arrays by name.
+    """The tensors of a state dict in torch's legacy format. Nothing in the file is executed.
 
-    Raises ValueError naming what is refused, or if the file is not whole; nothing of the file is executed.
+    Args:
+        data: the bytes of the file.
+
+    Returns:
+        A dict of arrays by name.
+
+    Raises:
+        ValueError: naming what is refused, or if the file is truncated.
     """
     file, storages = io.BytesIO(data), dict[str, _Storage]()
 

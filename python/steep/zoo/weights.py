@@ -1,6 +1,6 @@
-"""Weights from their files: read once as data, written to the cache as safetensors under the layers' own names.
+"""Weights from external files: parsed once, and stored in the cache as safetensors under the layers' own names.
 
-From then on only that file is opened, unless it is damaged or comes from another source. Start at ``weights``.
+Afterwards only that file is opened, unless it is damaged or has another source. Start reading at ``weights``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,17 @@ LAYOUT = "1"  # of the converted files: raise it when layers get other names
 
 
 def find(name: str) -> Entry:
-    """The row of the model called ``name``. Raises ValueError for an unknown one, suggesting near ones."""
+    """The row of a model.
+
+    Args:
+        name: its name.
+
+    Returns:
+        An ``Entry``.
+
+    Raises:
+        ValueError: for an unknown name, with suggestions.
+    """
     if name not in MODELS:
         raise ValueError(f"the zoo has no model {name!r}{near(name, MODELS) or '.'} It has {list(MODELS)}")
     return MODELS[name]
@@ -33,7 +43,15 @@ def find(name: str) -> Entry:
 def weights(name: str) -> Arrays:
     """The weights of a model by the names of its layers.
 
-    Raises ValueError for an unknown name, and FetchError if they cannot be had.
+    Args:
+        name: name of the model.
+
+    Returns:
+        A dict of arrays.
+
+    Raises:
+        ValueError: for an unknown name.
+        FetchError: if they cannot be downloaded.
     """
     entry = find(name)
     if entry.format is None:
@@ -48,7 +66,7 @@ def weights(name: str) -> Arrays:
 
 
 def _converted(path: Path, origin: dict[str, str]) -> Arrays | None:
-    """The arrays of a converted file; None if there is none, if it is damaged, or if it comes from elsewhere."""
+    """The arrays of a converted file; None if it is missing, damaged, or from another source."""
     try:
         arrays, metadata = safetensors.read(path)
     except (OSError, ValueError):
