@@ -62,7 +62,7 @@ def measured(rounds):
 
 
 def draw(sweep, times):
-    """One picture, both axes logarithmic."""
+    """One image, both axes logarithmic."""
     import matplotlib
 
     matplotlib.use("agg")

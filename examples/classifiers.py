@@ -18,7 +18,7 @@ from steep.training import Recipe, Trained, TrainingProgress, fit
 
 
 def network(seed: int = 0, channels: tuple[int, ...] = (32, 64, 128), hidden: int = 128) -> nn.Sequential:
-    """Pictures (n, 1, 28, 28) to scores (n, 10): conv, batch norm, ReLU, pool, three times; two linear layers."""
+    """Images (n, 1, 28, 28) to scores (n, 10): conv, batch norm, ReLU, pool, three times; two linear layers."""
     source, layers, inputs = Generator(seed), {}, 1
     for i, outputs in enumerate(channels, 1):
         layers[f"conv{i}"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False, generator=source)
@@ -34,7 +34,7 @@ def network(seed: int = 0, channels: tuple[int, ...] = (32, 64, 128), hidden: in
 
 
 def with_channel(part: data.Part) -> data.Part:
-    """Pictures (n, height, width) as (n, 1, height, width)."""
+    """Images (n, height, width) as (n, 1, height, width)."""
     return data.Part(part.x[:, None], part.y)
 
 

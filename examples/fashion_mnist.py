@@ -1,4 +1,4 @@
-"""Train a convolutional network on the 60,000 pictures of Fashion-MNIST.
+"""Train a convolutional network on the 60,000 images of Fashion-MNIST.
 
 python examples/fashion_mnist.py --checkpoint fashion.safetensors            # stop it whenever you like
 python examples/fashion_mnist.py --checkpoint fashion.safetensors --resume   # the same bits as without a stop

@@ -57,7 +57,7 @@ def shipped():
 
 
 def right(model, part, count):
-    """The first ``count`` test pictures that the model reads rightly."""
+    """The first ``count`` test images that the model reads rightly."""
     found = np.flatnonzero(predicted(model, part.x) == part.y)[:count]
     return part.x[found], part.y[found]
 
@@ -257,10 +257,10 @@ def test_an_honest_network_raises_no_alarm(digits, small):
 
 MASKS = {
     "rounding": (lambda model, x: model(sp.round(sp.asarray(x) * 5) / 5), "gradients are exactly zero"),
-    "saturation": (lambda model, x: model(x) * 1e4, "a change without bound does not always fool"),
+    "saturation": (lambda model, x: model(x) * 1e4, "an unbounded change does not always succeed"),
     "shattering": (
         lambda model, x: model(sp.asarray(x) + 0.2 * sp.sin(sp.asarray(x) * 500)),
-        "the loss does not rise with the radius",
+        "the loss does not increase with the radius",
     ),
 }
 
@@ -317,8 +317,8 @@ def linear(x):
     [
         (lambda f: f(linear, X, [0, 1, 2]), IndexError, "label 2 of row 2"),
         (lambda f: f(linear, X, [0, -1, 1]), IndexError, "label -1 of row 1"),
-        (lambda f: f(linear, X, [0, 1]), TypeError, r"y must be whole numbers of shape \(3,\)"),
-        (lambda f: f(linear, X, [0.0, 1.0, 1.0]), TypeError, "whole numbers"),
+        (lambda f: f(linear, X, [0, 1]), TypeError, r"y must be integers of shape \(3,\)"),
+        (lambda f: f(linear, X, [0.0, 1.0, 1.0]), TypeError, "integers"),
         (lambda f: f(linear, X + 1, Y), ValueError, "from 1.5 to 1.5, outside the bounds"),
         (lambda f: f(linear, WITH_NAN, Y), ValueError, "not finite, first in row 1"),
         (lambda f: f(linear, (X * 2).astype(np.uint8), Y), TypeError, "float32 or float64.*uint8"),
@@ -375,7 +375,7 @@ def test_what_has_no_finite_step_is_refused():
 
 
 def test_masking_needs_something_to_attack():
-    with pytest.raises(ValueError, match="reads none"):
+    with pytest.raises(ValueError, match="none of these inputs"):
         attack.masking(lambda x: sp.asarray(x) @ sp.asarray([[1.0, 0]] * 4, dtype=sp.float32), X, [1, 1, 1], 0.1)
     with pytest.raises(ValueError, match="negative"):
         attack.adversary(eight_by_eight(), -1)

@@ -1,4 +1,4 @@
-"""Commands on pictures and models as people have them: what an attack wrote is read again; files with channels last,
+"""Commands on images and models as people have them: what an attack wrote is read again; files with channels last,
 one output, probabilities or no weights."""
 
 import json
@@ -29,7 +29,7 @@ def write(path, nodes, shape, weights=None):
 
 
 def convolutional(path, ending=None, last=False, size=8):
-    """A small classifier of pictures into 4 classes."""
+    """A small classifier of images into 4 classes."""
     rng = np.random.default_rng(5)
     held = {"w": rng.normal(size=(6, 3, 3, 3)).astype("f4"), "fc": rng.normal(size=(6, 4)).astype("f4") * 4}
     first = [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])] if last else [node("Identity", ["x"], ["t"])]
@@ -41,7 +41,7 @@ def convolutional(path, ending=None, last=False, size=8):
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path):
-    """A digit, and pictures of several shapes and modes."""
+    """A digit, and images of several shapes and modes."""
     digit = np.zeros((28, 28), np.uint8)
     digit[4:24, 13:16] = 255
     Image.fromarray(digit).save(tmp_path / "digit.png")
@@ -52,7 +52,7 @@ def pictures(tmp_path):
 
 
 def attacked(command, picture, *words, output="out.png"):
-    """What the attack says of its picture, and what reading the file again gives."""
+    """What the attack says of its image, and what reading the file again gives."""
     model = words[: words.index("--method")]
     code, out, err = command("attack", picture, *words, "--output", output, "--json")
     assert out, err
@@ -102,8 +102,8 @@ def test_a_radius_holds_for_every_attack_and_for_the_bytes(method, eps, command,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--method", "ddn", "--norm", "linf"), "ddn measures the change by l2"),
-        (("--method", "fgsm", "--norm", "l1"), "fgsm measures the change by linf"),
+        (("--method", "ddn", "--norm", "linf"), "ddn supports l2"),
+        (("--method", "fgsm", "--norm", "l1"), "fgsm supports linf"),
         (("--method", "fgsm", "--steps", "3"), "fgsm is one step"),
     ],
 )
@@ -128,7 +128,7 @@ def test_one_number_is_no_classification(ending, words, command, tmp_path):
     nodes = [node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0), node(ending, ["m"], ["y"])]
     name = write(tmp_path / "m.onnx", nodes, ["N", 1, 8, 8])
     code, out, err = command(*words, "white.png", "--model", name, *PLAIN)
-    assert code == 2 and not out and "gives one number for a picture" in err and err.count("\n") == 1
+    assert code == 2 and not out and "gives one number for an image" in err and err.count("\n") == 1
 
 
 def test_channels_last_are_given_last(command, tmp_path):
@@ -166,7 +166,7 @@ def test_every_command_works_on_channels_last_as_on_channels_first(name, command
 def test_pictures_have_no_five_channels(shape, command, tmp_path):
     name = write(tmp_path / "m.onnx", [node("Flatten", ["x"], ["y"])], shape)
     code, out, err = command("classify", "small.png", "--model", name, *PLAIN)
-    assert code == 2 and not out and "channels" in err and "pictures have 3" in err
+    assert code == 2 and not out and "channels" in err and "images have 3" in err
 
 
 def test_a_map_of_a_model_without_weights_says_that_it_was_not_checked(command, tmp_path):

@@ -1,6 +1,6 @@
 """The commands that optimise inputs, on the network that ships: what they write and say, and what they refuse.
 
-Pictures are the same bytes for a seed, on any number of threads, captured or not.
+Images are the same bytes for a seed, on any number of threads, captured or not.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ COMMANDS = {
 
 @pytest.fixture(autouse=True)
 def digit(tmp_path):
-    """A picture of a digit in the folder where commands run."""
+    """An image of a digit in the folder where commands run."""
     picture = np.zeros((28, 28), np.uint8)
     picture[4:24, 13:16] = 255
     Image.fromarray(picture).save(tmp_path / "digit.png")
@@ -103,14 +103,14 @@ def test_an_attack_that_fails_says_so(command):
     [
         (("visualize", "--layer", "conv9"), "did you mean 'conv"),
         (("visualize", "--layer", "conv2", "--channel", "99"), "has the channels 0 to"),
-        (("visualize",), "say what to excite"),
+        (("visualize",), "choose an objective"),
         (("visualize", "--class", "12"), "has the classes 0 to 9"),
         (("visualize", "--class", "3", "-o", "it.jpg"), "the extension must be one of"),
         (("visualize", "--class", "3", "-o", "nowhere/it.png"), "there is no folder"),
         (("saliency", "digit.png", "--method", "gradeint"), "did you mean 'gradient'"),
         (("saliency", "digit.png", "--layer", "conv1"), "--layer is for grad_cam"),
         (("saliency", "nothing.png"), "nothing.png"),
-        (("dream", "digit.png", "--octaves", "30"), "leave nothing"),
+        (("dream", "digit.png", "--octaves", "30"), "leave no pixels"),
         (("invert", "digit.png", "--layer", "relu9"), "did you mean 'relu"),
         (("attack", "digit.png", "--method", "deepfoal"), "did you mean 'deepfool'"),
         (("attack", "digit.png", "--norm", "l7"), "l7"),

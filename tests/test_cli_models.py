@@ -58,7 +58,7 @@ def pair():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a picture, a factory, its weights, and the same model as ONNX, taking 3 x 8 x 8."""
+    """A folder with an image, a factory, its weights, and the same model as ONNX, taking 3 x 8 x 8."""
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "cat.png")
     (tmp_path / "my_models.py").write_text(FACTORY)
@@ -121,7 +121,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
     assert code == 0 and all(top(out)[i] == pytest.approx(float(grey(square)[0, i]), abs=1e-6) for i in range(3))
     sp.onnx.save(nn.Linear(4, 2, generator=1), path / "flat.onnx", sp.zeros((1, 4)))
     sp.onnx.save(nn.Conv2d(3, 2, 3, generator=1), path / "features.onnx", sp.zeros((1, 3, 8, 8)))
-    for name, said in (("flat.onnx", "not one picture"), ("features.onnx", "not a classifier")):
+    for name, said in (("flat.onnx", "not one image"), ("features.onnx", "not a classifier")):
         code, out, err = command("classify", path / "cat.png", "--model", name)
         assert code == 2 and out == "" and said in err and err.count("\n") == 1
 
@@ -152,7 +152,7 @@ def test_onnx_files_of_grey_pictures_and_others(command, folder):
         (("none.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")), "there is no file none.png"),
         (
             ("my_models.py", *("--model", "tiny.safetensors", "--factory", "my_models:tiny")),
-            "is not a picture",
+            "is not an image",
         ),
         (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--mean", "a")), "--mean"),
         (("cat.png", *("--model", "tiny.safetensors", "--factory", "my_models:tiny", "--std", "1,2")), "--std"),
@@ -219,7 +219,7 @@ def test_layers_and_classes_are_found_by_name_or_suggested():
     ):
         with pytest.raises(ValueError, match=said):
             some.class_number(text, 4)
-    with pytest.raises(ValueError, match="give a number"):
+    with pytest.raises(ValueError, match="give an index"):
         opened().class_number("tabby", 4)
     assert opened().label(3) == "3"
 

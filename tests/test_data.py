@@ -269,7 +269,7 @@ def test_pictures_and_labels_that_do_not_fit_are_refused(home):
     write_idx(home / "mnist")
     labels = home / "mnist" / "t10k-labels-idx1-ubyte.gz"
     labels.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc"))
-    with pytest.raises(ValueError, match=r"mnist: pictures of shape \(4, 28, 28\) and labels of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"mnist: images of shape \(4, 28, 28\) and labels of shape \(3,\)"):
         data.load("mnist")
 
 
@@ -326,8 +326,8 @@ def test_unknown_photos_and_files_that_are_no_pictures(tmp_path):
         data.photo("dog")
     with pytest.raises(ValueError, match="known are"):
         data.photos("svhn")
-    (tmp_path / "a.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"a\.png is not a picture"):
+    (tmp_path / "a.png").write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"a\.png is not an image"):
         data.read_image(tmp_path / "a.png")
     with pytest.raises(FileNotFoundError):
         data.read_image(tmp_path / "none.png")
@@ -339,7 +339,7 @@ def test_pictures_are_read_upright_and_resized_to_their_middle(tmp_path):
     picture[0, 0] = 255
     lying = image.fromarray(picture)
     exif = lying.getexif()
-    exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
+    exif[0x0112] = 6  # the camera was rotated: show it rotated by 90 degrees clockwise
     lying.save(tmp_path / "a.png", exif=exif)
     upright = data.read_image(tmp_path / "a.png")
     assert upright.shape == (6, 4, 3) and upright[0, 3].tolist() == [255, 255, 255] and upright.sum() == 3 * 255
@@ -348,7 +348,7 @@ def test_pictures_are_read_upright_and_resized_to_their_middle(tmp_path):
     assert square.shape == (50, 50, 3) and np.array_equal(square[7, :, 1], np.arange(50, 150, 2))
     assert np.array_equal(images.to_square(stripes / 255.0, 50, 1.0), square)
     for wrong in (np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.int64), np.full((8, 8), 2.0), np.zeros((0, 3))):
-        with pytest.raises(ValueError, match="picture"):
+        with pytest.raises(ValueError, match="image"):
             images.to_square(wrong, 8, 1.0)
 
 

@@ -18,7 +18,7 @@ RECIPE = Recipe(epochs=4, batch_size=32, noise=0.1, flip=True, seed=3)
 
 
 def pictures(count, seed=0):
-    """Pictures (count, 1, 8, 8) of a bright column or a bright row, with noise."""
+    """Images (count, 1, 8, 8) of a bright column or a bright row, with noise."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, count)
     x = rng.uniform(0, 0.3, (count, 1, 8, 8)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Maps of integers, of rectifiers by any name, of pictures with channels last, and what a cascade may make random."""
+"""Maps of integers, of rectifiers by any name, of images with channels last, and what a cascade may make random."""
 
 import numpy as np
 import onnx as package

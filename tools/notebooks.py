@@ -89,7 +89,7 @@ def run_cell(source: str, names: dict[str, Any], command: Callable[[list[str]], 
 
 
 def shown(page: str, command: Callable[[list[str]], object], names: dict[str, Any]) -> Iterator[Any]:
-    """Runs a page in the current folder, and gives the pictures that it shows, one after the other."""
+    """Runs a page in the current folder, and gives the images that it shows, one after the other."""
     for cell in cells(page):
         value = run_cell(cell.source, names, command) if cell.kind == "code" else None
         if hasattr(value, "save"):

@@ -1,6 +1,6 @@
-"""Makes docs/gallery.md and its pictures from scratch: ``python examples/gallery/make.py [--only NAME]``.
+"""Makes docs/gallery.md and its images from scratch: ``python examples/gallery/make.py [--only NAME]``.
 
-Each file in ``plates/`` is a plate: its docstring is the title and the words, its code makes ``sheet``, a picture, and
+Each file in ``plates/`` is a plate: its docstring is the title and the words, its code makes ``sheet``, an image, and
 may set ``note``, a line of figures. Weights and photographs are fetched on demand. The page shows the code that ran.
 """
 
@@ -28,7 +28,7 @@ code makes the same pixels on any number of threads. SqueezeNet and VGG16 were t
 
 
 def make(plate: Path) -> str:
-    """Runs a plate, writes its picture, and gives its part of the page."""
+    """Runs a plate, writes its image, and gives its part of the page."""
     text = plate.read_text()
     title, _, words = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")
     began = time.perf_counter()

@@ -62,7 +62,7 @@ def _default_threads() -> int:
     if not given:
         return len(_os.sched_getaffinity(0)) if hasattr(_os, "sched_getaffinity") else (_os.cpu_count() or 1)
     if not given.isdecimal() or len(given) > 9 or int(given) < 1:
-        raise ImportError(f"STEEP_NUM_THREADS is {given[:40]!r}; it must be a whole number from 1 up")
+        raise ImportError(f"STEEP_NUM_THREADS is {given[:40]!r}; it must be an integer, at least 1")
     return int(given)
 
 

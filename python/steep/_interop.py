@@ -26,11 +26,11 @@ RENAMED = {
 }  # fmt: skip
 # NumPy's names of parameters, where steep has another; parameters without a default also agree by their place.
 PARAMETERS = {"ddof": "correction", "a_min": "min", "a_max": "max", "x": "x1", "y": "x2"}
-# Parameters that say how to compute something and not what.
+# Parameters that affect how something is computed, not what.
 INDIFFERENT = {"kind", "optimize", "subok", "assume_unique"}
 _HELPERS = ("allclose", "array_equal", "diff", "isclose", "isin", "searchsorted", "cumulative_sum", "cumulative_prod")
 _LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
-NO_VALUE = np._NoValue  # what NumPy's signatures have for "not given"
+NO_VALUE = np._NoValue  # NumPy's marker for "not given"
 _OPS = {row["name"] for row in _core._op_table() if not row["hidden"]}
 
 
@@ -95,7 +95,7 @@ def _float_power(x1: Any, x2: Any) -> Any:
     return _core.pow(_core.astype(x1, _core.float64), _core.astype(x2, _core.float64))
 
 
-# By module and name, with NumPy's parameters: what steep has no function of the same meaning for.
+# By module and name, with NumPy's parameters: functions for which steep has none of the same meaning.
 MEANINGS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "transpose"): _transpose,
     ("numpy", "permute_dims"): _transpose,

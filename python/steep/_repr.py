@@ -16,7 +16,7 @@ import numpy as np
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-MOST_PRINTED = 400  # elements; of larger tensors the ends of each axis
+MOST_PRINTED = 400  # elements; larger tensors show the ends of each axis
 
 
 def represent(x: Any) -> str:

@@ -32,7 +32,7 @@ class _Kept:
         return tree.unflatten(self.shape, found)
 
 
-# Whose forward rules run now. Kept here and not in each, so that functions with rules can be copied.
+# The functions whose forward rules run now; not stored in each, so that functions with rules can be copied.
 _in_forward: ContextVar[tuple[custom_vjp, ...]] = ContextVar("in_forward", default=())
 
 
@@ -77,7 +77,7 @@ class custom_vjp:
         if self.fwd is None or self.bwd is None:
             raise _core.GradientError(f"custom_vjp: {self.name} has no rule yet; call {self.name}.defvjp(fwd, bwd)")
         leaves = tree.leaves(args)
-        if any(f is self for f in _in_forward.get()):  # fwd calls the function itself, as it may in JAX
+        if any(f is self for f in _in_forward.get()):  # fwd may call the function itself, as in JAX
             return self.f(*args)
         if not _core.is_grad_enabled() or not any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
             return self.f(*args)

@@ -144,7 +144,7 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def curve(values: list[float], label: str = "loss by round", unit: str = "round") -> str:
+def curve(values: list[float], label: str = "loss by epoch", unit: str = "epoch") -> str:
     """A line chart as inline SVG, logarithmic if all values are positive; "" for fewer than two.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Colours = NDArray[np.uint8]
 
-# Anchors of a scale from black through violet and orange to pale yellow, evenly spaced, of even steps in lightness.
+# Anchors of a colour scale from black through violet and orange to pale yellow, evenly spaced in lightness.
 HOT = np.array([[0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [252, 255, 164]])
 BLUE, WHITE, RED = np.array([33, 102, 172]), np.array([247, 247, 247]), np.array([178, 24, 43])
 GREY = 128
@@ -42,7 +42,7 @@ def rgb(picture: Any, low: float = 0.0, high: float = 1.0) -> Colours:
     """
     x = np.asarray(picture, np.float64)
     if x.ndim != 3 or x.shape[0] not in (1, 3):
-        raise ValueError(f"a picture has shape (1 or 3, height, width), got {x.shape}")
+        raise ValueError(f"an image has shape (1 or 3, height, width), got {x.shape}")
     unit = np.nan_to_num((x - low) / (high - low))
     return _bytes(np.broadcast_to(unit.transpose(1, 2, 0) * 255, (*x.shape[1:], 3)))
 

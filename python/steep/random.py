@@ -71,7 +71,7 @@ def _integer_dtype(first: int, end: int, dtype: Any) -> Any:
     return found
 
 
-# Of the calls that run now and want to know who draws: the state of each generator before its first draw.
+# For each active ``observed_draws``: the state of each generator before its first draw.
 _observers: ContextVar[tuple[dict[Generator, Tensor], ...]] = ContextVar("observers", default=())
 
 

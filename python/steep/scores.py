@@ -133,7 +133,7 @@ def one_tensor(scores: Any) -> Tensor:
     """
     if not isinstance(scores, Tensor):
         raise TypeError(f"a classifier returns one tensor of scores, this one a {type(scores).__name__}; if the scores "
-                        "are a part of it, pass a function that takes them out: lambda x: model(x)[0]")  # fmt: skip
+                        "are a part of it, pass a function that selects them: lambda x: model(x)[0]")  # fmt: skip
     return scores
 
 

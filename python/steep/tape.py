@@ -126,7 +126,7 @@ class GradientTape:
     def _finish(self, verb: str) -> None:
         if self._used and not self.persistent:
             raise _core.GradientError(
-                f"GradientTape.{verb}: a tape that is not persistent gives derivatives once; "
+                f"GradientTape.{verb}: a tape that is not persistent computes derivatives once; "
                 f"use GradientTape(persistent=True)"
             )
         if self._entered and not self.persistent:

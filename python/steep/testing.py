@@ -15,7 +15,7 @@ import numpy as np
 from steep import _core, tree
 from steep.transforms import jvp, vjp
 
-# A central difference with step h errs by about h**2 plus rounding / h; h = rounding ** (1/3) balances the two.
+# The error of a central difference with step h is about h**2 plus rounding / h; h = rounding ** (1/3) balances them.
 _STEP = {"float32": 1e-2, "float64": 1e-5}
 _TOLERANCE = {"float32": 2e-2, "float64": 1e-6}
 

@@ -23,7 +23,7 @@ def _float_tensor(leaf: Any, who: str) -> Tensor:
     x = _core.asarray(leaf)
     if x.dtype.kind != "f":
         raise _core.GradientError(
-            f"{who}: an argument is {x.dtype.name}{x.shape}; derivatives are by float32 or float64 tensors: "
+            f"{who}: an argument is {x.dtype.name}{x.shape}; derivatives are of float32 or float64 tensors: "
             f"use astype()"
         )
     return x

@@ -31,7 +31,7 @@ class Kind(NamedTuple):
 
 
 def _fields(node: Tree) -> list[tuple[Hashable, Tree]]:
-    import dataclasses  # here, because it is slow to import and whoever has a dataclass has paid for it
+    import dataclasses  # here, because it is slow to import, and has been imported already where there is a dataclass
 
     return [(field.name, getattr(node, field.name)) for field in dataclasses.fields(node) if field.init]
 

@@ -12,7 +12,7 @@ import numpy as np
 from steep import _core
 from steep._core import Tensor
 
-_STRETCH = 1 << 18  # elements of one call of NumPy, which cannot be interrupted
+_STRETCH = 1 << 18  # elements per call of NumPy, which cannot be interrupted
 
 
 class UniqueAll(NamedTuple):

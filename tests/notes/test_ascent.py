@@ -235,7 +235,7 @@ def test_row_69_octaves_and_the_picture_back_after_no_step():
     net, image = small_net(sp.float32), Generator(5).uniform((1, 3, 45, 64))
     still = ascent.deepdream(net, "4", image, steps=0)
     assert np.abs(arr(still.image) - arr(image)).max() <= 1e-6 and still.octaves[0] == (16, 23)
-    with pytest.raises(ValueError, match="nothing of"):
+    with pytest.raises(ValueError, match="no pixels of"):
         ascent.deepdream(net, "4", image, octaves=20)
 
 

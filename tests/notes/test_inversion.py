@@ -1,6 +1,6 @@
 """Rows 80 and 81 of docs/notes.md, on AlexNet's features: what a layer's activations preserve of a photograph.
 
-The pictures are small (96 pixels), so that this takes seconds. Layers are counted as in Mahendran and Vedaldi 2015:
+The images are small (96 pixels), so that this takes seconds. Layers are counted as in Mahendran and Vedaldi 2015:
 conv1, relu1, pool1, conv2, relu2 is the fifth.
 """
 
@@ -19,7 +19,7 @@ SIDE = 96
 
 @pytest.fixture(scope="module")
 def trunk():
-    """The network, its preprocessing for small pictures, and 31 photographs as its input."""
+    """The network, its preprocessing for small images, and 31 photographs as its input."""
     try:
         net = zoo.load("alexnet_features")
         photos = [data.photo(name) for name in ("chelsea", "coffee", "astronaut", "rocket")]

@@ -1,4 +1,4 @@
-"""What keeps an excited picture from filling with noise
+"""What keeps an excited image from filling with noise
 
 One channel of SqueezeNet, excited six ways: plain pixels; with total variation; with a low-pass after each step;
 with an edge-preserving filter; through jitter; as a spectrum.

@@ -1,6 +1,6 @@
 """Many faces of one channel
 
-A channel may have several favourites. Four pictures are moved together, each exciting the channel, and all pushed
+A channel may have several favourites. Four images are moved together, each exciting the channel, and all pushed
 apart by the `diversity` of their textures; the upper row is without that.
 """
 

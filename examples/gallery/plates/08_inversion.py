@@ -1,4 +1,4 @@
-"""What a layer still knows of the picture
+"""What a layer still knows of the image
 
 A cat found again from noise, by nothing but its activations in ever deeper layers of SqueezeNet. Storing activations
 instead of photographs does not make anybody anonymous.

@@ -1,6 +1,6 @@
 """A cat that is read as an espresso
 
-The smallest change that Carlini and Wagner's attack finds, and a bounded one by PGD: the picture after, and the
+The smallest change that Carlini and Wagner's attack finds, and a bounded one by PGD: the image after, and the
 change, made visible. Success comes from predicting again.
 """
 

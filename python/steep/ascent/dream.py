@@ -67,7 +67,7 @@ def octave_sizes(height: int, width: int, octaves: int, scale: float) -> list[tu
         raise ValueError(f"octaves must be at least 1 and their scale above 1, got {octaves} and {scale}")
     sizes = [(int(height / scale**k + 1e-9), int(width / scale**k + 1e-9)) for k in range(octaves)]
     if min(sizes[-1]) < 1:
-        raise ValueError(f"{octaves} octaves by {scale} leave nothing of {height} by {width} pixels")
+        raise ValueError(f"{octaves} octaves by {scale} leave no pixels of {height} by {width}")
     return sizes
 
 
@@ -128,7 +128,7 @@ def deepdream(
     """
     x = _core.asarray(image)
     if x.ndim != 4:
-        raise ValueError(f"deepdream needs pictures (n, channels, height, width), got {x.shape}")
+        raise ValueError(f"deepdream needs images (n, channels, height, width), got {x.shape}")
     if objective is None:
         objective = whole_layer(model, layer) if guide is None else guided_by(model, layer, guide)
     low, high = (_per_channel(bound, x) for bound in bounds)

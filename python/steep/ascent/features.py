@@ -247,7 +247,7 @@ def guided_by(model: Any, layer: str, guide: Any) -> Term:
     """
     wanted = _constant(model, layer, guide)
     if wanted.shape[0] != 1:
-        raise ValueError(f"a guide is one picture, got a batch of {wanted.shape[0]}")
+        raise ValueError(f"a guide is one image, got a batch of {wanted.shape[0]}")
     columns = _core.reshape(wanted, (wanted.shape[1], -1))
 
     def value(x: Any) -> Tensor:
@@ -284,7 +284,7 @@ def inversion(model: Any, layer: str, image: Any) -> Term:
     axes = tuple(range(1, wanted.ndim))
     scale = _core.sum(_core.square(wanted), axis=axes)
     if not bool(_core.all(scale > 0)):
-        raise ValueError(f"inversion: layer {layer!r} is silent on the picture; its activations are all zero")
+        raise ValueError(f"inversion: layer {layer!r} has only zero activations for the image")
 
     def value(x: Any) -> Tensor:
         off = activation(model, layer, x) - wanted
@@ -316,7 +316,7 @@ def diversity(model: Any, layer: str) -> Term:
         grams = _core.reshape(gram(activation(model, layer, x)), (x.shape[0], -1))
         n = grams.shape[0]
         if n < 2:
-            raise ValueError("diversity needs a batch of at least 2 pictures")
+            raise ValueError("diversity needs a batch of at least 2 images")
         unit = _unit(grams, 1)
         together = unit @ unit.T
         return -(_core.sum(together) - _core.trace(together)) / (n * (n - 1))
@@ -382,7 +382,7 @@ def _channels(a: Tensor, index: Any, layer: str) -> Tensor:
     numbers = np.asarray(index)
     count = a.shape[1]
     if numbers.dtype.kind not in "iu" or numbers.ndim > 1:
-        raise TypeError(f"a channel is a whole number, or one for each row; got {index!r}")
+        raise TypeError(f"a channel is an integer, or one for each row; got {index!r}")
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < count):
         raise IndexError(f"channel {numbers.tolist()} is not among the {count} of layer {layer!r}, 0 to {count - 1}")
     if numbers.ndim == 0:

@@ -18,8 +18,8 @@ from steep._core import Tensor
 from steep.random import Generator
 from steep.tree import Tree
 
-# Columns: directions of colour that are uncorrelated over ImageNet's pixels, by their standard deviation. Measured by
-# Olah et al. 2017, "Feature Visualization" (lucid's colour correlation), scaled here so that the longest has length 1.
+# Columns: decorrelated directions of colour of ImageNet's pixels, times their standard deviation. Measured by Olah et
+# al. 2017, "Feature Visualization" (lucid's colour correlation), scaled here so that the longest has length 1.
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 COLOURS = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max()
 
@@ -188,7 +188,7 @@ def _same(params: Any) -> Tensor:
 
 def _coloured(x: Tensor) -> Tensor:
     if x.ndim < 3 or x.shape[-3] != 3:
-        raise ValueError(f"color_decorrelated needs pictures (..., 3, height, width), got {x.shape}")
+        raise ValueError(f"color_decorrelated needs images (..., 3, height, width), got {x.shape}")
     flat = _core.reshape(x, (*x.shape[:-2], -1))
     return _core.reshape(_core.asarray(COLOURS, dtype=x.dtype) @ flat, x.shape)
 

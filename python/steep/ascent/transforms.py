@@ -76,7 +76,7 @@ def jitter(pixels: int, generator: Generator, wrap: bool = False) -> Transform:
         for axis in (-2, -1):
             n = x.shape[axis]
             if not wrap and n <= pixels:
-                raise ValueError(f"jitter: a crop by {pixels} leaves nothing of a picture of shape {x.shape}")
+                raise ValueError(f"jitter: a crop by {pixels} leaves no pixels of an image of shape {x.shape}")
             first = generator.integers(-pixels, pixels + 1) if wrap else generator.integers(pixels + 1)
             places = first + _core.arange(n if wrap else n - pixels, dtype=_core.int64)
             x = _core.take(x, places % n, axis=axis)

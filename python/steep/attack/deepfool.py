@@ -15,7 +15,7 @@ from steep.attack.problem import Attack, Box, Eps, Problem, validated
 from steep.optim.norms import find_norm, in_rows
 from steep.scores import Classifier, class_scores
 
-LEAST = 1e-5  # a lead of 0 is not yet success; such rows go on by a lead of this
+LEAST = 1e-5  # a margin of 0 is not success; such rows continue with this margin
 
 
 def deepfool(

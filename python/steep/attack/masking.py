@@ -26,7 +26,7 @@ from steep.optim.norms import find_norm, in_rows
 from steep.random import Generator
 from steep.scores import Classifier, predicted
 
-SHARES = (0.25, 0.5, 1.0, 2.0)  # of eps, at which the loss is looked at
+SHARES = (0.25, 0.5, 1.0, 2.0)  # of eps, at which the loss is evaluated
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Masking:
     rows: int
 
 
-SLACK = 0.05  # a share of rows, or of a loss: less may be chance
+SLACK = 0.05  # of rows, or of a loss: smaller differences may be chance
 SYMPTOMS: dict[str, Callable[[Evidence], bool]] = {
-    "one step fools more than many": lambda e: e.one_step > e.iterative + SLACK,
-    "random changes fool more than the gradient": lambda e: e.random > e.iterative + SLACK,
-    "an attack without gradients fools more than one with them": lambda e: e.black_box > e.iterative + SLACK,
-    "a change without bound does not always fool": lambda e: e.unbounded < 1 - SLACK,
-    "the loss does not rise with the radius": lambda e: any(
+    "one step succeeds more often than many": lambda e: e.one_step > e.iterative + SLACK,
+    "random changes succeed more often than the gradient": lambda e: e.random > e.iterative + SLACK,
+    "an attack without gradients succeeds more often than one with them": lambda e: e.black_box > e.iterative + SLACK,
+    "an unbounded change does not always succeed": lambda e: e.unbounded < 1 - SLACK,
+    "the loss does not increase with the radius": lambda e: any(
         after < before * (1 - SLACK) for before, after in zip(e.losses, e.losses[1:], strict=False)
     ),
     "gradients are exactly zero": lambda e: e.zero_gradients > SLACK,
@@ -191,7 +191,7 @@ def without_gradient(model: Classifier, samples: int, delta: float, generator: G
 def _correctly_classified(problem: Problem) -> Problem:
     right = np.flatnonzero(predicted(problem.model, problem.clean) == np.asarray(problem.labels))
     if not len(right):
-        raise ValueError("masking: the model reads none of these inputs as labelled, so there is nothing to attack")
+        raise ValueError("masking: the model classifies none of these inputs correctly, so there is nothing to attack")
     return problem.subset(right)
 
 

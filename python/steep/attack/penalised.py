@@ -21,7 +21,7 @@ from steep.optim.norms import in_rows
 from steep.scores import Classifier
 
 Round = Callable[[Tensor, Best], Result]
-INSIDE = 1 - 1e-4  # tanh never reaches its bounds, and is too flat to leave next to them
+INSIDE = 1 - 1e-4  # tanh never reaches its bounds, and its gradient vanishes next to them
 
 
 def carlini_wagner(

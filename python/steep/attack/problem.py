@@ -236,13 +236,13 @@ def validated(
     low, high = _checked_bounds(who, bounds)
     _check_inputs(who, clean, (low, high))
     model = unnormalised(who, model)
-    with GradientTape() as tape:  # so that the scores are recorded, and show what they come from
+    with GradientTape() as tape:  # so that the scores are recorded, which shows how they were computed
         tape.watch(clean)
         scores = one_tensor(model(clean)).detach()
     if scores.ndim != 2 or len(scores) != len(clean):
         raise ValueError(f"{who}: the model must give scores (n, classes) for {clean.shape}, got {scores.shape}")
     if scores.shape[1] < 2:
-        raise ValueError(f"{who}: the model has {scores.shape[1]} class; there must be another one to be taken for")
+        raise ValueError(f"{who}: the model has {scores.shape[1]} class; an attack needs at least two")
     _check_labels(who, labels, scores)
     return Problem(model, clean, _core.astype(labels, _core.int64), norm, targeted, (low, high), float(confidence))
 
@@ -281,7 +281,7 @@ def _first(wrong: NDArray[np.bool_]) -> int:
 def _check_labels(who: str, labels: Tensor, scores: Tensor) -> None:
     values, classes = np.asarray(labels), scores.shape[-1]
     if labels.shape != scores.shape[:1] or (values.size and values.dtype.kind not in "iu"):
-        raise TypeError(f"{who}: y must be whole numbers of shape {scores.shape[:1]}, got {labels.dtype}{labels.shape}")
+        raise TypeError(f"{who}: y must be integers of shape {scores.shape[:1]}, got {labels.dtype}{labels.shape}")
     if values.size and not 0 <= values.min() <= values.max() < classes:
         at = _first((values < 0) | (values >= classes))
         raise IndexError(f"{who}: label {values[at]} of row {at} is none of the classes, 0 to {classes - 1}")

@@ -1,31 +1,31 @@
-"""The command ``steep``: a thin face over the library, imported by nothing else.
+"""The command ``steep``: a thin layer over the library, imported by nothing else.
 
-Results go to stdout, progress to stderr. Exit codes: 0 ok, 1 a check failed, 2 bad usage or input. One file a command;
-``app.py`` puts them together.
+Results go to stdout, progress to stderr. Exit codes: 0 ok, 1 a check failed, 2 bad usage or input. One file per
+command; ``app.py`` combines them.
 """
 
 from __future__ import annotations
 
 import sys
 
-PACKAGES = {"PIL": "Pillow"}  # where a package is not called what one imports
+PACKAGES = {"PIL": "Pillow"}  # where the package and the module have different names
 
 
 def main() -> None:
-    """Run the command line; needs the extra ``viz``, and says so in one line where it is missing."""
+    """Run the command line; needs the extra ``viz``, and says so in one line if it is missing."""
     try:
         require("typer", "rich")
         from steep.cli.app import run
 
         code = run()
-    except KeyboardInterrupt:  # before the command has begun
+    except KeyboardInterrupt:  # before the command has started
         print("steep: interrupted", file=sys.stderr)
         code = 130
     raise SystemExit(code)
 
 
 def require(*modules: str) -> None:
-    """Ends the command with 2 and one line naming what to install, if one of the modules is not installed."""
+    """Exit with 2 and one line naming what to install, if one of the modules is not installed."""
     from importlib.util import find_spec
 
     absent = " and ".join(PACKAGES.get(name, name) for name in modules if find_spec(name) is None)

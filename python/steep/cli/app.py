@@ -1,4 +1,4 @@
-"""The commands put together, and the one place where an exception becomes a line of text and an exit code."""
+"""The commands combined, and the only place where an exception becomes a line of text and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from steep.cli import attack, bench, classify, demo, dream, info, invert, salien
 
 app = typer.Typer(
     name="steep",
-    help="Automatic differentiation that descends on weights and ascends on inputs.",
+    help="Automatic differentiation: training, feature visualization, attribution, adversarial examples.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,7 +45,7 @@ def _version(wanted: bool) -> None:
 def _main(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Automatic differentiation that descends on weights and ascends on inputs."""
+    """Automatic differentiation: training, feature visualization, attribution, adversarial examples."""
 
 
 def run() -> int:
@@ -60,7 +60,7 @@ def run() -> int:
         return _complain(f"there is no file {error.filename}" if error.filename else str(error), 2)
     except (OSError, ValueError, TypeError, IndexError, MemoryError, ImportError, steep.GradientError) as error:
         return _complain(str(error) or type(error).__name__, 2)
-    except Exception as error:  # of a user's own model, whose code may raise anything
+    except Exception as error:  # of a user's model, whose code may raise anything
         return _complain(f"{type(error).__name__}: {error}", 2)
     return 0
 

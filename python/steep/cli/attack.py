@@ -1,7 +1,7 @@
-"""``steep attack``: a small change of a picture after which a network reads it as something else.
+"""``steep attack``: a small change of an image after which a network classifies it differently.
 
-What is judged, measured and written is the picture in bytes, in such a size that reading its file gives the network
-these very bytes again. Start reading at ``attack_``; ``_rounded`` finds the bytes.
+Evaluated, measured and written is the image in bytes, in a size such that reading its file gives the network exactly
+these bytes. Start reading at ``attack_``; ``_rounded`` chooses the bytes.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SMALLEST: dict[str, Method] = {
     "lbfgs": attack.lbfgs,
 }
 METHODS = (*BOUNDED, *SMALLEST)
-NORMS = {"fgsm": ("linf",), "pgd": ("linf", "l2", "l1"), "deepfool": ("l2", "linf", "l1")}  # others: l2 alone
+NORMS = {"fgsm": ("linf",), "pgd": ("linf", "l2", "l1"), "deepfool": ("l2", "linf", "l1")}  # the others: l2 only
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 EPS = 0.02
-HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which finds how much it takes")
-STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)  # of a least change, which rounding may undo
+HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which searches the smallest change")
+STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)  # of a smallest change, which rounding may undo
 
 
 @on_model
@@ -51,18 +51,20 @@ def attack_(
     image: Image,
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "pgd",
     eps: Annotated[
-        float | None, typer.Option(min=0, help=f"Largest change, pixels being 0 to 1; {EPS} for fgsm and pgd.")
+        float | None, typer.Option(min=0, help=f"Largest change of pixels in [0, 1]; {EPS} for fgsm and pgd.")
     ] = None,
-    norm: Annotated[str, typer.Option(help="How pgd and deepfool measure the change: linf, l2 or l1.")] = "",
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps; each method has its own number.")] = None,
-    target: Annotated[str, typer.Option(help="The class to reach, by number or name; any other one without.")] = "",
-    klass: Annotated[str, typer.Option("--class", help="The true class; the predicted one without.")] = "",
+    norm: Annotated[str, typer.Option(help="Norm of the change for pgd and deepfool: linf, l2 or l1.")] = "",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of steps; the default depends on the method.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="The target class, by index or name; any other class by default.")] = "",
+    klass: Annotated[str, typer.Option("--class", help="The true class; the predicted one by default.")] = "",
     output: File = Path("attack.png"),
 ) -> None:
-    """Change a picture a little so that the network reads it as another class, or as the class asked for.
+    """Change an image slightly so that the network predicts another class, or a target class.
 
-    fgsm and pgd stay within ``--eps``; the others look for the smallest change, and stay within ``--eps`` if it is
-    given. Success comes from predicting again, from the picture as its file will be read.
+    fgsm and pgd stay within ``--eps``; the others search the smallest change, and stay within ``--eps`` if it is given.
+    Success is evaluated by predicting again, from the image as its file will be read.
     """
     out.check(output)
     opened, way = session.opened, session.opened.preprocessing
@@ -94,9 +96,9 @@ def attack_(
             "predicted_after": after[0], "labels": [before[1], after[1]],
             "probabilities": [before[2], after[2]]}  # fmt: skip
     size = float(np.abs(change).max()) or 1.0
-    lost = ": the change is lost when pixels become bytes" if found.success[0] else HINTS.get(method, "")
+    lost = ": the change is lost when pixels are rounded to bytes" if found.success[0] else HINTS.get(method, "")
     result = out.Result(
-        f"{image.name} read as {after[1]}",
+        f"{image.name} classified as {after[1]}",
         f"{method}: {before[1]} (p = {before[2]:.3f}) became {after[1]} (p = {after[2]:.3f}) by a change of "
         f"{distance:.4g} in {used}",
         [("after", picture), ("before", whole.picture),
@@ -109,9 +111,9 @@ def attack_(
 
 
 class _Whole:
-    """A picture in the size in which reading it changes nothing, and the middle of it that the network sees.
+    """An image in a size in which reading it changes nothing, and the central square that the network sees.
 
-    ``clean``: the bytes of that middle, (1 or 3, size, size).
+    ``clean``: the bytes of that square, (1 or 3, size, size).
     """
 
     def __init__(self, picture: Picture, size: int, grey: bool, output: Path) -> None:
@@ -124,7 +126,7 @@ class _Whole:
         return _core.asarray(self.clean[None] / 255, dtype=_core.float32)
 
     def with_bytes(self, made: Bytes) -> Picture:
-        """The whole picture with other bytes in its middle, as its file will be read."""
+        """The whole image with other bytes in the central square, as its file will be read."""
         picture = self.picture.copy()
         picture[self._where] = made.transpose(1, 2, 0)
         return out.as_read(picture, self._output)
@@ -138,7 +140,7 @@ def _rounded(
     limit: float | None,
     fooled: Callable[[Picture], bool],
 ) -> tuple[Bytes, float]:
-    """The bytes of an attacked picture, and the norm of the change: the first that fool, or the first within limits."""
+    """The bytes of an attacked image, and the norm of the change: the first that succeed, or that are within limits."""
     first = None
     for made in _roundings(whole.clean, found[0] * 255 - whole.clean, bounded):
         distance = float(np.linalg.norm(((made - whole.clean) / 255).ravel(), order))
@@ -151,7 +153,7 @@ def _rounded(
 
 
 def _roundings(clean: Bytes, change: NDArray[Any], bounded: bool) -> Iterator[Bytes]:
-    """Ways to make bytes of a change: rounded, or also towards no change, which leaves no ball, or stretched first."""
+    """Ways to round a change to bytes: to nearest, towards no change, which stays in the ball, or enlarged first."""
     if bounded:
         yield clean + np.trunc(change + np.sign(change) * 1e-4).astype(np.int64)
     for stretch in STRETCHES[:1] if bounded else STRETCHES:
@@ -162,12 +164,12 @@ def _roundings(clean: Bytes, change: NDArray[Any], bounded: bool) -> Iterator[By
 def _method(
     session: Session, method: str, eps: float | None, norm: str, steps: int | None
 ) -> tuple[Method, str, float | None, dict[str, Any]]:
-    """The attack as a function of model, pixels and labels, the norm it measures by, its bound, and its settings."""
+    """The attack as a function of model, pixels and labels, its norm, its bound, and its settings."""
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}{near(method, METHODS) or '.'} There are {', '.join(METHODS)}")
     norms = NORMS.get(method, ("l2",))
     if norm and norm not in norms:
-        raise ValueError(f"--norm {norm}: {method} measures the change by {' or '.join(norms)}")
+        raise ValueError(f"--norm {norm}: {method} supports {' and '.join(norms)}")
     if method == "fgsm" and steps not in (None, 1):
         raise ValueError(f"--steps {steps}: fgsm is one step; pgd makes more")
     limit = EPS if eps is None and method in BOUNDED else eps

@@ -15,7 +15,7 @@ from steep.random import Generator
 
 
 class Case(NamedTuple):
-    """What is timed: the engine's way, and NumPy's where there is one."""
+    """A timed operation: the engine's implementation, and NumPy's if there is one."""
 
     name: str
     ours: Callable[[], Any]
@@ -65,7 +65,7 @@ def _measured(case: Case) -> dict[str, Any]:
 
 
 def _best(work: Callable[[], Any], budget: float = 0.15) -> float:
-    """The shortest run in microseconds among as many as fit into ``budget`` seconds, at least three."""
+    """The shortest run in microseconds among those that fit into ``budget`` seconds, at least three."""
     times: list[float] = []
     until = time.perf_counter() + budget
     while len(times) < 3 or time.perf_counter() < until:

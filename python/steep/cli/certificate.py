@@ -1,7 +1,6 @@
-"""What stands beside every picture that the commands make: how it was made, and checks that it is what it says.
+"""The certificate of every image that the commands make: how it was made, and checks of it.
 
-A finding is a number with the bound it must keep; one that does not hold makes the command exit with 1. Start reading
-at ``Certificate``.
+A finding is a number with a bound; one that exceeds it makes the command exit with 1. Start reading at ``Certificate``.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from steep.nn.module import Module
 from steep.random import Generator
 
 PIXELS = 10
-FLAT = 0.1  # steps are sized for values that spread this much at least: smaller ones drown in rounding
+FLAT = 0.1  # steps are sized for values with at least this spread: smaller ones are lost in rounding
 
 
 class Precision(NamedTuple):
-    """How differences are taken: ``steps`` in deviations of the input, the ``least`` slope that an error is measured
-    by, as a share of the typical one, and the ``bound`` on the error."""
+    """How differences are computed: ``steps`` in standard deviations of the input, the ``least`` derivative
+    relative to which an error is measured, as a share of the typical one, and the ``bound`` on the error."""
 
     steps: tuple[float, ...]
     least: float
@@ -39,7 +38,7 @@ SINGLE = Precision((1e-3, 3e-3, 1e-2, 3e-2), 0.1, 0.05)
 
 @dataclass(frozen=True)
 class Finding:
-    """``value`` of ``what`` must be at most ``bound``; None for a bound that is only told."""
+    """``value`` of ``what`` must be at most ``bound``; None for no bound."""
 
     what: str
     value: float | str
@@ -47,7 +46,7 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether the bound is kept; NaN keeps none."""
+        """Whether the bound holds; it does not for NaN."""
         return self.bound is None or (not isinstance(self.value, str) and self.value <= self.bound)
 
     def __str__(self) -> str:
@@ -66,7 +65,7 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether every finding keeps its bound."""
+        """Whether every finding holds."""
         return all(finding.holds for finding in self.findings)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -76,7 +75,7 @@ class Certificate:
         return made + [(finding.what, str(finding)) for finding in self.findings]
 
     def plain(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """The certificate as plain values for JSON."""
         findings = [
             {"what": f.what, "value": f.value, "bound": f.bound, "holds": f.holds} for f in self.findings
         ]  # fmt: skip
@@ -89,12 +88,12 @@ def gradient_finding(
 ) -> Finding:
     """The gradient of ``score(model)`` at ``x`` against central differences, at random pixels.
 
-    In double precision; an ONNX model that does not run or does not hold in it, since it casts by itself, is tried once
-    more in its own, with several steps, of which the best counts: small ones drown in rounding, large ones cross kinks.
-    ``x`` is moved by a little noise first: where values are tied, as in a flat picture, maxima have no derivative. The
-    value is the median over pixels, relative to the larger of the two.
+    In double precision; an ONNX model that does not run or agree in it, because of its own casts, is tried again in its
+    own precision, with several steps, of which the best counts: small ones are lost in rounding, large ones cross
+    kinks. A little noise is added to ``x`` first: where values are equal, as in a constant image, maxima have no
+    derivative. The value is the median over pixels, relative to the larger of the two.
     """
-    if hasattr(model, "initializers"):  # which ONNX models have; importing them for this would be slow
+    if hasattr(model, "initializers"):  # as ONNX models have; importing steep.onnx would be slow
         with suppress(ValueError, TypeError):
             found = _compared(copy.deepcopy(model).astype(_core.float64), score, x.astype(_core.float64), seed, DOUBLE)
             if found.holds:
@@ -113,7 +112,7 @@ def _compared(
 
 
 def box_finding(x: Any, low: Any, high: Any) -> Finding:
-    """By how much values leave their box."""
+    """The largest distance of values from their box."""
     values, low, high = (np.asarray(v, np.float64) for v in (x, low, high))
     outside = np.maximum(np.maximum(low - values, values - high), 0).max(initial=0)
     return Finding("values outside of their box", float(outside), 1e-4 * float(np.max(high - low)))

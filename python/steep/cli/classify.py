@@ -1,4 +1,4 @@
-"""``steep classify``: what a network sees in a picture."""
+"""``steep classify``: the classes that a network predicts for an image."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from steep import _core
 from steep.cli import models, screen
 from steep.cli.session import Session, on_model
 
-Image = Annotated[Path, typer.Argument(help="The picture.", show_default=False)]
+Image = Annotated[Path, typer.Argument(help="The image.", show_default=False)]
 
 
 @on_model
 def classify(
     session: Session,
     image: Image,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print.")] = 5,
 ) -> None:
-    """Print the most probable classes of a picture.
+    """Print the most probable classes of an image.
 
-    A model of the zoo knows how pictures become its input; others take what the options say, by default pixels as
-    ImageNet networks of torchvision want them. Outputs that are probabilities already are taken as they are.
+    A model of the zoo includes its preprocessing; for others it is given by options, by default that of torchvision's
+    ImageNet networks. Outputs that are probabilities already are not normalised again.
     """
     opened = session.opened
     with _core.no_grad():

@@ -1,4 +1,4 @@
-"""``steep demo``: the main job from end to end, with its page and pictures."""
+"""``steep demo``: training, visualization, saliency and an attack, with a report."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from steep.training import Recipe
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for report.html and the pictures.")] = Path("demo"),
+    output: Annotated[Path, typer.Option(help="Folder for report.html and the images.")] = Path("demo"),
     data: Annotated[str, typer.Option(help='Data set, or "auto": mnist5k, else the 8x8 digits.')] = "auto",
-    epochs: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = Recipe.epochs,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = Recipe.epochs,
     seed: screen.Seed = 0,
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Train on real digits, then excite each class, map saliency and fool the network.
+    """Train on digits, then visualise each class, compute saliency maps and attack the network.
 
-    Exits with 1 if the test accuracy is below 93%, an excited input below probability .99, or no digit was fooled.
+    Exits with 1 if the test accuracy is below 93%, an optimised input below probability .99, or no attack succeeds.
     """
     require("PIL")
     screen.use_threads(threads)
@@ -69,16 +69,16 @@ def _show(outcome: Outcome, result: dict[str, Any]) -> None:
     screen.out.print(f"test accuracy {outcome.trained.test_accuracy:.1%} ({outcome.sizes[1]:,} digits)")
     chances = [f"{p:.4f}" for p in outcome.classes.probabilities]
     rows = [["class", *map(str, range(len(chances)))], ["probability", *chances]]
-    screen.out.print("excited inputs, and the probability that the network gives each:")
+    screen.out.print("optimised inputs, and their probabilities:")
     screen.out.print(screen.table(rows[0][0], *(name + ">" for name in rows[0][1:]), rows=rows[1:]))
     if fooled.success:
         (true, wrong), (before, after) = fooled.labels, fooled.probabilities
         screen.out.print(
-            f"adversarial example: a {true} (p = {before:.3f}) is read as {wrong} (p = {after:.3f}) after changes of "
-            f"at most {fooled.distance:.3f}; {fooled.hits} of {fooled.tried} digits were fooled"
+            f"adversarial example: {true} (p = {before:.3f}) is classified as {wrong} (p = {after:.3f}) for changes of "
+            f"at most {fooled.distance:.3f}; {fooled.hits} of {fooled.tried} digits were misclassified"
         )
     for failure in result["failures"]:
         screen.out.print(f"[bold red]failed[/]: {failure}")
     screen.out.print(
-        f"{result['report']} and {len(result['pictures'])} pictures, {result['seconds']:.1f} s", markup=False
+        f"{result['report']} and {len(result['pictures'])} images, {result['seconds']:.1f} s", markup=False
     )

@@ -1,4 +1,4 @@
-"""``steep dream``: a picture in which a layer's excitement is raised, scale by scale."""
+"""``steep dream``: DeepDream, an image that increases a layer's activations, scale by scale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from steep.cli.visualize import File, Layer, Steps
 from steep.data.images import read_image
 from steep.nn.module import Module
 
-Guide = Annotated[Path | None, typer.Option(help="A picture whose features are to be brought out.")]
+Guide = Annotated[Path | None, typer.Option(help="The image to start from.")]
 
 
 @on_model
@@ -28,17 +28,17 @@ def dream(
     image: Image,
     layer: Layer = "",
     guide: Guide = None,
-    octaves: Annotated[int, typer.Option(min=1, help="Sizes gone through, from small to large.")] = 4,
-    octave_scale: Annotated[float, typer.Option(help="Each so many times larger than the one before.")] = 1.4,
+    octaves: Annotated[int, typer.Option(min=1, help="Number of octaves.")] = 4,
+    octave_scale: Annotated[float, typer.Option(help="Ratio of neighbouring octaves.")] = 1.4,
     steps: Steps = 10,
-    step_size: Annotated[float, typer.Option(min=0, help="Mean change of a pixel in a step, of 255.")] = 1.5,
-    jitter: Annotated[int, typer.Option(min=0, help="Pixels by which the picture is rolled at random.")] = 32,
-    long_side: Annotated[int, typer.Option(min=1, help="Larger pictures are made this large.")] = 640,
+    step_size: Annotated[float, typer.Option(min=0, help="Mean change of a pixel per step, of 255.")] = 1.5,
+    jitter: Annotated[int, typer.Option(min=0, help="Maximum random shift in pixels.")] = 32,
+    long_side: Annotated[int, typer.Option(min=1, help="Larger images are reduced to this size.")] = 640,
     output: File = Path("dream.png"),
 ) -> None:
-    """Let a network dream into a picture: raise what a layer sees in it, at several scales.
+    """DeepDream: increase a layer's activations in an image, at several scales.
 
-    A network whose layer takes one size only gets the middle of the picture in that size.
+    A network with a fixed input size gets the central square of the image.
     """
     out.check(output)
     chosen = session.layer(layer, session.opened.read(image))
@@ -67,9 +67,9 @@ def dream(
     settings = {"layer": chosen, "guide": str(guide or ""), "octaves": [list(size) for size in run.octaves],
                 "steps": steps, "step_size": step_size, "jitter": jitter, "seed": session.seed}  # fmt: skip
     result = out.Result(
-        f"A dream of {chosen}", f"{chosen} of {session.opened.name} dreams into {image.name}, "
+        f"A dream of {chosen}", f"{chosen} of {session.opened.name} in {image.name}, "
         f"{len(run.octaves)} size{'s' * (len(run.octaves) > 1)}",
-        [("the dream", session.picture(run.image)), (image.name, session.picture(x))],
+        [("the result", session.picture(run.image)), (image.name, session.picture(x))],
         Certificate(session.opened.name, session.opened.hash, settings, findings),
         {"image": str(image), "layer": chosen, "before": rise[0], "after": rise[1], "status": run.status},
         run.history, [session.picture(frame) for frame in run.frames],
@@ -79,7 +79,7 @@ def dream(
 
 
 def _takes(session: Session, x: Tensor, layer: str) -> bool:
-    """Whether the model gets as far as the layer with pictures of this size."""
+    """Whether the model can evaluate the layer for images of this size."""
     try:
         with _core.no_grad():
             ascent.features.activation(session.opened.model, layer, x)
@@ -89,7 +89,7 @@ def _takes(session: Session, x: Tensor, layer: str) -> bool:
 
 
 def _possible(session: Session, x: Tensor, layer: str, octaves: int, scale: float) -> int:
-    """``octaves``, or 1 with a word about it if the model takes no smaller pictures."""
+    """``octaves``, or 1 with a message if the model does not accept smaller images."""
     smallest = ascent.octave_sizes(x.shape[2], x.shape[3], octaves, scale)[-1]
     if octaves == 1 or _takes(session, _core.interpolate(x, size=smallest, mode="linear"), layer):
         return octaves
@@ -98,7 +98,7 @@ def _possible(session: Session, x: Tensor, layer: str, octaves: int, scale: floa
 
 
 def _whole(session: Session, image: Path, long_side: int, layer: str) -> Tensor:
-    """The whole picture as the model's input; its middle in the model's own size if it takes no other."""
+    """The whole image as the model's input; its central square if the model has a fixed size."""
     picture = read_image(image)
     height, width = picture.shape[:2]
     if max(height, width) > long_side:

@@ -1,4 +1,4 @@
-"""``steep info``: what is installed and what this machine lets it use; with ``--model``, what a network is made of."""
+"""``steep info``: versions and hardware support; with ``--model``, the layers of a network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from steep.data.fetch import cache_folder
 
 
 def info(
-    model: Annotated[str, typer.Option(help="Say instead what is in this model: its input, layers and shapes.")] = "",
+    model: Annotated[str, typer.Option(help="Describe this model instead: its input, layers and shapes.")] = "",
     factory: models.Factory = "",
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Print versions, instruction sets and matrix units with why one is not used, threads, ops; or a model's parts."""
+    """Print versions, instruction sets and matrix units, threads and ops; or a model's layers."""
     screen.use_threads(threads)
     facts = of_model(models.open_model(model, factory)) if model else gather()
     layers: dict[str, Any] = {} if json else facts.pop("layers", {})
@@ -35,7 +35,7 @@ def info(
 
 
 def of_model(opened: models.Opened) -> dict[str, Any]:
-    """A model as plain values: its hash, how pictures become its input, and each layer's output shape in order."""
+    """A model as plain values: its hash, its preprocessing, and each layer's output shape in order."""
     way = opened.preprocessing
     with _core.no_grad():
         found = opened.model.activations(_core.zeros(way.shape), opened.layers)
@@ -76,7 +76,7 @@ def gather() -> dict[str, Any]:
 
 
 def _reasons(missing: dict[str, str | None]) -> list[str]:
-    """What this machine does not use, and why not."""
+    """What is not used on this machine, and why."""
     return [f"{name}: {reason}" for name, reason in missing.items() if reason is not None]
 
 

@@ -1,4 +1,4 @@
-"""``steep invert``: the picture that a layer's activations still tell of."""
+"""``steep invert``: an image reconstructed from a layer's activations."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def invert(
     image: Image,
     layer: Layer = "",
     steps: Steps = 300,
-    prior: Annotated[float, typer.Option(min=0, help="Weight of the prior of natural pictures.")] = 0.02,
-    contrast: Annotated[float, typer.Option(min=0.001, help="Of the prior: the smaller, the smoother.")] = 0.05,
+    prior: Annotated[float, typer.Option(min=0, help="Weight of the natural-image prior.")] = 0.02,
+    contrast: Annotated[float, typer.Option(min=0.001, help="Contrast of the prior: smaller is smoother.")] = 0.05,
     output: File = Path("invert.png"),
 ) -> None:
-    """Find a picture, from noise, whose activations in a layer are those of IMAGE.
+    """Find an image, from noise, whose activations in a layer equal those of IMAGE.
 
-    The activations alone are used. The prior is that of Mahendran and Vedaldi 2015.
+    Only the activations are used. The prior is that of Mahendran and Vedaldi 2015 (arXiv:1412.0035).
     """
     out.check(output)
     x, bounds = session.opened.read(image), session.bounds()
@@ -56,9 +56,9 @@ def invert(
         facts |= {"predicted_before": before[0], "predicted_after": after[0]}
     settings = {"layer": chosen, "steps": steps, "prior": prior, "contrast": contrast, "seed": session.seed}
     result = out.Result(
-        f"What {chosen} still knows", f"{image.name} from {chosen} of {session.opened.name}: activations off by "
+        f"Inversion of {chosen}", f"{image.name} from {chosen} of {session.opened.name}: activations off by "
         f"{run.feature_error:.1%}, pixels by {run.input_error:.1%}",
-        [("found again", session.picture(run.image)), (image.name, session.picture(x))],
+        [("reconstruction", session.picture(run.image)), (image.name, session.picture(x))],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
         [session.picture(frame) for frame in run.frames],
         "" if run.status == "finished" else f"the descent {run.status}",

@@ -1,4 +1,4 @@
-"""What the commands that look into networks share: opening a model, reading a picture, naming layers and classes.
+"""What the commands on networks share: opening a model, reading an image, naming layers and classes.
 
 ``open_model`` takes a name of the zoo, an .onnx file, or .safetensors weights with a factory, and gives an ``Opened``.
 Every fault is a ValueError or OSError, which ``app.py`` turns into one line and exit code 2.
@@ -30,20 +30,20 @@ from steep.zoo import labels
 from steep.zoo.table import TORCHVISION
 
 TRAINED = ("hidden.weight", "hidden.bias", "scores.weight", "scores.bias")  # what steep train saves without a factory
-Model = Annotated[str, typer.Option("--model", help="A name of the zoo, an .onnx file, or .safetensors weights.")]
+Model = Annotated[str, typer.Option("--model", help="A model of the zoo, an .onnx file, or .safetensors weights.")]
 Factory = Annotated[str, typer.Option(help='For .safetensors: "module:function" that makes the model.')]
-Size = Annotated[int | None, typer.Option(min=1, help="Side of the square that the model takes.")]
+Size = Annotated[int | None, typer.Option(min=1, help="Side of the model's input in pixels.")]
 Channels = Annotated[str, typer.Option(help="Order of the channels: rgb, bgr or grey.")]
 Mean = Annotated[str, typer.Option(help='Subtracted from pixels in [0, 1], such as "0.5" or "0.485,0.456,0.406".')]
-Std = Annotated[str, typer.Option(help="What the difference is divided by, written like the mean.")]
-Classes = Annotated[str, typer.Option(help='A file with one class name a line, or "imagenet".')]
+Std = Annotated[str, typer.Option(help="Divisor of the difference, written like the mean.")]
+Classes = Annotated[str, typer.Option(help='A file with one class name per line, or "imagenet".')]
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A model in ``eval`` mode, how pictures become its input, names of its classes if known, and its weights' sha256.
+    """A model in ``eval`` mode, its preprocessing, names of its classes if known, and its weights' sha256.
 
-    ``read(path)`` gives a picture file as the model's input, (1, C, size, size).
+    ``read(path)`` reads an image file as the model's input, (1, C, size, size).
     """
 
     name: str
@@ -53,7 +53,7 @@ class Opened:
     hash: str
 
     def read(self, image: Path) -> Tensor:
-        """The picture in a file as the model's input. Raises OSError or ValueError naming the file."""
+        """The image in a file as the model's input. Raises OSError or ValueError naming the file."""
         return self.preprocessing.preprocess(read_image(image))
 
     @property
@@ -64,18 +64,18 @@ class Opened:
         return list(own) if isinstance(own, list) else list(named)
 
     def layer(self, name: str) -> str:
-        """``name`` if it is a layer of the model's. Raises ValueError suggesting near names."""
+        """``name`` if it is a layer of the model. Raises ValueError with suggestions."""
         if name not in self.layers:
             hint, first = near(name, self.layers) or ".", ", ".join(self.layers[:6])
             raise ValueError(f"{self.name} has no layer {name!r}{hint} It has {len(self.layers)}: {first}, ...")
         return name
 
     def label(self, number: int) -> str:
-        """The name of a class, or its number if the names are not known."""
+        """The name of a class, or its index if the names are not known."""
         return self.classes[number] if self.classes and number < len(self.classes) else str(number)
 
     def class_number(self, text: str, count: int) -> int:
-        """The class that ``text``, a number or a name, means among ``count``. Raises ValueError with near names."""
+        """The class that ``text``, an index or a name, denotes among ``count``. Raises ValueError with suggestions."""
         if text.isdecimal():
             if int(text) >= count:
                 raise ValueError(f"{self.name} has the classes 0 to {count - 1}, not {text}")
@@ -83,16 +83,16 @@ class Opened:
         names = self.classes or ()
         found = [number for number, name in enumerate(names) if name.lower() == text.lower()]
         if not found:
-            hint = near(text, names) if names else "; its classes have no names: give a number"
+            hint = near(text, names) if names else "; its classes have no names: give an index"
             raise ValueError(f"{self.name} has no class {text!r}{hint}")
         if len(found) > 1:
-            raise ValueError(f"several classes are called {text!r}: give one of the numbers {found}")
+            raise ValueError(f"several classes are called {text!r}: give one of the indices {found}")
         return found[0]
 
 
 @dataclass(frozen=True)
 class Input:
-    """The options that say how pictures become a model's input; empty ones leave what the model says of itself."""
+    """The preprocessing options; empty ones leave the model's own."""
 
     size: int | None = None
     channels: str = ""
@@ -100,7 +100,7 @@ class Input:
     std: str = ""
 
     def over(self, way: zoo.Preprocessing) -> zoo.Preprocessing:
-        """``way`` with these options in the place of its own. Raises ValueError for what is not numbers."""
+        """``way`` with these options replaced. Raises ValueError for text that is not numbers."""
         channels = self.channels or way.channels
         count = 1 if channels == "grey" else 3
         return replace(
@@ -128,10 +128,10 @@ def _fitted(values: tuple[float, ...], count: int) -> tuple[float, ...]:
 
 
 def open_model(spec: str, factory: str = "", given: Input = Input(), classes: str = "") -> Opened:
-    """The model that ``spec`` means: a name of the zoo, an .onnx file, or a .safetensors file with a ``factory``.
+    """The model that ``spec`` denotes: a name of the zoo, an .onnx file, or a .safetensors file with a ``factory``.
 
-    ``given`` overrides how pictures become its input, ``classes`` the names of its classes. Raises ValueError with near
-    names for an unknown one, OSError for a file that cannot be read.
+    ``given`` overrides its preprocessing, ``classes`` the names of its classes. Raises ValueError with suggestions for
+    an unknown name, OSError for a file that cannot be read.
     """
     path = Path(spec)
     opener = OPENERS.get(path.suffix.lower())
@@ -151,7 +151,7 @@ def _from_zoo(name: str) -> Opened:
     try:
         classes = model.classes
     except FetchError as error:
-        screen.err.print(f"steep: classes have numbers only: {str(error).splitlines()[0]}", markup=False)
+        screen.err.print(f"steep: class names are not available: {str(error).splitlines()[0]}", markup=False)
         classes = None
     return Opened(name, model, model.preprocessing, classes, model.source.sha256)
 
@@ -162,11 +162,11 @@ def _from_onnx(path: Path, _: str) -> Opened:
     model = onnx.load(path, requires_grad=False)
     shape = model.input_shapes[0] or ()
     if len(model.inputs) != 1 or len(shape) != 4:
-        raise ValueError(f"{path} takes {dict(zip(model.inputs, model.input_shapes, strict=True))}, not one picture")
+        raise ValueError(f"{path} takes {dict(zip(model.inputs, model.input_shapes, strict=True))}, not one image")
     last = model.channels_last or (isinstance(shape[1], int) and shape[1] not in (1, 3) and shape[3] in (1, 3))
     channels, height = (shape[3], shape[1]) if last else shape[1:3]
     if isinstance(channels, int) and channels not in (1, 3):
-        raise ValueError(f"{path} takes {channels} channels {shape}; pictures have 3, or 1 if they are grey")
+        raise ValueError(f"{path} takes {channels} channels {shape}; images have 3, or 1 if they are grey")
     size = height if isinstance(height, int) and height > 0 else TORCHVISION.size
     grey = Input(channels="grey") if channels == 1 else Input()
     opened = ChannelsLast(model) if last else model
@@ -174,22 +174,22 @@ def _from_onnx(path: Path, _: str) -> Opened:
 
 
 class ChannelsLast(Module):
-    """A loaded model that takes pictures (n, height, width, channels), given them as (n, channels, height, width)."""
+    """A loaded model with inputs (n, height, width, channels), called with (n, channels, height, width)."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     def forward(self, x: Tensor) -> Any:
-        """The model's output for pictures with channels first."""
+        """The model's output for images with channels first."""
         return self.inner(_channels_behind(x))
 
     def activations(self, x: Any, names: Any = None) -> dict[str, Any]:
-        """Values inside the model, by the names that it has for them."""
+        """Values inside the model, by its names."""
         found: dict[str, Any] = self.inner.activations(_channels_behind(x), names)
         return found
 
     def unnormalised(self) -> Callable[[Any], Any]:
-        """What gives the scores before a softmax."""
+        """The function that gives the scores before a softmax."""
         before = self.inner.unnormalised()
         return self if before is self.inner else lambda x: before(_channels_behind(x))
 
@@ -232,7 +232,7 @@ def _from_safetensors(path: Path, factory: str) -> Opened:
 
 
 def _trained(weights: dict[str, Tensor]) -> Module:
-    """The network of ``steep train`` without a factory, in the sizes of its weights; its pictures are square."""
+    """The network of ``steep train`` without a factory, in the sizes of its weights; its images are square."""
     (hidden, inputs), classes = weights["hidden.weight"].shape, weights["scores.weight"].shape[0]
     size = math.isqrt(inputs)
     model = of_sizes(inputs, hidden, classes)
@@ -241,12 +241,12 @@ def _trained(weights: dict[str, Tensor]) -> Module:
 
 
 def made(factory: str) -> Module:
-    """What the function named "module:function" returns; modules are looked for in the current folder too."""
+    """The result of the function named "module:function"; modules are searched in the current folder too."""
     module, _, function = factory.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         model = getattr(importlib.import_module(module), function)()
-    except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
+    except (Exception, SystemExit) as error:  # the user's code, which may raise anything
         raise ValueError(f"--factory {factory!r} makes no model (module:function): {error}") from None
     finally:
         sys.path.pop(0)
@@ -276,9 +276,9 @@ def class_scores(opened: Opened, x: Tensor) -> Tensor:
     scores: Any = opened.model(x)
     if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[0] != 1:
         shape = scores.shape if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"{opened.name} gives {shape} for one picture, not (1, classes): it is not a classifier")
+        raise ValueError(f"{opened.name} gives {shape} for one image, not (1, classes): it is not a classifier")
     if scores.shape[1] < 2:
-        raise ValueError(f"{opened.name} gives one number for a picture, {float(scores[0, 0]):.4g}, not a score for "
+        raise ValueError(f"{opened.name} gives one number for an image, {float(scores[0, 0]):.4g}, not a score for "
                          "each of two classes or more")  # fmt: skip
     if not bool(_core.all(_core.isfinite(scores))):
         raise ValueError(f"{opened.name} gives scores that are not finite")

@@ -1,4 +1,4 @@
-"""How a result leaves a command: a picture, a film or a page by the extension of ``--output``, and lines or JSON.
+"""How a command writes its result: an image, an animation or a page by the extension of ``--output``, and text or JSON.
 
 Start reading at ``deliver``.
 """
@@ -20,16 +20,16 @@ from steep.cli.certificate import Certificate
 from steep.io.atomic import atomic_write
 from steep.pictures import Colours
 
-FRAMES = 40  # of a film
-DURATION = 80  # milliseconds a frame
+FRAMES = 40  # of an animation
+DURATION = 80  # milliseconds per frame
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found: ``shown``, captions with pictures, the first being the picture itself; ``text``, a line.
+    """The result of a command: ``shown``, captions with images, the first being the result itself; ``text``, a line.
 
-    ``facts`` are added to the JSON; ``history`` is drawn as a curve, ``frames`` become the film; ``failed`` says what
-    did not succeed, "" if all did.
+    ``facts`` are added to the JSON; ``history`` is drawn as a curve, ``frames`` become the animation; ``failed``
+    describes what did not succeed, "" if all did.
     """
 
     title: str
@@ -48,12 +48,12 @@ class Result:
 
 
 def film_wanted(output: Path) -> int:
-    """How many frames to keep for this file."""
+    """Number of frames to keep for this file."""
     return FRAMES if output.suffix.lower() == ".gif" else 0
 
 
 def check(output: Path) -> None:
-    """ValueError for a file that could not be written as asked, before any work is done."""
+    """Raises ValueError for a file that could not be written, before any work is done."""
     if output.suffix.lower() not in WRITERS:
         raise ValueError(f"{output}: the extension must be one of {', '.join(WRITERS)}")
     if not output.parent.is_dir():
@@ -61,7 +61,7 @@ def check(output: Path) -> None:
 
 
 def deliver(result: Result, output: Path, json: bool) -> int:
-    """Write the file whole or not at all, say what came of it, and give the exit code."""
+    """Write the file atomically, print the result, and return the exit code."""
     with atomic_write(output) as file:
         file.write(WRITERS[output.suffix.lower()](result))
     if json:
@@ -78,7 +78,7 @@ def deliver(result: Result, output: Path, json: bool) -> int:
 
 
 def as_read(picture: Colours, output: Path) -> Colours:
-    """The picture as a reader of the file finds it: a film has 256 colours."""
+    """The image as read back from the file: an animation has 256 colours."""
     return np.array(_of_256_colours(picture).convert("RGB")) if film_wanted(output) else picture
 
 

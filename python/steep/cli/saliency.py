@@ -22,7 +22,7 @@ from steep.near import near
 
 MAPS = ("gradient", "input_times_gradient", "guided_backprop", "deconvnet", "integrated_gradients", "smoothgrad")
 PLACES = ("grad_cam", "occlusion")
-STAGES = 4  # of the cascade: enough for the verdict, and bearable for maps of many passes
+STAGES = 4  # of the cascade: enough for the verdict, and affordable for maps of many passes
 
 
 @on_model
@@ -30,15 +30,17 @@ def saliency_(
     session: Session,
     image: Image,
     method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
-    klass: Annotated[str, typer.Option("--class", help="A class, by number or name; the predicted one without.")] = "",
+    klass: Annotated[
+        str, typer.Option("--class", help="A class, by index or name; the predicted one by default.")
+    ] = "",
     layer: Layer = "",
-    sanity: Annotated[bool, typer.Option(help="Ask whether the map depends on the weights.")] = True,
+    sanity: Annotated[bool, typer.Option(help="Test whether the map depends on the weights.")] = True,
     output: File = Path("saliency.png"),
 ) -> None:
-    """Map which pixels of a picture the score of a class depends on, and say whether the map can be trusted.
+    """Map which pixels of an image the score of a class depends on, and test the map.
 
-    With the map comes the verdict of the cascade: what remains of it when the weights are made random. ``--layer``
-    is for grad_cam.
+    The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
+    grad_cam.
     """
     out.check(output)
     opened = session.opened
@@ -59,11 +61,11 @@ def saliency_(
     number, label, chance = session.verdict(x)
     findings.append(Finding("predicted", f"{label}, p = {chance:.4f}"))
     name = opened.label(target) if opened.classes else f"class {target}"
-    text = f"{method} of {name} in {image.name} (read as {label}, p = {chance:.3f})"
+    text = f"{method} of {name} in {image.name} (classified as {label}, p = {chance:.3f})"
     told = {"image": str(image), "method": method, "class": target, "label": opened.label(target), "predicted": number,
             "probability": chance, **facts}  # fmt: skip
     result = out.Result(
-        f"What {opened.name} looks at", text, [(method, pictures.hot(values)), (image.name, session.picture(x))],
+        f"What {opened.name} depends on", text, [(method, pictures.hot(values)), (image.name, session.picture(x))],
         Certificate(opened.name, opened.hash, {"method": method, "class": target, **settings, "seed": session.seed},
                     findings), told,
     )  # fmt: skip
@@ -71,7 +73,7 @@ def saliency_(
 
 
 def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
-    """The map as a function of model, input and class, and the settings that it has beyond these."""
+    """The map as a function of model, input and class, and its further settings."""
     if method not in (*MAPS, *PLACES):
         raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES)) or '.'} "
                          f"There are {', '.join((*MAPS, *PLACES))}")  # fmt: skip
@@ -90,6 +92,6 @@ def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Calla
 
 
 def _flat(map: Tensor) -> NDArray[Any]:
-    """The map of one picture as (height, width): the largest magnitude over the channels."""
+    """The map of one image as (height, width): the largest magnitude over the channels."""
     values: NDArray[Any] = np.asarray(map)[0]
     return np.asarray(np.abs(values).max(axis=0) if values.ndim == 3 else np.maximum(values, 0))

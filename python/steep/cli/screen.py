@@ -1,6 +1,6 @@
 """What all commands share: their common options, the two consoles, progress bars and JSON.
 
-stdout carries results only, so that ``--json`` can be piped; everything that moves goes to stderr.
+stdout carries results only, so that ``--json`` can be piped; progress goes to stderr.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from steep import _core, tree
 from steep.optim.loop import Progress as Step
 from steep.training import TrainingProgress
 
-Seed = Annotated[int, typer.Option(min=0, help="Decides every random draw: the same seed, the same result.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; results do not depend on it.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers; the same seed gives the same result.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Number of threads; results do not depend on it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 out = Console(highlight=False, soft_wrap=True)
@@ -35,7 +35,7 @@ def use_threads(count: int | None) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; numbers that are not finite, which JSON has not, are null."""
+    """One JSON document on stdout; numbers that are not finite become null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
@@ -75,7 +75,7 @@ class TrainingBar:
             self.progress.stop()
 
     def __call__(self, seen: TrainingProgress) -> None:
-        """Move the bar to where training is."""
+        """Update the bar."""
         fields: dict[str, Any] = {"loss": f"{seen.loss:.3f}", "accuracy": f"{seen.accuracy:.1%}"}
         if self.task is None:
             self.progress.start()
@@ -86,7 +86,7 @@ class TrainingBar:
 
 
 class StepBar:
-    """A progress bar of an ascent on stderr: steps, value, time left. A context manager; call it as a callback."""
+    """A progress bar of an optimisation on stderr: steps, value, time left. A context manager and callback."""
 
     def __init__(self, what: str, steps: int) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
@@ -102,5 +102,5 @@ class StepBar:
         self.progress.stop()
 
     def __call__(self, seen: Step) -> None:
-        """One step more."""
+        """Advance by one step."""
         self.progress.update(self.task, advance=1, value=f"{seen.value:.4g}")

@@ -1,7 +1,7 @@
 """The options that all commands on a model share, in one place: ``on_model`` adds them to a command's own.
 
-A command takes a ``Session`` first, which holds the opened model, the seed and whether JSON is wanted. Typer reads the
-signature that ``on_model`` puts together.
+A command takes a ``Session`` first, which holds the opened model, the seed and whether to print JSON. Typer reads the
+signature that ``on_model`` assembles.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from steep.random import Generator
 
 @dataclass(frozen=True)
 class Session:
-    """An opened model, the seed of all draws, and whether the result goes out as JSON."""
+    """An opened model, the seed of all random numbers, and whether the result is printed as JSON."""
 
     opened: Opened
     seed: int
     json: bool
 
     def generator(self) -> Generator:
-        """A generator of the seed, at its start."""
+        """A new generator of the seed."""
         return Generator(self.seed)
 
     def picture(self, x: Any) -> Colours:
-        """The picture that an input (1, C, H, W) of the model stands for."""
+        """The image of an input (1, C, H, W) of the model."""
         return self.opened.preprocessing.to_image(x)
 
     def bounds(self) -> tuple[Tensor, Tensor]:
@@ -41,13 +41,13 @@ class Session:
         return self.opened.preprocessing.low, self.opened.preprocessing.high
 
     def classifies(self, x: Tensor) -> bool:
-        """Whether the model gives a score for each class."""
+        """Whether the model is a classifier."""
         with _core.no_grad():
             scores = self.opened.model(x)
         return isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] > 1
 
     def class_of(self, text: str, x: Tensor) -> int:
-        """The class that ``text`` names, or the predicted one if it is empty."""
+        """The class that ``text`` denotes, or the predicted one if it is empty."""
         scores = models.class_scores(self.opened, x)
         return self.opened.class_number(text, scores.shape[0]) if text else int(_core.argmax(scores))
 
@@ -59,7 +59,7 @@ class Session:
         return best, self.opened.label(best), float(chances[best])
 
     def layer(self, name: str, x: Tensor) -> str:
-        """The layer called ``name``; if empty, one two thirds of the way through the layers that give maps."""
+        """The layer called ``name``; if empty, one at two thirds of the layers with feature maps."""
         if name:
             return self.opened.layer(name)
         top = [layer for layer in self.opened.layers if "." not in layer]
@@ -67,7 +67,7 @@ class Session:
             found = self.opened.model.activations(x)
         maps = [layer for layer in (top if len(top) > 2 else self.opened.layers) if _is_map(found.get(layer))]
         if not maps:
-            raise ValueError(f"{self.opened.name} has no layer of maps; say which with --layer")
+            raise ValueError(f"{self.opened.name} has no layer with feature maps; choose one by --layer")
         return maps[2 * len(maps) // 3]
 
 
@@ -87,7 +87,7 @@ def _shared(
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> Session:
-    """The session that these options ask for."""
+    """The session for these options."""
     require("PIL")
     screen.use_threads(threads)
     return Session(models.open_model(model, factory, models.Input(size, channels, mean, std), classes), seed, json)
@@ -103,7 +103,7 @@ def on_model(command: Callable[..., None]) -> Callable[..., None]:
         command(session, **given)
 
     update_wrapper(run, command)
-    del run.__wrapped__  # type: ignore[attr-defined]  # whose signature would be taken
+    del run.__wrapped__  # type: ignore[attr-defined]  # whose signature would be used
     hints = {**get_type_hints(_shared, include_extras=True), **get_type_hints(command, include_extras=True)}
     parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in (*own[1:], *shared)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

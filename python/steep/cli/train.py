@@ -23,25 +23,28 @@ OF_DIGITS = ("mnist5k", "mnist", "digits")
 def train(
     data: Annotated[str, typer.Option(help="Data set: mnist5k, digits, fashion_mnist, mnist.")] = "mnist5k",
     output: Annotated[Path | None, typer.Option(help="Save the weights here (.safetensors or .npz).")] = None,
-    factory: Annotated[str, typer.Option(help='"module:function" that makes another network to train.')] = "",
-    hidden: Annotated[int, typer.Option(min=1, help="Hidden units, without a factory.")] = Settings.hidden,
-    epochs: Annotated[int, typer.Option(min=1, help="Rounds of training.")] = DEFAULT.epochs,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = DEFAULT.batch_size,
-    lr: Annotated[float, typer.Option(help="Learning rate at the start; falls as half a cosine.")] = DEFAULT.lr,
+    factory: Annotated[str, typer.Option(help='"module:function" that makes the network to train.')] = "",
+    hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units, without a factory.")] = Settings.hidden,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = DEFAULT.epochs,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = DEFAULT.batch_size,
+    lr: Annotated[float, typer.Option(help="Initial learning rate; cosine decay.")] = DEFAULT.lr,
     momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = DEFAULT.momentum,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = DEFAULT.weight_decay,
     noise: Annotated[
-        float | None, typer.Option(min=0, help=f"Noise laid over each batch; {DIGITS.noise} for digits, else none.")
+        float | None,
+        typer.Option(
+            min=0, help=f"Standard deviation of noise added to each batch; {DIGITS.noise} for digits, else none."
+        ),
     ] = None,
-    shift: Annotated[int, typer.Option(min=0, help="Pixels by which batches are moved.")] = DEFAULT.shift,
+    shift: Annotated[int, typer.Option(min=0, help="Maximum random shift of images in pixels.")] = DEFAULT.shift,
     seed: screen.Seed = 0,
     threads: screen.Threads = None,
     json: screen.Json = False,
 ) -> None:
-    """Train a network on pictures of a data set by SGD with momentum. Exits with 1 if training diverges.
+    """Train a network on the images of a data set by SGD with momentum. Exits with 1 if training diverges.
 
-    It has one hidden layer of ReLUs, or is what ``--factory`` makes: a module that takes pictures (n, 1, height,
-    width) and gives scores (n, classes). The other commands take the weights with the same factory.
+    It has one hidden layer of ReLUs, or is made by ``--factory``: a module from images (n, 1, height, width) to scores
+    (n, classes). The other commands load the weights with the same factory.
     """
     screen.use_threads(threads)
     if output is not None and output.suffix.lower() not in io.WRITERS:
@@ -72,5 +75,5 @@ def train(
 
 
 def _with_channel(part: datasets.Part) -> datasets.Part:
-    """Pictures (n, height, width) as (n, 1, height, width)."""
+    """Images (n, height, width) as (n, 1, height, width)."""
     return datasets.Part(part.x[:, None], part.y)

@@ -1,4 +1,4 @@
-"""``steep visualize``: a picture of what excites a unit, a whole layer or a class."""
+"""``steep visualize``: feature visualization of a channel, a layer or a class."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from steep.cli import screen
 from steep.cli.certificate import Certificate, Finding, gradient_finding
 from steep.cli.session import Session, on_model
 
-File = Annotated[Path, typer.Option("--output", "-o", help="A picture (.png), a film (.gif) or a page (.html).")]
-Layer = Annotated[str, typer.Option(help="A layer's name; steep info --model lists them.")]
-Steps = Annotated[int, typer.Option(min=1, help="Steps of ascent.")]
+File = Annotated[Path, typer.Option("--output", "-o", help="An image (.png), an animation (.gif) or a page (.html).")]
+Layer = Annotated[str, typer.Option(help="Name of a layer; steep info --model lists them.")]
+Steps = Annotated[int, typer.Option(min=1, help="Number of steps.")]
 
 
 @on_model
 def visualize(
     session: Session,
     layer: Layer = "",
-    channel: Annotated[int | None, typer.Option(min=0, help="A channel of the layer; the whole layer without.")] = None,
-    klass: Annotated[str, typer.Option("--class", help="A class, by number or name, instead of a layer.")] = "",
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="A channel of the layer; the whole layer by default.")
+    ] = None,
+    klass: Annotated[str, typer.Option("--class", help="A class, by index or name, instead of a layer.")] = "",
     steps: Steps = 256,
-    lr: Annotated[float, typer.Option(help="Rate of Adam's steps.")] = 0.03,
-    still: Annotated[bool, typer.Option("--still", help="Without random jitter, scaling and turns.")] = False,
+    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 0.03,
+    still: Annotated[bool, typer.Option("--still", help="Without random jitter, scaling and rotations.")] = False,
     output: File = Path("visualize.png"),
 ) -> None:
-    """Draw the picture that excites a channel, a layer or a class most, from noise.
+    """Find the image that maximises a channel, a layer or a class, from noise.
 
-    A spectrum with decorrelated colours is moved by Adam and looked at through random jitter, scaling and turns.
+    A Fourier spectrum with decorrelated colours is optimised by Adam under random jitter, scaling and rotations.
     """
     out.check(output)
     way, model = session.opened.preprocessing, session.opened.model
@@ -46,7 +48,7 @@ def visualize(
     x = way.normalize(run.image)
     rise = [float(objective(model)(v)) for v in (blank, x)]
     findings = [gradient_finding(model, objective, x, session.seed), Finding("value on grey", f"{rise[0]:.4g}"),
-                Finding("value on the picture", f"{rise[1]:.4g}")]  # fmt: skip
+                Finding("value on the image", f"{rise[1]:.4g}")]  # fmt: skip
     facts: dict[str, Any] = {"objective": name, "value": rise[1], "grey": rise[0], "status": run.status}
     if klass:
         number, label, chance = session.verdict(x)
@@ -55,7 +57,8 @@ def visualize(
     settings = {"objective": name, "steps": steps, "lr": lr, "still": still, "seed": session.seed}
     failed = "" if run.status == "finished" and rise[1] > rise[0] else f"the value did not rise ({run.status})"
     result = out.Result(
-        f"What excites {name}", f"{name} of {session.opened.name}: {rise[0]:.4g} on grey, {rise[1]:.4g} on the picture",
+        f"Feature visualization of {name}",
+        f"{name} of {session.opened.name}: {rise[0]:.4g} for grey, {rise[1]:.4g} for the image",
         [(name, pictures.rgb(np.asarray(run.image)[0]))],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
         [pictures.rgb(np.asarray(frame)[0]) for frame in run.frames], failed,
@@ -64,9 +67,9 @@ def visualize(
 
 
 def _objective(session: Session, layer: str, channel: int | None, klass: str, x: Tensor) -> tuple[str, Any]:
-    """A name, and the function from a model to the objective. Raises ValueError for none, or for two."""
+    """A name, and the function from a model to the objective. Raises ValueError unless exactly one is given."""
     if bool(klass) == bool(layer):
-        raise ValueError("say what to excite: --class NAME, or --layer NAME with or without --channel N")
+        raise ValueError("choose an objective: --class NAME, or --layer NAME with or without --channel N")
     if klass:
         number = session.class_of(klass, x)
         label = session.opened.label(number)

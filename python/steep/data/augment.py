@@ -91,5 +91,5 @@ def noise(x: Any, std: float, generator: Generator) -> Tensor:
 def _pictures(who: str, x: Any) -> Tensor:
     pictures: Tensor = _core.asarray(x)
     if pictures.ndim < 3:
-        raise ValueError(f"{who}: needs pictures of shape (n, ..., height, width), got {pictures.shape}")
+        raise ValueError(f"{who}: needs images of shape (n, ..., height, width), got {pictures.shape}")
     return pictures

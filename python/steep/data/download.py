@@ -71,7 +71,7 @@ def _download(requirement: str, sdist: str, folder: Path) -> Path:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(backend), environment.get("PYTHONPATH", "")]))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15", "download"]
     command = [*pip, "--no-deps", "--dest", str(got), "--requirement", str(wanted), *(SDIST if sdist else WHEEL)]
-    watched = sys.stderr.isatty()  # pip draws its own progress bar there
+    watched = sys.stderr.isatty()  # pip shows its progress bar there
     done = subprocess.run(
         command,
         stdout=sys.stderr if watched else subprocess.DEVNULL,

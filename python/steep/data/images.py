@@ -1,6 +1,6 @@
 """Image files as arrays, by Pillow (extra ``viz``), which is imported when first needed.
 
-A picture is uint8 (height, width, 3), red first. Start reading at ``read_image``; ``to_square`` makes the inputs of
+An image is uint8 (height, width, 3), red first. Start reading at ``read_image``; ``to_square`` makes the inputs of
 classifiers.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture: TypeAlias = NDArray[np.uint8]
-LONGEST = 16  # times the short side, beyond which the ends of a picture are cut off before it is resized
+LONGEST = 16  # times the short side: the ends of longer images are cropped before resizing
 
 
 def pillow() -> Any:
@@ -30,7 +30,7 @@ def pillow() -> Any:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("pictures are read by Pillow, which is not installed: pip install 'steep[viz]'") from None
+        raise ImportError("images are read by Pillow, which is not installed: pip install 'steep[viz]'") from None
     return Image
 
 
@@ -52,10 +52,10 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
         (2, 3, 3)
     """
     image = pillow()
-    name = "the picture" if isinstance(source, bytes) else os.fspath(source)
+    name = "the image" if isinstance(source, bytes) else os.fspath(source)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", image.DecompressionBombWarning)  # large, and still below Pillow's limit
+            warnings.simplefilter("ignore", image.DecompressionBombWarning)  # large, but below Pillow's limit
             opened = image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
         with opened:
             from PIL import ImageOps
@@ -64,7 +64,7 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
     except image.DecompressionBombError as error:
         raise ValueError(f"{name}: {error}") from None
     except (image.UnidentifiedImageError, SyntaxError):
-        raise ValueError(f"{name} is not a picture that Pillow can read") from None
+        raise ValueError(f"{name} is not an image that Pillow can read") from None
     except OSError as error:
         if error.filename is not None:
             raise
@@ -82,7 +82,7 @@ def _eight_bits(image: Any) -> Picture:
         return np.array(image.convert("RGB"))
     greys = np.asarray(image)
     if greys.min() < 0 or greys.max() > 65535:
-        raise ValueError(f"a picture of grey values from {greys.min()} to {greys.max()}: 16 bits are the most")
+        raise ValueError(f"an image of grey values from {greys.min()} to {greys.max()}: 16 bits are the most")
     return to_picture(np.rint(greys / 257).astype(np.uint8))
 
 
@@ -102,25 +102,25 @@ def to_picture(image: Any) -> Picture:
     if values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or 0 in values.shape:
-        raise ValueError(f"a picture has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {values.shape}")
+        raise ValueError(f"an image has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {values.shape}")
     if values.dtype.kind == "f":
         if not (values.min() >= 0 and values.max() <= 1):
-            raise ValueError(f"a picture of floats lies in [0, 1], got {values.min():.4g} to {values.max():.4g}")
+            raise ValueError(f"an image of floats lies in [0, 1], got {values.min():.4g} to {values.max():.4g}")
         values = np.rint(values * 255)
     elif values.dtype != np.uint8:
-        raise ValueError(f"a picture is uint8 or floats in [0, 1], got {values.dtype}")
+        raise ValueError(f"an image is uint8 or floats in [0, 1], got {values.dtype}")
     return np.ascontiguousarray(np.broadcast_to(values[..., :3], (*values.shape[:2], 3)), np.uint8)
 
 
 def _not_too_long(picture: Picture) -> Picture:
-    """The middle of a picture that is much longer than the square needs, which would be too large when enlarged."""
+    """The middle of an image that is much longer than the square needs, which would be too large when enlarged."""
     most = LONGEST * min(picture.shape[:2])
     rows, columns = (max(0, n - most) // 2 for n in picture.shape[:2])
     return picture[rows : picture.shape[0] - rows, columns : picture.shape[1] - columns]
 
 
 def enlarged(image: Any, size: int, margin: float) -> Picture:
-    """Resizes a picture so that its short side has ``size * margin`` pixels, bicubic.
+    """Resizes an image so that its short side has ``size * margin`` pixels, bicubic.
 
     Args:
         image: as in ``to_picture``.
@@ -156,7 +156,7 @@ def middle(picture: Picture, size: int) -> tuple[slice, slice]:
 
 
 def to_square(image: Any, size: int, margin: float) -> Picture:
-    """The central square of a picture, after resizing its short side to ``size * margin`` pixels, bicubic.
+    """The central square of an image, after resizing its short side to ``size * margin`` pixels, bicubic.
 
     Args:
         image: as in ``to_picture``.

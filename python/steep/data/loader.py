@@ -16,7 +16,7 @@ from steep import _core, tree
 from steep.data.dataset import Batched, Dataset
 from steep.random import Generator
 
-ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads neighbouring seeds far apart
+ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: maps neighbouring seeds to distant keys
 
 
 class DataLoader:

@@ -1,6 +1,6 @@
 """Photographs that ship inside packages: four well-known ones, and twenty labelled ones of each of four data sets.
 
-``photo("chelsea")`` returns a picture, ``photos("imagenet")`` pictures and labels. Downloaded on demand, decoded by
+``photo("chelsea")`` returns an image, ``photos("imagenet")`` images and labels. Downloaded on demand, decoded by
 Pillow.
 """
 
@@ -70,7 +70,7 @@ def photo(name: str) -> Picture:
 
 
 def photos(name: str) -> list[Labelled]:
-    """Twenty labelled pictures, downloaded on demand (1.7 MB) from the package foolbox.
+    """Twenty labelled images, downloaded on demand (1.7 MB) from the package foolbox.
 
     Args:
         name: "imagenet", "cifar10", "mnist" or "fashion_mnist".

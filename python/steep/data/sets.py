@@ -152,7 +152,7 @@ def _read_idx_folder(name: str, remedy: str) -> Splits:
 
 def _pair(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Part:
     if images.ndim != 3 or labels.shape != images.shape[:1]:
-        raise ValueError(f"{folder}: pictures of shape {images.shape} and labels of shape {labels.shape} do not fit")
+        raise ValueError(f"{folder}: images of shape {images.shape} and labels of shape {labels.shape} do not fit")
     return Part(_scaled(images, 255), labels.astype(np.int64))
 
 

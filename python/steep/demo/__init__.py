@@ -1,6 +1,6 @@
-"""The demo: train on real digits, then hold the weights and optimise the input.
+"""The demo: train on digits, then fix the weights and optimise the input.
 
-``run.py`` computes, ``report.py`` makes the pictures and writes the page. Start reading at ``run``.
+``run.py`` computes, ``report.py`` makes the images and writes the page. Start reading at ``run``.
 """
 
 from steep.demo.report import write_report

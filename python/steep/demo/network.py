@@ -8,7 +8,7 @@ from steep.random import Generator
 
 
 def network(part: Part, hidden: int, seed: int = 0) -> nn.Sequential:
-    """Pictures like those of ``part`` to a score for each class in it, first values drawn from ``seed``."""
+    """A network from images like those of ``part`` to a score for each class, initialised from ``seed``."""
     return of_sizes(part.x[0].size, hidden, int(part.y.max()) + 1, seed)
 
 

@@ -1,7 +1,7 @@
-"""The demo's page: one HTML file with its pictures inside, and the same pictures as PNG files beside it.
+"""The demo's page: one HTML file with embedded images, and the same images as PNG files.
 
-The page needs nothing from elsewhere, follows the reader's light or dark setting, and holds no time or machine, so
-that the same run writes the same bytes.
+The page is self-contained, follows the reader's light or dark setting, and does not depend on time or machine, so that
+the same run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _png(colours: pictures.Colours) -> bytes:
 
 
 def draw(outcome: Outcome) -> Files:
-    """Every picture of the demo as PNG bytes, by file name."""
+    """Every image of the demo as PNG bytes, by file name."""
     excited = [pictures.grey(image) for image in outcome.classes.images]
     digits = [pictures.grey(image) for image in outcome.maps.digits]
     maps = [pictures.hot(image) for image in outcome.maps.maps]
@@ -62,17 +62,19 @@ def draw(outcome: Outcome) -> Files:
     return files
 
 
-_SHOWN = 3  # the class whose way from noise is shown
+_SHOWN = 3  # the class whose optimisation is shown
 
 
 def html(outcome: Outcome, files: Files) -> str:
-    """The page, with the pictures of ``files`` inside."""
+    """The page, with the images of ``files`` embedded."""
     body = [
         page.header(text.TITLE, text.LEAD, _numbers(outcome)),
         page.section("1. Training", text.TRAINING.format(**_facts(outcome)), page.curve(outcome.trained.losses)),
-        page.section("2. What excites each class", text.CLASSES.format(**_facts(outcome)), _classes(outcome, files)),
+        page.section(
+            "2. Feature visualization of each class", text.CLASSES.format(**_facts(outcome)), _classes(outcome, files)
+        ),
         page.section("From noise to a three", text.STAGES, _stages(outcome, files)),
-        page.section("3. What the network looks at", text.SALIENCY, _saliency(outcome, files)),
+        page.section("3. Saliency maps", text.SALIENCY, _saliency(outcome, files)),
         page.section("4. An adversarial example", text.ATTACK.format(**_facts(outcome)), _attack(outcome, files)),
         page.section("Settings", text.SETTINGS.format(**_facts(outcome)), _settings(outcome)),
     ]
@@ -86,9 +88,9 @@ def _image(files: Files, name: str, description: str) -> tuple[str, str]:
 def _numbers(outcome: Outcome) -> list[tuple[str, str]]:
     fooled = outcome.adversarial
     return [
-        (f"{outcome.trained.test_accuracy:.1%}", f"of {outcome.sizes[1]:,} test digits are recognised"),
-        (f"{outcome.classes.probabilities.min():.3f}", "lowest probability of an excited input"),
-        (f"{fooled.hits} of {fooled.tried}", f"digits fooled by changes of at most {outcome.settings.eps:g}"),
+        (f"{outcome.trained.test_accuracy:.1%}", f"of {outcome.sizes[1]:,} test digits are correctly classified"),
+        (f"{outcome.classes.probabilities.min():.3f}", "lowest probability of an optimised input"),
+        (f"{fooled.hits} of {fooled.tried}", f"digits misclassified after changes of at most {outcome.settings.eps:g}"),
     ]
 
 
@@ -110,8 +112,8 @@ def _facts(outcome: Outcome) -> dict[str, str]:
 
 
 def _augmented(recipe: Recipe) -> str:
-    moved = f"moved by up to {recipe.shift} pixel{'s' * (recipe.shift != 1)} and " if recipe.shift else ""
-    return f"{moved}overlaid with noise of standard deviation {recipe.noise:g}"
+    moved = f"shifted by up to {recipe.shift} pixel{'s' * (recipe.shift != 1)} and " if recipe.shift else ""
+    return f"{moved}perturbed by noise of standard deviation {recipe.noise:g}"
 
 
 def _classes(outcome: Outcome, files: Files) -> str:
@@ -119,7 +121,7 @@ def _classes(outcome: Outcome, files: Files) -> str:
         5,
         (
             page.figure(
-                f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"the input that excites class {i}")
+                f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"an input that maximises class {i}")
             )
             for i, p in enumerate(outcome.classes.probabilities)
         ),
@@ -135,7 +137,7 @@ def _stages(outcome: Outcome, files: Files) -> str:
 def _saliency(outcome: Outcome, files: Files) -> str:
     pairs = []
     for i, (label, guess) in enumerate(zip(outcome.maps.labels, outcome.maps.predicted, strict=True)):
-        verdict = f"read as <b>{guess}</b>" + ("" if guess == label else f" (it is a {label})")
+        verdict = f"classified as <b>{guess}</b>" + ("" if guess == label else f" (it is a {label})")
         digit = _image(files, f"digit-{i}.png", f"a test digit {label}")
         pairs.append(page.figure(verdict, digit, _image(files, f"saliency-{i}.png", f"its saliency map for {guess}")))
     return page.grid(5, pairs)
@@ -145,9 +147,9 @@ def _attack(outcome: Outcome, files: Files) -> str:
     fooled = outcome.adversarial
     (true, wrong), (before, after) = fooled.labels, fooled.probabilities
     captions = [
-        (f"read as <b>{true}</b>, p = {before:.3f}", "the original"),
+        (f"classified as <b>{true}</b>, p = {before:.3f}", "the original"),
         (f"the change, at most {fooled.distance:.3f}", "the change: blue darker, red brighter"),
-        (f"read as <b>{wrong}</b>, p = {after:.3f}", "the adversarial example"),
+        (f"classified as <b>{wrong}</b>, p = {after:.3f}", "the adversarial example"),
     ]
     figures = (page.figure(words, _image(files, f"attack-{i}.png", what)) for i, (words, what) in enumerate(captions))
     return page.grid(5, figures)

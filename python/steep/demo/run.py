@@ -1,6 +1,6 @@
-"""What the demo computes: a trained network, the input that excites each class, saliency maps, an adversarial example.
+"""What the demo computes: a trained network, an input that maximises each class, saliency maps, an adversarial example.
 
-Nothing here draws or prints. The same settings give the same numbers, bit for bit, on any number of threads.
+Nothing is drawn or printed here. The same settings give the same numbers, bit for bit, on any number of threads.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from steep.training import Recipe, Trained, TrainingProgress, fit
 
 Array = NDArray[Any]
 
-DIGITS = Recipe(noise=0.5)  # with noise, what excites a class looks like a digit
+DIGITS = Recipe(noise=0.5)  # with noise, the input of maximal score looks like a digit
 LEAST_ACCURACY = 0.93
 LEAST_PROBABILITY = 0.99
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the result. ``data`` is a data set's name, or "auto": mnist5k, else digits."""
+    """Everything that determines the result. ``data`` is a data set's name, or "auto": mnist5k, else digits."""
 
     data: str = "auto"
     hidden: int = 256
@@ -64,8 +64,8 @@ class Maps:
 
 @dataclass(frozen=True)
 class AdversarialExample:
-    """An adversarial example: both pictures, labels and probabilities of both, the size of the change, and how many of
-    the attacked digits were fooled. ``success`` is False if none was."""
+    """An adversarial example: both images, their labels and probabilities, the norm of the
+    change, and the number of successful attacks. ``success`` is False if there was none."""
 
     original: Array
     attacked: Array
@@ -90,12 +90,15 @@ class Outcome:
     adversarial: AdversarialExample
 
     def failures(self) -> list[str]:
-        """What fell short of the demo's promises, in words; empty if all hold."""
+        """Descriptions of the demo's checks that failed; empty if all hold."""
         accuracy, lowest = self.trained.test_accuracy, float(self.classes.probabilities.min())
         checks = [
             (accuracy >= LEAST_ACCURACY, f"test accuracy {accuracy:.1%} is below {LEAST_ACCURACY:.0%}"),
-            (lowest >= LEAST_PROBABILITY, f"an excited input has probability {lowest:.4f}, below {LEAST_PROBABILITY}"),
-            (self.adversarial.success, f"no digit was fooled within {self.settings.eps}"),
+            (
+                lowest >= LEAST_PROBABILITY,
+                f"an optimised input has probability {lowest:.4f}, below {LEAST_PROBABILITY}",
+            ),
+            (self.adversarial.success, f"no attack succeeded within {self.settings.eps}"),
         ]
         return [message for holds, message in checks if not holds]
 
@@ -105,7 +108,7 @@ def run(
     log: Callable[[str], object] = lambda line: None,
     callback: Callable[[TrainingProgress], object] = lambda progress: None,
 ) -> Outcome:
-    """The whole demo. ``log`` hears what is going on, ``callback`` follows training.
+    """Runs the demo. ``log`` receives messages, ``callback`` the progress of training.
 
     Raises FetchError if the data cannot be had, ValueError for an unknown data set.
     """
@@ -113,7 +116,7 @@ def run(
     log(note)
     model = network(splits.train, settings.hidden, settings.recipe.seed)
     trained = fit(model, splits.train, splits.test, settings.recipe, callback)
-    log("ascending the input: what excites each class?")
+    log("optimising the input: feature visualization of each class")
     excited = maximize_classes(trained.model, splits.test.x.shape[1:], settings)
     digits = splits.test.x[:10], splits.test.y[:10]
     log("saliency maps, and an adversarial example")
@@ -138,7 +141,7 @@ def _digits(settings: Settings, log: Callable[[str], object]) -> tuple[data.Spli
 
 
 def _scaled(settings: Settings, height: int) -> Settings:
-    """8x8 digits are neither moved nor blurred as far; with fewer pixels, more of each is punished or allowed."""
+    """8x8 digits are shifted and blurred less; with fewer pixels, penalties and bounds per pixel are larger."""
     if height >= 28:
         return settings
     recipe, share = replace(settings.recipe, shift=0, noise=settings.recipe.noise / 2), 28 / height
@@ -147,10 +150,9 @@ def _scaled(settings: Settings, height: int) -> Settings:
 
 
 def maximize_classes(model: Any, shape: tuple[int, ...], settings: Settings) -> ClassImages:
-    """The paradigmatic input of each class: ascend from noise, all classes at once (they do not touch one another).
+    """An input that maximises each class, from noise, all classes at once (they are independent).
 
-    The objective is the class's logit, weighed evenly with its margin over the others, less the penalties.
-    Source: notes table, rows 53, 58 and 70 to 73.
+    The objective is the mean of the class's logit and its log-odds, minus penalties (docs/notes.md, rows 53 to 73).
     """
     count = model.scores.weight.shape[0]
     classes = np.arange(count)
@@ -171,18 +173,18 @@ def maximize_classes(model: Any, shape: tuple[int, ...], settings: Settings) -> 
 
 
 def _keep(stages: list[tuple[int, Array]], step: int, seen: Any) -> None:
-    """A snapshot at steps 1, 5, 10, 20, 50, ...: what the report shows of the way."""
+    """Stores images at steps 1, 5, 10, 20, 50, ... for the report."""
     if str(step).rstrip("0") in ("1", "2", "5") and step != 2:
         stages.append((step, np.asarray(seen.detach()).copy()))
 
 
 def saliency_maps(model: Any, x: Array, y: Array) -> Maps:
-    """The saliency map of each digit, for the class predicted. Source: notes table, row 62."""
+    """The saliency map of each digit, for the predicted class."""
     return Maps(x, np.asarray(saliency.gradient(model, x)), y, predicted(model, x))
 
 
 def attack_digits(model: Any, x: Array, y: Array, settings: Settings) -> AdversarialExample:
-    """Attack the digits within an L-inf ball and keep the first that was right before and is wrong after."""
+    """Attack the digits in an L-inf ball and keep the first one whose correct classification changes."""
     result = attack.pgd(model, x, y, settings.eps, steps=settings.attack_steps)
     changed = result.success & (predicted(model, x) == y)
     best = int(np.argmax(changed))

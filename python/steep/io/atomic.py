@@ -42,7 +42,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     file = _open_temporary(target)
     temporary = Path(file.name)
     try:
-        with file:  # until it has its name, so that nobody takes it for abandoned
+        with file:  # until it is renamed, so that it is not taken for abandoned
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -30,13 +30,13 @@ BITS = {
     "F8_E4M3": 8, "F8_E5M2": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
 
-# What steep can hold, and what widens to it without loss: name in the file, NumPy type there, type in steep.
+# Types that steep has, or that widen to one without loss: name in the file, NumPy type there, type in steep.
 READS = {
     "BOOL": ("u1", "?"), "U8": ("u1", "u1"), "I32": ("<i4", "i4"), "I64": ("<i8", "i8"), "F32": ("<f4", "f4"),
     "F64": ("<f8", "f8"),
     "I8": ("i1", "i4"), "I16": ("<i2", "i4"), "U16": ("<u2", "i4"), "U32": ("<u4", "i8"), "F16": ("<f2", "f4"),
 }  # fmt: skip
-# What steep writes, in the order in which the reference lays tensors out.
+# The types that steep writes, in the order of the reference implementation.
 WRITES = {
     "int64": "I64", "float64": "F64", "float32": "F32", "int32": "I32", "bfloat16": "BF16",
     "uint8": "U8", "bool": "BOOL",

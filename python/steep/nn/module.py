@@ -64,7 +64,7 @@ class Module:
     _statistics: tuple[str, ...] = (
         "running_mean",
         "running_var",
-    )  # names of own tensors that are measured, not learned
+    )  # names of tensors that are statistics, not learned
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the output; to be overridden.
@@ -379,7 +379,7 @@ class Module:
         lines = [
             f"  {name}: " + repr(child).replace("\n", "\n  ") for name, child in members if isinstance(child, Module)
         ]
-        if type(self).extra_repr is Module.extra_repr:  # layers say their sizes there
+        if type(self).extra_repr is Module.extra_repr:  # layers show their sizes there
             lines += [f"  {name}: {_described(t)}" for name, t in members if isinstance(t, Tensor) and t.is_leaf]
         if not lines:
             return f"{type(self).__name__}({self.extra_repr()})"

@@ -1,7 +1,7 @@
-"""Attention and rotary positions, as opsets 23 and later define them.
+"""Attention and rotary embeddings, as defined from opset 23 on.
 
-``attention`` is written out of matrix products and a softmax, because the operator shows its insides: the cache of keys
-and values, and the scores at any of four stages.
+``attention`` is composed of matrix products and a softmax, because the operator also returns intermediate values: the
+cache of keys and values, and the scores at any of four stages.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def _widened(mask: Tensor, keys: int) -> Tensor:
 
 
 def _ahead(node: Node, queries: int, keys: int, offset: Any) -> Tensor | None:
-    """Which keys a query may see by place alone: (queries, keys), or with a leading (N, 1) if the offset is a tensor.
+    """Which keys a query may see by position: (queries, keys), or with a leading (N, 1) if the offset is a tensor.
 
-    Query i stands at i + offset.
+    Query i has the position i + offset.
     """
     left = -1 if node["left_window_size"] is None else node["left_window_size"]
     right = -1 if node["right_window_size"] is None else node["right_window_size"]
@@ -58,7 +58,7 @@ def _ahead(node: Node, queries: int, keys: int, offset: Any) -> Tensor | None:
 
 
 def _bias(node: Node, mask: Tensor | None, q: Tensor, keys: int, past: int, lengths: Tensor | None) -> Tensor | None:
-    """What is added to the scores: 0 where a key is seen, -inf where not, plus a mask of numbers."""
+    """What is added to the scores: 0 where a key is visible, -inf elsewhere, plus a mask of numbers."""
     queries = q.shape[2]
     offset: Any = past if lengths is None else _core.reshape(lengths, (-1,)) - queries
     seen = _ahead(node, queries, keys, offset)
@@ -79,7 +79,7 @@ def _bias(node: Node, mask: Tensor | None, q: Tensor, keys: int, past: int, leng
 
 
 def _probabilities(node: Node, scores: Tensor, bias: Tensor | None, dtype: Any) -> Tensor:
-    """softmax of the scores; a query that sees no key gets zeros."""
+    """softmax of the scores; zeros for a query without visible keys."""
     if node["softmax_precision"]:
         scores = scores.astype(dtype_of(node["softmax_precision"], "softmax_precision of Attention"))
     if bias is None:
@@ -126,7 +126,7 @@ def attention(
 
 
 def _stages(node: Node, raw: Tensor, capped: Tensor, biased: Tensor, weights: Tensor) -> Tensor:
-    """The scores at the stage that qk_matmul_output_mode asks for."""
+    """The scores at the stage given by qk_matmul_output_mode."""
     mode = node["qk_matmul_output_mode"] or 0
     if mode not in range(4):
         raise ValueError(f"qk_matmul_output_mode is 0, 1, 2 or 3, got {mode}")

@@ -1,4 +1,4 @@
-"""Convolution and its transpose, in one to three spatial dimensions, with ONNX's ways of saying the border.
+"""Convolution and its transpose, in one to three spatial dimensions, with ONNX's specifications of padding.
 
 ``borders`` turns auto_pad, pads, strides and dilations into (before, after) for every dimension; pooling uses it too.
 """
@@ -25,7 +25,7 @@ def spread(node: Node, name: str, default: int, n: int) -> list[int]:
 
 
 def positive(node: Node, name: str, n: int) -> list[int]:
-    """``spread``, of numbers from 1 up."""
+    """``spread``, for numbers of at least 1."""
     values = spread(node, name, 1, n)
     if min(values, default=1) < 1:
         raise ValueError(f"{name} {values} must be 1 or more")
@@ -80,7 +80,7 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
 
 def cropped(x: Tensor, cuts: Pairs) -> Tensor:
-    """Spatial dimensions less (before, after); a negative cut puts zeros on."""
+    """Spatial dimensions cropped by (before, after); negative numbers pad with zeros."""
     key = tuple(slice(max(0, b), n - max(0, e)) for (b, e), n in zip(cuts, x.shape[2:], strict=True))
     y = x[(slice(None), slice(None), *key)] if any(b > 0 or e > 0 for b, e in cuts) else x
     if all(b >= 0 and e >= 0 for b, e in cuts):
@@ -89,7 +89,7 @@ def cropped(x: Tensor, cuts: Pairs) -> Tensor:
 
 
 def _transposed_cuts(node: Node, sizes: tuple[int, ...], full: list[int], strides: list[int]) -> Pairs:
-    """What comes off (before, after) of the whole transposed convolution."""
+    """What is cropped (before, after) from the full transposed convolution."""
     n = len(sizes)
     extra = spread(node, "output_padding", 0, n)
     wanted: Any = node["output_shape"]

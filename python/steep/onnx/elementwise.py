@@ -1,7 +1,7 @@
-"""Operators that work on each element alone: arithmetic, comparison, logic, activations, casts.
+"""Elementwise operators: arithmetic, comparison, logic, activations, casts.
 
-Most are the core's under another name; the tables at the end list those. Integer division rounds towards zero, as ONNX
-has it.
+Most are ops of the core under another name, listed in the tables at the end. Integer division rounds towards zero, as
+in ONNX.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _is_float(x: Tensor) -> bool:
 
 @op("Div")
 def divide(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    """a / b; whole numbers rounded towards zero."""
+    """a / b; integers are rounded towards zero."""
     if _is_float(a):
         return _core.divide(a, b)
     if a.dtype == _core.uint8:
@@ -98,7 +98,7 @@ def clip(node: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None =
 
 
 def _always_zero(bound: Tensor) -> bool:
-    """Whether a bound is 0 and depends on nothing: then Clip is a ReLU, to be known as one by rules for ReLUs."""
+    """Whether a bound is the constant 0: then Clip is a ReLU, and rules for ReLUs apply."""
     if bound.requires_grad or not bound.is_leaf:
         return False
     with _core._unrecorded():
@@ -132,7 +132,7 @@ def bit_shift(node: Node, x: Tensor, by: Tensor) -> Tensor:
 
 @op("IsInf", gradient=NONE)
 def is_inf(node: Node, x: Tensor) -> Tensor:
-    """Whether x is an infinity of a sign that is looked for."""
+    """Whether x is an infinity of a requested sign."""
     positive = _core.equal(x, np.inf) if node["detect_positive"] else _core.zeros(x.shape, dtype="bool")
     return _core.logical_or(positive, _core.equal(x, -np.inf)) if node["detect_negative"] else positive
 
@@ -170,7 +170,7 @@ def thresholded_relu(node: Node, x: Tensor) -> Tensor:
 
 @op("PRelu")
 def prelu(node: Node, x: Tensor, slope: Tensor) -> Tensor:
-    """slope * x below 0; the slope broadcasts."""
+    """slope * x below 0; ``slope``, ONNX's name, broadcasts."""
     return _core.where(_core.greater_equal(x, 0), x, slope * x)
 
 
@@ -219,13 +219,13 @@ def dropout(node: Node, x: Tensor, ratio: Value = None, training: Value = None) 
 
 @op("Relu")
 def relu(node: Node, x: Tensor) -> Tensor:
-    """x where positive, else 0; whole numbers stay exact."""
+    """x where positive, else 0; exact for integers."""
     return _core.relu(x) if _is_float(x) else _core.maximum(x, 0)
 
 
 @op("HardSwish")
 def hard_swish(node: Node, x: Tensor) -> Tensor:
-    """x * hard_sigmoid(x) with slope 1/6."""
+    """x * hard_sigmoid(x) with alpha = 1/6."""
     return _core.hardswish(x)
 
 

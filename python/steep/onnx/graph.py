@@ -1,4 +1,4 @@
-"""A model file read once into a ``Graph``: nodes in order, constants, initializers, inputs and outputs, all checked.
+"""A model file parsed into a ``Graph``: nodes in order, constants, initializers, inputs and outputs, all checked.
 
 Only ``onnx`` parses protobufs and knows the operators' schemas (which inputs and attributes exist, and their defaults);
 everything else is checked here, so that a malformed file is a ValueError that names the node or tensor.
@@ -30,7 +30,7 @@ _NO_ROW = Row(lambda node, *inputs: None)
 
 @dataclass
 class Input:
-    """An input of the graph: its name, dtype, and sizes, None where any will do."""
+    """An input of the graph: its name, dtype, and sizes, None for any."""
 
     name: str
     dtype: Any
@@ -39,7 +39,7 @@ class Input:
 
 @dataclass
 class Graph:
-    """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is held in a wider type.
+    """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is stored in a wider type.
 
     ``content``: the file without the values of its initializers, to be written again.
     """
@@ -55,13 +55,13 @@ class Graph:
     content: bytes = b""
 
     def hold(self, where: str, number: int) -> None:
-        """Take note of a type that is held in a wider one."""
+        """Records a type that is stored in a wider one."""
         if number in WIDENED:
             self.widened.setdefault(" as ".join(WIDENED[number]), []).append(where)
 
 
 def package() -> Any:
-    """The package ``onnx``. Raises ImportError saying how to get it."""
+    """The package ``onnx``. Raises ImportError saying how to install it."""
     try:
         return importlib.import_module("onnx")
     except ImportError:
@@ -210,7 +210,7 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
 
 
 def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
-    """Refuse types that steep lacks, and outputs and values of attributes that the row does not list."""
+    """Raises for types that steep lacks, and outputs and values of attributes that the row does not list."""
     if outputs > row.outputs:
         raise UnsupportedError(f"{outputs} outputs (training mode) are not supported, only {row.outputs}")
     for key in _TYPED:
@@ -222,7 +222,7 @@ def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
 
 
 def _placeholder(graph: Graph, name: str, proto: Any) -> None:
-    """A node that cannot run, so that the names it makes are known to later checks."""
+    """A node that cannot run, so that its outputs are known to later checks."""
     graph.nodes.append(Node(name, proto.op_type, graph.opset, tuple(proto.input), tuple(proto.output), {}, _NO_ROW))
 
 
@@ -339,7 +339,7 @@ def _unknown(graph: Graph, node: Node, name: str) -> str:
 
 
 def _find_last_uses(graph: Graph) -> None:
-    """Tell each node which values nobody needs once it has run."""
+    """Determines for each node which values are not needed after it has run."""
     kept = set(graph.outputs)
     for node in reversed(graph.nodes):
         ended = {name for name in (*node.inputs, *node.outputs) if name and name not in kept}

@@ -1,4 +1,4 @@
-"""Operators that pick elements by number, put elements at numbered places, or count with data: Gather to TopK.
+"""Operators that gather or scatter elements by index, or whose shapes depend on data: Gather to TopK.
 
 Scattering works on flattened tensors (``_put``). Those whose result's shape depends on values (NonZero, Compress,
 Unique) and scattering by maximum, minimum or product read their indices on the host, so they cannot be recorded by
@@ -16,12 +16,12 @@ from steep import _core
 from steep._core import Tensor
 from steep.onnx.table import Node, Value, axis_of, ints, number, op
 
-COUNTS = "none: the result is made of whole numbers"
+COUNTS = "none: the result is integers"
 
 
 @op("Gather")
 def gather(node: Node, x: Tensor, indices: Tensor) -> Tensor:
-    """Entries by number along an axis."""
+    """Entries by index along an axis."""
     return _core.take(x, indices, axis_of(node["axis"], x.ndim))
 
 
@@ -33,7 +33,7 @@ def _checked(indices: Tensor, size: int) -> Tensor:
 
 @op("GatherElements")
 def gather_elements(node: Node, x: Tensor, indices: Tensor) -> Tensor:
-    """An element for each of ``indices``, by number along an axis."""
+    """An element for each of ``indices``, along an axis."""
     axis = axis_of(node["axis"], x.ndim)
     key = tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(indices.shape))
     return _core.take_along_axis(x[key], indices, axis)
@@ -44,7 +44,7 @@ def _strides(shape: tuple[int, ...]) -> list[int]:
 
 
 def _flat_nd(indices: Tensor, shape: tuple[int, ...], batch: int) -> tuple[Tensor, int]:
-    """Numbers of the slices that index tuples name, in x flattened to (slices, rest); and the size of a slice."""
+    """Indices of the slices that index tuples denote, in x flattened to (slices, rest); and the size of a slice."""
     depth = indices.shape[-1]
     if batch + depth > len(shape) or indices.shape[:batch] != shape[:batch]:
         raise ValueError(f"indices {indices.shape} do not fit data {shape} with {batch} batch dimensions")
@@ -61,14 +61,14 @@ def _flat_nd(indices: Tensor, shape: tuple[int, ...], batch: int) -> tuple[Tenso
 
 
 def _in_range(place: Tensor, size: int) -> Tensor:
-    """The same; what is out of range becomes so far out that reading it raises IndexError."""
+    """The same; indices out of range are moved so far out that reading raises IndexError."""
     bad = _core.logical_or(_core.less(place, 0), _core.greater_equal(place, size))
     return _core.where(bad, _core.full((), 2**33, dtype="int64"), place)
 
 
 @op("GatherND")
 def gather_nd(node: Node, x: Tensor, indices: Tensor) -> Tensor:
-    """Slices by tuples of numbers."""
+    """Slices by index tuples."""
     batch = node["batch_dims"] or 0
     flat, size = _flat_nd(indices, x.shape, batch)
     rows = _core.reshape(x, (-1, size) if x.size else (0, size))
@@ -87,7 +87,7 @@ def to_host(x: Value, what: str) -> np.ndarray:
 
 
 def _put(x: Tensor, flat: Tensor, updates: Tensor, way: str) -> Tensor:
-    """x (n, m) with rows of updates (k, m) combined into the rows numbered ``flat`` (k,)."""
+    """x (n, m) with rows of updates (k, m) combined into the rows with indices ``flat`` (k,)."""
     if way == "add":
         return _core.scatter_add(x, flat, updates, 0) if x.ndim == 1 else _added(x, flat, updates)
     if way == "none":
@@ -113,7 +113,7 @@ def _added(x: Tensor, flat: Tensor, updates: Tensor) -> Tensor:
 
 
 def _rounds(places: np.ndarray) -> list[np.ndarray]:
-    """Numbers of the updates in rounds within which no place comes twice."""
+    """The updates divided into rounds in which no index occurs twice."""
     seen: dict[int, int] = {}
     rounds: list[list[int]] = []
     for i, place in enumerate(places.tolist()):
@@ -127,7 +127,7 @@ def _rounds(places: np.ndarray) -> list[np.ndarray]:
 
 @op("Scatter", "ScatterElements")
 def scatter_elements(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-    """x with ``updates`` at, or combined into, the numbered places along an axis."""
+    """x with ``updates`` at, or combined into, the indexed positions along an axis."""
     return _scattered(x, indices, updates, axis_of(node["axis"], x.ndim), node["reduction"] or "none")
 
 
@@ -145,7 +145,7 @@ def _scattered(x: Tensor, indices: Tensor, updates: Tensor, axis: int, way: str)
 
 @op("ScatterND")
 def scatter_nd(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-    """x with slices of ``updates`` at, or combined into, the places that tuples of numbers name."""
+    """x with slices of ``updates`` at, or combined into, the positions of index tuples."""
     flat, size = _flat_nd(indices, x.shape, 0)
     rows = _core.reshape(x, (x.size // max(1, size), size))
     pressed = _core.reshape(flat, (-1,))
@@ -155,7 +155,7 @@ def scatter_nd(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tenso
 
 @op("TensorScatter")
 def tensor_scatter(node: Node, past: Tensor, update: Tensor, starts: Tensor | None = None) -> Tensor:
-    """A cache with new entries written from a place on, for each example."""
+    """A cache with new entries written from a start position, for each example."""
     axis = axis_of(-2 if node["axis"] is None else node["axis"], past.ndim)
     wide = np.arange(update.shape[axis]).reshape([-1 if d == axis else 1 for d in range(past.ndim)])
     place: Any = _core.asarray(wide)
@@ -215,7 +215,7 @@ def compress(node: Node, x: Tensor, condition: Tensor) -> Tensor:
 
 @op("Unique", gradient=COUNTS)
 def unique(node: Node, x: Tensor) -> Value:
-    """Different values, where each is first, which each element is, and how often it comes."""
+    """Unique values, first indices, inverse indices, and counts."""
     data, axis = to_host(x, "the input of Unique"), node["axis"]
     axis = None if axis is None else axis_of(axis, x.ndim)
     values, first, inverse, counts = np.unique(data, True, True, True, axis=axis)

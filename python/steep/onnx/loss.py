@@ -31,7 +31,7 @@ def nll_loss(node: Node, scores: Tensor, labels: Tensor, weight: Tensor | None =
 
 @op("SoftmaxCrossEntropyLoss", forms=_REDUCTIONS)
 def cross_entropy(node: Node, scores: Tensor, labels: Tensor, weight: Tensor | None = None) -> Value:
-    """Of scores along axis 1; the log-probabilities too if asked for."""
+    """Of scores along axis 1; the log-probabilities too if requested."""
     logs = _core.log_softmax(scores, 1)
     loss = _likelihood(node, logs, labels, weight)
     return (loss, logs) if node.wants(1) else loss

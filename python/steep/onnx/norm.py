@@ -1,4 +1,4 @@
-"""Normalisation: by batch statistics, over instances, groups and layers, across channels, and to unit length.
+"""Normalization: by batch statistics, over instances, groups and layers, across channels, and to unit length.
 
 Statistics of ``BatchNormalization`` are state and not parameters.
 """
@@ -18,7 +18,7 @@ def batch_norm_of_inference(node: Node, x: Tensor, scale: Tensor, bias: Tensor, 
 
 @op("BatchNormalization", since=14, state=(3, 4))
 def batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Value:
-    """Each channel by the running statistics, or in training_mode by the batch's, with the statistics moved."""
+    """Each channel by the running statistics, or in training_mode by the batch's, with the statistics updated."""
     if not node["training_mode"]:
         return _normalized(x, mean, var, scale, bias, node["epsilon"])
     axes = tuple(i for i in range(x.ndim) if i != 1)
@@ -54,13 +54,13 @@ def group_norm_by_group(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> T
 
 
 def _stash(node: Node, x: Tensor) -> Tensor:
-    """x in the type that statistics are worked out in."""
+    """x in the type in which statistics are computed."""
     return x.astype("float32") if node["stash_type"] == 1 and x.dtype == _core.bfloat16 else x
 
 
 @op("LayerNormalization")
 def layer_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Value:
-    """Mean 0 and variance 1 from ``axis`` on, scaled and shifted; mean and 1 / deviation if asked for."""
+    """Mean 0 and variance 1 from ``axis`` on, scaled and shifted; mean and 1 / deviation if requested."""
     axis = axis_of(node["axis"], x.ndim)
     wide = _stash(node, x)
     y = _core.layer_norm(wide, x.shape[axis:], None, None, node["epsilon"]).astype(x.dtype) * scale
@@ -83,7 +83,7 @@ def rms_norm(node: Node, x: Tensor, scale: Tensor) -> Tensor:
 
 @op("LRN")
 def local_response_norm(node: Node, x: Tensor) -> Tensor:
-    """x over a power of the squares of the channels around."""
+    """x over a power of the squares of neighbouring channels."""
     size, alpha, beta, k = node["size"], node["alpha"], node["beta"], node["bias"]
     if size % 2:
         return _core.local_response_norm(x, size, alpha, beta, k)

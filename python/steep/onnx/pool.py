@@ -1,7 +1,7 @@
 """Pooling: windows' maxima with their positions, means and p-norms, and the same over whole planes.
 
-A window may lie partly outside: over the border (pads) or beyond it (ceil_mode). ``_Windows`` works out what is laid
-around the image so that the core sees whole windows only.
+A window may lie partly outside: over the border (pads) or beyond it (ceil_mode). ``_Windows`` computes the padding with
+which all windows are complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MEAN = {1: _core.avg_pool1d, 2: _core.avg_pool2d, 3: _core.avg_pool3d}
 
 @dataclass
 class _Windows:
-    """Kernel, steps, the border asked for, the one needed for whole windows, and the number of windows."""
+    """Kernel, strides, the given padding, the one needed for complete windows, and the number of windows."""
 
     kernel: list[int]
     strides: list[int]
@@ -66,7 +66,7 @@ def _trim(x: Tensor, w: _Windows) -> Tensor:
 
 
 def _positions(node: Node, found: Tensor, x: Tensor, w: _Windows) -> Tensor:
-    """Positions within a surrounded plane as ONNX counts them: in the whole of x, row or column first."""
+    """Positions within a padded plane as ONNX counts them: in the whole of x, row or column first."""
     sizes = list(x.shape[2:])
     around = [s + b + e for s, (b, e) in zip(sizes, w.around, strict=True)]
     order = range(len(sizes)) if node["storage_order"] else range(len(sizes) - 1, -1, -1)
@@ -85,7 +85,7 @@ def _positions(node: Node, found: Tensor, x: Tensor, w: _Windows) -> Tensor:
 
 @op("MaxPool")
 def max_pool(node: Node, x: Tensor) -> Value:
-    """The largest element of every window, and where it is."""
+    """The largest element of every window, and its position."""
     w = _windows(node, x)
     lowest = -np.inf if x.dtype.kind == "f" else 0
     wide = _surround(x if x.dtype.kind == "f" else x.astype("float32"), w, lowest)
@@ -97,7 +97,7 @@ def max_pool(node: Node, x: Tensor) -> Value:
 
 
 def _sums(x: Tensor, w: _Windows) -> Tensor:
-    """The sum of every window, what is around counting 0."""
+    """The sum of every window, padding counting as 0."""
     wide = _surround(x, w, 0.0)
     if all(d == 1 for d in w.dilations):
         return _trim(_MEAN[len(w.kernel)](wide, w.kernel, w.strides, 0), w) * float(np.prod(w.kernel))
@@ -114,7 +114,7 @@ def _sums(x: Tensor, w: _Windows) -> Tensor:
 
 
 def _shares(node: Node, x: Tensor, w: _Windows) -> np.ndarray:
-    """How many elements each window is the mean of."""
+    """The number of elements averaged in each window."""
     result = np.ones((), dtype=np.float64)
     for i, size in enumerate(x.shape[2:]):
         before, after = w.pads[i]

@@ -1,6 +1,6 @@
-"""Reductions over axes, the positions of extremes, softmax and its kin.
+"""Reductions over axes, argmax and argmin, softmax and similar functions.
 
-Until opset 12 (ReduceSum) or 17 (the others) axes are an attribute, later an input.
+Until opset 12 (ReduceSum) or 17 (the others) axes are an attribute, afterwards an input.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.onnx.table import Node, Value, axis_of, ints, op, root
 
-NONE = "none: positions are whole numbers"
+NONE = "none: positions are integers"
 Reducer = Callable[..., Tensor]
 
 

@@ -1,8 +1,8 @@
 """Resize, Upsample, GridSample and AffineGrid.
 
-Resizing is linear and goes one axis at a time, so each axis is a matrix (out, in) of weights, worked out on the host
-from sizes alone: any mode, coordinate convention and antialiasing is a matter of which matrix. Nearest neighbours are
-taken by number instead.
+Resizing is linear and done one axis at a time, so each axis is a matrix (out, in) of weights, computed on the host from
+sizes alone: mode, coordinate convention and antialiasing only determine the matrix. Nearest neighbours are gathered by
+index instead.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Array = np.ndarray
 
 
 def _coordinates(node: Node, size: int, out: int, scale: float, roi: tuple[float, float]) -> Array:
-    """Where in the input each element of the output is taken from.
+    """The input coordinate of each element of the output.
 
-    A scale that is the quotient of the two sizes, as near as a file says it in single precision, is not used itself:
-    multiplied and divided by the sizes, places at which a nearest neighbour changes come out exactly.
+    A scale that equals the quotient of the two sizes in single precision is replaced by the sizes themselves, so that
+    coordinates at which a nearest neighbour changes are exact.
     """
     x: Array = np.arange(out, dtype=np.float64)
     over, by = (out, size) if np.float32(scale) == np.float32(out / size) else (scale, 1)
     way = node["coordinate_transformation_mode"] or "asymmetric"
     if way == "align_corners":
-        last = over * (size / by) - 1  # not rounded, as ONNX's own tests have it
+        last = over * (size / by) - 1  # not rounded, as in ONNX's own tests
         return x * (size - 1) / last if out > 1 else x * 0
     if way == "asymmetric":
         return x * by / over
@@ -146,7 +146,7 @@ def _sizes_and_scales(
 
 
 def _scaled(size: int, factor: float) -> int:
-    """The size by a factor that a file stores in single precision, in which the product is meant too."""
+    """The size times a factor, in single precision, in which a file stores the factor."""
     return int(np.float32(size) * np.float32(factor))
 
 
@@ -188,7 +188,7 @@ def upsample_attribute(node: Node, x: Tensor) -> Tensor:
 
 @op("GridSample", forms={"mode": ("bilinear", "linear", "nearest")})
 def grid_sample(node: Node, x: Tensor, grid: Tensor) -> Tensor:
-    """x at the places of a grid."""
+    """x at the coordinates of a grid."""
     if x.ndim != 4:
         raise node.refuse(f"X with {x.ndim} dimensions")
     mode = "nearest" if node["mode"] == "nearest" else "bilinear"
@@ -197,7 +197,7 @@ def grid_sample(node: Node, x: Tensor, grid: Tensor) -> Tensor:
 
 @op("AffineGrid", host=(1,), sized=True)
 def affine_grid(node: Node, theta: Tensor, size: Value) -> Tensor:
-    """The places that an affine map sends a regular grid to."""
+    """A regular grid mapped by affine matrices."""
     sides = ints(size, "size")[2:]
     steps = []
     for n in sides:

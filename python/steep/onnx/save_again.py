@@ -1,7 +1,7 @@
-"""A loaded model written back: the graph that its file held, node by node and name by name, with the weights of now.
+"""A loaded model written back: the graph of its file, node by node and
 
-Element types follow the model: float16, which steep holds as float32, and what ``astype`` made, are written as what
-they are. Start reading at ``rewritten``.
+name by name, with the current weights. Element types follow the model: float16, which steep holds as float32, and what
+``astype`` made, are written as what they are. Start reading at ``rewritten``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TYPED = ("to", "dtype")
 
 
 def rewritten(model: Model, x: Tensor) -> bytes:
-    """The bytes of the model's graph with its present weights; ``x`` is an input, which shows the outputs' types."""
+    """The bytes of the model's graph with its current weights; the input ``x`` determines the outputs' types."""
     proto = package().ModelProto()
     proto.ParseFromString(model._graph.value.content)
     graph, weights = proto.graph, {**model._known.value, **model.initializers}
@@ -45,7 +45,7 @@ def rewritten(model: Model, x: Tensor) -> bytes:
 
 
 def _retype(node: Any, known: dict[str, Any]) -> None:
-    """Attributes in the types that steep holds them in; constants as they are now."""
+    """Attributes in the types that steep stores; constants with their current values."""
     for attribute in node.attribute:
         if node.op_type == "Constant" and attribute.name == "value" and node.output[0] in known:
             attribute.t.CopyFrom(_tensor(known[node.output[0]], attribute.t.name))

@@ -38,9 +38,9 @@ class File:
         return output
 
     def layer(self, name: str, output: str) -> str:
-        """Give the last node a layer's ``name``, if it makes ``output`` and no other has it; returns ``output``.
+        """Name the last node after a layer, if it computes ``output`` and the name is free; returns ``output``.
 
-        A layer that adds no node, such as Dropout, has none to name: what is there is of the layer before.
+        A layer that adds no node, such as Dropout, has none to name.
         """
         free = name and all(node.name != name for node in self.nodes)
         last = self.nodes[-1] if self.nodes else None
@@ -51,8 +51,7 @@ class File:
     def weight(self, value: Any, name: str) -> str:
         """Add an initializer; returns its name, "" for None.
 
-        A layer that is used twice, and whose constants depend on what it is given, has other values under the same
-        name: these get a number behind it.
+        A layer that is used twice may have other constants under the same name, which get a number appended.
         """
         if value is None:
             return ""
@@ -63,7 +62,7 @@ class File:
         return self.constant(array, name)
 
     def constant(self, value: Any, name: str) -> str:
-        """Add an initializer under a name that nothing else has."""
+        """Add an initializer under a unique name."""
         number = next(n for n in count(len(self.weights)) if f"{name}.{n}" not in self.weights)
         return self.weight(value, f"{name}.{number}")
 

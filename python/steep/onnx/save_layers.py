@@ -20,7 +20,7 @@ Export = Callable[[File, Any, str, str, Tensor], str]
 
 
 def export_of(layer: Any) -> Export | None:
-    """What writes a layer, None if there is none: it is a layer of ``steep.nn``'s own that has a row."""
+    """The function that writes a layer of ``steep.nn``, None if there is none."""
     own = type(layer).__module__.startswith("steep.nn.")
     return next((export for kind, export in EXPORTS if own and isinstance(layer, kind)), None)
 
@@ -143,7 +143,7 @@ def _layer_norm(file: File, layer: Any, value: str, name: str, x: Tensor) -> str
 
 def _lrn(file: File, layer: Any, value: str, name: str, x: Tensor) -> str:
     if layer.size % 2 == 0:
-        raise UnsupportedError(f"save: layer {name!r} spans {layer.size} channels; ONNX centres an even span otherwise")
+        raise UnsupportedError(f"save: layer {name!r} spans {layer.size} channels; ONNX centres even spans differently")
     constants = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
     return file.node("LRN", [value], name, size=layer.size, **{key: float(v) for key, v in constants.items()})
 
@@ -178,7 +178,7 @@ def _silu(file: File, layer: Any, value: str, name: str, x: Tensor) -> str:
 
 
 def _upsample(file: File, layer: nn.Upsample, value: str, name: str, x: Tensor) -> str:
-    """By sizes where the layer goes by their ratio; else by its factor, which a file only holds in single precision."""
+    """By sizes where the layer uses their ratio; else by its factor, which a file stores in single precision."""
     wanted = layer(x).shape[2:]
     axes = [d for d in range(2, x.ndim) if x.shape[d] != wanted[d - 2]]
     outs, factor = [wanted[d - 2] for d in axes], layer.scale_factor
@@ -198,7 +198,7 @@ def _upsample(file: File, layer: nn.Upsample, value: str, name: str, x: Tensor) 
 
 
 def _gathered(file: File, layer: nn.Upsample, value: str, name: str, x: Tensor, axes: list[int]) -> str:
-    """Nearest neighbours by number, as the layer itself takes them from 0, 1, 2, ..."""
+    """Nearest neighbours by index, as the layer itself gathers them."""
     for d in axes:
         line = _core.reshape(_core.arange(x.shape[d], dtype=_core.float64), (1, 1, -1))
         places = file.weight(layer(line).numpy().ravel().astype(np.int64), f"{name}.places{d}")

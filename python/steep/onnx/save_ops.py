@@ -1,6 +1,6 @@
 """The engine's primitive ops as ONNX nodes: a row each in ``OPS``, by the op's name in the recorder's list.
 
-An op's attributes are whole numbers, doubles by their bits; what they mean stands in the op's file in ``csrc/ops``.
+An op's attributes are integers, doubles by their bits; their meaning is documented in the op's file in ``csrc/ops``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from steep.onnx.table import UnsupportedError
 
 @dataclass
 class Applied:
-    """An op or a whole layer at work.
+    """An application of an op or a whole layer.
 
-    ``makers``: what made its inputs, None for what does not depend on the module's input. ``varying``: places of the
-    attributes that the batch size decides.
+    ``makers``: what computed its inputs, None if independent of the module's input. ``varying``: indices of the
+    attributes that depend on the batch size.
     """
 
     op: str
@@ -56,7 +56,7 @@ def _with_alpha(op: str) -> Write:
 
 
 def _layer_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    """Rows brought to mean 0 and variance 1, then weight and bias if there are any."""
+    """Rows normalised to mean 0 and variance 1, then weight and bias if any."""
     x = step.inputs[0]
     weights = inputs[1:] or [file.constant(np.ones(x.shape[-1], x.dtype.name), f"{name}.ones")]
     return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=_real(step.attrs[0]))
@@ -96,7 +96,7 @@ def _remainder(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 def _floor_divide(file: File, step: Applied, inputs: list[str], name: str) -> str:
     if step.output.dtype.name.startswith("int"):
-        raise UnsupportedError(f"save: floor_divide of whole numbers in {name} cannot be written")
+        raise UnsupportedError(f"save: floor_divide of integers in {name} cannot be written")
     return file.node("Floor", [file.node("Div", inputs, name)], name)
 
 
@@ -137,12 +137,12 @@ def _cumsum(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _follow(file: File, step: Applied, name: str) -> None:
-    """Notes that the batch size decides an attribute in a way that cannot be written."""
+    """Records that an attribute depends on the batch size in a way that cannot be written."""
     file.fixed = file.fixed or f"{step.op} in {name} depends on the batch size"
 
 
 def _reshape(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    """A size that follows the batch is 0 where the input has it at the same place, else -1, which only one can be."""
+    """A size that depends on the batch is 0 if the input has it at the same position, else -1, possible once."""
     sizes, before = list(step.attrs), tuple(step.inputs[0].shape)
     for i in step.varying:
         sizes[i] = 0 if i < len(before) and before[i] == sizes[i] and sizes[:i] == list(before[:i]) else -1
@@ -153,7 +153,7 @@ def _reshape(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _broadcast(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    """Expand leaves a size alone that it is told to make 1."""
+    """Expand leaves a size unchanged where the target is 1."""
     sizes, lead = list(step.attrs), len(step.attrs) - step.inputs[0].ndim
     for i in step.varying:
         if i >= lead and step.inputs[0].shape[i - lead] == sizes[i] != 1:
@@ -206,8 +206,8 @@ def _concat(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _window(attrs: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-    """ONNX's attributes of a geometry, and the sizes that follow it: ``Geometry::attrs`` in ``csrc/ops/conv.cpp``."""
-    n, groups, _, *rest = attrs  # the third is how products are computed
+    """ONNX's attributes of a geometry, and the sizes after it: ``Geometry::attrs`` in ``csrc/ops/conv.cpp``."""
+    n, groups, _, *rest = attrs  # the third is the precision of products
     stride, begin, end, dilation, sizes = (rest[i * n : (i + 1) * n] for i in range(5))
     return {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}, sizes
 
@@ -228,7 +228,7 @@ def _conv_input(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _positions(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    return ""  # MaxPool is written where elements are taken at them
+    return ""  # MaxPool is written where elements are gathered at them
 
 
 def _take_planes(file: File, step: Applied, inputs: list[str], name: str) -> str:

@@ -1,7 +1,7 @@
-"""What a function does to a tensor, written down op by op by the engine's own recorder and put into an ONNX graph.
+"""The operations of a function, recorded by the engine's recorder and written to an ONNX graph.
 
-It runs twice, on the example and on a batch of twice the size: what differs depends on the batch size and is written
-so, where ONNX can say it. Layers of ``steep.nn`` that have a row in ``save_layers.py`` stay whole. Start reading at
+It runs twice, on the example and on a batch of twice the size: differences depend on the batch size and are written so,
+where ONNX can express them. Layers of ``steep.nn`` that have a row in ``save_layers.py`` stay whole. Start reading at
 ``write_trace``; what an op becomes stands in ``save_ops.py``.
 """
 
@@ -44,7 +44,7 @@ class Trace:
 
 
 def _key(t: Tensor) -> Key:
-    """A value's name: where it lies, and how."""
+    """A key of a value: its memory and layout."""
     if t.dtype == _core.bfloat16:
         raise UnsupportedError("save: bfloat16 cannot be written")
     array = t.detach().numpy()
@@ -52,7 +52,7 @@ def _key(t: Tensor) -> Key:
 
 
 def trace(layer: Callable[[Any], Any], x: Tensor) -> Trace:
-    """What ``layer`` does to x. Raises CompileError where it asks for values, UnsupportedError for no one tensor."""
+    """The operations of ``layer`` on x. Raises CompileError if it reads values, UnsupportedError for many results."""
     calls: list[tuple[int, Applied]] = []
     capture = _core._Capture([x], True)
 
@@ -81,7 +81,7 @@ def _merged(ops: list[Any], calls: list[tuple[int, Applied]]) -> list[Applied]:
     for at, (op, attrs, inputs, output, in_place) in enumerate(ops):
         steps += [call for position, call in calls if position == at]
         if in_place:
-            raise UnsupportedError(f"save: {op} writes into a tensor, which ONNX has no word for")
+            raise UnsupportedError(f"save: {op} writes into a tensor, which ONNX cannot express")
         steps.append(Applied(op, attrs, inputs, output))
     return steps + [call for position, call in calls if position == len(ops)]
 
@@ -91,7 +91,7 @@ def _called(layer: Any) -> str:
 
 
 class _Writer:
-    """Puts a trace into a file: the names of values by key, and what made each."""
+    """Writes a trace to a file: the names of values by key, and what computed each."""
 
     def __init__(self, file: File, traced: Trace, value: str, name: str, layers: dict[int, str]) -> None:
         self.file, self.traced, self.name, self.layers = file, traced, name, layers
@@ -137,7 +137,7 @@ class _Writer:
 
 
 def write_trace(file: File, layer: Any, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
-    """Add what ``layer`` does to x; returns the name of its output, and the output."""
+    """Add the operations of ``layer`` on x; returns the name of its output, and the output."""
     traced = trace(layer, x)
     file.traced, file.fixed = True, file.fixed or _batch(traced, layer)
     layers = {id(m): f"{name}.{full}" if name else full for full, m in _modules(layer)}
@@ -150,7 +150,7 @@ def _modules(layer: Any) -> list[tuple[str, Module]]:
 
 
 def _batch(traced: Trace, layer: Any) -> str:
-    """Marks in every step what differs for a batch of twice the size; why that cannot be told, or ""."""
+    """Marks in every step what differs for a batch of twice the size; the reason if that is impossible, or ""."""
     if not traced.x.ndim or not traced.x.shape[0]:
         return "the input has no batch"
     try:
@@ -167,6 +167,6 @@ def _batch(traced: Trace, layer: Any) -> str:
 
 
 def _same_constants(one: Applied, two: Applied, moving: set[Key]) -> bool:
-    """Whether what both take besides values that depend on the input is the same."""
+    """Whether both have the same operands besides values that depend on the input."""
     pairs = [(a, b) for a, b in zip(one.inputs, two.inputs, strict=True) if _key(a) not in moving]
     return all(_key(a) == _key(b) or np.array_equal(a.detach().numpy(), b.detach().numpy()) for a, b in pairs)

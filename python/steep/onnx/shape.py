@@ -1,7 +1,7 @@
-"""Operators that move elements about without changing them, and those that make or read shapes.
+"""Operators that rearrange elements without changing them, and those that compute or read shapes.
 
-Sizes, axes and positions arrive as host arrays, so the core's views get Python ints. ``Shape`` and ``Size`` answer on
-the host: what is computed from them costs no tensor and breaks no recording.
+Sizes, axes and positions arrive as host arrays, so the core's views get Python ints. ``Shape`` and ``Size`` return host
+arrays: what is computed from them needs no tensor and does not interrupt a recording.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from steep._core import Tensor
 from steep.onnx.table import Node, Value, axis_of, dtype_of, ints, number, op
 
 
-@op("Shape", gradient="none: sizes are whole numbers")
+@op("Shape", gradient="none: sizes are integers")
 def shape(node: Node, x: Tensor) -> np.ndarray:
     """The sizes of x from start to end."""
     return np.asarray(x.shape[node["start"] or 0 : node["end"]], dtype=np.int64)
 
 
-@op("Size", gradient="none: sizes are whole numbers")
+@op("Size", gradient="none: sizes are integers")
 def size(node: Node, x: Tensor) -> np.ndarray:
     """The number of elements."""
     return np.asarray(x.size, dtype=np.int64)
@@ -29,7 +29,7 @@ def size(node: Node, x: Tensor) -> np.ndarray:
 
 @op("Reshape", host=(1,))
 def reshape(node: Node, x: Tensor, to: Value) -> Tensor:
-    """x in another shape: 0 copies a size (unless allowzero), -1 is worked out."""
+    """x in another shape: 0 copies a size (unless allowzero), -1 is inferred."""
     wanted = ints(to, "shape")
     if not node["allowzero"]:
         if any(n == 0 and i >= x.ndim for i, n in enumerate(wanted)):
@@ -73,7 +73,7 @@ def squeeze(node: Node, x: Tensor, axes: Value = None) -> Tensor:
 
 @op("Unsqueeze", host=(1,))
 def unsqueeze(node: Node, x: Tensor, axes: Value = None) -> Tensor:
-    """With axes of size 1 put in, numbered in the result."""
+    """With axes of size 1 inserted, counted in the result."""
     chosen = node["axes"] if axes is None else ints(axes, "axes")
     ndim = x.ndim + len(chosen)
     new = {axis_of(a, ndim) for a in chosen}
@@ -91,7 +91,7 @@ def concat(node: Node, *parts: Tensor) -> Tensor:
 
 @op("Split", host=(1,))
 def split(node: Node, x: Tensor, sizes: Value = None) -> tuple[Tensor, ...]:
-    """Cut along an axis into parts of given sizes, or into equal ones, the last maybe smaller."""
+    """Split along an axis into parts of given sizes, or equal ones, the last possibly smaller."""
     axis = axis_of(node["axis"] or 0, x.ndim)
     n, count = x.shape[axis], len(node.outputs)
     parts = node["split"] if sizes is None else ints(sizes, "split")

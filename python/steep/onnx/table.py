@@ -1,9 +1,9 @@
-"""The table from ONNX operators to small functions, and what such a function is given.
+"""The table from ONNX operators to functions, and the arguments of such a function.
 
 A function takes the node (its attributes, with the schema's defaults filled in) and the values of its inputs, None for
-those left out; it returns one value or a tuple. A value is a tensor, or a NumPy array if it is known without looking at
-what the model was called with: shapes, and all that follows from them and from constants. Families of operators fill
-the table as they are imported, in ``operators.py``.
+those left out; it returns one value or a tuple. A value is a tensor, or a NumPy array if it does not depend on the
+values of inputs: shapes, constants, and what follows from them. Families of operators fill the table as they are
+imported, in ``operators.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEWEST = 10**6
 
 
 class UnsupportedError(ValueError):
-    """A model asks for what steep does not do: an operator, a type, or a form of one. The message names it."""
+    """A model uses an operator, a type, or a form of one that steep does not support. The message names it."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
@@ -34,7 +34,7 @@ class Row:
     """One operator over a range of opsets.
 
     ``host``: inputs that must be known on the host (sizes, axes); ``state``: inputs that are statistics or bounds, so
-    that initializers there are buffers and not parameters; ``gradient``: what to say of gradients through it.
+    that initializers there are buffers and not parameters; ``gradient``: a remark on its gradient.
     """
 
     function: Function
@@ -66,11 +66,11 @@ class Node:
         return self.attributes.get(key)
 
     def wants(self, output: int) -> bool:
-        """Whether an output of this number is asked for."""
+        """Whether the output with this index is requested."""
         return output < len(self.outputs) and bool(self.outputs[output])
 
     def refuse(self, what: str) -> UnsupportedError:
-        """The error for a form of the operator that steep does not do."""
+        """The error for an unsupported form of the operator."""
         return UnsupportedError(f"{self.op}: {what} is not supported")
 
 
@@ -115,7 +115,7 @@ def find(name: str, opset: int) -> Row | None:
     return next((row for row in TABLE.get(name, ()) if row.since <= opset <= row.until), None)
 
 
-# ONNX's numbers of the element types that steep has, and of those that it holds in a wider one. (TensorProto.DataType)
+# ONNX's numbers of the element types that steep has, and of those that it stores in a wider one (TensorProto.DataType).
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 9: "bool", 11: "float64", 16: "bfloat16"}
 WIDENED = {10: ("float16", "float32")}
 OTHER_TYPES = {
@@ -126,7 +126,7 @@ OTHER_TYPES = {
 
 
 def dtype_of(number: int, where: str) -> Any:
-    """steep's dtype for ONNX's number of one. Raises UnsupportedError naming the type and where it is."""
+    """steep's dtype for an ONNX type number. Raises UnsupportedError naming the type and where it is."""
     if number in WIDENED:
         return getattr(_core, WIDENED[number][1])
     if number not in DTYPES:
@@ -161,7 +161,7 @@ def axis_of(axis: int, ndim: int) -> int:
 
 
 def root(x: Tensor, p: float) -> Tensor:
-    """The p-th root of sums of powers, with a derivative of 0 at 0, the least subgradient of a length, not infinity."""
+    """The p-th root of sums of powers, with the derivative 0 at 0, a subgradient, instead of infinity."""
     floats = x.dtype.kind == "f" or x.dtype == _core.bfloat16
     if p == 1 or not floats:
         return x if p == 1 else _core.sqrt(x)

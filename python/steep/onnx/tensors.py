@@ -1,7 +1,7 @@
-"""TensorProto to NumPy, with every size checked before memory is asked for; and external data, kept in its folder.
+"""TensorProto to NumPy, with every size checked before memory is allocated; and external data, confined to its folder.
 
-The file is not trusted: sizes must agree with the data that is there, and external data must be an ordinary file below
-the folder of the model, reached by no link.
+The file is not trusted: sizes must agree with the data, and external data must be an ordinary file below the folder of
+the model, reached by no link.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def decode(proto: Any, folder: Path | None, where: str) -> np.ndarray | Tensor:
     Raises ValueError naming ``where`` if type, sizes and data do not agree.
     """
     dtype = dtype_of(proto.data_type, where).name
-    kept = WIDENED.get(proto.data_type, (dtype, dtype))[0]  # as what the file holds it
+    kept = WIDENED.get(proto.data_type, (dtype, dtype))[0]  # in the type of the file
     shape = tuple(int(n) for n in proto.dims)
     if any(n < 0 for n in shape):
         raise ValueError(f"{where} has a negative size: {shape}")
@@ -78,7 +78,7 @@ def _from_field(proto: Any, dtype: str, stored: np.dtype[Any], count: int, fille
     if len(values) != count:
         raise ValueError(f"{where}: {tuple(proto.dims)} has {count} elements, {len(values)} given in {field}")
     wide = np.array(values, dtype=np.int64) if field == "int32_data" else np.array(values)
-    bits = np.dtype("<u2") if dtype == "float16" else stored  # which stand in the integers as they are
+    bits = np.dtype("<u2") if dtype == "float16" else stored  # which are stored in the integers directly
     if field == "int32_data" and count and bits.kind in "ui":
         info = np.iinfo(bits)
         if wide.min() < info.min or wide.max() > info.max:
@@ -123,7 +123,7 @@ def _confined(location: str, where: str) -> list[str]:
 
 
 def _open(names: list[str], folder: Path) -> int:
-    """A file below a folder, each part of the way opened from the one before and none through a link."""
+    """A file below a folder, each part of the path opened relative to the previous one and none through a link."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for i, name in enumerate(names):

@@ -74,7 +74,7 @@ class BoxLBFGS(Optimizer):
         if len(self.params) != 1 or not low <= high:
             raise ValueError(f"BoxLBFGS: needs one parameter, got {len(self.params)}, and a box, got {low} to {high}")
         self.values, self.low, self.high, self.history = values, low, high, history
-        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # steps, changes of gradient, 1 / their product or 0
+        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # steps, gradient differences, 1 / their product or 0
         self._done = _core.zeros(values.shape, dtype=_core.bool)
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
@@ -112,7 +112,7 @@ class BoxLBFGS(Optimizer):
         length = self._first_lengths(g)
         best, best_g = x, g
         waiting = ~self._done & self._worthwhile(value, -_dot(g, direction)[:, 0])
-        self._done = self._done | (~self._known()[:, 0] & ~waiting)  # not even along the gradient
+        self._done = self._done | (~self._known()[:, 0] & ~waiting)  # no decrease even along the gradient
         searched, lowest = waiting, value
         for _ in range(MOST):
             if not bool(_core.any(waiting)):

@@ -55,7 +55,7 @@ class Result:
     history: list[float] = field(default_factory=list)
     status: str = "finished"
     message: str = ""
-    eager: str = ""  # why a step that should have been captured was not
+    eager: str = ""  # why a step that should have been compiled was not
 
     @property
     def steps(self) -> int:

@@ -48,10 +48,10 @@ class Optimizer:
         [1.5, -2.5]
     """
 
-    converged = ""  # why the last step found that there is nothing left to do, "" if it did not
+    converged = ""  # why the last step found the tolerances met, "" if it did not
     couples_decay = True
-    counts_updates = False  # update() wants to know how many there were of each parameter
-    exact_rate = False  # update() takes the rate in double precision, not in the parameter's
+    counts_updates = False  # whether update() needs the number of updates of each parameter
+    exact_rate = False  # whether update() takes the rate in double precision rather than the parameter's
 
     def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
         self.params = _tensors(params)

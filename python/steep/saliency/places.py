@@ -108,7 +108,7 @@ def occlusion(
     inputs = _core.asarray(x)
     sides = _pair("window", window)
     if inputs.ndim != 4 or not all(1 <= w <= n for w, n in zip(sides, inputs.shape[2:], strict=True)):
-        raise ValueError(f"occlusion: a window of {window} does not fit pictures of shape {inputs.shape}")
+        raise ValueError(f"occlusion: a window of {window} does not fit images of shape {inputs.shape}")
     steps = tuple(max(1, w // 2) for w in sides) if stride is None else _pair("stride", stride)
     if min(steps) < 1 or batch_size < 1:
         raise ValueError(f"occlusion: stride and batch_size must be at least 1, got {stride} and {batch_size}")
@@ -129,7 +129,7 @@ def _pair(what: str, value: Any) -> tuple[int, int]:
 
 
 def _holds(dtype: Any, value: float) -> bool:
-    """Whether pictures of a dtype can have this value."""
+    """Whether images of a dtype can have this value."""
     if dtype.kind not in "iu":
         return bool(dtype.kind != "b")
     limits = np.iinfo(dtype.name)
@@ -143,7 +143,7 @@ def _enlarged(places: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _positions(model: Any, x: Tensor) -> tuple[int, ...]:
-    """The height and width of pictures."""
+    """The height and width of images."""
     return x.shape[1:3] if getattr(model, "channels_last", False) else x.shape[2:]
 
 
@@ -164,7 +164,7 @@ def _starts(size: int, window: int, step: int) -> list[int]:
 
 
 def _of_row(target: Any, row: int) -> Any:
-    """The target of one row; a function or a single class serves all."""
+    """The target of one row; a function or a single class applies to all."""
     if target is None or callable(target) or np.ndim(target) == 0:
         return target
     return np.asarray(target)[row : row + 1]
@@ -173,7 +173,7 @@ def _of_row(target: Any, row: int) -> Any:
 def _occluded_row(
     model: Any, x: Tensor, target: Any, covers: list[Any], fill: float, batch_size: int
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The map of one picture (1, c, h, w)."""
+    """The map of one image (1, c, h, w)."""
     chosen = predicted(model, x) if target is None else target
     score = score_function(model, x, chosen if callable(chosen) else int(np.ravel(np.asarray(chosen))[0]))
     fall, covered = np.zeros(x.shape[2:]), np.zeros(x.shape[2:])

@@ -1,7 +1,7 @@
-"""Every rectifier under one rule: ``relu`` itself, and the other ops that give max(x, 0).
+"""A gradient rule for all rectifiers: ``relu`` itself, and other ops that compute max(x, 0).
 
 ReLU6 is often written ``clip(x, 0, 6)``, a ReLU ``maximum(x, 0)`` or ``where(x > 0, x, 0)``. Whether such an op is a
-rectifier shows in its operands: one is all zeros, and what comes out is the other one rectified.
+rectifier is determined by its operands: one is all zeros, and the result is the other one rectified.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from steep.modes import NAMED_RULES, Rule, gradient_rule
 
 @contextmanager
 def rectifiers(name: str) -> Iterator[None]:
-    """Inside, the rule ``name`` of ``modes.NAMED_RULES`` holds for all rectifiers."""
+    """Inside, the rule ``name`` of ``modes.NAMED_RULES`` applies to all rectifiers."""
     rule = NAMED_RULES[name]
     with ExitStack() as stack:
         for op, replaced in RULES.items():
@@ -58,7 +58,7 @@ def _is_zero(x: Tensor) -> bool:
 
 
 def _rectifies(x: Tensor, other: Tensor, output: Tensor) -> bool:
-    """Whether max(x, 0) comes out, and that of something negative: else a choice that happens to keep all is meant."""
+    """Whether the result is max(x, 0) with some negative x; without any, it may be another selection."""
     if not _is_zero(other) or x.shape != output.shape:
         return False
     values = np.asarray(x)

@@ -21,7 +21,7 @@ from steep.random import Generator
 from steep.saliency.maps import gradient
 from steep.scores import predicted
 
-LIMIT = 0.2  # rank correlation with the map of the trained network, above which a map does not pass
+LIMIT = 0.2  # rank correlation with the map of the trained network above which a map does not pass
 
 
 @dataclass(frozen=True)

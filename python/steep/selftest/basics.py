@@ -96,7 +96,7 @@ def _linearisation_errors() -> list[float]:
 
 
 def _rise_over(factor: float) -> float:
-    """Whether w^2/2 rises in one step of ``factor``: its curvature is 1, so it does for steps above 2."""
+    """Whether w^2/2 increases in one step of ``factor``: its curvature is 1, so it does for steps above 2."""
     w = constant(1.0)
     optim.minimize(lambda v: v * v / 2, w, partial(optim.SGD, lr=factor), 1)
     return float(float(w) ** 2 > 1)
@@ -155,7 +155,7 @@ def _scheduled() -> list[float]:
 
 
 def _rules_run(length: int) -> int:
-    """Vector-Jacobian products that one gradient through a chain of ``length`` ops takes."""
+    """Number of vector-Jacobian products for one gradient of a chain of ``length`` ops."""
     x = variable(0.5)
     y = x
     for _ in range(length):

@@ -1,6 +1,6 @@
 """Rows 32 to 34, 38, 39 and 83 of docs/notes.md: backpropagation by hand, second order, subgradients, inputs.
 
-Everything is small enough to check on paper.
+Everything is small enough to check by hand.
 """
 
 from __future__ import annotations

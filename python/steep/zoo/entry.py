@@ -42,7 +42,7 @@ class Entry:
     Attributes:
         source: where the weights come from.
         layers: makes the network's layers by name.
-        preprocessing: from pictures to inputs.
+        preprocessing: from images to inputs.
         format: format of the weights; None for a safetensors file that ships with steep.
         labels: returns the names of the classes.
     """

@@ -18,7 +18,7 @@ class Pretrained(nn.Sequential):
         entry: the row of the model.
 
     Attributes:
-        preprocessing: from pictures to inputs and back.
+        preprocessing: from images to inputs and back.
         source: package, file, sha256 and licence of the weights.
     """
 

@@ -72,7 +72,7 @@ class LPIPS(nn.Module):
 def _direction(features: Tensor) -> Tensor:
     squared = _core.sum(features**2, axis=1, keepdims=True)
     tiny = squared <= 0
-    length = _core.where(tiny, 0.0, _core.sqrt(_core.where(tiny, 1.0, squared)))  # a finite gradient where all is 0
+    length = _core.where(tiny, 0.0, _core.sqrt(_core.where(tiny, 1.0, squared)))  # finite gradient at 0
     return features / (length + EPS)
 
 

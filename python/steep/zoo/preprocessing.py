@@ -1,6 +1,6 @@
-"""From pictures to a network's inputs, and back: size, order of channels, scale, mean and standard deviation.
+"""From images to a network's inputs, and back: size, order of channels, scale, mean and standard deviation.
 
-``normalize`` and ``denormalize`` are differentiable; ``preprocess`` and ``to_image`` convert from and to pictures,
+``normalize`` and ``denormalize`` are differentiable; ``preprocess`` and ``to_image`` convert from and to images,
 uint8 (H, W, 3). Ascent works on the network's inputs, in the box from ``low`` to ``high``.
 """
 
@@ -22,7 +22,7 @@ ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "grey": (0,)}
 class Preprocessing:
     """Preprocessing of a network: its input is ``(pixel * scale - mean) / std`` for pixels in [0, 1].
 
-    A picture's short side is resized to ``size * margin``, bicubic, and its central square is used.
+    A image's short side is resized to ``size * margin``, bicubic, and its central square is used.
 
     Args:
         size: side of the input in pixels.
@@ -64,7 +64,7 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """The shape of the input of one picture: (1, channels, size, size)."""
+        """The shape of the input of one image: (1, channels, size, size)."""
         return (1, len(self.mean), self.size, self.size)
 
     @property
@@ -125,7 +125,7 @@ class Preprocessing:
         return values
 
     def preprocess(self, image: Any, dtype: Any = None) -> Tensor:
-        """A picture of any size as the network's input; needs Pillow.
+        """An image of any size as the network's input; needs Pillow.
 
         Args:
             image: uint8 or floats in [0, 1] of shape (H, W), (H, W, 3) or (H, W, 4), or a Pillow image.
@@ -143,7 +143,7 @@ class Preprocessing:
         return self.normalize(_core.asarray(values, dtype=dtype or _core.float32))
 
     def to_image(self, x: Any) -> Picture:
-        """An input as a picture; values outside the range are clipped.
+        """An input as an image; values outside the range are clipped.
 
         Args:
             x: an input (1, C, H, W).
@@ -156,5 +156,5 @@ class Preprocessing:
         """
         pixels = self.denormalize(x)
         if pixels.shape[0] != 1:
-            raise ValueError(f"to_image makes one picture of (1, {len(self.mean)}, H, W), got {pixels.shape}")
+            raise ValueError(f"to_image makes one image of (1, {len(self.mean)}, H, W), got {pixels.shape}")
         return pictures.rgb(pixels.detach().numpy()[0])

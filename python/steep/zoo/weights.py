@@ -20,7 +20,7 @@ from steep.near import near
 from steep.zoo.entry import Arrays, Entry, Format
 from steep.zoo.table import MODELS
 
-LAYOUT = "1"  # of the converted files: raise it when layers get other names
+LAYOUT = "1"  # of the converted files: increase it when layers are renamed
 
 
 def find(name: str) -> Entry:
