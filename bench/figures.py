@@ -1,7 +1,7 @@
 """What is measured besides workloads: what a node costs, memory of a training step, time to import, size on disk.
 
-Each figure comes from fresh processes, since memory's high-water mark and imports cannot be taken back. Run with a
-name and arguments it is such a process, and prints JSON; ``all_figures`` starts them and collects. Start there.
+Each figure comes from a fresh process, since the memory peak and imports cannot be reset. Run with a name and arguments
+it is such a process, and prints JSON; ``all_figures`` starts them and collects. Start there.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def available():
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
-# ---- one figure, in a process of its own ----
+# ---- one figure, in a separate process ----
 
 
 def chain_of_nodes(name, count):
-    """Nanoseconds and bytes a node of a chain that is built, differentiated and freed."""
+    """Nanoseconds and bytes per node of a chain that is built, differentiated and freed."""
     import numpy as np
 
     peer = measure.load_peers(1, [name])[name]
@@ -87,7 +87,7 @@ def memory_of_training(name):
 
 
 def import_over_numpy(module):
-    """Milliseconds to import a module where NumPy is there already."""
+    """Milliseconds to import a module after NumPy."""
     import numpy
 
     assert numpy
@@ -100,7 +100,7 @@ FIGURES = {"nodes": chain_of_nodes, "memory": memory_of_training, "import": impo
 
 
 def fresh(figure, *arguments):
-    """A figure measured in a process of its own; None if it fails, as where a peer is not installed."""
+    """A figure measured in a separate process; None if it fails, for example if a peer is not installed."""
     command = [sys.executable, __file__, figure, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -130,7 +130,7 @@ def node_costs(longest):
 
 
 def import_times(repeats):
-    """Milliseconds, the median; the modules take turns."""
+    """Milliseconds, the median; the modules alternate."""
     found = {module: [] for module in IMPORTS}
     for _ in range(repeats):
         for module, times in found.items():
@@ -141,7 +141,7 @@ def import_times(repeats):
 
 
 def newest_wheel(build):
-    """The wheel in dist/; where there is none, it is built if asked for."""
+    """The wheel in dist/; if there is none, it is built on request."""
     if build and not any((ROOT / "dist").glob("steep-*.whl")):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(ROOT / "dist"), str(ROOT)]
         subprocess.run(command, check=False, stdout=sys.stderr)

@@ -1,8 +1,8 @@
 """One process of the comparison: pinned to its cores, it runs the workloads on every peer and prints rows as JSON.
 
-The peers take turns, round after round, so that whatever else the machine does falls on all of them alike; a round
-gives each peer one time, and ratios are taken within a round (report.py). Gradients are compared before anything is
-timed. Nothing here imports NumPy or a peer before ``pin`` has set the environment. Start reading at ``measure``.
+The peers alternate in rounds, so that other load on the machine affects all of them alike; a round gives each peer one
+time, and ratios are taken within a round (report.py). Gradients are compared before anything is timed. Nothing here
+imports NumPy or a peer before ``pin`` has set the environment. Start reading at ``measure``.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def estimate(step):
 
 
 def rounds_for(slowest, rounds):
-    """As many as were asked for, fewer where the slowest peer takes that many seconds a step."""
+    """As many as were asked for, fewer if the slowest peer takes that many seconds per step."""
     return min(rounds, LEAST if slowest > SLOWEST else FEWEST if slowest > SLOW else rounds)
 
 

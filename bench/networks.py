@@ -20,21 +20,21 @@ class Conv(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The largest of ``size`` by ``size``; windows that would leave the image are left out."""
+    """Max pooling with windows of ``size``; incomplete windows are left out."""
 
     size: int
     stride: int
 
 
 class Fire(NamedTuple):
-    """A convolution of one tap to few channels, then one of one tap beside one of 3 x 3, joined."""
+    """A 1x1 convolution to few channels, then 1x1 and 3x3 convolutions in parallel, concatenated."""
 
     squeeze: int
     expand: int
 
 
 class Linear(NamedTuple):
-    """A linear layer, of all that an example has; ReLU if it is not the last."""
+    """A linear layer of the flattened input; ReLU if it is not the last."""
 
     outputs: int
     last: bool = False

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import steep as sp
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # the table's home
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # where the op table is
 
 import optable
 from optable import A, C, ints, labels

@@ -87,7 +87,7 @@ def count_text(n):
 
 
 def node_text(name, costs):
-    """One peer's cost of a node: at the ends, and the bytes at the longest chain."""
+    """One peer's cost per node: for the shortest and longest chain, and the bytes for the longest."""
     if not costs:
         return f"{name} -"
     counts = sorted(costs, key=int)

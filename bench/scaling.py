@@ -71,7 +71,7 @@ def draw(sweep, times):
     figure, axes = pyplot.subplots(figsize=(5.6, 3.6), layout="constrained")
     for name, points in times.items():
         axes.loglog(sweep.values, points, marker="o", markersize=4, color=COLOURS[name], label=NAMES[name])
-    axes.set(xlabel=sweep.axis, ylabel="microseconds a training step", title=sweep.title)
+    axes.set(xlabel=sweep.axis, ylabel="microseconds per training step", title=sweep.title)
     axes.set_xticks(sweep.values, [str(v) for v in sweep.values])
     axes.minorticks_off()
     axes.grid(alpha=0.25)

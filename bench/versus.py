@@ -1,4 +1,4 @@
-"""steep against its peers: the same work in one process, in turns, gradients compared, one thread and then two.
+"""steep against its peers: the same work in one process, alternating, gradients compared, with one thread and then two.
 
 ``python bench/versus.py`` prints the page (ratios first) and writes it beside a JSON; ``--readme`` also rewrites the
 measured part of README.md. It exits 1 if any peer's gradients differ from steep's beyond tolerance. The workloads are
@@ -27,7 +27,7 @@ QUICK_ROUNDS = 3
 
 
 def child(threads, only, rounds):
-    """The rows of one number of threads, measured in a process of their own."""
+    """The rows of one number of threads, measured in a separate process."""
     script = str(HERE / "measure.py")
     command = [sys.executable, script, "--threads", str(threads), "--only", only, "--rounds", str(rounds)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

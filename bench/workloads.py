@@ -35,7 +35,7 @@ class Job:
 
 @dataclass
 class Workload:
-    """``unit`` divides the time of a step: ops in a chain, so that the table shows time an op."""
+    """``unit`` divides the time of a step: ops in a chain, so that the table shows the time per op."""
 
     name: str
     kind: str
@@ -173,7 +173,7 @@ def mlp(*sizes: int, batch: int, activation: str = "relu", optimizer: str = "sgd
 
 
 def network(name: str, kind: str, image: tuple[int, int, int], batch: int, goal: float = 0.0) -> Workload:
-    """A training step, a forward pass, or that and the gradient of a sum over the result by the images."""
+    """A training step, a forward pass, or that and the gradient of a sum over the result with respect to the images."""
     what = {"train": "step", "forward": "forward", "input_gradient": "forward + input gradient"}[kind]
     products = sum(np.prod(shape) * uses for shape, uses in networks.weights_of(name, image))
     flop = 2.0 * batch * products * {"train": 3, "forward": 1, "input_gradient": 2}[kind]
@@ -195,7 +195,7 @@ BATCHED = (64, 128, 64, 128)
 CNN = (3, 32, 64, 32, 10)
 
 WORKLOADS = [
-    Workload("overhead an op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
+    Workload("overhead per op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
     mlp(2, 2, 1, batch=1, activation="tanh", goal=2.5),
     mlp(784, 128, 10, batch=32, goal=100),
     mlp(784, 256, 128, 10, batch=128, activation="tanh", goal=800),

@@ -70,7 +70,7 @@ class Line:
 
 
 def run(what: str, name: str, recipe: Recipe, make=network) -> tuple[argparse.Namespace, Recipe, Trained]:
-    """Train ``make(seed)`` on the data set called ``name`` as the command line says, and print how well it reads."""
+    """Train ``make(seed)`` on the data set called ``name`` as the command line says, and print its accuracy."""
     given = options(what, recipe)
     if given.threads:
         sp.set_num_threads(given.threads)

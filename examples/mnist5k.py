@@ -1,4 +1,4 @@
-"""Train a convolutional network on 4,000 digits and read 1,000 others. Options as in fashion_mnist.py."""
+"""Train a convolutional network on 4,000 digits and test it on 1,000 others. Options as in fashion_mnist.py."""
 
 from classifiers import run
 from steep import io

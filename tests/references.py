@@ -143,7 +143,7 @@ def add_rows(x: Any, index: Any, rows: int) -> np.ndarray:
 
 
 def philox(key: int, start: int, n: int, per: int) -> np.ndarray:
-    """Words of Philox 4x32-10 (Salmon et al. 2011): a row of four for every counter that values start, ... touch."""
+    """Words of Philox 4x32-10 (Salmon et al. 2011): a row of four for every counter of values start, ..."""
     counters = range(start // per, (start + n + per - 1) // per)
     rows = []
     for counter in counters:

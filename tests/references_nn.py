@@ -227,7 +227,7 @@ def affine(y: Any, weight: Any, bias: Any) -> np.ndarray:
 
 
 def column(values: Any, x: Any) -> Any:
-    """One value a channel, along axis 1."""
+    """One value per channel, along axis 1."""
     return None if values is None else np.reshape(values, (-1,) + (1,) * (x.ndim - 2))
 
 
@@ -245,7 +245,7 @@ def layer_norm_last(x: Any, weight: Any = None, bias: Any = None) -> np.ndarray:
 
 
 def layer_norm_gradient(g: Any, x: Any, weight: Any = None) -> np.ndarray:
-    """Of a scalar product with g, by x."""
+    """Of a scalar product with g, with respect to x."""
     y, d = standardized(x, (-1,), 1e-5), g if weight is None else g * weight
     slope = d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)
     return slope / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)

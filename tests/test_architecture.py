@@ -1,4 +1,4 @@
-"""The house's rules, held: who may know whom, how long things may be, and that lists are complete.
+"""The rules of docs/architecture.md: dependencies, lengths of functions and files, and complete lists.
 
 ALLOWED and LAYERS are the rules of docs/architecture.md as data; each test reads the sources and compares.
 """
@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CSRC, PYTHON = ROOT / "csrc", ROOT / "python" / "steep"
 
-# What a folder of csrc/ may include. core/tensor.cpp lets go of nodes, the one arrow upwards.
+# What a folder of csrc/ may include. core/tensor.cpp releases nodes, the only upward dependency.
 ALLOWED = {
     "kernels": {"kernels"},
     "core": {"core", "kernels"},

@@ -57,7 +57,7 @@ def shipped():
 
 
 def right(model, part, count):
-    """The first ``count`` test images that the model reads rightly."""
+    """The first ``count`` test images that the model classifies correctly."""
     found = np.flatnonzero(predicted(model, part.x) == part.y)[:count]
     return part.x[found], part.y[found]
 
@@ -84,7 +84,7 @@ def test_pgd_reads_every_digit_wrongly_within_three_tenths(digits, shipped):
 def test_lbfgs_distorts_less_than_noise_that_is_harmless(digits, small):
     """Table 1 has a mean of |r| / sqrt(784) of .058 for FC100-100-10 (.065 for FC200-200-10), table 2 noise of .1.
 
-    Held by a network trained with noise, attacked without a target: .063. One trained without noise measures .043, and
+    Held by a network trained with noise, with an untargeted attack: .063. One trained without noise measures .043, and
     .076 with random targets.
     """
     x, y = right(small, digits.test, 60)

@@ -1,4 +1,4 @@
-"""Gradients through compiled functions: at every call, by arguments and by captured leaves, to second order.
+"""Gradients through compiled functions: at every call, with respect to arguments and captured leaves, to second order.
 
 Start at ``agree``, which compares with the plain function.
 """

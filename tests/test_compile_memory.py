@@ -1,4 +1,4 @@
-"""Compiled functions and memory: constants written in part, tensors that take turns, threads, cycles, errors half way.
+"""Compiled functions and memory: constants written in part, alternating tensors, threads, cycles, errors half way.
 
 Each test is a program that once gave other bits than the plain function, or grew. Start at ``same_as_plain``.
 """

@@ -1,6 +1,6 @@
-"""Convolutions of shapes that reach every road through the kernels: values, gradients, and the same bits for parts.
+"""Convolutions of shapes that reach every code path of the kernels: values, gradients, and the same bits for parts.
 
-What decides on a road (csrc/kernels/conv.inl.h, conv_flat.inl.h, depthwise.inl.h) is the shape alone. Float64 is the
+The code path (csrc/kernels/conv.inl.h, conv_flat.inl.h, depthwise.inl.h) depends on the shape alone. Float64 is the
 yardstick for float32, and NumPy for float64. Start reading at ``SHAPES``.
 """
 
@@ -41,7 +41,7 @@ def operands(name, dtype):
 
 
 def convolved(x, weight, bias, g, how):
-    """The result and the gradients by image and weight."""
+    """The result and the gradients with respect to image and weight."""
     x, weight = (sp.tensor(a, requires_grad=True) for a in (x, weight))
     y = sp.conv2d(x, weight, sp.tensor(bias), **how)
     y.backward(sp.tensor(g))

@@ -1,7 +1,7 @@
 """Reference cycles through gradient rules: Python's garbage collector frees them, and what is still in use stays.
 
 A rule in Python may hold tensors of its own graph: results kept in a list that the rule reads, residuals, layers. Nodes
-alive are counted, so the tests are exact; tests/trust measures bytes a step.
+alive are counted, so the tests are exact; tests/trust measures bytes per step.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_a_flat_part_has_the_derivative_zero(flat, behind, dtype, compiled):
 
 
 def test_zero_factors_keep_their_mixed_derivatives():
-    """d2/da db of a^b at b = 0 is 1/a, at a = 1 it is 1; of prelu by x and weight it is 1 below 0."""
+    """d2/da db of a^b at b = 0 is 1/a, at a = 1 it is 1; of prelu with respect to x and weight it is 1 below 0."""
     mixed = lambda f, a, b: sp.grad(lambda y: sp.grad(f)(a, y))(b).item()  # noqa: E731
     a, zero, one = (sp.tensor(x, dtype="float64") for x in (2.0, 0.0, 1.0))
     assert mixed(sp.pow, a, zero) == 0.5
@@ -254,7 +254,7 @@ def test_losses_promote_both_operands(name, predicted, target):
     assert abs(loss.item() / wide - 1) < (1e-6 if target == "float32" else 1e-14)
 
 
-# --- random numbers and rules of one's own
+# --- random numbers and user-defined rules
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])

@@ -290,7 +290,7 @@ def test_extreme_arguments_that_mean_something_work():
 
 # ---- the fuzzer ----
 
-CALLS = 20_000  # `python tests/fuzz_ops.py 1000000 SEED` is the long run of TRUST.md, row 5
+CALLS = 20_000  # `python tests/fuzz_ops.py 1000000 SEED` is the long run of docs/trust.md, row 5
 
 
 def test_random_calls_never_crash():

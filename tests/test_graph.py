@@ -218,7 +218,7 @@ def build_walk_free(n):
 
 
 def test_a_chain_of_a_million_nodes():
-    """Built, differentiated and freed by loops; about 200 bytes a node, and none is left."""
+    """Built, differentiated and freed by loops; about 200 bytes per node, and none is left."""
     before = sp._core.live_nodes()
     assert build_walk_free(CHAIN) >= CHAIN
     assert sp._core.live_nodes() == before
@@ -253,7 +253,7 @@ def test_a_deep_chain_on_a_small_stack():
 
 
 def test_memory_of_a_node():
-    """At most 200 bytes for a node that keeps nothing (TRUST.md, row 1), in a process of its own."""
+    """At most 200 bytes for a node that keeps nothing (docs/trust.md, row 1), in a separate process."""
     code = """
 import resource, steep as sp
 x = sp.tensor(1.0, requires_grad=True)

@@ -239,7 +239,7 @@ def random_overlap(rng):
 
 @pytest.mark.parametrize("how", ["=", "+=", "*=", "ints"])
 def test_overlapping_writes_have_copy_semantics(how):
-    """t[:2, :2] = t[:2, :2].T and kin: every element is read before any is written (TRUST.md, row 4)."""
+    """t[:2, :2] = t[:2, :2].T and the like: every element is read before any is written (docs/trust.md, row 4)."""
     rng = np.random.default_rng(40)
     for _ in range(OVERLAPS):
         x, to, source = random_overlap(rng)

@@ -25,7 +25,7 @@ def standardized(x):
 
 
 def gradients(x, g, weight, bias, recorded=False):
-    """Of layer_norm, by x, weight and bias; `recorded`: through the rules that are made of ops."""
+    """Of layer_norm, with respect to x, weight and bias; `recorded`: through the rules that are made of ops."""
     leaves = [sp.tensor(a) for a in (x, weight, bias)]
 
     def pulled(*args):

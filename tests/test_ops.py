@@ -328,7 +328,7 @@ BAD = [0.0, -0.0, -1.0, 1.0, np.inf, -np.inf, np.nan, 3e38, -2.5, 1e-45]
 @pytest.mark.parametrize("record", [False, True])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_zero_cotangent_passes_zero_on(row, record, dtype):
-    """where(x > 0, log(x), 0) and kin: where no gradient arrives none goes on, be the slope infinite or NaN."""
+    """where(x > 0, log(x), 0) and the like: a zero gradient stays zero, even if the derivative is infinite or NaN."""
     count = len(row.cases[0].args)
     points = np.array(BAD, dtype=dtype)
     args = (points,) if count == 1 else tuple(np.array(list(itertools.product(points, points)), dtype=dtype).T)

@@ -31,7 +31,7 @@ def operands(case, seed=0):
 
 
 def convolved(mode, case, x, weight, bias, g):
-    """The result, and the gradients by image and kernel."""
+    """The result, and the gradients with respect to image and kernel."""
     x, weight = (sp.tensor(a, requires_grad=True) for a in (x, weight))
     with sp.matmul_precision(mode):
         y = CONV[x.ndim - 2](x, weight, sp.tensor(bias), **CASES[case][2])

@@ -1,4 +1,4 @@
-"""Maps of integers, of rectifiers by any name, of images with channels last, and what a cascade may make random."""
+"""Maps of integers, of rectifiers by any name, of images with channels last, and what a cascade may randomise."""
 
 import numpy as np
 import onnx as package
@@ -217,7 +217,7 @@ def test_a_cascade_keeps_the_state_of_a_file_by_any_name(names, cast, trained):
 
 
 class Own(nn.Module):
-    """A normalisation of one's own, with state beside its parameter."""
+    """A user's normalisation layer, with state beside its parameter."""
 
     def __init__(self):
         self.scale, self.spread = sp.tensor(np.ones(4, "f4"), requires_grad=True), sp.tensor(np.full(4, 0.01, "f4"))

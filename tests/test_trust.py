@@ -1,7 +1,7 @@
 """What steep promises when things go wrong: misuse, edited memory, deep graphs, threads, forks, exits, Ctrl-C.
 
-Whatever could end the process runs in a process of its own, through ``run``. Numbers at section heads are rows of the
-table of promises (docs/architecture.md).
+Whatever could end the process runs in a process of its own, through ``run``. Numbers at section heads are rows of
+docs/trust.md.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def method_signature(row: dict[str, object]) -> str:
 
 
 def spread(row: dict[str, object], signature: str) -> str:
-    """A last parameter of whole numbers may also be given as separate arguments."""
+    """A last parameter of integers may also be given as separate arguments."""
     return (
         signature.replace("shape: Ints)", "*shape: Ints)")
         .replace("axes: Ints)", "*axes: Ints)")

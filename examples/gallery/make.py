@@ -1,6 +1,6 @@
 """Makes docs/gallery.md and its images from scratch: ``python examples/gallery/make.py [--only NAME]``.
 
-Each file in ``plates/`` is a plate: its docstring is the title and the words, its code makes ``sheet``, an image, and
+Each file in ``plates/`` is a plate: its docstring is the title and the text, its code makes ``sheet``, an image, and
 may set ``note``, a line of figures. Weights and photographs are fetched on demand. The page shows the code that ran.
 """
 
@@ -21,9 +21,9 @@ DOCS = HERE.parent.parent / "docs"
 PICTURES = DOCS / "pictures" / "gallery"
 INTRODUCTION = """# Gallery
 
-What the networks of the zoo hold, made by `make gallery` on one CPU. Every plate shows the code that made it; the same
-code makes the same pixels on any number of threads. SqueezeNet and VGG16 were trained on ImageNet by others
-([zoo.md](zoo.md)); the network for digits ships with steep.
+Feature visualization, attribution and adversarial examples on the networks of the zoo, made by `make gallery` on one
+CPU. Every plate shows the code that made it; the same code makes the same pixels on any number of threads. SqueezeNet
+and VGG16 were trained on ImageNet by others ([zoo.md](zoo.md)); the network for digits ships with steep.
 """
 
 

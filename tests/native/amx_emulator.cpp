@@ -1,5 +1,5 @@
-// Decodes the VEX encodings of AMX-TILE and AMX-BF16 and does what Intel's manual says each of them does. Written
-// from that description, apart from the kernels, since it is what they are compared with. Start reading at execute.
+// Decodes the VEX encodings of AMX-TILE and AMX-BF16 and does what Intel's manual says each of them does. Written from
+// that description, independently of the kernels, which are compared with it. Start reading at execute.
 #include "amx_emulator.h"
 
 #include <csignal>

@@ -1,5 +1,5 @@
 // AMX on processors without it: the instructions trap, and a SIGILL handler does what they would have done. So the code
-// that the compiler made of isa_amx.cpp runs as it is, instruction by instruction. Eight tiles a thread.
+// that the compiler made of isa_amx.cpp runs as it is, instruction by instruction. Eight tiles per thread.
 #pragma once
 
 namespace amx_emulator {

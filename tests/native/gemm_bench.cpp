@@ -79,7 +79,7 @@ template <class T> void report(const GemmSet& set, const char* type, Gemm f, dou
 
 }  // namespace
 
-// gemm_bench [instruction set, or all] [f32, f64 or both] [seconds a measurement]
+// gemm_bench [instruction set, or all] [f32, f64 or both] [seconds per measurement]
 int main(int argc, char** argv) {
   const char* isa = argc > 1 ? argv[1] : steep::k::sets().back().name;
   const char* type = argc > 2 ? argv[2] : "both";

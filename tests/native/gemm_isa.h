@@ -1,5 +1,5 @@
-// The matrix product of every instruction set, side by side in one process, for gemm_test and gemm_bench.
-// gemm_isa.cpp is compiled once a set, with STEEP_GEMM_ISA naming it; sets() lists those this processor can run.
+// The matrix product of every instruction set, side by side in one process, for gemm_test and gemm_bench. gemm_isa.cpp
+// is compiled once per set, with STEEP_GEMM_ISA naming it; sets() lists those this processor can run.
 #pragma once
 
 #include <vector>

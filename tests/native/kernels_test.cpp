@@ -139,7 +139,7 @@ void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
   check(worst <= a.limit, std::string(a.name) + " is less accurate than stated");
 }
 
-// The same for float64, against long double, over random bit patterns and over ordinary values in turn.
+// The same for float64, against long double, over random bit patterns and over ordinary values alternately.
 double ulps64(double got, long double exact) {
   if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : 1e30;
   if (got == static_cast<double>(exact)) return 0.5;
@@ -483,8 +483,8 @@ template <class To, class From> To cast(const Table& t, Type from, Type to, From
 void check_values(const Table& t) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   const std::int32_t low = std::numeric_limits<std::int32_t>::min();
-  check(one<float>(t, "log_df", f32, 0, 0) == 0, "0 * inf in a chain is 0");
-  check(one<float>(t, "sqrt_df", f32, 0, nan) == 0, "0 * NaN in a chain is 0");
+  check(one<float>(t, "log_df", f32, 0, 0) == 0, "mul_zero: 0 * inf is 0");
+  check(one<float>(t, "sqrt_df", f32, 0, nan) == 0, "mul_zero: 0 * NaN is 0");
   check(one<float>(t, "relu_df", f32, 3, 0) == 0, "relu'(0)");
   check(one<float>(t, "leaky_relu_df", f32, 3, 0) == 1.5f, "leaky_relu'(0)");
   check(one<float>(t, "abs_f_df", f32, 3, 0) == 0, "abs'(0)");

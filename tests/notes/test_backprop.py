@@ -43,7 +43,7 @@ def test_row_27_one_by_two_times_two_by_four(dtype, tolerance):
 
 
 def products(out):
-    """Vector-Jacobian products (one for each op and input) that the backward walk from ``out`` takes."""
+    """Vector-Jacobian products (one for each op and input) that the backward pass from ``out`` takes."""
     before = _core._rules_run()
     out.backward()
     return _core._rules_run() - before

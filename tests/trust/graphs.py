@@ -1,6 +1,6 @@
 """Row 1: a chain and a diamond of N nodes, built, differentiated and dropped. ``python tests/trust/graphs.py [N]``.
 
-All of it runs on a stack of 256 KB, each graph in a process of its own, which has no memory of the other's. Bytes a
+All of it runs on a stack of 256 KB, each graph in a process of its own, which has no memory of the other's. Bytes per
 node: resident memory after the forward pass less that before it, divided by N; what a walk needs on top is in the
 second figure, from the peak. Operands are 0-d tensors, and are counted; equal Python numbers share one.
 """
@@ -58,7 +58,7 @@ def on_small_stack(name: str, n: int) -> str:
     thread.start()
     thread.join()
     ((built, peak),) = found
-    return f"{name} {built:.0f} B a node, {peak:.0f} with the walk"
+    return f"{name} {built:.0f} B per node, {peak:.0f} with the pass"
 
 
 def main(n: int) -> str:

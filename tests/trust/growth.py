@@ -42,7 +42,7 @@ def failing() -> None:
 
 
 def growth(work: Callable[[], object], steps: int) -> float:
-    """Bytes a step: the least of six stretches. A leak shows in each; heaps that settle show in the first ones."""
+    """Bytes per step: the least of six stretches. A leak shows in each; heaps that settle show in the first ones."""
     found = []
     for _ in range(6):
         gc.collect()
@@ -60,8 +60,8 @@ def main(steps: int) -> str:
     found |= {work.__name__: growth(work, steps // 10) for work in test_cycles.CYCLES}
     name, worst = max(found.items(), key=lambda item: item[1])
     few = 4 * 4096 / (steps // 10)  # pages, which is what residency counts in
-    assert worst < max(1.0, few), f"{name} grows by {worst:.2f} bytes a step"
-    return f"{len(found)} kinds of steps, worst {worst:.2f} B a step ({name})"
+    assert worst < max(1.0, few), f"{name} grows by {worst:.2f} bytes per step"
+    return f"{len(found)} kinds of steps, worst {worst:.2f} B per step ({name})"
 
 
 if __name__ == "__main__":

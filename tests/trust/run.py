@@ -1,4 +1,4 @@
-"""Runs the table of promises: ``python tests/trust/run.py [--full] [--rows 1,5] [--page docs/trust.md]``.
+"""Runs the rows of docs/trust.md: ``python tests/trust/run.py [--full] [--rows 1,5] [--page docs/trust.md]``.
 
 Each row's figure goes to a log as it is found, so that a run that was stopped goes on where it was; the page is made
 from the log. A row that fails does not stop the others; the exit code says so. Start reading at ``main``.
@@ -28,7 +28,7 @@ What steep promises when things go wrong, by row: the size of the check and what
 sizes, within an hour, and writes this page; `make trust-full` runs the full sizes, goes on where it was stopped, and
 keeps its log, with a date for each row, in `docs/trust_full.jsonl`. The rows are `tests/trust/rows.py`.
 
-Bytes a node (row 1): resident memory after building, less that before, divided by the number of nodes
+Bytes per node (row 1): resident memory after building, less that before, divided by the number of nodes
 (`tests/trust/graphs.py`). Latencies (row 14) are processor time from the signal to KeyboardInterrupt.
 
 """

@@ -1,7 +1,7 @@
-"""What excites a channel, from shallow to deep
+"""Feature visualization of channels, from shallow to deep
 
-Noise, moved for 200 steps to excite one channel of SqueezeNet: a spectrum with decorrelated colours, seen through
-random jitter, scaling and turns. Edges and textures come first, then parts, then animals.
+Images optimised for 200 steps from noise to maximise one channel of SqueezeNet: a spectrum with decorrelated colours,
+under random jitter, scaling and rotations. Edges and textures come first, then parts, then animals.
 """
 
 import numpy as np

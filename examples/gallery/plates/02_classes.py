@@ -1,6 +1,6 @@
-"""What SqueezeNet takes for the essence of a class
+"""Feature visualization of classes
 
-The logit of a class is raised from noise. Siamese cat, espresso, daisy, ladybug, pineapple, fire engine.
+The logit of a class is maximised from noise. Siamese cat, espresso, daisy, ladybug, pineapple, fire engine.
 """
 
 import numpy as np

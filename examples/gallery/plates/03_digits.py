@@ -1,6 +1,6 @@
-"""The ten digits that a small network would like to see
+"""Feature visualization of ten digits
 
-One run excites all classes: a batch of ten, a class for each row. The network has 55,000 weights and ships with
+One run maximises all classes: a batch of ten, a class for each row. The network has 55,000 weights and ships with
 steep.
 """
 

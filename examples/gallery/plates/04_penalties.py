@@ -1,7 +1,7 @@
-"""What keeps an excited image from filling with noise
+"""Regularization of feature visualization
 
-One channel of SqueezeNet, excited six ways: plain pixels; with total variation; with a low-pass after each step;
-with an edge-preserving filter; through jitter; as a spectrum.
+One channel of SqueezeNet, maximised in six ways: plain pixels; with total variation; with a low-pass filter after each
+step; with an edge-preserving filter; under jitter; as a spectrum.
 """
 
 from functools import partial

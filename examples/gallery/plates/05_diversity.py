@@ -1,7 +1,7 @@
-"""Many faces of one channel
+"""Diversity of one channel
 
-A channel may have several favourites. Four images are moved together, each exciting the channel, and all pushed
-apart by the `diversity` of their textures; the upper row is without that.
+A channel may respond to several patterns. Four images are optimised together, each to maximise the channel, with a term
+for the `diversity` of their textures; the upper row is without that term.
 """
 
 import numpy as np

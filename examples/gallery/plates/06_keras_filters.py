@@ -1,6 +1,7 @@
 """VGG16's filters by the recipe of Keras's "Visualizing what convnets learn"
 
-Thirty steps of length 10 along the gradient, from noise, for the first eight filters of three convolutions, a row each.
+Thirty steps of length 10 along the gradient, from noise, for the first eight filters of three convolutions, one row
+each.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """DeepDream
 
-A whole layer's excitement is raised in a photograph, at four scales: the photograph, SqueezeNet's fire4 and fire7,
+A whole layer's activations are increased in a photograph, at four scales: the photograph, SqueezeNet's fire4 and fire7,
 VGG16's relu4_2, and fire6 guided by a cup of coffee.
 """
 

@@ -1,7 +1,7 @@
-"""What a layer still knows of the image
+"""Inversion of layers
 
-A cat found again from noise, by nothing but its activations in ever deeper layers of SqueezeNet. Storing activations
-instead of photographs does not make anybody anonymous.
+A cat reconstructed from noise, from nothing but its activations in deeper and deeper layers of SqueezeNet. Storing
+activations instead of photographs does not anonymise them.
 """
 
 from steep import ascent, data, pictures, zoo

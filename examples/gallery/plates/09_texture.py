@@ -1,7 +1,7 @@
 """A texture from a layer's statistics
 
-Noise is moved until the Gram matrices of three layers of VGG16 are those of a photograph: the texture of coffee, of
-a cat and of a night sky, without their shapes. The photographs stand above.
+Noise is optimised until the Gram matrices of three layers of VGG16 equal those of a photograph: the texture of coffee,
+of a cat and of a night sky, without their shapes. The photographs are above.
 """
 
 from dataclasses import replace

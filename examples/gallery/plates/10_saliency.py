@@ -1,4 +1,4 @@
-"""Eight answers to one question: which pixels made it a cat?
+"""Eight saliency maps of a cat
 
 The photograph, then gradient, SmoothGrad, integrated gradients, input times gradient, guided backprop, deconvnet,
 Grad-CAM and occlusion of SqueezeNet's tabby. The line below says which of them depend on what the network learned.

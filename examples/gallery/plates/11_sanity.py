@@ -1,7 +1,7 @@
 """Does the map depend on the weights?
 
-From left to right more layers of SqueezeNet are made random, the last ones first. The gradient (above) dissolves at
-once; guided backprop (below) goes on drawing the cat with half of the network random, and fades only with all of it.
+From left to right more layers of SqueezeNet are randomised, the last ones first. The gradient (above) changes at once;
+guided backprop (below) still shows the cat with half of the network randomised, and fades only with all of it.
 """
 
 import copy

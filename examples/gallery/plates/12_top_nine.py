@@ -1,7 +1,7 @@
-"""The photographs that excite a unit most, and what it saw of each
+"""The photographs with the highest activation, and their receptive fields
 
-Twenty-four photographs, the nine that excite a channel of SqueezeNet's fire7 most; beside each the part of it that
-the unit could see, and the gradient of the unit there.
+Of twenty-four photographs, the nine with the highest activation of a channel of SqueezeNet's fire7; beside each its
+receptive field, and the gradient there.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""A cat that is read as an espresso
+"""A cat that is classified as an espresso
 
-The smallest change that Carlini and Wagner's attack finds, and a bounded one by PGD: the image after, and the
-change, made visible. Success comes from predicting again.
+The smallest change that Carlini and Wagner's attack finds, and a bounded one by PGD: the image after, and the change,
+made visible. Success is evaluated by predicting again.
 """
 
 import numpy as np

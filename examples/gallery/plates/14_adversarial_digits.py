@@ -1,7 +1,7 @@
-"""Ten digits, misread
+"""Ten digits, misclassified
 
-The network for digits, attacked by PGD within .25, by DeepFool, DDN and the box-constrained L-BFGS; above, the
-digits. All are read as something else.
+The network for digits, attacked by PGD within .25, by DeepFool, DDN and the box-constrained L-BFGS; above, the digits.
+All are misclassified.
 """
 
 import numpy as np
