@@ -195,7 +195,7 @@ BATCHED = (64, 128, 64, 128)
 CNN = (3, 32, 64, 32, 10)
 
 WORKLOADS = [
-    Workload("overhead per op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
+    Workload("overhead an op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
     mlp(2, 2, 1, batch=1, activation="tanh", goal=2.5),
     mlp(784, 128, 10, batch=32, goal=100),
     mlp(784, 256, 128, 10, batch=128, activation="tanh", goal=800),

@@ -18,7 +18,7 @@ import pytest
 import steep as sp
 from optable import ROWS
 from test_bits import compute, digest, laid, products
-from test_conv_roads import SHAPES, convolved, operands
+from test_conv_paths import SHAPES, convolved, operands
 
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads MXCSR")
 
