@@ -1,4 +1,4 @@
-"""The guarantees of docs/trust.md as a table: what each row runs, quickly and at full size, and where its figure is from.
+"""The guarantees of docs/trust.md as a table: what each row runs, quickly and in full, and where its figure is from.
 
 A row is a list of commands. A command that is a script of this folder prints the figure as its last line; one that is
 part of the test suite gives the number of tests passed. run.py runs them. Start reading at ``ROWS``.
