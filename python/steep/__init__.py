@@ -30,7 +30,7 @@ from steep.modes import (
     matmul_precision as matmul_precision,
     threads as threads,
 )
-from steep.namespace import *
+from steep.array_api.namespace import *
 from steep.tape import GradientTape as GradientTape
 from steep.testing import check_grads as check_grads
 from steep.transforms import (

@@ -35,7 +35,7 @@ _OPS = {row["name"] for row in _core._op_table() if not row["hidden"]}
 
 
 def _find(name: str) -> Callable[..., Any] | None:
-    from steep import namespace
+    from steep.array_api import namespace
 
     name = RENAMED.get(name, name)
     if name in _HELPERS:

@@ -60,7 +60,7 @@ def _float_dtype(who: str, dtype: Any) -> Any:
 
 def _integer_dtype(first: int, end: int, dtype: Any) -> Any:
     """The dtype to draw first to end - 1 in; raises unless it is one of integers, or bool, that holds them."""
-    from steep.namespace import iinfo
+    from steep.array_api.dtypes import iinfo
 
     found = _core.int64 if dtype is None else _core.dtype(dtype)
     if found.kind == "f":

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from steep import _core, transforms
 from steep._core import Tensor
-from steep.attack.bounded import pgd
+from steep.attack.pgd import pgd
 from steep.attack.problem import Attack, Box, Problem, checked_eps, validated
 from steep.custom import custom_vjp
 from steep.looking import looked

@@ -9,7 +9,7 @@ import numpy as np
 
 from steep import _core, nn
 from steep._core import Tensor
-from steep.attack.bounded import pgd
+from steep.attack.pgd import pgd
 from steep.attack.problem import Box, checked_eps
 from steep.random import Generator
 

@@ -25,7 +25,7 @@ from steep.cli.classify import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File
 from steep.data.images import Picture, enlarged, middle, read_image
-from steep.near import near
+from steep.suggest import near
 
 Method = Callable[..., Attack]
 Bytes = NDArray[np.int64]

@@ -24,8 +24,8 @@ from steep._core import Tensor
 from steep.cli import screen
 from steep.data import FetchError, read_image
 from steep.demo.network import of_sizes
-from steep.near import near
 from steep.nn.module import Module
+from steep.suggest import near
 from steep.zoo import labels
 from steep.zoo.table import TORCHVISION
 

@@ -18,7 +18,7 @@ from steep.cli.certificate import Certificate, Finding, gradient_finding
 from steep.cli.classify import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File, Layer
-from steep.near import near
+from steep.suggest import near
 
 MAPS = ("gradient", "input_times_gradient", "guided_backprop", "deconvnet", "integrated_gradients", "smoothgrad")
 PLACES = ("grad_cam", "occlusion")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from steep.data.fetch import FetchError, Source, cache_folder, fetch
 from steep.io.malformed import reading
-from steep.near import near
+from steep.suggest import near
 
 
 class Part(NamedTuple):

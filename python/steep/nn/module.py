@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from steep import _core, tree
 from steep._core import Tensor
 from steep.looking import Mode
-from steep.near import near
 from steep.random import Generator
+from steep.suggest import near
 
 T = TypeVar("T", Tensor, Generator)
 

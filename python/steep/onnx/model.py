@@ -14,10 +14,10 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.near import near
 from steep.nn.module import Module
 from steep.onnx.graph import Graph, Input, Source, read
 from steep.onnx.table import Node, Value
+from steep.suggest import near
 
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
 FOLD_LIMIT = 1 << 16

@@ -1,6 +1,6 @@
 """Attribution: which input values does a score depend on? Saliency maps, and checks of whether to trust them.
 
-Gradient-based maps are in ``maps.py`` (start there) and ``integrated.py``, maps over positions in ``places.py``;
+Gradient-based maps are in ``maps.py`` (start there) and ``integrated.py``, maps over positions in ``grad_cam.py`` and ``occlusion.py``;
 ``examples`` finds the inputs that activate a neuron most, ``sanity`` tests maps.
 """
 
@@ -8,7 +8,8 @@ from steep.saliency import sanity
 from steep.saliency.examples import Top, patches, receptive_field, top_k, unit
 from steep.saliency.integrated import completeness_gap, integrated_gradients
 from steep.saliency.maps import deconvnet, gradient, guided_backprop, input_times_gradient, smoothgrad
-from steep.saliency.places import grad_cam, occlusion
+from steep.saliency.grad_cam import grad_cam
+from steep.saliency.occlusion import occlusion
 
 __all__ = [
     "Top", "completeness_gap", "deconvnet", "grad_cam", "gradient", "guided_backprop", "input_times_gradient",

@@ -16,7 +16,7 @@ from steep._core import Tensor
 from steep.data.fetch import cache_folder, fetch
 from steep.io import safetensors
 from steep.io.malformed import reading
-from steep.near import near
+from steep.suggest import near
 from steep.zoo.entry import Arrays, Entry, Format
 from steep.zoo.table import MODELS
 

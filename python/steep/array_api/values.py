@@ -11,6 +11,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.array_api.dtypes import isdtype, result_type
 
 _STRETCH = 1 << 18  # elements per call of NumPy, which cannot be interrupted
 
@@ -225,8 +226,6 @@ def isin(x1: Tensor, x2: Tensor, invert: bool = False) -> Tensor:
         >>> sp.isin(sp.tensor([1, 2, 3]), [3, 1])
         tensor([ True, False,  True], dtype=bool)
     """
-    from steep.namespace import result_type
-
     dtype = result_type(*(v if isinstance(v, bool | int | float) else _core.asarray(v) for v in (x1, x2)))
     values, among = (_core.asarray(v, dtype=dtype).detach() for v in (x1, x2))
     if dtype == _core.bfloat16:
@@ -274,8 +273,6 @@ class NamespaceInfo:
         Returns:
             A dict by name.
         """
-        from steep.namespace import isdtype
-
         names = ("bool", "uint8", "int32", "int64", "float32", "float64")
         found = {name: getattr(_core, name) for name in names}
         return found if kind is None else {n: t for n, t in found.items() if isdtype(t, kind)}
