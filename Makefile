@@ -75,6 +75,7 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/notebooks.py --check
 	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)

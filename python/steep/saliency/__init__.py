@@ -1,7 +1,7 @@
 """Attribution: which input values does a score depend on? Saliency maps, and checks of whether to trust them.
 
-Gradient-based maps are in ``maps.py`` (start there) and ``integrated.py``, maps over positions in ``grad_cam.py`` and ``occlusion.py``;
-``examples`` finds the inputs that activate a neuron most, ``sanity`` tests maps.
+Gradient-based maps are in ``maps.py`` (start there) and ``integrated.py``, maps over positions in ``grad_cam.py`` and
+``occlusion.py``; ``examples`` finds the inputs that activate a neuron most, ``sanity`` tests maps.
 """
 
 from steep.saliency import sanity
