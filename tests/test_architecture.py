@@ -43,16 +43,6 @@ def test_includes_point_downwards(path):
         assert known, f"{where} may not include {name}"
 
 
-def imported(path):
-    package = path.relative_to(PYTHON.parent).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) - node.level]) + "." if node.level else ""
-            yield from (f"{base}{node.module or ''}.{alias.name}" for alias in node.names)
-
-
 def test_only_parallel_cpp_knows_threads():
     for path in sources(CSRC, ".cpp", ".h"):
         if path.name not in ("parallel.cpp", "autograd.cpp"):
