@@ -96,7 +96,7 @@ native:
 	cmake --build build/native --parallel 2 --target native_tests
 	set -e; for t in build/native/*_test; do $$t; done
 
-# The promises of docs/trust.md, checked at sizes that take within an hour; and at full size, for days, resumable.
+# The guarantees of docs/trust.md, checked at sizes that take within an hour; and at full size, for days, resumable.
 trust: $(VENV)/.dev
 	$(BIN)/python tests/trust/run.py --page docs/trust.md
 trust-full: $(VENV)/.dev

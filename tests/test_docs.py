@@ -37,9 +37,9 @@ def train(names, said):
     assert names["chances"].min() > 0.99
     assert names["verdict"].startswith("depends on the weights")
     assert "guided_backprop: hardly" in said and "input_times_gradient: hardly" in said
-    errors = [inverse.input_error for inverse in names["found"].values()]
+    errors = [inverse.input_error for inverse in names["inverted"].values()]
     assert errors[0] < 0.01 and errors == sorted(errors)
-    assert max(inverse.feature_error for inverse in names["found"].values()) < 0.1
+    assert max(inverse.feature_error for inverse in names["inverted"].values()) < 0.1
     shares = names["bounded"].success.mean(axis=1)
     assert shares[0] < 0.2 and shares[2] > 0.6 and names["least"].success.all()
 
@@ -48,8 +48,8 @@ def onnx(names, said):
     assert "all operators are supported and differentiable" in said
     assert {"conv1", "relu2", "fc2"} <= set(names["model"].layers)
     assert 0.7 < names["before"] < 0.85 and names["tuned"].test_accuracy > 0.98
-    assert names["by_input"].shape == (8, 1, 28, 28) and names["by_weight"].shape == (16, 1, 5, 5)
-    assert predicted(names["model"], names["excited"].image).tolist() == list(range(10))
+    assert names["input_gradient"].shape == (8, 1, 28, 28) and names["weight_gradient"].shape == (16, 1, 5, 5)
+    assert predicted(names["model"], names["classes"].image).tolist() == list(range(10))
     assert names["changed"].success.mean() > 0.9
 
 
@@ -57,7 +57,7 @@ def neuron(names, said):
     assert all(run.status == "finished" for run in (names["plain"], names["held"], names["recipe"]))
     for run in (names["plain"], names["held"], names["recipe"]):
         assert predicted(names["net"], run.image).tolist() == list(range(10))
-    assert names["fooled"].success.all() and names["fooled"].distance.max() < 4
+    assert names["found"].success.all() and names["found"].distance.max() < 4
     passed = {name: asked.passed for name, asked in names["verdicts"].items()}
     assert passed == {"gradient": True, "deconvnet": True, "guided_backprop": False}
 

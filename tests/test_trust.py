@@ -1,4 +1,4 @@
-"""What steep promises when things go wrong: misuse, edited memory, deep graphs, threads, forks, exits, Ctrl-C.
+"""What steep guarantees on errors and misuse: misuse, edited memory, deep graphs, threads, forks, exits, Ctrl-C.
 
 Whatever could end the process runs in a process of its own, through ``run``. Numbers at section heads are rows of
 docs/trust.md.

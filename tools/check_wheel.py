@@ -1,4 +1,4 @@
-"""Opens wheels and checks what docs/release.md promises of them: size, bill of materials, hashes, how it is linked.
+"""Opens wheels and checks what docs/release.md guarantees: size, bill of materials, hashes, how it is linked.
 
 `make test` and the release run it; arguments are paths of wheels. Start reading at ``CHECKS``.
 """

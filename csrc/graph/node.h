@@ -101,8 +101,8 @@ void drop_saved(Node* n);
 Tensor beside_graph(const Tensor& t);
 Tensor reconnected(const Tensor& kept, Node* source);
 
-// A tensor kept for a gradient rule outside a node's own slots, under the same promise: memory that others may write is
-// copied, and an in-place write is detected.
+// A tensor kept for a gradient rule outside a node's own slots, under the same guarantee: memory that others may write
+// is copied, and an in-place write is detected.
 class Kept {
  public:
   explicit Kept(const Tensor& t);

@@ -66,8 +66,8 @@ bool same_bits(Gemm tiles, Gemm plain, const float* a, const float* b) {
 }  // namespace
 
 // For split_test, which emulates the tiles, as well as for amx().
-bool tiles_keep_the_promise();
-bool tiles_keep_the_promise() {
+bool tiles_match_plain_code();
+bool tiles_match_plain_code() {
   float a[17 * 70], b[70 * 33];
   fill(a, 17 * 70, 1);
   fill(b, 70 * 33, 2);
@@ -80,7 +80,7 @@ const char* amx_missing() {
     const char* missing = processor_lacks();
     if (!missing && std::strcmp(table().isa, "avx512")) missing = "the instruction set in use is below avx512";
     if (!missing) missing = system_refuses();
-    if (!missing && !tiles_keep_the_promise()) missing = "its products do not have the expected bits";
+    if (!missing && !tiles_match_plain_code()) missing = "its products do not have the expected bits";
     return missing;
   }();
   return why;

@@ -1,8 +1,8 @@
 """Row 1: a chain and a diamond of N nodes, built, differentiated and dropped. ``python tests/trust/graphs.py [N]``.
 
 All of it runs on a stack of 256 KB, each graph in a process of its own, which has no memory of the other's. Bytes per
-node: resident memory after the forward pass less that before it, divided by N; what a walk needs on top is in the
-second figure, from the peak. Operands are 0-d tensors, and are counted; equal Python numbers share one.
+node: resident memory after the forward pass less that before it, divided by N; what the backward pass needs on top is
+in the second figure, from the peak. Operands are 0-d tensors, and are counted; equal Python numbers share one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def on_small_stack(name: str, n: int) -> str:
     thread.start()
     thread.join()
     ((built, peak),) = found
-    return f"{name} {built:.0f} B per node, {peak:.0f} with the pass"
+    return f"{name} {built:.0f} B per node, {peak:.0f} with the backward pass"
 
 
 def main(n: int) -> str:

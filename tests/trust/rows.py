@@ -31,7 +31,7 @@ class Command:
 @dataclass(frozen=True)
 class Row:
     number: int
-    promise: str
+    guarantee: str
     commands: tuple[Command, ...]
 
 

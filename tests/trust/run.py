@@ -1,6 +1,6 @@
 """Runs the rows of docs/trust.md: ``python tests/trust/run.py [--full] [--rows 1,5] [--page docs/trust.md]``.
 
-Each row's figure goes to a log as it is found, so that a run that was stopped goes on where it was; the page is made
+Each row's figure goes to a log as it is found, so that a run that was stopped continues where it was; the page is made
 from the log. A row that fails does not stop the others; the exit code says so. Start reading at ``main``.
 """
 
@@ -22,11 +22,11 @@ from typing import Any
 from rows import ROWS, SCRIPT, Command, Row
 
 TESTS = Path(__file__).resolve().parents[1]
-HEAD = """# The promises, measured
+HEAD = """# Guarantees, measured
 
-What steep promises when things go wrong, by row: the size of the check and what it found. `make trust` runs the quick
-sizes, within an hour, and writes this page; `make trust-full` runs the full sizes, goes on where it was stopped, and
-keeps its log, with a date for each row, in `docs/trust_full.jsonl`. The rows are `tests/trust/rows.py`.
+What steep guarantees on errors and misuse, one guarantee per row: the size of the check and its result. `make trust`
+runs the quick sizes, within an hour, and writes this page; `make trust-full` runs the full sizes, continues where it
+was stopped, and keeps its log, with a date per row, in `docs/trust_full.jsonl`. The rows are `tests/trust/rows.py`.
 
 Bytes per node (row 1): resident memory after building, less that before, divided by the number of nodes
 (`tests/trust/graphs.py`). Latencies (row 14) are processor time from the signal to KeyboardInterrupt.
@@ -69,14 +69,14 @@ def run_row(row: Row, full: bool) -> dict[str, Any]:
 def page(log: list[dict[str, Any]], full: bool) -> str:
     """The table in Markdown, from the last entry of each row."""
     last = {entry["row"]: entry for entry in log}
-    lines = ["| # | what is promised | holds | size | figure | seconds |", "|---|---|---|---|---|---|"]
+    lines = ["| # | guarantee | holds | size | figure | seconds |", "|---|---|---|---|---|---|"]
     for row in ROWS:
         e = last.get(row.number)
         if e:
             holds = {True: "yes", False: "**no**", None: "-"}[e["passed"]]
             figure = e["figure"].replace("|", "\\|")
             lines.append(
-                f"| {row.number} | {row.promise} | {holds} | {e['size'] or 'the suite'} | {figure} | {e['seconds']} |"
+                f"| {row.number} | {row.guarantee} | {holds} | {e['size'] or 'the suite'} | {figure} | {e['seconds']} |"
             )
     when = max((e["date"] for e in last.values()), default="")
     kind = "full" if full else "quick"
@@ -110,7 +110,7 @@ def main() -> int:
         with open(log_path, "a") as file:
             file.write(json.dumps(entry) + "\n")
         state = {True: "ok", False: "FAIL", None: "-"}[entry["passed"]]
-        print(f"{row.number:3} {state:4} {entry['seconds']:5} s  {row.promise}: {entry['figure']}", flush=True)
+        print(f"{row.number:3} {state:4} {entry['seconds']:5} s  {row.guarantee}: {entry['figure']}", flush=True)
     if given.page:
         given.page.write_text(page(log, given.full))
     return any(entry["passed"] is False for entry in log if entry["row"] in wanted)

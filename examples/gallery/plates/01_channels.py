@@ -14,10 +14,10 @@ layers = [f"fire{i}" for i in range(2, 10)]
 channels = [5, 20, 7, 40, 20, 33, 100, 12]
 
 
-def excited(layer, index):
+def visualization(layer, index):
     goal = ascent.channel(model, layer, index)
     run = ascent.visualize(goal, way.shape, steps=200, preprocess=way.normalize, generator=Generator(0))
     return pictures.rgb(np.asarray(run.image)[0])
 
 
-sheet = pictures.sheet([excited(*unit) for unit in zip(layers, channels, strict=True)], columns=4, gap=4)
+sheet = pictures.sheet([visualization(*unit) for unit in zip(layers, channels, strict=True)], columns=4, gap=4)

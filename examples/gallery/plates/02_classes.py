@@ -11,11 +11,11 @@ model = zoo.load("squeezenet1_1")
 way = model.preprocessing
 
 
-def excited(name):
+def visualization(name):
     goal = ascent.logit(model, model.classes.index(name))
     run = ascent.visualize(goal, way.shape, steps=256, lr=0.02, preprocess=way.normalize, generator=Generator(1))
     return pictures.rgb(np.asarray(run.image)[0])
 
 
 names = ["Siamese cat", "espresso", "daisy", "ladybug", "pineapple", "fire engine"]
-sheet = pictures.sheet([excited(name) for name in names], columns=3, gap=4)
+sheet = pictures.sheet([visualization(name) for name in names], columns=3, gap=4)

@@ -13,10 +13,12 @@ way = model.preprocessing
 shape = (4, 3, 160, 160)
 
 
-def excited(goal):
+def visualization(goal):
     run = ascent.visualize(goal, shape, steps=150, preprocess=way.normalize, generator=Generator(0))
     return [pictures.rgb(image) for image in np.asarray(run.image)]
 
 
 one = ascent.channel(model, "fire5", 31)
-sheet = pictures.sheet(excited(one) + excited(one + 2000.0 * ascent.diversity(model, "fire4")), columns=4, gap=4)
+sheet = pictures.sheet(
+    visualization(one) + visualization(one + 2000.0 * ascent.diversity(model, "fire4")), columns=4, gap=4
+)

@@ -12,7 +12,7 @@ x, y = data.load("mnist5k").test
 x, y = x[:10, None], y[:10]
 runs = {"PGD": attack.pgd(model, x, y, 0.25), "DeepFool": attack.deepfool(model, x, y), "DDN": attack.ddn(model, x, y),
         "L-BFGS": attack.lbfgs(model, x, y)}  # fmt: skip
-note = "Fooled, and mean distance: " + ", ".join(
+note = "Success, and mean distance: " + ", ".join(
     f"{n} {r.success.sum()} of 10, {r.distance.mean():.2f}" for n, r in runs.items()
 )
 rows = [x, *(np.asarray(run.x) for run in runs.values())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TITLE = "What excites a neuron?"
+TITLE = "What activates a neuron?"
 
 LEAD = """A small network learns to read digits. Then the same gradients that trained it are applied to its input:
 feature visualization of each class, saliency maps of its predictions, and an adversarial example."""
