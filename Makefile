@@ -31,7 +31,7 @@ pythons:
 	  at=build/pythons/$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  echo "== $$($$python --version)"; $(MAKE) test PYTHON=$$python VENV=$$at/venv WHEELS=$$at/wheel; done
 
-# requirements/*.txt anew: the newest versions that the ranges of pyproject.toml allow, with their hashes.
+# requirements/*.txt again: the newest versions that the ranges of pyproject.toml allow, with their hashes.
 constraints: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/constraints.py

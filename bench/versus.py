@@ -96,7 +96,7 @@ def options():
     parser.add_argument("--only", default="", help="only workloads with this in their name, and no other figures")
     parser.add_argument("--quick", action="store_true", help="few rounds and short chains, to try things out")
     parser.add_argument("--readme", action="store_true", help="rewrite the measured part of README.md")
-    parser.add_argument("--again", action="store_true", help="measure nothing: write anew what was measured last")
+    parser.add_argument("--again", action="store_true", help="measure nothing: write the last measurement again")
     chosen = parser.parse_args()
     if chosen.only and chosen.readme:
         parser.error("README shows all workloads: --readme does not go with --only")

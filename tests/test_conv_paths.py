@@ -61,7 +61,7 @@ def test_values(name):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_gradients_are_the_adjoints(name):
-    """<g, conv(u, w)> = <conv_input(g, w), u> = <conv_weight(u, g), w>, for operands drawn anew."""
+    """<g, conv(u, w)> = <conv_input(g, w), u> = <conv_weight(u, g), w>, for newly drawn operands."""
     x, weight, bias, g, how = operands(name, "float64")
     _, by_x, by_weight = convolved(x, weight, 0 * bias, g, how)
     rng = np.random.default_rng(1)

@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path):
     one = files(tmp_path / "1", SHORT, 1)
     assert files(tmp_path / "2", SHORT, 2) == one and len(one) > 30
     other = files(tmp_path / "3", replace(SHORT, recipe=replace(SHORT.recipe, seed=1)), 2)
-    assert other["excited.png"] != one["excited.png"]
+    assert other["classes.png"] != one["classes.png"]
 
 
 def test_what_it_found(outcome):

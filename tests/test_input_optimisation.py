@@ -69,7 +69,7 @@ def test_terms_add_and_scale():
     assert "l2" in repr(ascent.l2) and "squares" in ascent.l2.__doc__
 
 
-def test_classes_of_a_batch_are_excited_together_and_apart():
+def test_classes_of_a_batch_are_maximised_together_and_apart():
     x = Generator(0).normal((3, 2), dtype=sp.float64)
     together = sp.grad(ascent.logit(two_classes, np.array([0, 1, 1])))(x)
     assert np.allclose(arr(together), [-W / 2, W / 2, W / 2])

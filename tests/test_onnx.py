@@ -31,7 +31,7 @@ def model(nodes, inputs, outputs, weights=None, opset=21):
 
 
 def single(op, arrays, opset, outputs=1, **attributes):
-    """Run one operator of some opset on arrays, the first one an input and the others initializers."""
+    """Run one operator of some opset on arrays, the first one per input and the others initializers."""
     names = [f"x{i}" if a is not None else "" for i, a in enumerate(arrays)]
     weights = {n: a for n, a in zip(names[1:], arrays[1:], strict=True) if n}
     inputs = {"x0": (arrays[0].dtype.name, [None] * arrays[0].ndim)}

@@ -1,4 +1,4 @@
-"""Prints the path of an interpreter for each Python that steep supports and that this machine has, one a line.
+"""Prints the path of an interpreter for each Python that steep supports and that this machine has, one per line.
 
 The versions are the classifiers of pyproject.toml. Looked for on PATH, then among pyenv's. `make pythons` builds and
 tests with each; PYTHONS="python3.10 ..." names others.

@@ -73,7 +73,7 @@ def finds(row: dict[str, Any], text: str) -> Iterator[re.Match[str]]:
     """Where a row's words are in a text, contexts that it allows left out; a blank stands for any white space."""
     pattern = row["find"].replace(" ", r"[\s\\n]+")
     allowed = [m.span() for each in row.get("allow", []) for m in re.finditer(each.replace(" ", r"\s+"), text, re.I)]
-    for match in re.finditer(rf"(?<![\w-]){pattern}(?!\w)", text, re.I):
+    for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?!\w)", text, re.I):
         if not any(begin <= match.start() and match.end() <= end for begin, end in allowed):
             yield match
 

@@ -71,7 +71,7 @@ class UnrecordedBlock {
 };
 
 constexpr const char* why_cut =
-    "a compiled function that updates tensors in place, draws random numbers or goes backward itself";
+    "a compiled function that updates tensors in place, draws random numbers or calls backward()";
 
 // Where an array's elements lie: from the first byte to behind the last.
 std::pair<const char*, const char*> extent(const py::buffer_info& info) {
@@ -142,7 +142,7 @@ void bind_captures(py::module_& m) {
       .def("traced", &traced)
       .def("stop", &Capture::stop)
       .def("finish", &Capture::finish)
-      .def("forget", &Capture::forget, "Lets go of the values that it has computed.")
+      .def("forget", &Capture::forget, "Releases the values that it has computed.")
       .def("undo", &Capture::undo, "Puts back what the run has written in place, and every .grad that it set.")
       .def("program", &Capture::program)
       .def("difference", [](const Capture& a, const Capture& b) { return difference(a.recorded(), b.recorded()); })

@@ -12,7 +12,7 @@ namespace {
 
 std::atomic<std::uint32_t> last_epoch{0};
 
-// Whether every element of a constant is the same; `item` bytes an element.
+// Whether every element of a constant is the same; `item` bytes per element.
 bool all_equal(const char* p, std::size_t bytes, std::size_t item) {
   return bytes >= 2 * item && bytes % item == 0 && std::memcmp(p, p + item, bytes - item) == 0;
 }

@@ -126,10 +126,10 @@ def test_row_57_one_optimiser_drives_weights_and_inputs():
     g = Generator(0)
     weight, x = g.normal((3, 4), dtype=sp.float64), g.normal((4,), dtype=sp.float64)
     make = partial(Adam, lr=0.05)
-    fitted, excited = sp.tensor(weight), sp.tensor(x)
+    fitted, image = sp.tensor(weight), sp.tensor(x)
     down = optim.minimize(lambda w: sp.sum(sp.square(w @ x - 1)), fitted, make, 400)
-    up = optim.maximize(lambda v: (weight @ v)[0] - sp.sum(sp.square(v)), excited, make, 400)
-    assert np.allclose(arr(fitted @ x), 1, atol=1e-3) and np.allclose(arr(excited), arr(weight)[0] / 2, atol=1e-3)
+    up = optim.maximize(lambda v: (weight @ v)[0] - sp.sum(sp.square(v)), image, make, 400)
+    assert np.allclose(arr(fitted @ x), 1, atol=1e-3) and np.allclose(arr(image), arr(weight)[0] / 2, atol=1e-3)
     assert down.history[-1] < down.history[0] and up.history[-1] > up.history[0]
 
 

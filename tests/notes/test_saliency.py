@@ -31,7 +31,7 @@ def pictures(n=2, seed=1):
     return Generator(seed).normal((n, 3, 10, 10))
 
 
-def test_row_59_the_examples_that_excite_a_unit_most():
+def test_row_59_the_examples_that_activate_a_unit_most():
     net, data = convnet(), arr(pictures(40))
     top = saliency.top_k(data, saliency.unit(net, "3", 5), 9, batch_size=7)
     maps = arr(net.activations(data, "3")["3"])[:, 5]

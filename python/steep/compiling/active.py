@@ -1,6 +1,6 @@
 """The recording in progress on this thread, and what steep's own objects tell it.
 
-An optimiser's options are guarded by ``guard_options``; a value that Python computes anew for every step, such as a
+An optimiser's options are guarded by ``guard_options``; a value that Python computes for every step, such as a
 scheduled learning rate, enters a program by ``host_value``.
 """
 

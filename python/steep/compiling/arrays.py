@@ -1,6 +1,6 @@
 """Arrays that a compiled function can reach and that are not tensors: NumPy's, bytearrays, other libraries'.
 
-An array that is an operand of an operation is read anew at every replay. Any other is known by its bytes, and so must
+An array that is an operand of an operation is read again at every replay. Any other is known by its bytes, and so must
 be small enough to compare before each call.
 """
 

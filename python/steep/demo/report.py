@@ -42,7 +42,7 @@ def _png(colours: pictures.Colours) -> bytes:
 
 def draw(outcome: Outcome) -> Files:
     """Every image of the demo as PNG bytes, by file name."""
-    excited = [pictures.grey(image) for image in outcome.classes.images]
+    classes = [pictures.grey(image) for image in outcome.classes.images]
     digits = [pictures.grey(image) for image in outcome.maps.digits]
     maps = [pictures.hot(image) for image in outcome.maps.maps]
     stages = [pictures.grey(images[_SHOWN]) for _, images in outcome.classes.stages]
@@ -53,10 +53,10 @@ def draw(outcome: Outcome) -> Files:
         pictures.signed(change, outcome.settings.eps),
         pictures.grey(fooled.attacked),
     ]
-    files = {"excited.png": _png(pictures.sheet(excited, 5))}
+    files = {"classes.png": _png(pictures.sheet(classes, 5))}
     files["saliency.png"] = _png(pictures.sheet(digits + maps, len(digits)))
     files["adversarial.png"] = _png(pictures.sheet(trio, 3))
-    named = {"excited": excited, "digit": digits, "saliency": maps, "stage": stages, "attack": trio}
+    named = {"classes": classes, "digit": digits, "saliency": maps, "stage": stages, "attack": trio}
     for kind, tiles in named.items():
         files |= {f"{kind}-{i}.png": _png(tile) for i, tile in enumerate(tiles)}
     return files
@@ -121,7 +121,7 @@ def _classes(outcome: Outcome, files: Files) -> str:
         5,
         (
             page.figure(
-                f"<b>{i}</b> p = {p:.4f}", _image(files, f"excited-{i}.png", f"an input that maximises class {i}")
+                f"<b>{i}</b> p = {p:.4f}", _image(files, f"classes-{i}.png", f"an input that maximises class {i}")
             )
             for i, p in enumerate(outcome.classes.probabilities)
         ),

@@ -117,11 +117,11 @@ def run(
     model = network(splits.train, settings.hidden, settings.recipe.seed)
     trained = fit(model, splits.train, splits.test, settings.recipe, callback)
     log("optimising the input: feature visualization of each class")
-    excited = maximize_classes(trained.model, splits.test.x.shape[1:], settings)
+    classes = maximize_classes(trained.model, splits.test.x.shape[1:], settings)
     digits = splits.test.x[:10], splits.test.y[:10]
     log("saliency maps, and an adversarial example")
     maps, fooled = saliency_maps(trained.model, *digits), attack_digits(trained.model, *digits, settings)
-    return Outcome(settings, note, (len(splits.train.y), len(splits.test.y)), trained, excited, maps, fooled)
+    return Outcome(settings, note, (len(splits.train.y), len(splits.test.y)), trained, classes, maps, fooled)
 
 
 def _digits(settings: Settings, log: Callable[[str], object]) -> tuple[data.Splits, str, Settings]:

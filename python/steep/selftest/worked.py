@@ -101,5 +101,5 @@ CHECKS: list[Check] = [
     Check(52, "L x 1e3 and 1e6 after 2 and 10 steps", _losses, [3.27910377, 3.75153985], 1e-7),
     Check(52, "L x 1e21 after 50 steps, 1 digit", lambda: float(trained(50)[3]) * 1e21, 6.7, 1e-1),
     Check(52, "L falls at every one of ten steps", _monotone, 1, 0),
-    Check(52, "L after a step uphill", lambda: trained(1, up=True)[3], 0.03137503, 1e-7),
+    Check(52, "L after a step of gradient ascent", lambda: trained(1, up=True)[3], 0.03137503, 1e-7),
 ]
