@@ -172,7 +172,7 @@ def random_uniform(key: int, start: int, shape: tuple[int, ...], dtype: str = "f
 
 
 def random_normal(key: int, start: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
-    """Box-Muller, written after csrc/kernels/random.inl.h; test_random.py asks the distribution itself."""
+    """Box-Muller, written after csrc/kernels/random.inl.h; test_random.py checks the distribution."""
     n, per = math.prod(shape), 2 if dtype == "float64" else 4
     w = philox(key, start, n, per)
     if dtype == "float64":

@@ -238,7 +238,7 @@ template <class T> static void product(const Product<T>& x) {
 
 }  // namespace gemm_parts
 
-// float and double. See Gemm in table.h.
+// float and double. See Gemm in product.h.
 template <class T> static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
                                     std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
                                     std::int64_t ldc, const Epilogue* done) {

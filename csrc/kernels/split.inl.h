@@ -120,7 +120,7 @@ template <class Engine, int parts> static void product(const Whole& x) {
 
 }  // namespace split_parts
 
-// See Gemm in table.h; parts is 3 for six products of parts and 1 for one.
+// See Gemm in product.h; parts is 3 for six products of parts and 1 for one.
 template <class Engine, int parts> static void split_product(std::int64_t m, std::int64_t n, std::int64_t k,
                                                              const void* a, std::int64_t a_row, std::int64_t a_col,
                                                              const void* b, std::int64_t b_row, std::int64_t b_col,

@@ -129,7 +129,7 @@ class Compiled(_core.CompiledBase):
         return run.result
 
     def _relaxes(self, structure: tree.Structure, run: _Run, leaves: list[Any]) -> bool:
-        """Whether this run, after a change of arrays, has made an earlier program again, which then reads them again."""
+        """Whether this run, after a change of arrays, repeats an earlier program, which then reads them each time."""
         for i, e in enumerate(self._entries):
             if e.relaxed is None or e.structure != structure or not e.relaxed.accepts(leaves):
                 continue

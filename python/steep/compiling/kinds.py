@@ -1,4 +1,4 @@
-"""The kinds of values that a compiled function can reach, one per row: how it is recognised, what is noted, what is next.
+"""The kinds of values that a compiled function can reach, a table: how one is recognised, what is noted, what is next.
 
 Rows are tried in order, once for each type. What a row notes goes through the methods of ``Reach``; what it returns is
 looked at next.
