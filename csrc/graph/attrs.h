@@ -21,11 +21,12 @@ class AttrsRef {
  public:
   AttrsRef() = default;
   AttrsRef(std::initializer_list<std::int64_t> v) : AttrsRef(v.begin(), v.size()) {}
-  AttrsRef(const std::int64_t* v, std::size_t n)
-      : p_(static_cast<Attrs*>(::operator new(sizeof(Attrs) + n * sizeof(std::int64_t)))) {
+  AttrsRef(const std::int64_t* v, std::size_t n) {
+    if (n == 0) return;
+    p_ = static_cast<Attrs*>(::operator new(sizeof(Attrs) + n * sizeof(std::int64_t)));
     p_->refs = 1;
     p_->count = static_cast<std::uint32_t>(n);
-    if (n) std::memcpy(p_->values, v, n * sizeof(std::int64_t));
+    std::memcpy(p_->values, v, n * sizeof(std::int64_t));
   }
   explicit AttrsRef(const Dims& d) : AttrsRef(d.begin(), static_cast<std::size_t>(d.size())) {}
   AttrsRef(const AttrsRef& o) : p_(o.p_) {
