@@ -16,7 +16,8 @@ FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
-.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit clean
+.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
+  old-processors clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -95,6 +96,10 @@ native:
 	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native --parallel 2 --target native_tests
 	set -e; for t in build/native/*_test; do $$t; done
+
+# From core2duo to Haswell without some of its features, as qemu emulates them: steep runs or names what is missing.
+old-processors: $(VENV)/.dev
+	$(BIN)/python tests/trust/old_processors.py
 
 # The guarantees of docs/trust.md, checked at sizes that take within an hour; and at full size, for days, resumable.
 trust: $(VENV)/.dev

@@ -86,7 +86,15 @@ ROWS = (
     Row(15, "floating-point state untouched", (script("trust/floating_point.py"),)),
     Row(16, "where the NaN came from", (tests("test_graph.py -k anomaly"), tests("test_compile_rules.py -k anomal"))),
     Row(17, "the same bits for any threads and batch split", (tests("test_bits.py"),)),
-    Row(18, "old processors", (tests("test_trust.py -k instruction"), tests("test_stale_memory.py -k instruction"))),
+    Row(
+        18,
+        "old processors",
+        (
+            script("trust/old_processors.py"),
+            tests("test_trust.py -k instruction"),
+            tests("test_stale_memory.py -k instruction"),
+        ),
+    ),
     Row(19, "memory growth", (script("trust/growth.py", "20000", "1000000"),)),
     Row(20, "malformed safetensors", (script("fuzz_files.py", "20000 1 a.safetensors", "1000000 1 a.safetensors"),)),
     Row(
