@@ -12,12 +12,16 @@ SOURCES := $(shell find csrc python CMakeLists.txt tools/sbom.py tools/check_whe
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
+# What the checks of compilers, sanitizers and other processors use.
+JOBS ?= 2
+ARM := qemu-aarch64 -L /usr/aarch64-linux-gnu
+
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
 .PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
-  old-processors clean
+  aarch64 old-processors clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -97,6 +101,21 @@ native:
 	cmake --build build/native --parallel 2 --target native_tests
 	set -e; for t in build/native/*_test; do $$t; done
 
+# The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
+# of what calls the C library may differ, and are shown (docs/precision.md).
+aarch64: $(VENV)/.tools
+	$(BIN)/cmake -S tests/native -B build/aarch64 -DCMAKE_BUILD_TYPE=Release -DCMAKE_SYSTEM_NAME=Linux \
+	  -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+	$(BIN)/cmake --build build/aarch64 --parallel $(JOBS) --target native_tests
+	$(BIN)/cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
+	$(BIN)/cmake --build build/native --parallel $(JOBS) --target hashes
+	$(ARM) build/aarch64/kernels_test 100003
+	$(ARM) build/aarch64/hashes > build/aarch64/neon.txt
+	STEEP_ISA=avx2 build/native/hashes > build/aarch64/avx2.txt
+	diff <(grep -v ^libm build/aarch64/avx2.txt) <(grep -v ^libm build/aarch64/neon.txt)
+	@echo "$$(grep -vc ^libm build/aarch64/neon.txt) hashes without the C library are equal; those with it that differ:"
+	@diff build/aarch64/avx2.txt build/aarch64/neon.txt | grep '^<' || true
+
 # From core2duo to Haswell without some of its features, as qemu emulates them: steep runs or names what is missing.
 old-processors: $(VENV)/.dev
 	$(BIN)/python tests/trust/old_processors.py
@@ -112,6 +131,11 @@ $(BIN)/python:
 
 $(VENV)/.build: requirements/build.txt | $(BIN)/python
 	$(BIN)/python $(PINNED)/build.txt
+	touch $@
+
+# What builds and tests, without steep itself.
+$(VENV)/.tools: $(VENV)/.build requirements/dev.txt
+	$(BIN)/python $(PINNED)/dev.txt
 	touch $@
 
 # The wheel, built once for every target: some minutes from scratch, a line for each file that is compiled. All that the
