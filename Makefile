@@ -14,14 +14,20 @@ FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/
 
 # What the checks of compilers, sanitizers and other processors use.
 JOBS ?= 2
+GCC ?= g++
+CLANG ?= $(firstword $(shell command -v clang++-14 clang++))
 ARM := qemu-aarch64 -L /usr/aarch64-linux-gnu
+CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+SANITIZE = PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
+NIGHTLY := werror native asan tsan aarch64 old-processors trust
 
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
 .PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
-  aarch64 old-processors clean
+  werror asan tsan aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -98,8 +104,25 @@ gallery: $(VENV)/.dev
 # The kernels alone, swept against long double and across instruction sets; 5 minutes on two cores, most of it compiling.
 native:
 	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/native --parallel 2 --target native_tests
+	cmake --build build/native --parallel $(JOBS) --target native_tests
 	set -e; for t in build/native/*_test; do $$t; done
+
+# Every warning an error, with gcc and with clang, without the link-time optimiser, so that all is compiled.
+werror: $(VENV)/.tools
+	set -e; for compiler in $(GCC) $(CLANG); do at=build/werror-$$(basename $$compiler); \
+	  $(CONFIGURE) -B $$at -DCMAKE_CXX_COMPILER=$$compiler -DCMAKE_BUILD_TYPE=Release -DSTEEP_WERROR=ON \
+	    -DSTEEP_NATIVE_TESTS=ON -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF; \
+	  $(BIN)/cmake --build $$at --parallel $(JOBS) --target _core native_tests; done
+
+# The suite under AddressSanitizer and UndefinedBehaviorSanitizer, what uses threads under ThreadSanitizer, and the
+# kernels alone under the first two, leaks included. TESTS="tests/test_nn.py" runs less.
+asan: $(VENV)/.tools
+	$(SANITIZE) address $(TESTS)
+	$(BIN)/cmake -S tests/native -B build/native-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE=address,undefined
+	$(BIN)/cmake --build build/native-asan --parallel $(JOBS) --target native_tests
+	set -e; for t in gemm_test "kernels_test 1000003"; do ASAN_OPTIONS=detect_leaks=1 build/native-asan/$$t; done
+tsan: $(VENV)/.tools
+	$(SANITIZE) thread $(or $(TESTS),tests/test_process.py tests/test_trust.py tests/test_bits.py tests/test_compile_memory.py)
 
 # The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
 # of what calls the C library may differ, and are shown (docs/precision.md).
@@ -119,6 +142,12 @@ aarch64: $(VENV)/.tools
 # From core2duo to Haswell without some of its features, as qemu emulates them: steep runs or names what is missing.
 old-processors: $(VENV)/.dev
 	$(BIN)/python tests/trust/old_processors.py
+
+# All that takes long, one after the other, each with its log in build/nightly. One that fails does not stop the others.
+nightly:
+	@mkdir -p build/nightly; failed=0; for t in $(NIGHTLY); do began=$$SECONDS; \
+	  if $(MAKE) $$t >build/nightly/$$t.log 2>&1; then word=ok; else word=FAILED; failed=1; fi; \
+	  echo "$$t $$word $$((SECONDS - began)) s" | tee build/nightly/$$t.txt; done; exit $$failed
 
 # The guarantees of docs/trust.md, checked at sizes that take within an hour; and at full size, for days, resumable.
 trust: $(VENV)/.dev
@@ -165,8 +194,7 @@ $(VENV)/.dev: $(WHEEL) requirements/dev.txt
 	touch $@ $(VENV)/.viz
 
 build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
-	$(BIN)/cmake -G Ninja -S . -B build/lint -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(CONFIGURE) -B build/lint
 
 .venv-bench/.ready: $(WHEEL) bench/requirements.txt
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench

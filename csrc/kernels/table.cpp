@@ -40,7 +40,7 @@ const Set kSets[] = {
 std::string names(bool only_usable) {
   std::string out;
   for (const Set& s : kSets)
-    if (!only_usable || !s.missing()) out += (out.empty() ? "" : " ") + std::string(s.table->isa);
+    if (!only_usable || !s.missing()) out.append(out.empty() ? "" : " ").append(s.table->isa);
   return out;
 }
 
