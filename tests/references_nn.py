@@ -247,8 +247,8 @@ def layer_norm_last(x: Any, weight: Any = None, bias: Any = None) -> np.ndarray:
 def layer_norm_gradient(g: Any, x: Any, weight: Any = None) -> np.ndarray:
     """Of a scalar product with g, with respect to x."""
     y, d = standardized(x, (-1,), 1e-5), g if weight is None else g * weight
-    slope = d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)
-    return slope / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+    projected = d - d.mean(axis=-1, keepdims=True) - y * (d * y).mean(axis=-1, keepdims=True)
+    return projected / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
 
 
 def layer_norm_sums(g: Any, x: Any) -> np.ndarray:

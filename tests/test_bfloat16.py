@@ -161,12 +161,12 @@ def test_gradients_run_in_float32_and_arrive_in_bfloat16():
     x.requires_grad = y.requires_grad = True
     z = sp.sum(sp.tanh(x @ y) * 2)
     z.backward()
-    slope = 2 * (1 - np.tanh(a @ b) ** 2)
+    grad = 2 * (1 - np.tanh(a @ b) ** 2)
     assert x.grad.dtype == y.grad.dtype == sp.bfloat16
-    np.testing.assert_allclose(x.grad.numpy(), slope @ b.T, rtol=0.05, atol=0.05)
-    np.testing.assert_allclose(y.grad.numpy(), a.T @ slope, rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(x.grad.numpy(), grad @ b.T, rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(y.grad.numpy(), a.T @ grad, rtol=0.05, atol=0.05)
     (x * 3).backward(sp.ones_like(x))  # adds to what is there
-    np.testing.assert_allclose(x.grad.numpy(), slope @ b.T + 3, rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(x.grad.numpy(), grad @ b.T + 3, rtol=0.05, atol=0.05)
 
 
 def test_a_float32_weight_learns_through_a_bfloat16_product():

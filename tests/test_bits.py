@@ -79,9 +79,9 @@ PRODUCTS += [(1, 200, 210, 530), (2, 150, 90, 300), (3, 5, 260, 600), (5, 64, 64
 LAYOUTS = [(a, b) for a in (False, True) for b in (False, True)]
 
 
-def laid(array, turned):
+def laid(array, transposed):
     """The array as a tensor whose last two axes lie in rows, or in columns."""
-    return sp.tensor(np.ascontiguousarray(array.mT)).mT if turned else sp.tensor(array)
+    return sp.tensor(np.ascontiguousarray(array.mT)).mT if transposed else sp.tensor(array)
 
 
 def products(dtype, layout):

@@ -128,10 +128,10 @@ def ascent_with_grad():
         def objective(z):
             return sp.take(scores(params, z + shift.uniform((1, 6)) * 0.01), target, axis=1).sum() - 0.1 * (z * z).sum()
 
-        value, slope = sp.value_and_grad(objective)(image)
+        value, gradient = sp.value_and_grad(objective)(image)
         with sp.no_grad():
-            image[...] = sp.clip(image + 0.05 * sp.sign(slope), -1.0, 1.0)
-        return value, slope
+            image[...] = sp.clip(image + 0.05 * sp.sign(gradient), -1.0, 1.0)
+        return value, gradient
 
     return step, (sp.tensor([1]),), lambda: [image, shift._state]
 

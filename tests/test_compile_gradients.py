@@ -108,8 +108,8 @@ def test_second_order_by_a_captured_leaf():
             with sp.GradientTape() as outer:
                 with sp.GradientTape() as inner:
                     y = f(x)
-                slope = inner.gradient(y, w)
-                total = (slope * slope).sum()
+                grad = inner.gradient(y, w)
+                total = (grad * grad).sum()
             return y.detach(), outer.gradient(total, w)
 
         return run

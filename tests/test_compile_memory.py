@@ -105,9 +105,9 @@ def test_results_share_memory_as_the_function_s_do():
     fast = sp.compile(step)
     for _ in range(4):
         x = normal(3)
-        part, y, again, slope = fast(x)
+        part, y, again, grad = fast(x)
         part[...] = 0.0
-        slope *= 3
+        grad *= 3
         assert bits(y) == bits(again) == bits(sp.where(sp.arange(3) == 0, x * 2, 0.0))
         assert bits(w.grad) == bits(x * 3)
 
@@ -306,10 +306,10 @@ def test_a_second_derivative_outlives_the_compiled_function():
     x = sp.tensor([0.5, 2.0], requires_grad=True)
     weight = sp.tensor([3.0, 5.0], requires_grad=True)
 
-    def slope():
+    def derivative():
         fast = sp.compile(lambda x: sp.sum(weight * x**3))
         fast(x)
         return sp.grad(lambda v: fast(v))
 
-    second = sp.grad(lambda v: sp.sum(slope()(v)))(x)
+    second = sp.grad(lambda v: sp.sum(derivative()(v)))(x)
     assert np.allclose(np.asarray(second), np.asarray(weight.detach() * 6 * x.detach()))

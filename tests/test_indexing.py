@@ -230,11 +230,11 @@ def random_overlap(rng):
     x = rng.standard_normal((n, n)) if rng.random() < 0.7 else rng.standard_normal((n, n, 3))
     to = random_view(rng, x.shape)
     size = tuple(x[to].shape)
-    turned = rng.random() < 0.4 and x.ndim == 2
-    source = random_view(rng, x.shape, size[::-1] if turned else size)
-    if not turned and rng.random() < 0.15:
+    transposed = rng.random() < 0.4 and x.ndim == 2
+    source = random_view(rng, x.shape, size[::-1] if transposed else size)
+    if not transposed and rng.random() < 0.15:
         source = (slice(source[0].start, source[0].start + 1), *source[1:])
-    return x, to, lambda a: a[source].T if turned else a[source]
+    return x, to, lambda a: a[source].T if transposed else a[source]
 
 
 @pytest.mark.parametrize("how", ["=", "+=", "*=", "ints"])

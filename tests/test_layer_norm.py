@@ -51,9 +51,9 @@ def test_rows_of_any_length(n, dtype, tolerance):
     by_x, by_weight, by_bias = gradients(x, g, weight, bias)
     wide = g.astype(np.float64)
     d = wide * weight
-    slope = d - d.mean(-1, keepdims=True) - y * (d * y).mean(-1, keepdims=True)
-    slope /= np.sqrt(x.astype(np.float64).var(-1, keepdims=True) + EPS)
-    np.testing.assert_allclose(by_x, slope, atol=20 * tolerance * (1 + abs(slope).max()))
+    wanted = d - d.mean(-1, keepdims=True) - y * (d * y).mean(-1, keepdims=True)
+    wanted /= np.sqrt(x.astype(np.float64).var(-1, keepdims=True) + EPS)
+    np.testing.assert_allclose(by_x, wanted, atol=20 * tolerance * (1 + abs(wanted).max()))
     np.testing.assert_allclose(by_weight, (wide * y).sum(0), atol=20 * tolerance * scale)
     np.testing.assert_allclose(by_bias, wide.sum(0), atol=10 * tolerance)
 

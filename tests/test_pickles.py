@@ -209,13 +209,13 @@ VALUES = np.arange(12, dtype=np.float32)
 def test_tensors_of_a_legacy_file_with_views_and_strides():
     tensors = {
         "whole": Tensor("7", 0, (3, 4), (4, 1), 12),
-        "turned": Tensor("7", 0, (4, 3), (1, 4), 12),
+        "transposed": Tensor("7", 0, (4, 3), (1, 4), 12),
         "part": Tensor("7", 2, (2, 2), (4, 1), 12),
         "number": Tensor("8", 0, (), (), 1),
     }
     found = read_torch(legacy(tensors, {"7": VALUES, "8": [5.0]}))
     grid = VALUES.reshape(3, 4)
-    for name, wanted in {"whole": grid, "turned": grid.T, "part": grid[:2, 2:], "number": np.float32(5)}.items():
+    for name, wanted in {"whole": grid, "transposed": grid.T, "part": grid[:2, 2:], "number": np.float32(5)}.items():
         assert np.array_equal(found[name], wanted) and found[name].shape == wanted.shape
 
 

@@ -65,7 +65,7 @@ def test_six_products_err_less_than_fused_multiply_adds(kind, n):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.4e38, -1e16])
 @pytest.mark.parametrize("mode", ["split", "bf16"])
-def test_special_values_take_the_road_of_fma_and_leave_others_alone(mode, value):
+def test_special_values_take_the_code_path_of_fma_and_leave_others_alone(mode, value):
     rng = np.random.default_rng(0)
     a, b = normal(rng, (70, 90)), normal(rng, (90, 80))
     before = product(mode, a, b)
@@ -77,7 +77,7 @@ def test_special_values_take_the_road_of_fma_and_leave_others_alone(mode, value)
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-38, 1e-32])
-def test_products_that_would_underflow_take_the_road_of_fma(scale):
+def test_products_that_would_underflow_take_the_code_path_of_fma(scale):
     rng = np.random.default_rng(0)
     a, b = normal(rng, (70, 90)) * np.float32(scale), normal(rng, (90, 80))
     np.testing.assert_array_equal(product("split", a, b), product("fma", a, b))

@@ -60,7 +60,7 @@ def test_six_products_err_no_more_than_fused_multiply_adds(case):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3.4e38, -1e16])
 @pytest.mark.parametrize("mode", ["split", "bf16"])
-def test_special_values_take_the_road_of_fma_and_leave_others_alone(mode, value):
+def test_special_values_take_the_code_path_of_fma_and_leave_others_alone(mode, value):
     case = "2d, padding"
     x, weight, bias, g = operands(case)
     weight = weight[:, :40]
@@ -80,7 +80,7 @@ def test_special_values_take_the_road_of_fma_and_leave_others_alone(mode, value)
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-32])
-def test_products_that_would_underflow_take_the_road_of_fma(scale):
+def test_products_that_would_underflow_take_the_code_path_of_fma(scale):
     case = "2d"
     x, weight, bias, g = operands(case)
     x, g = x * np.float32(scale), g * np.float32(scale)

@@ -119,9 +119,9 @@ FUNCTIONS = {
     "clip": (lambda v: sp.clip(v, 0, None), np.inf),
     "clip to 6": (lambda v: sp.clip(v, 0, 6), 6),
     "maximum": (lambda v: sp.maximum(v, 0), np.inf),
-    "maximum, turned": (lambda v: sp.maximum(sp.zeros(4), v), np.inf),
+    "maximum, operands swapped": (lambda v: sp.maximum(sp.zeros(4), v), np.inf),
     "where": (lambda v: sp.where(v > 0, v, 0.0), np.inf),
-    "where, turned": (lambda v: sp.where(v <= 0, sp.zeros_like(v), v), np.inf),
+    "where, branches swapped": (lambda v: sp.where(v <= 0, sp.zeros_like(v), v), np.inf),
 }
 
 
@@ -238,7 +238,7 @@ def test_buffers_beside_parameters_are_state_and_frozen_layers_are_weights():
 # -- channels last, functions, several outputs ------------------------------------------------------------------------
 
 
-def turned(between=()):
+def channels_last(between=()):
     held = {"w": RNG.normal(size=(4, 3, 3, 3)).astype("f4"), "fc": RNG.normal(size=(4, 2)).astype("f4"),
             "mean": np.float32([0.1, 0.2, 0.3])}  # fmt: skip
     first = "n" if between else "x"
@@ -250,7 +250,7 @@ def turned(between=()):
 
 @pytest.mark.parametrize("between", [(), (node("Sub", ["x", "mean"], ["n"]),)])
 def test_grad_cam_of_channels_last_has_the_size_of_the_picture(between):
-    nodes, held = turned(between)
+    nodes, held = channels_last(between)
     last = model_of(nodes, (12, 10, 3), held)
     first = model_of([node("Conv", ["x", "w"], ["a"], name="conv", strides=[2, 2]), *nodes[len(between) + 2 :]],
                      (3, 12, 10), held)  # fmt: skip
@@ -264,7 +264,7 @@ def test_grad_cam_of_channels_last_has_the_size_of_the_picture(between):
 def test_grad_cam_says_what_it_needs():
     with pytest.raises(TypeError, match=r"model\.activations, which function lacks"):
         saliency.grad_cam(lambda v: v, np.zeros((1, 1, 4, 4), "f4"), "conv")
-    nodes, held = turned()
+    nodes, held = channels_last()
     two = model_of(nodes, (12, 10, 3), held, outputs=("y", "g"))
     with pytest.raises(TypeError, match=r"one tensor of scores, this one 2"):
         saliency.grad_cam(two, np.zeros((1, 12, 10, 3), "f4"), "conv")

@@ -196,10 +196,10 @@ def test_gradients_of_pixels_equal_central_differences(fetched, name):
         y = model(inputs) * weights
         return y.reshape((y.shape[0], -1)).sum(axis=1)
 
-    slope = sp.grad(lambda v: score(v).sum())(sp.asarray(x)).numpy().ravel()
+    gradient = sp.grad(lambda v: score(v).sum())(sp.asarray(x)).numpy().ravel()
     places = np.random.default_rng(1).choice(x.size, 30, replace=False)
     found = numeric(score, x, places, 1e-6 * float(model.preprocessing.high.max()))
-    assert np.abs(found - slope[places]).max() <= 1e-5 * np.abs(slope[places]).max()
+    assert np.abs(found - gradient[places]).max() <= 1e-5 * np.abs(gradient[places]).max()
 
 
 # -- names, input space, state ----------------------------------------------------------------------------------------
@@ -255,11 +255,11 @@ def test_weights_are_buffers_unless_asked_for(fetched):
 
 def test_compiled_ascent_equals_eager(fetched):
     model = fetched(zoo.load, "squeezenet1_1")
-    slope = sp.grad(lambda v: model(v)[0, 285])
+    gradient = sp.grad(lambda v: model(v)[0, 285])
     x = sp.random.Generator(0).normal((1, 3, 67, 67))
-    fast = sp.compile(slope)
+    fast = sp.compile(gradient)
     fast(x)
-    assert np.array_equal(fast(x).numpy(), slope(x).numpy())
+    assert np.array_equal(fast(x).numpy(), gradient(x).numpy())
 
 
 def test_unknown_names_suggest_near_ones(fetched):

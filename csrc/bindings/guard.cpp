@@ -73,7 +73,7 @@ bool same_items(PyObject* before, PyObject* list) {
   return true;
 }
 
-// Lists as lists, dicts as keys and values in turn, anything else as the tuple that it iterates to.
+// Lists as lists, dicts as alternating keys and values, anything else as the tuple that it iterates to.
 py::object contents(PyObject* o) {
   if (PyList_Check(o)) return first_items(o, PyList_GET_SIZE(o));
   if (is_plain_dict(o)) return entries(o);

@@ -1,7 +1,7 @@
 """Derivatives of functions as functions: grad, vjp, jvp, jacobian, hessian and others, on trees and to any order.
 
 Each works the same way: the arguments are watched under new nodes, the function runs and is recorded, and the backward
-or forward pass of the core traverses the record. A pass is recorded in turn if the function depends on anything with
+or forward pass of the core traverses the record. A pass is itself recorded if the function depends on anything with
 respect to which outer derivatives may be taken. Start reading at ``_Recorded``.
 """
 

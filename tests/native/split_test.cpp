@@ -53,11 +53,11 @@ struct Problem {
   std::int64_t m, n, k;
   Numbers a, b;  // A as [m, k], B as [k, n]
 
-  Numbers run(Gemm f, bool turn_a = false, bool transpose_b = false) const {
-    const Numbers ta = turn_a ? turned(a, m, k) : a, tb = transpose_b ? turned(b, k, n) : b;
+  Numbers run(Gemm f, bool transpose_a = false, bool transpose_b = false) const {
+    const Numbers ta = transpose_a ? transposed(a, m, k) : a, tb = transpose_b ? transposed(b, k, n) : b;
     Numbers c(static_cast<std::size_t>(m * n), -7.0f);
-    f(m, n, k, ta.data(), turn_a ? 1 : k, turn_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1, c.data(),
-      n, nullptr);
+    f(m, n, k, ta.data(), transpose_a ? 1 : k, transpose_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1,
+      c.data(), n, nullptr);
     return c;
   }
   Numbers fma() const { return run(table().gemm[f32]); }
@@ -72,7 +72,7 @@ struct Problem {
   }
 
  private:
-  static Numbers turned(const Numbers& x, std::int64_t rows, std::int64_t columns) {
+  static Numbers transposed(const Numbers& x, std::int64_t rows, std::int64_t columns) {
     Numbers y(x.size());
     for (std::int64_t i = 0; i < rows; ++i)
       for (std::int64_t j = 0; j < columns; ++j)

@@ -346,8 +346,8 @@ def test_row_76_a_quarter_turn_is_exact_and_hides_an_orientation():
             return sp.relu(sp.conv2d(v, edge))
 
     score = ascent.channel(Upright(), "", 0)
-    turned = ascent.rotate([90], Generator(0))(tensor(stripes))
-    assert float(score(turned)) < 0.1 * float(score(tensor(stripes)))
+    rotated = ascent.rotate([90], Generator(0))(tensor(stripes))
+    assert float(score(rotated)) < 0.1 * float(score(tensor(stripes)))
 
 
 def test_row_77_statistics_of_a_layer_are_those_of_itself_alone():

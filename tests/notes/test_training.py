@@ -213,5 +213,5 @@ def test_row_35_the_variance_of_the_batch_gradient_falls_as_one_over_the_batch()
         draws = arr(generator.integers(0, n, (repeats, size)))
         found = [gradients(model, lambda i=i: nn.mse_loss(model(x[i]), y[i]))[0].ravel() for i in draws]
         variances.append(np.var(found, axis=0).sum())
-    slope = np.polyfit(np.log(sizes), np.log(variances), 1)[0]
-    assert slope == pytest.approx(-1, abs=0.1)
+    exponent = np.polyfit(np.log(sizes), np.log(variances), 1)[0]
+    assert exponent == pytest.approx(-1, abs=0.1)

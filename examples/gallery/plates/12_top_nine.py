@@ -20,8 +20,8 @@ top = saliency.top_k(dataset, saliency.unit(model, layer, channel), 9)
 def trio(index, place):
     rows, columns = saliency.receptive_field(model, layer, dataset.shape[1:], place)
     x = dataset[index : index + 1]
-    slope = np.asarray(saliency.gradient(model, x, ascent.neuron(model, layer, channel, place), channels="max"))[0]
-    cuts = [way.to_image(x), way.to_image(x)[rows, columns], pictures.hot(slope[rows, columns])]
+    grad = np.asarray(saliency.gradient(model, x, ascent.neuron(model, layer, channel, place), channels="max"))[0]
+    cuts = [way.to_image(x), way.to_image(x)[rows, columns], pictures.hot(grad[rows, columns])]
     return [np.asarray(pictures.resized(cut, side, side)) for cut in cuts]
 
 

@@ -104,12 +104,12 @@ def rotate(degrees: float | Sequence[float], generator: Generator) -> Transform:
     """
     draw = _choice("rotate", degrees, generator, around=0)
 
-    def turned(x: Tensor) -> Tensor:
+    def rotated(x: Tensor) -> Tensor:
         angle = draw(x) * (pi / 180)
         c, s = _core.cos(angle), _core.sin(angle)
         return _resampled(x, [[c, -s], [s, c]])
 
-    return turned
+    return rotated
 
 
 def scale(factors: float | Sequence[float], generator: Generator) -> Transform:

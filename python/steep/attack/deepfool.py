@@ -104,9 +104,9 @@ def _nearest(problem: Problem, x: Tensor, scores: Tensor, candidates: int) -> Te
     distances = []
     for j in range(ranked.shape[1]):
         rival = ranked[:, j]
-        slope = in_rows(pull(mine - _core.one_hot(rival, classes, dtype=scores.dtype))[0], True)
-        steepness = _core.sum(slope * kind.direction(slope), axis=-1)
+        gradient = in_rows(pull(mine - _core.one_hot(rival, classes, dtype=scores.dtype))[0], True)
+        dual_norm = _core.sum(gradient * kind.direction(gradient), axis=-1)
         lead = class_scores(scores, problem.labels) - class_scores(scores, rival)
-        distances.append(_core.where(steepness > 0, lead / steepness, float("inf")))
+        distances.append(_core.where(dual_norm > 0, lead / dual_norm, float("inf")))
     nearest = _core.argmin(_core.stack(distances, axis=-1), axis=-1)
     return _core.take_along_axis(ranked, nearest[:, None], axis=-1)[:, 0]

@@ -43,7 +43,7 @@ def cases(source: Generator) -> list[Case]:
     long, wide = source.normal((1_000_000,)), source.normal((1000, 1000))
     w, small = source.normal((512, 512)), source.normal((4,))
     na, nb, nlong, nwide = (np.asarray(t) for t in (a, b, long, wide))
-    slope = sp.grad(lambda v: sp.sum(sp.tanh(a @ v)))
+    gradient = sp.grad(lambda v: sp.sum(sp.tanh(a @ v)))
     tiny = sp.grad(lambda v: sp.sum(v * v))
     return [
         Case("matmul 512x512", lambda: a @ b, lambda: na @ nb),
@@ -53,7 +53,7 @@ def cases(source: Generator) -> list[Case]:
         Case("sum, a million", lambda: sp.sum(long), lambda: np.sum(nlong)),
         Case("sum of rows, 1000x1000", lambda: sp.sum(wide, axis=1), lambda: np.sum(nwide, axis=1)),
         Case("softmax, 1000x1000", lambda: sp.softmax(wide, axis=1)),
-        Case("gradient of sum(tanh(x @ w)), 512", lambda: slope(w)),
+        Case("gradient of sum(tanh(x @ w)), 512", lambda: gradient(w)),
         Case("gradient of sum(v * v), 4 numbers", lambda: tiny(small)),
     ]
 

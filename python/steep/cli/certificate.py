@@ -120,8 +120,8 @@ def box_finding(x: Any, low: Any, high: Any) -> Finding:
 
 def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, spread: float, how: Precision) -> float:
     """The median over pixels of the relative error of the gradient, by the step that agrees best."""
-    slopes = np.asarray(steep.grad(lambda v: _core.sum(f(v)))(x), np.float64).reshape(-1)
-    values, typical = np.array(x, copy=True), float(np.sqrt(np.mean(slopes**2)))
+    gradient = np.asarray(steep.grad(lambda v: _core.sum(f(v)))(x), np.float64).reshape(-1)
+    values, typical = np.array(x, copy=True), float(np.sqrt(np.mean(gradient**2)))
 
     def error(at: int, step: float) -> float:
         ends = []
@@ -131,8 +131,8 @@ def _difference(f: Callable[[Any], Tensor], x: Tensor, generator: Generator, spr
             with _core.no_grad():
                 ends.append(float(_core.sum(f(_core.asarray(moved)))))
         estimate = (ends[0] - ends[1]) / (2 * step)
-        size = max(abs(estimate), abs(float(slopes[at])), how.least * typical, 1e-30)
-        return abs(estimate - float(slopes[at])) / size
+        size = max(abs(estimate), abs(float(gradient[at])), how.least * typical, 1e-30)
+        return abs(estimate - float(gradient[at])) / size
 
     pixels = np.asarray(generator.permutation(values.size))[:PIXELS]
     return min(float(np.median([error(at, spread * step) for at in pixels])) for step in how.steps)

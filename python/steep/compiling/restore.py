@@ -76,7 +76,7 @@ def _contents(holder: Any, name: Any, before: Any) -> None:
 
 
 def _is_flat(mapping: Any) -> bool:
-    """Whether the guard of a mapping holds its keys and values in turn, rather than pairs."""
+    """Whether the guard of a mapping holds its keys and values alternately, rather than as pairs."""
     from collections import OrderedDict
 
     return isinstance(mapping, dict) and not isinstance(mapping, OrderedDict)

@@ -121,7 +121,7 @@ class Polyak(Steepest):
             count: number of updates of the parameter, this one included; int64, 0-d.
         """
         direction = self._direction(param, grad)
-        slope = _core.sum(direction * in_rows(grad, True), axis=-1, keepdims=True)
-        values = _core.reshape(self.values, slope.shape).astype(param.dtype)
-        length = _core.where(slope > 0, values / slope, _core.zeros_like(slope))
+        derivative = _core.sum(direction * in_rows(grad, True), axis=-1, keepdims=True)
+        values = _core.reshape(self.values, derivative.shape).astype(param.dtype)
+        length = _core.where(derivative > 0, values / derivative, _core.zeros_like(derivative))
         param -= _core.reshape(direction * length * lr, param.shape)

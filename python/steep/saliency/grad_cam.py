@@ -54,11 +54,11 @@ def grad_cam(
         score = _core.sum(class_scores(scores, chosen))
     if inside.ndim != 4:
         raise ValueError(f"grad_cam needs a layer of maps (n, channels, h, w); {layer!r} gives {inside.shape}")
-    slopes = tape.gradient(score, inside)
-    if slopes is None:
+    gradient = tape.gradient(score, inside)
+    if gradient is None:
         raise ValueError(f"grad_cam: the scores do not depend on layer {layer!r}")
     with _core.no_grad():
-        weights = _core.mean(slopes, axis=(2, 3), keepdims=True)
+        weights = _core.mean(gradient, axis=(2, 3), keepdims=True)
         places = _core.sum(weights * inside.detach(), axis=1, keepdims=True)
         places = places if signed else _core.relu(places)
         return _core.squeeze(_enlarged(places, _positions(model, inputs)) if resize else places, axis=1)
