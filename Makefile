@@ -85,6 +85,7 @@ bench-ops: $(VENV)/.dev
 lint: $(VENV)/.dev build/lint/compile_commands.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/words.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate.py --check

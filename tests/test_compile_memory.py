@@ -124,13 +124,13 @@ def allocations(call, times=20):
     return sp.memory_report()["allocations"] - before
 
 
-def test_a_gradient_that_accumulates_takes_turns():
+def test_a_gradient_that_accumulates_alternates_between_blocks():
     w, x = normal(50), normal(50)
     w.requires_grad = True
     assert allocations(sp.compile(lambda: (w * x).sum().backward())) == 0
 
 
-def test_a_result_that_is_the_next_argument_takes_turns():
+def test_a_result_that_is_the_next_argument_alternates_between_blocks():
     step, x = sp.compile(lambda x: x * 0.5), normal(50)
 
     def call():

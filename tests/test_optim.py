@@ -163,7 +163,7 @@ def test_misuse_is_refused_with_a_reason(call, error, message):
         call()
 
 
-def test_a_schedule_that_turns_negative_is_refused():
+def test_a_schedule_that_becomes_negative_is_refused():
     w = variable()
     optimizer = SGD(w, lambda t: 0.1 - t)
     with pytest.raises(ValueError, match="maximize=True"):

@@ -86,7 +86,7 @@ def check(path: Path) -> Iterator[str]:
     for row in TABLE["word"]:
         if any(fnmatch(where, each) for each in row.get("files", [])):
             continue
-        for line, text in prose + (names if row.get("names") else []):
+        for line, text in (prose if row.get("prose", True) else []) + (names if row.get("names") else []):
             for match in finds(row, text):
                 at = line + text.count("\n", 0, match.start())
                 yield f"{where}:{at}: {' '.join(match[0].split())!r}: say {row['say']}"

@@ -200,16 +200,16 @@ def test_row_67_five_objectives_each_with_its_gradient():
 
 def test_row_68_a_dream_step_moves_pixels_by_its_size_on_average():
     net, image = small_net(sp.float32), Generator(5).uniform((1, 3, 32, 32)) * 255
-    moves = []
+    distances = []
     before = [arr(image)]
 
     def watch(progress):
-        moves.append(np.abs(arr(progress.params) - before[0]).mean())
+        distances.append(np.abs(arr(progress.params) - before[0]).mean())
         before[0] = arr(progress.params)
 
     wide = (-1e6, 1e6)  # bounds that never clip
     dream = ascent.deepdream(net, "4", image, octaves=1, step_size=1.5, jitter=8, bounds=wide, callback=watch)
-    assert np.allclose(moves, 1.5, rtol=1e-5) and len(moves) == 10 and dream.history[-1] > dream.history[0]
+    assert np.allclose(distances, 1.5, rtol=1e-5) and len(distances) == 10 and dream.history[-1] > dream.history[0]
     clipped = ascent.deepdream(net, "4", image, octaves=1, step_size=100.0, bounds=(0.0, 255.0))
     assert arr(clipped.image).min() >= 0 and arr(clipped.image).max() <= 255
 

@@ -119,13 +119,13 @@ class Spectrum:
 
     def __init__(self, height: int, width: int, decay: float) -> None:
         self.scale = _decay(height, width, decay)
-        turns = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
+        angles = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
         waves = 2 * np.pi * np.outer(np.arange(width // 2 + 1), np.arange(width)) / width
         twice = np.full((width // 2 + 1, 1), 2.0)
         twice[0] = 1
         if width % 2 == 0:
             twice[-1] = 1
-        self.rows = (np.cos(turns) / height, np.sin(turns) / height)
+        self.rows = (np.cos(angles) / height, np.sin(angles) / height)
         self.columns = (twice * np.cos(waves) / width, twice * np.sin(waves) / width)
 
     def __call__(self, params: Tensor) -> Tensor:

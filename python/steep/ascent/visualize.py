@@ -42,8 +42,8 @@ def standard_transforms(size: int, generator: Generator) -> Transform:
     """
     by = max(1, round(size / 28))
     factors = [1 + (i - 5) / 50 for i in range(11)]
-    turns = [*range(-10, 11), 0, 0, 0, 0, 0]
-    return compose(pad(by, value=0.5), jitter(by, generator), scale(factors, generator), rotate(turns, generator),
+    angles = [*range(-10, 11), 0, 0, 0, 0, 0]
+    return compose(pad(by, value=0.5), jitter(by, generator), scale(factors, generator), rotate(angles, generator),
                    jitter(by, generator))  # fmt: skip
 
 

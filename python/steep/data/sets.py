@@ -79,9 +79,9 @@ def _split(part: Part, every: int) -> Splits:
     for label in np.unique(part.y):
         mine = part.y == label
         rank[mine] = np.arange(mine.sum())
-    turns = np.lexsort((part.y, rank))
-    tested = rank[turns] % every == every - 1
-    return Splits(*(Part(part.x[i], part.y[i]) for i in (turns[~tested], turns[tested])))
+    order = np.lexsort((part.y, rank))
+    tested = rank[order] % every == every - 1
+    return Splits(*(Part(part.x[i], part.y[i]) for i in (order[~tested], order[tested])))
 
 
 def mnist5k() -> Splits:

@@ -317,9 +317,9 @@ class Module:
         found: dict[int, Any] = {}
         run = self if names is None else self._up_to(list(chosen.values()))
         _run_listening(run, x, lambda module, output: found.__setitem__(id(module), output))
-        silent = [name for name, module in chosen.items() if id(module) not in found]
-        if silent and names is not None:
-            raise ValueError(f"activations: {silent} did not run in forward of {type(self).__name__}")
+        not_run = [name for name, module in chosen.items() if id(module) not in found]
+        if not_run and names is not None:
+            raise ValueError(f"activations: {not_run} did not run in forward of {type(self).__name__}")
         return {name: found[id(module)] for name, module in chosen.items() if id(module) in found}
 
     def _up_to(self, wanted: list[Module]) -> Callable[[Any], Any]:

@@ -66,5 +66,6 @@ def report(source: Source) -> Report:
     graph: Graph = read(source, strict=False)
     counts = Counter(node.op for node in graph.nodes)
     unsupported = {op: why for op, _, why in graph.problems}
-    silent = {node.op: node.row.gradient for node in graph.nodes if node.row.gradient}
-    return Report(graph.opset, dict(sorted(counts.items())), unsupported, dict(sorted(silent.items())), graph.widened)
+    no_gradient = {node.op: node.row.gradient for node in graph.nodes if node.row.gradient}
+    ordered = dict(sorted(counts.items()))
+    return Report(graph.opset, ordered, unsupported, dict(sorted(no_gradient.items())), graph.widened)

@@ -176,15 +176,15 @@ class Optimizer:
             >>> round(w.item(), 6)
             0.8
         """
-        moves = [
+        updates = [
             (self._position(param), param, _checked_gradient(param, grad)) for grad, param in pairs if grad is not None
         ]
-        if not moves:
+        if not updates:
             raise ValueError(f"{type(self).__name__}: no parameter has a gradient; call backward() on a loss first")
         guard_options(self)
         lr = self._rate()
         with _core.no_grad():
-            for i, param, grad in moves:
+            for i, param, grad in updates:
                 if self.counts_updates:
                     self._counts[i] += 1
                 mine = lr if self.exact_rate or not isinstance(lr, Tensor) else lr.astype(param.dtype)
