@@ -169,9 +169,10 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
   if (!t->node)
     fail<GradientError>(
         "backward: ", t, " has no graph",
-        t->cut ? str(": it comes from ", t->cut, ", which stops gradients")
-               : std::string(
-                     ": none of its inputs requires a gradient (requires_grad=True), or it was made under no_grad()"));
+        t->detached_by
+            ? str(": it comes from ", t->detached_by, ", which stops gradients")
+            : std::string(
+                  ": none of its inputs requires a gradient (requires_grad=True), or it was made under no_grad()"));
   if (!gradient && t.size() != 1)
     fail<GradientError>("backward: ", t,
                         " is not a scalar; reduce it first, as in y.sum().backward(), or pass gradient=, a "

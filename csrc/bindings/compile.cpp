@@ -70,7 +70,7 @@ class UnrecordedBlock {
   std::optional<Unrecorded> off_;
 };
 
-constexpr const char* why_cut =
+constexpr const char* why_detached =
     "a compiled function that updates tensors in place, draws random numbers or calls backward()";
 
 // Where an array's elements lie: from the first byte to behind the last.
@@ -109,9 +109,9 @@ void bind_programs(py::module_& m) {
       .def("_reads", &reads_memory_of, "Whether it reads the memory of an array at every call.")
       .def_property_readonly("_writes", [](const Replay& r) { return r.program().has_effects(); })
       .def("_versions", &Replay::versions)
-      .def("_cut",
+      .def("_detach",
            [](Replay& r, const std::vector<int>& results) {
-             for (const int i : results) r.cut(i, why_cut);
+             for (const int i : results) r.detach(i, why_detached);
            })
       .def("_run",
            [](Replay& r, const std::vector<Tensor>& arguments) {
@@ -179,10 +179,10 @@ void bind_helpers(py::module_& m) {
       "_same_memory", [](const Tensor& a, const Tensor& b) { return a->storage.get() == b->storage.get(); },
       "Whether two tensors are parts of one block of memory.");
   m.def(
-      "_cut_off",
+      "_detached",
       [](const Tensor& t) {
         Tensor a = alias(t);
-        a->cut = why_cut;
+        a->detached_by = why_detached;
         return a;
       },
       "The tensor without its graph, for the reason that a compiled function gives.");

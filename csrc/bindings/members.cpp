@@ -79,7 +79,7 @@ PyObject* item_method(const Tensor& t) {
 }
 PyObject* detach(const Tensor& t) {
   Tensor d = alias(t);
-  d->cut = "detach";
+  d->detached_by = "detach";
   return wrap(d);
 }
 PyObject* copy_method(const Tensor& t) { return wrap(copy(t)); }

@@ -21,9 +21,9 @@ struct TensorImpl {
   std::int64_t offset = 0;  // in elements
   std::int64_t count = 0;   // of elements
   StorageRef storage;
-  Node* node = nullptr;        // counted; null for constants
-  TensorImpl* grad = nullptr;  // counted
-  const char* cut = nullptr;   // the op that stopped gradients, for explain()
+  Node* node = nullptr;               // counted; null for constants
+  TensorImpl* grad = nullptr;         // counted
+  const char* detached_by = nullptr;  // the op that stopped gradients, for explain()
 };
 
 void destroy(TensorImpl* p);  // core/tensor.cpp

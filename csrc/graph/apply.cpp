@@ -41,10 +41,10 @@ const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Te
 }
 
 // A result without a graph records which op detached it, for explain().
-const char* cut_by(const Op& op, const Tensor* in, int count) {
+const char* detaching_op(const Op& op, const Tensor* in, int count) {
   for (int i = 0; i < count; ++i) {
     if (in[i]->node) return mode().grad ? op.name : "no_grad";
-    if (in[i]->cut) return in[i]->cut;
+    if (in[i]->detached_by) return in[i]->detached_by;
   }
   return nullptr;
 }
@@ -141,7 +141,7 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   if (m.grad && !op.vjp.empty() && is_float(call.out.dtype()) && any_node(in, count)) {
     record(call);
   } else {
-    call.out->cut = cut_by(op, in, count);
+    call.out->detached_by = detaching_op(op, in, count);
   }
   return std::move(call.out);
 }

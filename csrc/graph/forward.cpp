@@ -60,9 +60,10 @@ std::string explain(const Tensor& y, const Tensor& x) {
   if (!is_float(y.dtype())) return str("y is ", y, ": only float tensors have gradients");
   if (!y->node)
     return str("y, ", y, ", has no graph: ",
-               y->cut ? str("it comes from ", y->cut, ", which stops gradients")
-                      : "it was computed from constants, or under no_grad(). Make an input with requires_grad=True, or "
-                        "watch() it");
+               y->detached_by
+                   ? str("it comes from ", y->detached_by, ", which stops gradients")
+                   : "it was computed from constants, or under no_grad(). Make an input with requires_grad=True, or "
+                     "watch() it");
   if (!x->node) return str("x, ", x, ", is a constant: make it with requires_grad=True, watch() it, or use grad(f)(x)");
   Order order({y}, 0, {});
   Entry* at = order.find(x->node);

@@ -284,7 +284,7 @@ void Replay::renew(Own& own, std::uint32_t holders) {
   if (!is_free(own.tensor, holders)) {
     std::swap(own.tensor, own.spare);
     if (!is_free(own.tensor, 0)) own.tensor = empty(own.view.shape, own.view.dtype);
-    own.tensor->cut = own.cut;
+    own.tensor->detached_by = own.detached_by;
   }
   move_to(own.view.buffer, own.tensor.bytes());
 }

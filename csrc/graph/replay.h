@@ -23,7 +23,7 @@ class Replay {
   // Raises what an instruction raises. `results`: the tensors the recorded run returned, in order.
   void run(const Tensor* arguments, std::vector<Tensor>& results);
   // The reason why a result that has a graph in the plain function has none here.
-  void cut(int result, const char* why) { owned_results_[static_cast<std::size_t>(result)].cut = why; }
+  void detach(int result, const char* why) { owned_results_[static_cast<std::size_t>(result)].detached_by = why; }
   std::uint64_t versions() const;  // of captured memory, summed: it grows with every write
 
   const Program& program() const { return program_; }
@@ -40,7 +40,7 @@ class Replay {
   struct Own {
     View view;
     Tensor tensor, spare;
-    const char* cut = nullptr;  // why it has no graph
+    const char* detached_by = nullptr;  // why it has no graph
   };
   // A group, an instruction, or a product (the call) with the group that finishes its parts.
   struct Step {

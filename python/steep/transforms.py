@@ -147,13 +147,13 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
         run = _Recorded("grad", main, args, _numbers(argnums, len(args), "grad"), kwargs)
         y = _scalar("grad", run)
         gradients = run.by_argument(run.pull([y], [_core.ones_like(y.detach())]))
-        value = (run.value(), _cut(aux[0], run)) if has_aux else run.value()
+        value = (run.value(), _detached(aux[0], run)) if has_aux else run.value()
         return value, _one_or_all(argnums, gradients)
 
     return value_and_grad_f
 
 
-def _cut(aux: Tree, run: _Recorded) -> Tree:
+def _detached(aux: Tree, run: _Recorded) -> Tree:
     """``aux`` detached from this run, unless outer derivatives need it."""
     tensors = [leaf for leaf in tree.leaves(aux) if isinstance(leaf, Tensor)]
     if run.record and _core._depends_on_others(tensors, run.nodes):

@@ -119,9 +119,9 @@ class Compiled(_core.CompiledBase):
         if graph is not None and graph.end(results, program) and graph.wanted:
             shape, build = TREE, _builder(run.outputs, run.shape, graph)
         elif graph is not None and graph.wanted:
-            program._cut(graph.wanted)
-            cut = [_core._cut_off(y) if i in graph.wanted else y for i, y in enumerate(results)]
-            run = run._replace(result=build(tuple(cut), ()))
+            program._detach(graph.wanted)
+            detached = [_core._detached(y) if i in graph.wanted else y for i, y in enumerate(results)]
+            run = run._replace(result=build(tuple(detached), ()))
         if not self._relaxes(structure, run, leaves):
             capture = run.capture if self._verify or relaxed else None
             self._entries.append(_Entry(structure, recording, program, shape, build, free, capture, texts, relaxed))
