@@ -103,17 +103,17 @@ void losses_and_norms(const Table& t, Type type) {
   const Bytes x = plain_values(type, rows * n, 1), g = plain_values(type, rows * n, 2), w = plain_values(type, n, 4);
   std::int64_t labels[rows];
   for (std::int64_t i = 0; i < rows; ++i) labels[i] = i * 37 % n;
-  Bytes losses = room(rows, type), slopes = room(rows * n, type), sums = room(2 * n, type);
+  Bytes losses = room(rows, type), gradients = room(rows * n, type), sums = room(2 * n, type);
   t.cross_entropy[type](x.data(), labels, nullptr, losses.data(), rows, n);
   line("cross_entropy", losses, type);
-  t.cross_entropy_slope[type](x.data(), labels, g.data(), slopes.data(), rows, n);
-  line("cross_entropy gradient", slopes, type);
+  t.cross_entropy_gradient[type](x.data(), labels, g.data(), gradients.data(), rows, n);
+  line("cross_entropy gradient", gradients, type);
   const auto norm = [&](NormLoop f, Bytes& out, const char* name) {
     f(Norm{x.data(), g.data(), w.data(), w.data(), out.data(), n, 1e-5}, 0, rows);
     line(name, out, type);
   };
-  norm(t.norm[type], slopes, "norm");
-  norm(t.norm_gradient[type], slopes, "norm gradient");
+  norm(t.norm[type], gradients, "norm");
+  norm(t.norm_gradient[type], gradients, "norm gradient");
   norm(t.norm_sums[type], sums, "norm sums");
 }
 
