@@ -3,7 +3,9 @@
 ``test_compile_reach.py`` has the changes that are noticed.
 """
 
+import array
 import collections
+import contextvars
 import random
 
 import numpy as np
@@ -81,6 +83,32 @@ def test_what_a_refused_run_changed_is_put_back():
     with pytest.raises(sp.CompileError, match="changes a"):
         sp.compile(f)(X)
     assert (values, options, words, flags) == ([1.0], {"a": 1}, {"b": 2}, {1})
+
+
+def test_arrays_that_a_refused_run_changed_are_put_back():
+    a, b, grown = np.arange(6.0).reshape(2, 3).T, array.array("d", [1.0, 2.0]), bytearray(b"ab")
+
+    def f(x):
+        a[1, 0] = b[0] = 7
+        grown.extend(b"c")
+        return x
+
+    with pytest.raises(sp.CompileError, match="changes a"):
+        sp.compile(f)(X)
+    assert (a[1, 0], b[0], grown) == (1.0, 1.0, b"ab")
+
+
+def test_a_chain_of_dicts_is_put_back_as_it_was():
+    chain = collections.ChainMap({}, {"s": 2.0})
+    with pytest.raises(sp.CompileError, match="changes a dict"):
+        sp.compile(lambda x: (chain.update(s=3.0), x)[1])(X)
+    assert chain.maps == [{}, {"s": 2.0}]
+
+
+def test_a_context_variable_that_is_set_inside_is_named():
+    variable = contextvars.ContextVar("variable", default=1.0)
+    with pytest.raises(sp.CompileError, match="changes a context variable"):
+        sp.compile(lambda x: (variable.set(2.0), x)[1])(X)
 
 
 def test_a_function_that_reaches_too_much_is_refused():

@@ -61,7 +61,6 @@ NO_EXAMPLE = {
     "steep.scores.unnormalised", "steep.nn.functional.conv1d", "steep.nn.functional.conv2d",
     "steep.nn.functional.conv3d",
 }  # fmt: skip
-OTHERWISE = {"steep.compile"}  # documented in its own way
 
 
 def names(module):
@@ -90,7 +89,7 @@ def public():
         for key, method in vars(thing).items() if inspect.isclass(thing) else ():
             if not key.startswith("_") and inspect.isfunction(method):
                 seen.setdefault(id(method), (f"{name}.{key}", method))
-    return sorted((pair for pair in seen.values() if pair[0] not in OTHERWISE), key=lambda pair: pair[0])
+    return sorted(seen.values(), key=lambda pair: pair[0])
 
 
 def parameters(thing):

@@ -362,3 +362,19 @@ def test_numbers_that_share_a_tensor_keep_their_bits_and_dtypes(dtype):
     y += 0.5
     y *= 0.5
     assert (y + 0.5).astype("float64").numpy().tolist() == [0.75, 0.75]
+
+
+def test_a_rule_that_writes_to_a_shared_number_changes_no_later_one():
+    written = []
+
+    def spoils(g, inputs, output):
+        with sp.no_grad():
+            inputs[1][...] = 100.0
+        written.append(inputs[1].item())
+        return g, None
+
+    x = sp.tensor([1.0], requires_grad=True)
+    with sp.gradient_rule("multiply", spoils):
+        (x * 0.75).sum().backward()
+    assert written == [100.0]
+    assert (x.detach() * 0.75).tolist() == [0.75]

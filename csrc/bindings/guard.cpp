@@ -184,7 +184,7 @@ py::object Guard::now() const {
     case Kind::function:
       return py::make_tuple(part(PyFunction_GET_CODE(from)), part(PyFunction_GET_DEFAULTS(from)),
                             part(PyFunction_GET_KW_DEFAULTS(from)));
-    case Kind::call: return checked(PyObject_CallNoArgs(from));
+    case Kind::call: return or_missing(PyObject_CallNoArgs(from));
   }
   return missing();
 }

@@ -2,6 +2,7 @@
 // scalar, which takes the tensor's dtype, or an array.
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "bindings/python.h"
@@ -14,19 +15,23 @@ namespace {
 using K = k::Kernel;
 
 // Python's floats as tensors. Loops write the same few numbers again and again, and a graph keeps each of them: equal
-// ones share a tensor, which nobody can write to. Guarded by the interpreter's lock, and never freed.
+// ones share a tensor, unless a rule of the user's wrote to it. Guarded by the interpreter's lock, and never freed.
 Tensor shared_float(double value, DType dtype) {
   struct Known {
     std::uint64_t bits = 0;
     DType dtype = Bool;
     TensorImpl* tensor = nullptr;
+    char written[8] = {};
   };
   static Known known[16];
   const auto bits = std::bit_cast<std::uint64_t>(value);
   Known& k = known[(bits * 0x9e3779b97f4a7c15u >> 60) ^ static_cast<std::uint64_t>(dtype & 15)];
-  if (k.tensor && k.bits == bits && k.dtype == dtype) return Tensor::share(k.tensor);
+  const auto size = static_cast<std::size_t>(size_of(dtype));
+  if (k.tensor && k.bits == bits && k.dtype == dtype && !std::memcmp(k.tensor->storage->data, k.written, size))
+    return Tensor::share(k.tensor);
   const Tensor before(std::exchange(k.tensor, scalar(value, dtype).release()));
   k.bits = bits, k.dtype = dtype;
+  std::memcpy(k.written, k.tensor->storage->data, size);
   return Tensor::share(k.tensor);
 }
 

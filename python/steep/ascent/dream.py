@@ -139,8 +139,7 @@ def deepdream(
                   project=box(low, high), callback=callback, keep=-(-keep // octaves), capture=capture)  # fmt: skip
     bases = [_resized(x, size) for size in sizes]
     detail, dream = _core.zeros_like(bases[-1]), bases[-1]
-    history: list[float] = []
-    frames: list[Tensor] = []
+    history, frames = list[float](), list[Tensor]()
     status, eager = "finished", ""
     for base, size in zip(reversed(bases), reversed(sizes), strict=True):
         detail = _resized(detail, size)

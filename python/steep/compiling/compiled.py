@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steep import _core, tree
 from steep._core import Tensor
 from steep.compiling.active import PLAIN, active
 from steep.compiling.gradient import Graph
-from steep.compiling.reach import Reach
+
+if TYPE_CHECKING:
+    from steep.compiling.reach import Reach
 
 NONE, ONE, TUPLE, TREE = range(4)
 MOST_RECORDINGS = 32
@@ -92,6 +94,8 @@ class Compiled(_core.CompiledBase):
             self._use(entry.recording, entry.shape, entry.build)
 
     def _record(self, leaves: list[Any], structure: tree.Structure) -> Any:
+        from steep.compiling.reach import Reach  # here, because it is slow to import and only recordings need it
+
         texts = [_text(x) for x in leaves]
         self._check_number(texts)
         reach = Reach(self._function, leaves)
@@ -135,7 +139,9 @@ class Compiled(_core.CompiledBase):
                 continue
             if e.capture.difference(run.capture):
                 continue
-            self._entries[i] = e._replace(recording=e.relaxed, relaxed=None)
+            self._entries[i] = e._replace(
+                recording=e.relaxed, relaxed=None, capture=e.capture if self._verify else None
+            )
             self._use_next(self._entries[i])
             return True
         return False
@@ -271,32 +277,24 @@ def compile(function: Callable[..., Any], verify: bool = False) -> Compiled:
     function updates tensors in place, draws random numbers or calls ``backward()`` itself. What else a call does in
     Python, such as printing, happens while recording only.
 
-    Parameters
-    ----------
-    function
-        Any callable. Arguments that are not tensors select a program: one for each value.
-    verify
-        Run the plain function beside every replay and raise CompileError at the first difference.
+    Args:
+        function: any callable. Arguments that are not tensors select a program, one for each value.
+        verify: whether to run the plain function beside every replay, and raise at the first difference.
 
-    Returns
-    -------
-    Compiled
-        Called like ``function``; ``print(fast.program)`` shows the program recorded last.
+    Returns:
+        A ``Compiled``, called like ``function``; ``print(fast.program)`` shows the program recorded last.
 
-    Raises
-    ------
-    CompileError
-        At a call, where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``), changes a
-        variable, attribute, container or generator outside of it, or needs more than 32 programs. What such a run
-        wrote in place, drew from steep's generators or set is put back, so the plain function may be called instead.
+    Raises:
+        CompileError: at a call, where the function asks for the value of a tensor (``item``, ``bool``, ``numpy``),
+            changes a variable, attribute, container or generator outside of it, or needs more than 32 programs. What
+            such a run wrote in place, drew from steep's generators or set is put back, so the plain function may be
+            called instead.
 
-    Examples
-    --------
-    >>> import steep as sp
-    >>> fast = sp.compile(lambda x: (x * x).sum())
-    >>> fast(sp.tensor([1.0, 2.0]))
-    tensor(5., dtype=float32)
-    >>> len(fast.programs)
-    1
+    Example:
+        >>> fast = sp.compile(lambda x: (x * x).sum())
+        >>> fast(sp.tensor([1.0, 2.0]))
+        tensor(5., dtype=float32)
+        >>> len(fast.programs)
+        1
     """
     return Compiled(function, verify)

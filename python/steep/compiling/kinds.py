@@ -6,9 +6,10 @@ looked at next.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from array import array
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set, ValuesView
 from contextvars import ContextVar
 from functools import cached_property, partial
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 BUILT_IN = (*CONTAINERS, bytearray, array, np.ndarray)  # whose change means something wherever it is
-_NO_VALUE = object()
 
 
 def is_layer(value: Any) -> bool:
@@ -39,9 +39,8 @@ def is_layer(value: Any) -> bool:
 
 def is_record(value: Any) -> bool:
     """Whether it is an object of a library that holds attributes and nothing else."""
-    from argparse import Namespace
-
-    return isinstance(value, (SimpleNamespace, Namespace))
+    argparse = sys.modules.get("argparse")  # slow to import, and without it there is none
+    return isinstance(value, (SimpleNamespace, argparse.Namespace) if argparse else SimpleNamespace)
 
 
 def _is(*types: type) -> Callable[[Any], bool]:
@@ -107,10 +106,6 @@ def _object(reach: Reach, value: Any) -> Iterable[Any]:
     return [x for x in held if isinstance(x, (FunctionType, MethodType, partial, _core.CompiledBase)) or is_layer(x)]
 
 
-def _variable(reach: Reach, value: ContextVar[Any]) -> None:
-    reach.guard("call", partial(value.get, _NO_VALUE))
-
-
 Parts = Callable[["Reach", Any], "Iterable[Any] | None"]
 Row = tuple[Callable[[Any], bool], Parts]
 _rows: weakref.WeakKeyDictionary[type, Parts] = weakref.WeakKeyDictionary()  # of types that were met before
@@ -136,12 +131,13 @@ KINDS: tuple[Row, ...] = (
     (_is(CellType), lambda reach, cell: (reach.guard("cell", cell, "a variable"),)),
     (_is(ModuleType), lambda reach, module: reach.names(module)),
     (_is(type), _class),
-    (_is(ContextVar), _variable),
+    (_is(ContextVar), lambda reach, variable: (reach.guard("call", variable.get),)),
     (_is(weakref.ref), lambda reach, ref: (reach.guard("call", ref),)),
     (_is(attrgetter, methodcaller), lambda reach, get: reach.by_text()),
     (is_advanced, lambda reach, value: reach.state(partial(state_of, value))),
     (_is(BuiltinMethodType), _built_in),
     (is_layer, lambda reach, module: reach.layer(module)),
+    (_is(ChainMap), lambda reach, chain: (chain.maps,)),
     (_is_array, lambda reach, value: reach.array(value)),
     (_is_container, _container),
     (lambda value: True, _object),

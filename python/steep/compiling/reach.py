@@ -12,6 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import compress
+from operator import not_
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -21,7 +23,7 @@ from steep.compiling.active import PLAIN
 from steep.compiling.arrays import bytes_of, is_large, too_large
 from steep.compiling.code import Names, is_library, is_library_module, names_in
 from steep.compiling.kinds import BUILT_IN, is_layer, is_record, parts_of
-from steep.compiling.restore import refusal, restore
+from steep.compiling.restore import ADVANCED, refusal, restore
 from steep.looking import looking_now
 
 Guard = _core._Guard
@@ -36,7 +38,7 @@ class Reach:
 
     def __init__(self, function: Any, arguments: Iterable[Any] = ()) -> None:
         self.guards: list[Any] = []
-        self._made: set[tuple[str, int, Any]] = set()
+        self._made: dict[tuple[str, int, Any], Any] = {}
         self._states: list[Any] = []  # guards of what a run may advance: random generators, iterators
         self._large: list[Any] = []
         self._before: list[tuple[dict[str, Any], set[str]]] = []  # objects' attributes, and which there were
@@ -59,7 +61,7 @@ class Reach:
         """Raises CompileError if the run has drawn from another library's generator or advanced an iterator."""
         for g in self._states:
             if not g.holds():
-                raise _core.CompileError(refusal(g))
+                raise _core.CompileError(ADVANCED)
 
     def kept(self, program: Any) -> tuple[list[Any], list[Any]]:
         """The guards of a recording, those of arrays that the program itself reads at every call apart.
@@ -75,8 +77,8 @@ class Reach:
                 raise _core.CompileError(too_large(array))
         self.guards += (Guard("item", own, name) for own, name in self._filled)
         after = [_after(g) for g in self.guards]
-        arrays = [g for g in after if g.kind == "buffer" and program._reads(g.holder)]
-        return [g for g in after if g not in arrays], arrays
+        read = [g.kind == "buffer" and program._reads(g.holder) for g in after]
+        return list(compress(after, map(not_, read))), list(compress(after, read))
 
     def holds(self, x: Tensor) -> bool:
         """Whether the function can reach this tensor's memory without being given it."""
@@ -101,18 +103,18 @@ class Reach:
             waiting += parts_of(value)(self, value) or ()
 
     def guard(self, kind: str, holder: Any, name: Any = None) -> Any:
-        """A new guard; the value it has read. None where there is one already."""
+        """The value that a guard has read, a new one if there is none yet."""
         key = (kind, id(holder), name)
         if key in self._made:
-            return None
+            return self._made[key].value
         if len(self._made) > MOST_GUARDS:
             raise _core.CompileError(
                 f"compile: the function can reach more than {MOST_GUARDS:,} variables, containers and arrays, and all "
                 "would be compared before each replay; close over fewer, or pass what it needs as arguments"
             )
-        self._made.add(key)
-        self.guards.append(Guard(kind, holder, name))
-        return self.guards[-1].value
+        made = self._made[key] = Guard(kind, holder, name)
+        self.guards.append(made)
+        return made.value
 
     def state(self, read: Callable[[], Any]) -> None:
         """Notes the state of something that a run must not advance."""
@@ -142,9 +144,11 @@ class Reach:
         """What a function's code can read. Of a library's functions only what they close over."""
         yield from (f.__defaults__ or ())
         yield from (f.__kwdefaults__ or {}).values()
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            yield self.guard("cell", cell, name)
-        if is_library(f):
+        cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+        closed = {name: self.guard("cell", cell, name) for name, cell in cells.items()}
+        library = is_library(f)
+        yield from (value for value in closed.values() if library or not isinstance(value, ModuleType))
+        if library:
             return
         self.guard("function", f)
         if f.__kwdefaults__:
@@ -154,21 +158,20 @@ class Reach:
         names = names_in(f.__code__)
         self._attributes |= names.attributes
         self._by_text = self._by_text or names.by_text
-        yield from self._variables(f, names)
+        yield from self._variables(f, names, closed)
 
-    def _variables(self, f: FunctionType, names: Names) -> Iterator[Any]:
-        variables = dict(f.__globals__) if names.all_globals else f.__globals__
+    def _variables(self, f: FunctionType, names: Names, closed: dict[str, Any]) -> Iterator[Any]:
+        """Globals that code names, modules by the paths that it names, and modules imported inside."""
+        variables = f.__globals__
         for name in list(variables) if names.all_globals else names.variables & variables.keys():
-            value = variables[name]
-            self.guard("item", f.__globals__, name)
+            value = self.guard("item", variables, name)
             if not isinstance(value, ModuleType):
                 yield value
-        closed = {n: Guard("cell", c).value for n, c in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)}
         for path in names.paths:
             value = closed.get(path[0], variables.get(path[0]))
             if isinstance(value, ModuleType):
                 yield from self._path(value, path[1:])
-        package = f.__globals__.get("__package__")
+        package = variables.get("__package__")
         for name in names.modules:
             for full in {name, name.split(".")[0], f"{package}.{name}"}:
                 yield sys.modules.get(full)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, MutableSequence, MutableSet
+from collections.abc import Callable, MutableMapping, MutableSequence, MutableSet
 from typing import Any
+
+import numpy as np
 
 from steep import _core
 
 MISSING = _core._MISSING
+ADVANCED = (
+    "compile: the function draws from a random generator of Python or NumPy, or advances an iterator, outside of it, "
+    "which a replay would not do; draw from a steep.random.Generator, or pass the values as arguments"
+)
 
 
 def refusal(g: Any) -> str:
     """Why a run that changed a guarded value cannot be compiled."""
-    if g.kind == "call":
-        return (
-            "compile: the function draws from a random generator of Python or NumPy, or advances an iterator, outside "
-            "of it, which a replay would not do; draw from a steep.random.Generator, or pass the values as arguments"
-        )
     if g.kind in ("contents", "start", "length", "buffer"):
         what = f"changes a {type(g.holder).__name__} outside of it"
+    elif g.kind == "call":
+        what = "changes a context variable, or an array of another library, outside of it"
     elif g.kind == "attribute":
         what = f"sets {g.name!r}, an attribute of a {type(g.holder).__name__} outside of it"
     else:
@@ -31,12 +34,8 @@ def refusal(g: Any) -> str:
 
 def restore(g: Any) -> None:
     """Gives a guarded place its former value. What cannot be written stays as it is."""
-    put = {"cell": _cell, "item": _item, "attribute": _attribute, "lookup": _attribute, "contents": _contents}
-    put.get(g.kind, _nothing)(g.holder, g.name, g.value)
-
-
-def _nothing(holder: Any, name: Any, before: Any) -> None:
-    pass
+    if put := _PUT.get(g.kind):
+        put(g.holder, g.name, g.value)
 
 
 def _cell(cell: Any, name: Any, before: Any) -> None:
@@ -75,8 +74,27 @@ def _contents(holder: Any, name: Any, before: Any) -> None:
         holder.update(pairs)
 
 
+def _buffer(array: Any, name: Any, before: tuple[str, bytes]) -> None:
+    if isinstance(array, bytearray):  # its length may be another
+        array[:] = before[1]
+        return
+    elements = np.asarray(array)
+    if elements.flags.writeable and elements.nbytes == len(before[1]):
+        elements[...] = np.frombuffer(before[1], elements.dtype).reshape(elements.shape)
+
+
 def _is_flat(mapping: Any) -> bool:
     """Whether the guard of a mapping holds its keys and values alternately, rather than as pairs."""
     from collections import OrderedDict
 
     return isinstance(mapping, dict) and not isinstance(mapping, OrderedDict)
+
+
+_PUT: dict[str, Callable[[Any, Any, Any], None]] = {
+    "cell": _cell,
+    "item": _item,
+    "attribute": _attribute,
+    "lookup": _attribute,
+    "contents": _contents,
+    "buffer": _buffer,
+}
