@@ -33,7 +33,7 @@ report() {
   exit $failed
 }
 rm -f "$folder"/report.*
-pytest=(-m pytest -p no:cacheprovider -p sanitized -o timeout=3000 -o filterwarnings=default)
+pytest=(-m pytest --capture=sys -p no:cacheprovider -p sanitized -o timeout=3000 -o filterwarnings=default)
 
 if [ "$kind" = address ]; then
   preload=

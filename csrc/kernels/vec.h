@@ -41,22 +41,24 @@ template <class T> struct Vec {
   using Mask = Vec<Int<T>>;  // all bits set where true
   static constexpr int n = kVecBytes / static_cast<int>(sizeof(T));
   using Raw = typename RawVec<T>::type;
+  // Integers wrap around: signed ones are added as unsigned ones, for which that is defined.
+  using Wrapping = typename RawVec<std::conditional_t<std::is_integral_v<T>, UInt<T>, T>>::type;
   Raw v;
 
   Vec() = default;
   STEEP_INLINE Vec(Raw r) : v(r) {}
   STEEP_INLINE Vec(T x) : v(x - Raw{}) {}  // x - 0 is x, even for -0
 
-  STEEP_INLINE friend Vec operator+(Vec a, Vec b) { return a.v + b.v; }
-  STEEP_INLINE friend Vec operator-(Vec a, Vec b) { return a.v - b.v; }
-  STEEP_INLINE friend Vec operator*(Vec a, Vec b) { return a.v * b.v; }
+  STEEP_INLINE friend Vec operator+(Vec a, Vec b) { return (Raw)((Wrapping)a.v + (Wrapping)b.v); }
+  STEEP_INLINE friend Vec operator-(Vec a, Vec b) { return (Raw)((Wrapping)a.v - (Wrapping)b.v); }
+  STEEP_INLINE friend Vec operator*(Vec a, Vec b) { return (Raw)((Wrapping)a.v * (Wrapping)b.v); }
   STEEP_INLINE friend Vec operator/(Vec a, Vec b) { return a.v / b.v; }
-  STEEP_INLINE friend Vec operator-(Vec a) { return -a.v; }
+  STEEP_INLINE friend Vec operator-(Vec a) { return (Raw)(-(Wrapping)a.v); }
   STEEP_INLINE friend Vec operator&(Vec a, Vec b) { return a.v & b.v; }
   STEEP_INLINE friend Vec operator|(Vec a, Vec b) { return a.v | b.v; }
   STEEP_INLINE friend Vec operator^(Vec a, Vec b) { return a.v ^ b.v; }
   STEEP_INLINE friend Vec operator~(Vec a) { return ~a.v; }
-  STEEP_INLINE friend Vec operator<<(Vec a, int k) { return a.v << k; }
+  STEEP_INLINE friend Vec operator<<(Vec a, int k) { return (Raw)((Wrapping)a.v << k); }
   STEEP_INLINE friend Vec operator>>(Vec a, int k) { return a.v >> k; }
   STEEP_INLINE friend Mask operator==(Vec a, Vec b) { return Mask(a.v == b.v); }
   STEEP_INLINE friend Mask operator!=(Vec a, Vec b) { return Mask(a.v != b.v); }
