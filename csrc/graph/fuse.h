@@ -3,6 +3,7 @@
 #pragma once
 
 #include "graph/program.h"
+#include "kernels/fold.h"
 
 namespace steep {
 
@@ -15,8 +16,8 @@ struct Unit {
 // The units in an order that respects every dependence.
 std::vector<Unit> fuse(const Program& p);
 
-// Elements in one leaf of a row's fold: longer rows are reduced by a tree over leaves (kernels/reduce.inl.h).
-inline std::int64_t fold_leaf(DType t) { return 16384 / size_of(t); }
+// Elements in one leaf of a row's fold: longer rows are reduced by a tree over leaves.
+inline std::int64_t fold_leaf(DType t) { return k::row_leaf_bytes / size_of(t); }
 
 bool is_elementwise(const Instruction& c);
 bool is_fold(const Instruction& c);              // a sum, max or min of trailing axes

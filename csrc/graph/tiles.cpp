@@ -9,9 +9,7 @@
 #include "kernels/scratch.h"
 
 namespace steep {
-namespace {
-constexpr std::size_t slot = 6;  // of the threads' working memory
-}
+namespace {}
 
 void TileGroup::bind(const std::vector<char*>& base, char* scratch) {
   scratch_ = scratch;
@@ -102,7 +100,7 @@ struct TileGroup::Worker {
 };
 
 void TileGroup::run_chunks(std::int64_t from, std::int64_t to) const {
-  Worker worker{*this, static_cast<char*>(k::scratch(slot, static_cast<std::size_t>(work_bytes_)))};
+  Worker worker{*this, static_cast<char*>(k::scratch(k::Scratch::tiles, static_cast<std::size_t>(work_bytes_)))};
   for (std::int64_t c = from; c < to; ++c) {
     std::int64_t begin = c * chunk_, end = std::min(elements_, begin + chunk_);
     if (long_folds_) {
@@ -116,18 +114,16 @@ void TileGroup::run_chunks(std::int64_t from, std::int64_t to) const {
 }
 
 void TileGroup::run_part(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj, std::int64_t columns) const {
-  Worker worker{*this, static_cast<char*>(k::scratch(slot, static_cast<std::size_t>(work_bytes_))), false};
+  Worker worker{*this, static_cast<char*>(k::scratch(k::Scratch::tiles, static_cast<std::size_t>(work_bytes_))), false};
   if (nj == columns) return worker.span(i * columns, (i + mi) * columns);
   for (std::int64_t row = i; row < i + mi; ++row) worker.span(row * columns + j, row * columns + j + nj);
 }
 
-// The tree over the leaves of a row, the same as in fold_row() of the kernels: the left part has the largest power of
-// two of leaves smaller than the total.
+// The tree over the leaves of a row, that of fold_row() in the kernels.
 namespace {
 char* combine(const TilePair& pair, char* leaves, std::int64_t count, std::int64_t item) {
   if (count == 1) return leaves;
-  std::int64_t left = 1;
-  while (2 * left < count) left *= 2;
+  const std::int64_t left = k::fold_split(count, 1);
   char* a = combine(pair, leaves, left, item);
   pair(a, combine(pair, leaves + left * item, count - left, item));
   return a;

@@ -5,6 +5,7 @@
 
 #include "core/iterate.h"
 #include "graph/tiles.h"
+#include "kernels/integers.h"
 
 namespace steep {
 namespace {
@@ -56,7 +57,7 @@ class TileGroup::Builder {
     g_.chunk_ = chunk_tiles * g_.tile_;
     if (g_.long_folds_) {
       g_.chunk_ = leaf;
-      g_.pieces_ = (g_.length_ + leaf - 1) / leaf;
+      g_.pieces_ = k::ceil_div(g_.length_, leaf);
     } else if (g_.length_ > 0) {
       g_.chunk_ = std::max<std::int64_t>(1, leaf / g_.length_) * g_.length_;
     }
@@ -189,7 +190,7 @@ class TileGroup::Builder {
 
   void add_fold(const Instruction& c) {
     const View& v = c.in[0];
-    Fold f{k::table().row_reduce[static_cast<std::size_t>(c.op->fold)][v.dtype],
+    Fold f{k::table().row_reduce[c.op->fold][v.dtype],
            c.op->fold,
            v.dtype,
            input(v, v),

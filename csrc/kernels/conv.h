@@ -17,6 +17,11 @@ struct Window {
   std::int64_t at(std::int64_t i) const { return first + i * gap; }
 };
 
+// The product of one side of all three: their inputs, outputs or taps.
+inline std::int64_t volume(const Window* w, std::int64_t Window::*side) {
+  return w[0].*side * (w[1].*side) * (w[2].*side);
+}
+
 // Windows of one tap with stride 1 and no border: the image is read without packing.
 inline bool is_plain(const Window* w) {
   for (int d = 0; d < 3; ++d)
@@ -42,6 +47,9 @@ struct Correlation {
 // The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
 using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
                            std::int64_t to);
+
+// What the depthwise kernels are made for: beyond this the general ones are as fast.
+constexpr std::int64_t depthwise_taps = 128, depthwise_rows = 2, depthwise_weight_rows = 16;
 
 // out[r, c, i] = sum over images n and positions t of grad[n, r, t] * image[n, c, t * step + at(i)].
 struct WeightGradient {

@@ -3,7 +3,8 @@
 // through the second-level cache, and their packing is not repeated here. Start reading at correlate_columns and
 // weight_columns.
 
-constexpr std::size_t slot_columns = 8;             // of scratch; the product uses all others
+namespace conv {
+
 constexpr std::int64_t most_columns = 1 << 18;      // elements of a stretch, 1 MiB of floats
 constexpr std::int64_t most_weight_columns = 1024;  // of the weight's gradient at a time
 
@@ -20,7 +21,7 @@ template <class T> static void correlate_columns(Sweep<T> s) {
   const std::int64_t k = s.x.channels * s.taps, plane = volume(s.x.window, &Window::in);
   const std::int64_t some = k ? least(s.count, least(most_columns, most_columns / k / 64 * 64 + 64)) : s.count;
   const bool plain = is_plain(s.x), flat = is_flat(s.x);
-  T* columns = scratch_for<T>(slot_columns, (plain ? 0 : k * some) + (flat ? 0 : s.rows * s.count));
+  T* columns = scratch_for<T>(Scratch::conv_columns, (plain ? 0 : k * some) + (flat ? 0 : s.rows * s.count));
   if (!flat) s.c = columns + (plain ? 0 : k * some), s.ldc = s.count;
   const Matrix<T> weight = weight_rows(s);
   for (std::int64_t j = 0; j < s.count; j += some) {
@@ -68,10 +69,12 @@ static void weight_columns_block(const WeightSweep<T>& s, std::int64_t q, const 
 }
 
 template <class T> static void weight_columns(const WeightSweep<T>& s, std::int64_t total) {
-  const std::int64_t depth = block_depth(total), ld = parts(depth, 16) * 16 + 16;
-  const std::int64_t width = s.taps * least(s.channels, parts(most_weight_columns, s.taps));
-  T* at = scratch_for<T>(slot_columns, (s.x.rows + width) * ld + s.x.rows * width);
+  const std::int64_t depth = block_depth(total), ld = ceil_div(depth, 16) * 16 + 16;
+  const std::int64_t width = s.taps * least(s.channels, ceil_div(most_weight_columns, s.taps));
+  T* at = scratch_for<T>(Scratch::conv_columns, (s.x.rows + width) * ld + s.x.rows * width);
   T *columns = at + s.x.rows * ld, *found = columns + width * ld;
   for (std::int64_t q = 0; q < total; q += depth)
     weight_columns_block(s, q, WeightColumns<T>{least(depth, total - q), ld, width, at, columns, found});
 }
+
+}  // namespace conv

@@ -4,6 +4,8 @@
 // are discarded, and the canvas is zero there, since stale values may be slow to compute with. Start reading at Canvas,
 // then correlate_flat. The order of sums is that of the general code path, bit for bit.
 
+namespace conv {
+
 // One tile with B at offsets, one per step of k; C is a whole tile in scratch memory.
 template <class T> struct FarTile {
   std::int64_t depth;
@@ -15,14 +17,14 @@ template <class T> struct FarTile {
 };
 
 template <class T, int rows, int vecs> static void tile_far(const FarTile<T>& t) {
-  V<T> sum[rows][vecs] = {};
+  Vec<T> sum[rows][vecs] = {};
   const T* a = t.a;
   for (std::int64_t k = 0; k < t.depth; ++k, a += rows) {
     const T* b = t.b + t.offset[k];
-    V<T> x[vecs];
+    Vec<T> x[vecs];
     repeat<vecs>(STEEP_EACH(j) { x[j] = load(b + j * lanes<T>); });
     repeat<rows>(STEEP_EACH(i) {
-      const V<T> y = spread(a[i]);
+      const Vec<T> y(a[i]);
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
     });
   }
@@ -90,7 +92,8 @@ template <class T> struct Canvas {
     const bool inside = iy >= 0 && iy < y.w.in;
     for (std::int64_t v = 0; v * lanes<T> < pitch; ++v) {
       const Source<T>& s = reads[v];
-      const V<T> row = inside && s.lo < s.hi ? read_piece<T, step>(image + iy * x.w.in + s.from, s, x.w.step) : V<T>{};
+      const Vec<T> row =
+          inside && s.lo < s.hi ? read_piece<T, step>(image + iy * x.w.in + s.from, s, x.w.step) : Vec<T>(T(0));
       store(to + v * lanes<T>, row);
     }
   }
@@ -107,8 +110,9 @@ template <class T> struct Canvas {
   }
   void read(const T* image, std::int64_t channels, T* to, std::int64_t width) const {
     clear_ends(channels, to, width);
-    const std::int64_t vecs = parts(pitch, lanes<T>);
-    auto* reads = static_cast<Source<T>*>(scratch(slot_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
+    const std::int64_t vecs = ceil_div(pitch, lanes<T>);
+    auto* reads =
+        static_cast<Source<T>*>(scratch(Scratch::conv_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
     const auto copy = x.w.step == 1   ? &Canvas::read_row<1>
                       : x.w.step == 2 ? &Canvas::read_row<2>
                                       : &Canvas::read_row<0>;
@@ -177,12 +181,12 @@ template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& c
 template <class T> static void correlate_flat(Sweep<T> s) {
   const Canvas<T> canvas(s.x.window, s.from, s.from + s.count);
   const std::int64_t zero = canvas.place(s.from), span = canvas.place(s.from + s.count - 1) + 1 - zero;
-  s.ldc = parts(span, s.width) * s.width;
-  s.c = scratch_for<T>(slot_c, s.rows * s.ldc);
+  s.ldc = ceil_div(span, s.width) * s.width;
+  s.c = scratch_for<T>(Scratch::gemm_c, s.rows * s.ldc);
   const std::int64_t most = block_channels(s.x.channels, s.taps), in = volume(s.x.window, &Window::in);
-  T* image = scratch_for<T>(slot_b, canvas.channel * most + s.width);
-  auto* offset =
-      static_cast<std::int64_t*>(scratch(slot_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
+  T* image = scratch_for<T>(Scratch::gemm_b, canvas.channel * most + s.width);
+  auto* offset = static_cast<std::int64_t*>(
+      scratch(Scratch::conv_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
   canvas.list_offsets(most, offset);
   const bool kept = s.tiles <= tiles_in_cache && most == s.x.channels;  // all packed weights at once
   for (std::int64_t i = 0; i < s.x.images; ++i) {
@@ -190,8 +194,10 @@ template <class T> static void correlate_flat(Sweep<T> s) {
     for (std::int64_t c = 0; c < s.x.channels; c += most) {
       const Channels<T> block{c, least(most, s.x.channels - c)};
       canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image, s.width);
-      sweep_canvas(s, block, image + zero, offset, kept && i ? scratch_for<T>(slot_a, 0) : nullptr);
+      sweep_canvas(s, block, image + zero, offset, kept && i ? scratch_for<T>(Scratch::gemm_a, 0) : nullptr);
     }
     gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);
   }
 }
+
+}  // namespace conv

@@ -2,45 +2,11 @@
 // one panel at a time directly from the image. Positions are cut into pieces of at most one vector that lie in one row
 // of the image; a tap only shifts them and determines which lanes fall into the border. Start reading at Pieces.
 
-// Lanes [lo, hi) of a vector exist: the others load as zero and are never touched in memory.
-#if defined(__AVX512F__)
-template <class T> struct Between {
-  decltype(Part<T>::mask) mask = 0;
-  Between() = default;
-  Between(std::int64_t lo, std::int64_t hi)
-      : mask(static_cast<decltype(mask)>(hi <= lo ? 0 : Part<T>(hi).mask & ~Part<T>(lo).mask)) {}
-};
-STEEP_INLINE V<float> load_between(const float* p, Between<float> b) { return _mm512_maskz_loadu_ps(b.mask, p); }
-STEEP_INLINE V<double> load_between(const double* p, Between<double> b) { return _mm512_maskz_loadu_pd(b.mask, p); }
-#elif defined(__AVX2__) && defined(__FMA__)
-template <class T> struct Between {
-  __m256i mask = _mm256_setzero_si256();
-  Between() = default;
-  Between(std::int64_t lo, std::int64_t hi)
-      : mask(_mm256_andnot_si256(Part<T>(lo).mask, Part<T>(hi < lo ? lo : hi).mask)) {}
-};
-STEEP_INLINE V<float> load_between(const float* p, Between<float> b) { return _mm256_maskload_ps(p, b.mask); }
-STEEP_INLINE V<double> load_between(const double* p, Between<double> b) { return _mm256_maskload_pd(p, b.mask); }
-#else
-template <class T> struct Between {
-  std::int64_t lo = 0, hi = 0;
-  Between() = default;
-  Between(std::int64_t from, std::int64_t to) : lo(from), hi(to) {}
-};
-template <class T> STEEP_INLINE V<T> load_between(const T* p, Between<T> b) {
-  V<T> x = {};
-  for (std::int64_t i = b.lo; i < b.hi; ++i) x[i] = p[i];
-  return x;
-}
-#endif
+namespace conv {
+
+using namespace gemm;
 
 static inline std::int64_t within(std::int64_t x, std::int64_t most) { return x < 0 ? 0 : x > most ? most : x; }
-// x / y rounded up, for any x and y > 0.
-static inline std::int64_t ceiling(std::int64_t x, std::int64_t y) {
-  if (y == 1) return x;
-  return x > 0 ? (x + y - 1) / y : -(-x / y);
-}
-
 // A location in the flattened positions of a batch: image, and position in it.
 struct Place {
   std::int64_t image, z, y, x;
@@ -72,14 +38,15 @@ struct Piece {
 // The same piece for one tap.
 template <class T> struct Source {
   std::int64_t from, to, count, lo, hi;  // offset into the image; lanes [lo, hi) lie inside it
-  Between<T> low, high;                  // masks of the first vector read, and of the second where the step is 2
+  Part<T> low, high;                     // masks of the first vector read, and of the second where the step is 2
 };
 
 // What the tap at `offset` reads for `count` positions of one row from x on.
 template <class T>
 static Source<T> source_of(const Window& w, std::int64_t x, std::int64_t count, std::int64_t offset) {
   const std::int64_t ix = x * w.step + offset;
-  const std::int64_t lo = within(ceiling(-ix, w.step), count), hi = within(ceiling(w.in - ix, w.step), count);
+  const auto steps = [&](std::int64_t n) { return w.step == 1 ? n : ceil_div(n, w.step); };
+  const std::int64_t lo = within(steps(-ix), count), hi = within(steps(w.in - ix), count);
   Source<T> s{ix, 0, count, lo, hi, {}, {}};
   if (lo >= hi) s.from = s.lo = s.hi = 0;
   else if (w.step == 1) s.low = {lo, hi};
@@ -123,15 +90,15 @@ template <class T> struct Pieces {
   }
 };
 
-template <class T, int... l> STEEP_INLINE V<T> evens(V<T> x, V<T> y, std::integer_sequence<int, l...>) {
-  return __builtin_shufflevector(x, y, 2 * l...);
+template <class T, int... l> STEEP_INLINE Vec<T> evens(Vec<T> x, Vec<T> y, std::integer_sequence<int, l...>) {
+  return __builtin_shufflevector(x.v, y.v, 2 * l...);
 }
 
 // Loads one piece of one channel.
-template <class T, int step> STEEP_INLINE V<T> read_piece(const T* from, const Source<T>& s, std::int64_t stride) {
-  if constexpr (step == 1) return load_between(from, s.low);
+template <class T, int step> STEEP_INLINE Vec<T> read_piece(const T* from, const Source<T>& s, std::int64_t stride) {
+  if constexpr (step == 1) return load_part(from, s.low);
   if constexpr (step == 2)
-    return evens<T>(load_between(from, s.low), load_between(from + lanes<T>, s.high),
+    return evens<T>(load_part(from, s.low), load_part(from + lanes<T>, s.high),
                     std::make_integer_sequence<int, lanes<T>>{});
   T row[lanes<T>] = {};
   for (std::int64_t i = s.lo; i < s.hi; ++i) row[i] = from[i * stride];
@@ -146,7 +113,7 @@ template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T
   for (std::int64_t c = 0; c < count; ++c)
     for (int i = 0; i < p.count; ++i) {
       const Source<T>& s = p.source[i];
-      const V<T> x = read_piece<T, step>(image + c * plane + s.from, s, stride);
+      const Vec<T> x = read_piece<T, step>(image + c * plane + s.from, s, stride);
       T* at = to + c * ld + s.to;
       s.to + lanes<T> <= width ? store(at, x) : store_part(at, x, Part<T>(s.count));
     }
@@ -165,3 +132,5 @@ static void pack_taps(Pieces<T>& p, const T* image, std::int64_t channels, T* to
         copy(p, image, plane, channels, to, taps * ld, width);
       }
 }
+
+}  // namespace conv

@@ -2,10 +2,7 @@
 // border, split by the window's step along x so that every tap reads neighbours; then taps run over vectors of a row.
 // Start reading at depthwise and depthwise_weight. Sums run over taps, or over positions in a fixed number of lanes.
 
-namespace gemm_parts {
-
-#define STEEP_INLINE [[gnu::always_inline]] static inline
-#define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
+namespace conv {
 
 // A plane with its border along x: element e = x + border lies at row[e % step * lane + e / step].
 template <class T> struct Bordered {
@@ -22,9 +19,9 @@ template <class T> struct Bordered {
       const std::int64_t end = (x.out - 1) * x.step + x.at(i) + 1;
       last = last < end ? end : last;
     }
-    lane = parts(border + last, x.step) + lanes<T>;
+    lane = ceil_div(border + last, x.step) + lanes<T>;
     row = lane * x.step;
-    at = scratch_for<T>(slot_b, (w[0].in * w[1].in + 1) * row);
+    at = scratch_for<T>(Scratch::gemm_b, (w[0].in * w[1].in + 1) * row);
     for (std::int64_t i = 0; i < (w[0].in * w[1].in + 1) * row; ++i) at[i] = 0;
     zeros = at + w[0].in * w[1].in * row;
   }
@@ -37,7 +34,7 @@ template <class T> struct Bordered {
         continue;
       }
       for (std::int64_t p = 0; p < x.step; ++p) {  // element i of this phase is p + i * step - border of the plane
-        const std::int64_t first = ceiling(border - p, x.step), end = least(lane, ceiling(x.in + border - p, x.step));
+        const std::int64_t first = ceil_div(border - p, x.step), end = least(lane, ceil_div(x.in + border - p, x.step));
         for (std::int64_t i = within(first, end); i < end; ++i) to[p * lane + i] = plane[p + i * x.step - border];
       }
     }
@@ -51,15 +48,13 @@ template <class T> struct Bordered {
   }
 };
 
-constexpr std::int64_t most_taps = 128;  // beyond these the general code path is as fast
-
 // `vecs` vectors of a row of the output.
 template <class T, int vecs> STEEP_INLINE void sum_taps(const T* const* from, const T* weight, std::int64_t taps,
                                                         T bias, std::int64_t x, T* to, std::int64_t last) {
-  V<T> sum[vecs];
-  repeat<vecs>(STEEP_EACH(j) { sum[j] = spread(bias); });
+  Vec<T> sum[vecs];
+  repeat<vecs>(STEEP_EACH(j) { sum[j] = Vec<T>(bias); });
   for (std::int64_t i = 0; i < taps; ++i) {
-    const V<T> y = spread(weight[i]);
+    const Vec<T> y(weight[i]);
     repeat<vecs>(STEEP_EACH(j) { sum[j] = fma(y, load(from[i] + x + j * lanes<T>), sum[j]); });
   }
   repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[j]); });
@@ -71,7 +66,7 @@ static void depthwise_row(const T* const* from, const T* weight, std::int64_t ta
   using Sum = void (*)(const T* const*, const T*, std::int64_t, T, std::int64_t, T*, std::int64_t);
   static constexpr Sum sums[] = {sum_taps<T, 1>, sum_taps<T, 2>, sum_taps<T, 3>, sum_taps<T, 4>};
   for (std::int64_t x = 0; x < n; x += 4 * lanes<T>) {
-    const std::int64_t vecs = least(4, parts(n - x, lanes<T>));
+    const std::int64_t vecs = least(4, ceil_div(n - x, lanes<T>));
     sums[vecs - 1](from, weight, taps, bias, x, to + x, least(lanes<T>, n - x - (vecs - 1) * lanes<T>));
   }
 }
@@ -84,7 +79,7 @@ template <class T> static void find_taps(const Bordered<T>& b, std::int64_t z, s
 
 // The lanes of 64 bytes that a sum over positions runs in, whatever the instruction set.
 template <class T> constexpr int fixed_lanes = 64 / static_cast<int>(sizeof(T));
-template <class T> constexpr int fixed_vecs = 64 / vector_bytes;
+template <class T> constexpr int fixed_vecs = 64 / kVecBytes;
 
 // The rows of an output and what each tap reads of them: `from` has the taps of a row, then those of the next.
 template <class T> struct Lines {
@@ -96,28 +91,28 @@ template <class T> struct Lines {
 template <class T, int rows, int taps>
 static void sum_products(const Lines<T>& l, std::int64_t tap, const T* grad, std::int64_t step, T* sums) {
   constexpr int f = fixed_lanes<T>, vecs = fixed_vecs<T>;
-  V<T> sum[rows][taps][vecs];
+  Vec<T> sum[rows][taps][vecs];
   const auto each = [&](auto g) __attribute__((always_inline)) {
     repeat<rows * taps * vecs>(STEEP_EACH(i) {
       constexpr int r = i / (taps * vecs), t = i / vecs % taps, j = i % vecs;
       g(sum[r][t][j], sums + (r * l.taps + t) * f + j * lanes<T>);
     });
   };
-  each([](V<T>& v, T* at) { v = load(at); });
+  each([](Vec<T>& v, T* at) { v = load(at); });
   for (std::int64_t y = 0; y < l.count; ++y, grad += l.n)
     for (std::int64_t x = 0; x < l.n; x += lanes<T> * vecs)
       repeat<vecs>(STEEP_EACH(j) {
         const std::int64_t at = x + j * lanes<T>;
         if (at >= l.n) return;
         const Part<T> some(least(lanes<T>, l.n - at));
-        V<T> g[rows];
+        Vec<T> g[rows];
         repeat<rows>(STEEP_EACH(r) { g[r] = load_part(grad + r * step + at, some); });
         repeat<taps>(STEEP_EACH(t) {
-          const V<T> v = load_part(l.from[y * l.taps + tap + t] + at, some);
+          const Vec<T> v = load_part(l.from[y * l.taps + tap + t] + at, some);
           repeat<rows>(STEEP_EACH(r) { sum[r][t][j] = fma(g[r], v, sum[r][t][j]); });
         });
       });
-  each([](V<T>& v, T* at) { store(at, v); });
+  each([](Vec<T>& v, T* at) { store(at, v); });
 }
 
 // Some rows of the gradient times every tap: eight at a time, then the rest.
@@ -134,24 +129,21 @@ template <class T> static T fold_lanes(T* sums) {
   return sums[0];
 }
 
-}  // namespace gemm_parts
-
 // What every tap reads for every row of the output, row after row.
-template <class T> static gemm_parts::Lines<T> find_lines(const gemm_parts::Bordered<T>& b) {
-  using namespace gemm_parts;
+template <class T> static Lines<T> find_lines(const Bordered<T>& b) {
   const Window* w = b.w;
   const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out;
-  auto** from = static_cast<const T**>(scratch(slot_offsets, static_cast<std::size_t>(lines * taps) * sizeof(T*)));
+  auto** from =
+      static_cast<const T**>(scratch(Scratch::conv_offsets, static_cast<std::size_t>(lines * taps) * sizeof(T*)));
   for (std::int64_t y = 0; y < lines; ++y) find_taps(b, y / w[1].out, y % w[1].out, from + y * taps);
   return {lines, taps, w[2].out, from};
 }
 
 // One plane to one row of x, at `out`.
 template <class T>
-static void depthwise_plane(const Correlation& x, const gemm_parts::Lines<T>& l, const T* weight, T bias, T* out) {
-  using namespace gemm_parts;
+static void depthwise_plane(const Correlation& x, const Lines<T>& l, const T* weight, T bias, T* out) {
   const std::int64_t high = x.window[1].out, *step = x.out_step;
-  T* line = scratch_for<T>(slot_c, l.n);
+  T* line = scratch_for<T>(Scratch::gemm_c, l.n);
   for (std::int64_t i = 0; i < l.count; ++i) {
     T* to = out + i / high * step[0] + i % high * step[1];
     T* at = step[2] == 1 ? to : line;
@@ -163,7 +155,6 @@ static void depthwise_plane(const Correlation& x, const gemm_parts::Lines<T>& l,
 // The one channel of every image to its rows [row, row_end); positions are not split.
 template <class T>
 static void depthwise(const Correlation& x, std::int64_t row, std::int64_t row_end, std::int64_t, std::int64_t) {
-  using namespace gemm_parts;
   const Bordered<T> b(x.window);
   const Lines<T> lines = find_lines(b);
   for (std::int64_t i = 0; i < x.images; ++i) {
@@ -178,12 +169,11 @@ static void depthwise(const Correlation& x, std::int64_t row, std::int64_t row_e
 
 // All rows of the one channel of x.
 template <class T> static void depthwise_weight(const WeightGradient& x, std::int64_t, std::int64_t) {
-  using namespace gemm_parts;
   const Window* w = x.window;
   const std::int64_t taps = w[0].taps * w[1].taps * w[2].taps, lines = w[0].out * w[1].out,
                      positions = lines * w[2].out;
   const Bordered<T> b(w);
-  T* sums = scratch_for<T>(slot_a, x.rows * taps * fixed_lanes<T>);
+  T* sums = scratch_for<T>(Scratch::gemm_a, x.rows * taps * fixed_lanes<T>);
   for (std::int64_t i = 0; i < x.rows * taps * fixed_lanes<T>; ++i) sums[i] = 0;
   const Lines<T> all = find_lines(b);
   for (std::int64_t image = 0; image < x.batch; ++image) {
@@ -196,5 +186,4 @@ template <class T> static void depthwise_weight(const WeightGradient& x, std::in
   for (std::int64_t i = 0; i < x.rows * taps; ++i) static_cast<T*>(x.out)[i] = fold_lanes(sums + i * fixed_lanes<T>);
 }
 
-#undef STEEP_INLINE
-#undef STEEP_EACH
+}  // namespace conv

@@ -1,15 +1,9 @@
-// The matrix product C = A B, for any strides of A and B. Start reading at gemm, then multiply. The bits of an element
+// The matrix product C = A B, for any strides of A and B. Start reading at run, then multiply. The bits of an element
 // depend on its row of A, its column of B and k alone: k is cut into blocks by block_depth, and everything else here
 // (panels, tiles, which operand is packed, whether the transposed product is computed) affects where an element is
-// computed, never how. Needs kernels/gemm.h, included before at global scope.
+// computed, never how. The inner kernels are in gemm_micro.inl.h and gemm_transpose.inl.h, packing in gemm_pack.inl.h.
 
-namespace gemm_parts {
-
-#include "kernels/gemm_micro.inl.h"
-#include "kernels/gemm_transpose.inl.h"
-#include "kernels/gemm_pack.inl.h"
-
-constexpr std::size_t slot_a = 0, slot_b = 1, slot_c = 2;  // of scratch
+namespace gemm {
 
 template <class T> struct Matrix {
   const T* at;
@@ -72,12 +66,10 @@ template <class T> class Finished {
   Rectangle above_, strip_;
 };
 
-static inline std::int64_t parts(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
-
 // Steps of k in a block: equal, up to multiples of 16. The same on every instruction set, or the bits differ.
 static inline std::int64_t block_depth(std::int64_t k) {
   constexpr std::int64_t most = 512;
-  return parts(parts(k, parts(k, most)), 16) * 16;
+  return ceil_div(ceil_div(k, ceil_div(k, most)), 16) * 16;
 }
 
 // How the loops are blocked. Rows of C are divided into tiles as equally as possible, so that no tile is a thin
@@ -88,8 +80,8 @@ template <class T> struct Plan {
 
   explicit Plan(const Product<T>& x) {
     depth = block_depth(x.k);
-    tiles = parts(x.m, tile_rows);
-    width = widest(static_cast<int>(parts(x.m, tiles))) * lanes<T>;
+    tiles = ceil_div(x.m, tile_rows);
+    width = widest(static_cast<int>(ceil_div(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
     pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads whole cache lines
@@ -117,14 +109,10 @@ template <class T> static std::int64_t row_of(const Product<T>& x, const Plan<T>
   return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
 }
 
-template <class T> static T* scratch_for(std::size_t slot, std::int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements + lanes<T>) * sizeof(T)));
-}
-
 // One panel of B, its width rounded up to whole vectors.
 template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, std::int64_t count, T* to) {
   const Matrix<T> b = s.x.b.from(s.p, s.j + j);
-  const std::int64_t ld = parts(count, lanes<T>) * lanes<T>;
+  const std::int64_t ld = ceil_div(count, lanes<T>) * lanes<T>;
   pack(Strip<T>{to, ld, b.at, b.col, b.row, count, s.depth});
   return {to, ld, 1};
 }
@@ -132,7 +120,7 @@ template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, st
 // Panels of A, one per tile, as wide as the tile is high; what one writes past its end the next one overwrites.
 template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
   const std::int64_t top = row_of(s.x, s.plan, first);
-  T* to = scratch_for<T>(slot_a, s.depth * (row_of(s.x, s.plan, end) - top));
+  T* to = scratch_for<T>(Scratch::gemm_a, s.depth * (row_of(s.x, s.plan, end) - top));
   for (std::int64_t t = first; t < end; ++t) {
     const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = s.x.a.from(row, s.p);
@@ -144,7 +132,7 @@ template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first,
 // Every tile of some rows of C and one panel of B.
 template <class T>
 static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std::int64_t width, const Matrix<T>& b) {
-  const std::int64_t vecs = parts(width, lanes<T>);
+  const std::int64_t vecs = ceil_div(width, lanes<T>);
   for (std::int64_t t = r.first; t < r.end; ++t) {
     const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
@@ -163,7 +151,7 @@ template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* 
     const std::int64_t width = least(s.plan.width, s.columns - j);
     const Matrix<T> b = !packed_b         ? s.x.b.from(s.p, s.j + j)
                         : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
-                                          : Matrix<T>{packed_b + j * s.depth, parts(width, lanes<T>) * lanes<T>, 1};
+                                          : Matrix<T>{packed_b + j * s.depth, ceil_div(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
     interruption_point();
     finished.add_panel(rows.top, high, s.j + j, width);
@@ -187,7 +175,7 @@ template <class T> static void sweep_transposing(const Block<T>& s) {
 template <class T> static void multiply_block(const Block<T>& s) {
   if (s.plan.transpose_b) return sweep_transposing(s);
   const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
-  T* packed_b = s.plan.pack_b ? scratch_for<T>(slot_b, s.depth * kept) : nullptr;
+  T* packed_b = s.plan.pack_b ? scratch_for<T>(Scratch::gemm_b, s.depth * kept) : nullptr;
   Finished<T> finished(s.x, s.last());
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
     const std::int64_t end = least(t + step, s.plan.tiles);
@@ -205,13 +193,13 @@ template <class T> static void multiply(const Product<T>& x) {
 
 // What a product costs in vector operations: its multiply-adds and, unless B is rows already, transposing B.
 template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, const Matrix<T>& b) {
-  return parts(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
+  return ceil_div(n, lanes<T>) * (m + (b.col == 1 ? 0 : m <= tile_rows ? 5 : 10));
 }
 
 // C^T = B^T A^T, then transposed into C: for few columns, or a column-major B.
 template <class T> static void multiply_transposed(const Product<T>& x) {
-  const std::int64_t ld = parts(x.m, lanes<T>) * lanes<T>;
-  T* c = scratch_for<T>(slot_c, x.n * ld);
+  const std::int64_t ld = ceil_div(x.m, lanes<T>) * lanes<T>;
+  T* c = scratch_for<T>(Scratch::gemm_c, x.n * ld);
   multiply(Product<T>{x.n, x.m, x.k, x.b.transposed(), x.a.transposed(), c, ld, nullptr});
   pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
   finish(x, 0, x.m, 0, x.n);
@@ -233,29 +221,24 @@ template <class T> static void product(const Product<T>& x) {
   transposed ? multiply_transposed(x) : multiply(x);
 }
 
-#undef STEEP_INLINE
-#undef STEEP_EACH
-
-}  // namespace gemm_parts
-
 // float and double. See Gemm in product.h.
-template <class T> static void gemm(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
-                                    std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                                    std::int64_t ldc, const Epilogue* done) {
-  gemm_parts::product<T>({m,
-                          n,
-                          k,
-                          {static_cast<const T*>(a), a_row, a_col},
-                          {static_cast<const T*>(b), b_row, b_col},
-                          static_cast<T*>(c),
-                          ldc,
-                          done});
+template <class T> static void run(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
+                                   std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
+                                   std::int64_t ldc, const Epilogue* done) {
+  product<T>({m,
+              n,
+              k,
+              {static_cast<const T*>(a), a_row, a_col},
+              {static_cast<const T*>(b), b_row, b_col},
+              static_cast<T*>(c),
+              ldc,
+              done});
 }
 
 // Integers, wrapping around as NumPy's do.
-template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
-                                          std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
-                                          std::int64_t b_col, void* c, std::int64_t ldc, const Epilogue* done) {
+template <class T> static void run_integers(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
+                                            std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
+                                            std::int64_t b_col, void* c, std::int64_t ldc, const Epilogue* done) {
   using U = std::make_unsigned_t<T>;
   const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
   std::int64_t done_here = 0;  // since the last interruption point
@@ -270,3 +253,5 @@ template <class T> static void gemm_plain(std::int64_t m, std::int64_t n, std::i
   }
   if (done && m > 0 && n > 0) done->f(done->context, 0, m, 0, n);
 }
+
+}  // namespace gemm

@@ -1,6 +1,13 @@
 // Rearranges a block of a matrix into a panel that the inner kernels read in order of addresses. Start at pack. Any
 // strides are accepted: rows are copied, columns are transposed in registers, one square at a time.
 
+namespace gemm {
+
+// Memory for some elements, and for the vector that packing may write past them.
+template <class T> static T* scratch_for(Scratch slot, std::int64_t elements) {
+  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes));
+}
+
 // What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
 template <class T> struct Strip {
   T* to;
@@ -12,7 +19,7 @@ template <class T> struct Strip {
   Strip lanes_from(std::int64_t i, std::int64_t some) const {
     return {to + i, ld, from + i * lane, lane, step, some, depth, exact};
   }
-  void put(std::int64_t p, std::int64_t i, V<T> x, std::int64_t some) const {
+  void put(std::int64_t p, std::int64_t i, Vec<T> x, std::int64_t some) const {
     exact ? store_part(to + p * ld + i, x, Part<T>(some)) : store(to + p * ld + i, x);
   }
 };
@@ -31,7 +38,7 @@ template <class T> static void pack_copied(const Strip<T>& s) {
 template <class T, bool whole>
 STEEP_INLINE void transpose_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
   const Part<T> part(steps);
-  V<T> x[lanes<T>] = {};
+  Vec<T> x[lanes<T>] = {};
   repeat<lanes<T>>(STEEP_EACH(i) {
     if (!whole && i >= s.count) return;
     const T* from = s.from + i * s.lane + p;
@@ -70,3 +77,5 @@ template <class T> static void pack(const Strip<T>& s) {
     s.step == 1 ? pack_transposed(strip) : pack_gathered(strip);
   }
 }
+
+}  // namespace gemm

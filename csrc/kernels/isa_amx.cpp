@@ -9,8 +9,12 @@ namespace isa_amx {
 namespace {
 
 #include "kernels/vec.h"
-#undef STEEP_INLINE  // gemm has its own
-#include "kernels/gemm.inl.h"
+#include "kernels/gemm_micro.inl.h"
+#include "kernels/gemm_transpose.inl.h"
+#include "kernels/gemm_pack.inl.h"
+#include "kernels/split_pack.inl.h"
+#include "kernels/split_guard.inl.h"
+#include "kernels/split_plain.inl.h"
 #include "kernels/split.inl.h"
 
 // What LDTILECFG reads: all eight tiles are 16 rows of 64 bytes.
@@ -20,15 +24,15 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-constexpr std::int64_t part_words = 2 * split_parts::tile_words;
+constexpr std::int64_t part_words = 2 * split::tile_words;
 
 // The two tiles of one part of A in tiles 4 and 5, of B in 6 and 7. Macros, since tile numbers are part of the opcode.
 #define STEEP_LOAD_A(p)                   \
   _tile_loadd(4, a + (p)*part_words, 64); \
-  _tile_loadd(5, a + (p)*part_words + split_parts::tile_words, 64)
+  _tile_loadd(5, a + (p)*part_words + split::tile_words, 64)
 #define STEEP_LOAD_B(p)                   \
   _tile_loadd(6, b + (p)*part_words, 64); \
-  _tile_loadd(7, b + (p)*part_words + split_parts::tile_words, 64)
+  _tile_loadd(7, b + (p)*part_words + split::tile_words, 64)
 #define STEEP_MULTIPLY()   \
   _tile_dpbf16ps(0, 4, 6); \
   _tile_dpbf16ps(1, 4, 7); \
@@ -70,7 +74,7 @@ struct Amx {
   // As Plain::panels.
   template <int parts>
   static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
-    constexpr int row_bytes = split_parts::panel_lanes * sizeof(float);
+    constexpr int row_bytes = split::panel_lanes * sizeof(float);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -80,8 +84,8 @@ struct Amx {
     add_large<parts>(a, b, tiles);
     _tile_stored(0, c, row_bytes);
     _tile_stored(1, c + 16, row_bytes);
-    _tile_stored(2, c + 16 * split_parts::panel_lanes, row_bytes);
-    _tile_stored(3, c + 16 * split_parts::panel_lanes + 16, row_bytes);
+    _tile_stored(2, c + 16 * split::panel_lanes, row_bytes);
+    _tile_stored(3, c + 16 * split::panel_lanes + 16, row_bytes);
   }
 };
 
@@ -89,7 +93,6 @@ struct Amx {
 }  // namespace isa_amx
 
 extern const SplitGemm split_amx;
-constinit const SplitGemm split_amx = {&isa_amx::split_product<isa_amx::Amx, 3>,
-                                       &isa_amx::split_product<isa_amx::Amx, 1>};
+constinit const SplitGemm split_amx = {&isa_amx::split::run<isa_amx::Amx, 3>, &isa_amx::split::run<isa_amx::Amx, 1>};
 
 }  // namespace steep::k

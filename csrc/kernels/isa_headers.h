@@ -21,10 +21,14 @@
 #include <arm_neon.h>
 #endif
 
-#include "kernels/gemm.h"  // after the guarded <immintrin.h>, which it includes as well
+#include "kernels/fold.h"
+#include "kernels/integers.h"
 #include "kernels/interrupt.h"
+#include "kernels/scratch.h"
+#include "kernels/table.h"
 
 #define STEEP_INLINE inline __attribute__((always_inline))
+#define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))  // the function that repeat() calls
 #if defined(__clang__)
 #define STEEP_IVDEP _Pragma("clang loop vectorize(assume_safety)")
 #else

@@ -43,9 +43,9 @@ template <class T, class At> STEEP_INLINE T sum_leaf(std::int64_t i, std::int64_
 }
 // Terms [i, i + n), added up as fold_row does.
 template <class T, class At> T sum_terms(std::int64_t i, std::int64_t n, At at) {
-  constexpr std::int64_t leaf = 16384 / sizeof(T);
+  constexpr std::int64_t leaf = row_leaf<T>;
   if (n <= leaf) return sum_leaf<T>(i, n, at);
-  const std::int64_t left = split(n, leaf);
+  const std::int64_t left = fold_split(n, leaf);
   return sum_terms<T>(i, left, at) + sum_terms<T>(i + left, n - left, at);
 }
 

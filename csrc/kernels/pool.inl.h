@@ -1,18 +1,16 @@
 // Max pooling: the position of the largest element of every window, one vector of windows at a time. The windows of a
 // row of the output have the same layout in every row, so what each vector reads for each tap is computed once. Start
-// at pool_max.
+// at find_largest.
 
-namespace gemm_parts {
+namespace pool {
 
-#define STEEP_INLINE [[gnu::always_inline]] static inline
-#define STEEP_EACH(i) [&](auto i) __attribute__((always_inline))
-
-template <class T> using LaneInt = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+using namespace conv;
 
 // What tap x of every vector of a row reads, by vector, then tap.
 template <class T> static const Source<T>* row_reads(const Window* w) {
-  const std::int64_t vecs = parts(w[2].out, lanes<T>), taps = w[2].taps;
-  auto* reads = static_cast<Source<T>*>(scratch(slot_a, static_cast<std::size_t>(vecs * taps) * sizeof(Source<T>)));
+  const std::int64_t vecs = ceil_div(w[2].out, lanes<T>), taps = w[2].taps;
+  auto* reads =
+      static_cast<Source<T>*>(scratch(Scratch::gemm_a, static_cast<std::size_t>(vecs * taps) * sizeof(Source<T>)));
   for (std::int64_t v = 0; v < vecs; ++v)
     for (std::int64_t t = 0; t < taps; ++t)
       reads[v * taps + t] = source_of<T>(w[2], v * lanes<T>, least(lanes<T>, w[2].out - v * lanes<T>), w[2].at(t));
@@ -21,32 +19,32 @@ template <class T> static const Source<T>* row_reads(const Window* w) {
 
 // The maxima of one vector of windows so far.
 template <class T> struct Largest {
-  using I = LaneInt<T>;
-  V<T> value;
-  V<I> at, lane;
+  using I = Int<T>;
+  Vec<T> value;
+  Vec<I> at, lane;
 
-  static V<I> numbers() {
-    V<I> n;
-    for (int i = 0; i < lanes<T>; ++i) n[i] = static_cast<I>(i);
+  static Vec<I> numbers() {
+    Vec<I> n;
+    for (int i = 0; i < lanes<T>; ++i) n.v[i] = static_cast<I>(i);
     return n;
   }
-  [[gnu::always_inline]] static inline V<I> all(I x) { return V<I>{} + x; }
+  STEEP_INLINE static Vec<I> all(std::int64_t x) { return static_cast<I>(x); }
 
   // An element wins unless it is not above `value` and `value` is not NaN.
-  [[gnu::always_inline]] inline V<I> wins(V<T> x) const { return (at < 0) | (~(x <= value) & (value == value)); }
-  [[gnu::always_inline]] inline void take(V<I> wins, V<T> x, std::int64_t position, std::int64_t step) {
-    value = wins ? x : value;
-    at = wins ? all(static_cast<I>(position)) + lane * static_cast<I>(step) : at;
+  STEEP_INLINE Vec<I> wins(Vec<T> x) const { return (at < all(0)) | (~(x <= value) & (value == value)); }
+  STEEP_INLINE void take(Vec<I> wins, Vec<T> x, std::int64_t position, std::int64_t step) {
+    value = select(wins, x, value);
+    at = select(wins, all(position) + lane * all(step), at);
   }
   // All requested lanes, or those inside the image.
-  [[gnu::always_inline]] inline void see(V<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
+  STEEP_INLINE void see(Vec<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
     if (s.lo == 0 && s.hi == s.count) return take(wins(x), x, position, step);
-    const V<I> inside = (lane >= all(static_cast<I>(s.lo))) & (lane < all(static_cast<I>(s.hi)));
+    const Vec<I> inside = (lane >= all(s.lo)) & (lane < all(s.hi));
     take(inside & wins(x), x, position, step);
   }
   void put(std::int64_t* out, std::int64_t count) const {
     typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
-    const Wide wide = __builtin_convertvector(at, Wide);
+    const Wide wide = __builtin_convertvector(at.v, Wide);
     if (count == lanes<T>) __builtin_memcpy(out, &wide, sizeof wide);
     else __builtin_memcpy(out, &wide, static_cast<std::size_t>(count) * sizeof(std::int64_t));
   }
@@ -54,7 +52,7 @@ template <class T> struct Largest {
 
 template <class T, int step>
 static void pool_vector(const Window* w, const T* plane, const Source<T>* reads, Place p, std::int64_t* out) {
-  Largest<T> best{V<T>{}, Largest<T>::all(-1), Largest<T>::numbers()};
+  Largest<T> best{Vec<T>(T(0)), Largest<T>::all(-1), Largest<T>::numbers()};
   for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
       const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
@@ -89,14 +87,9 @@ template <class T, int step> static void pool_planes(const Pooling& x, std::int6
   }
 }
 
-#undef STEEP_INLINE
-#undef STEEP_EACH
-
-}  // namespace gemm_parts
-
-template <class T> static void pool_max(const Pooling& x, std::int64_t from, std::int64_t to) {
+template <class T> static void find_largest(const Pooling& x, std::int64_t from, std::int64_t to) {
   const std::int64_t step = x.window[2].step;
-  (step == 1   ? gemm_parts::pool_planes<T, 1>
-   : step == 2 ? gemm_parts::pool_planes<T, 2>
-               : gemm_parts::pool_planes<T, 0>)(x, from, to);
+  (step == 1 ? pool_planes<T, 1> : step == 2 ? pool_planes<T, 2> : pool_planes<T, 0>)(x, from, to);
 }
+
+}  // namespace pool

@@ -133,17 +133,13 @@ template <class F, class T> STEEP_INLINE T fold_leaf(const T* x, std::int64_t n)
 
 constexpr std::int64_t stretch = 1 << 15;  // elements between two interruption points
 
-// The largest leaf * 2^k below n: where a fold of n > leaf values splits in two.
-STEEP_INLINE std::int64_t split(std::int64_t n, std::int64_t leaf) {
-  while (2 * leaf < n) leaf *= 2;
-  return leaf;
-}
+template <class T> constexpr std::int64_t row_leaf = row_leaf_bytes / static_cast<std::int64_t>(sizeof(T));
 
 template <class F, class T> T fold_row(const T* x, std::int64_t n) {
-  constexpr std::int64_t leaf = 16384 / sizeof(T);
+  constexpr std::int64_t leaf = row_leaf<T>;
   if (n <= leaf) return fold_leaf<F>(x, n);
   if (n > 32 * leaf) interruption_point();
-  const std::int64_t left = split(n, leaf);
+  const std::int64_t left = fold_split(n, leaf);
   return F::f(fold_row<F>(x, left), fold_row<F>(x + left, n - left));
 }
 
@@ -156,20 +152,20 @@ template <class F, class T> void row_fold(const void* x, void* out, std::int64_t
 
 // A strip of `width` groups of columns, folded down n rows. `last` is the number of columns of a strip that is less
 // than one group wide, or 0.
-template <class T, int width> struct Strip { Group<T> group[width]; };
+template <class T, int width> struct ColumnStrip { Group<T> group[width]; };
 template <class F, int width, class T>
-Strip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::int64_t last) {
-  constexpr std::int64_t leaf = 64;
+ColumnStrip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::int64_t last) {
+  constexpr std::int64_t leaf = column_leaf;
   constexpr T id = F::template identity<T>();
   if (n > leaf) {
     if (n > 32 * leaf) interruption_point();
-    const std::int64_t top = split(n, leaf);
-    Strip<T, width> a = fold_columns<F, width>(x, top, ld, last);
-    const Strip<T, width> b = fold_columns<F, width>(x + top * ld, n - top, ld, last);
+    const std::int64_t top = fold_split(n, leaf);
+    ColumnStrip<T, width> a = fold_columns<F, width>(x, top, ld, last);
+    const ColumnStrip<T, width> b = fold_columns<F, width>(x + top * ld, n - top, ld, last);
     for (int i = 0; i < width; ++i) a.group[i] = fold<F>(a.group[i], b.group[i]);
     return a;
   }
-  Strip<T, width> s;
+  ColumnStrip<T, width> s;
   for (int i = 0; i < width; ++i) s.group[i] = group_of(id);
   if (last > 0) {
     for (; n > 0; --n, x += ld) s.group[0] = fold<F>(s.group[0], load_group(x, last, id));
@@ -187,7 +183,7 @@ template <class F, class T> void col_fold(const void* x, void* out, std::int64_t
   U* to = static_cast<U*>(out);
   std::int64_t j = 0;
   for (; j + 4 * lanes <= m; j += 4 * lanes) {
-    const Strip<U, 4> s = fold_columns<F, 4>(from + j, n, ld, 0);
+    const ColumnStrip<U, 4> s = fold_columns<F, 4>(from + j, n, ld, 0);
     for (int i = 0; i < 4; ++i) store_group(to + j + i * lanes, s.group[i]);
   }
   for (; j + lanes <= m; j += lanes) store_group(to + j, fold_columns<F, 1>(from + j, n, ld, 0).group[0]);
@@ -302,10 +298,10 @@ template <class T> void row_softmax(const void* x, void* out, std::int64_t rows,
 
 // The exponentials are summed through a buffer of one leaf, so that x and out may be the same row.
 template <class T> T sum_of_exp(const T* x, std::int64_t n, Vec<T> top) {
-  constexpr std::int64_t leaf = 16384 / sizeof(T);
+  constexpr std::int64_t leaf = row_leaf<T>;
   if (n > leaf) {
     if (n > 16 * leaf) interruption_point();
-    const std::int64_t left = split(n, leaf);
+    const std::int64_t left = fold_split(n, leaf);
     return sum_of_exp(x, left, top) + sum_of_exp(x + left, n - left, top);
   }
   T e[leaf];

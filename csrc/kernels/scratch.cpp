@@ -26,21 +26,22 @@ struct Slot {
   }
 };
 
-thread_local Slot slots[scratch_slots];
+constexpr auto slot_count = static_cast<std::size_t>(Scratch::count);
+thread_local Slot slots[slot_count];
 
 }  // namespace
 
-void* scratch(std::size_t slot, std::size_t bytes) {
-  Slot& s = slots[slot];
+void* scratch(Scratch slot, std::size_t bytes) {
+  Slot& s = slots[static_cast<std::size_t>(slot)];
   if (bytes > s.bytes) s.grow(bytes);
   return s.at;
 }
 
 void fill_scratch(std::uint32_t word, std::size_t bytes) {
-  for (std::size_t slot = 0; slot < scratch_slots; ++slot) {
-    scratch(slot, bytes);
-    auto* at = static_cast<std::uint32_t*>(slots[slot].at);
-    std::fill(at, at + slots[slot].bytes / sizeof(word), word);
+  for (Slot& s : slots) {
+    if (bytes > s.bytes) s.grow(bytes);
+    auto* at = static_cast<std::uint32_t*>(s.at);
+    std::fill(at, at + s.bytes / sizeof(word), word);
   }
 }
 

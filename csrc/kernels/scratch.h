@@ -7,11 +7,24 @@
 
 namespace steep::k {
 
-constexpr std::size_t scratch_slots = 9;  // 0 to 2: gemm; 3, 7, 8: convolution; 4, 5: split products; 6: fused tiles
+// Who uses what. A kernel that calls another shares no slot with it: convolutions call products, and products of parts
+// call plain ones.
+enum class Scratch : std::uint8_t {
+  gemm_a,  // packed panels, of products of parts as well, and of convolutions that call no product
+  gemm_b,
+  gemm_c,        // results that are transposed or cut out of a larger one
+  conv_reads,    // what vectors of a row read from an image
+  conv_offsets,  // where taps read
+  conv_columns,  // the matrix of a convolution
+  split_ranges,  // magnitudes of rows and columns
+  split_spare,   // elements computed again
+  tiles,         // intermediate results of fused elementwise operations
+  count
+};
 
 // At least `bytes` bytes aligned to 64, the same memory until the thread requests more from the slot; growth discards
 // the contents. Throws std::bad_alloc. Freed when the thread ends.
-void* scratch(std::size_t slot, std::size_t bytes);
+void* scratch(Scratch slot, std::size_t bytes);
 
 // Every slot of the calling thread grown to at least `bytes` and filled with the word, so that a test can show that no
 // kernel reads stale data.

@@ -1,39 +1,27 @@
 // float32 products through bfloat16 parts: six products of parts (all whose ranks add up to at most two) give a smaller
 // error than the chain of fused multiply-adds, and one gives 8 bits. An element's bits depend on its row of A, its
 // column of B and k alone. Engine multiplies two packed panels: Plain here, tiles of AMX in isa_amx.cpp, with the same
-// bits. Needs vec.h, gemm.inl.h and table.h. Start reading at split_product, then multiply.
+// bits. Start reading at run, then multiply.
 
-#define STEEP_INLINE inline __attribute__((always_inline))
+namespace split {
 
-namespace split_parts {
-
-#include "kernels/split_pack.inl.h"
-
-// Ranks of A's and B's part, in the order in which they are added up; after them come the largest parts, {0, 0}, so
-// that sums of small products are finished before they meet large ones. Neighbours share a tile already loaded.
-constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
-
-#include "kernels/split_guard.inl.h"
-#include "kernels/split_plain.inl.h"
-
-constexpr std::size_t slot_ranges = 4, slot_spare = 5;  // of scratch; packed panels share the slots of gemm.inl.h
-constexpr std::int64_t rows_per_block = 256;            // of A: its packed panels stay in the second-level cache
-constexpr std::int64_t columns_per_block = 1024;        // of B
+constexpr std::int64_t rows_per_block = 256;      // of A: its packed panels stay in the second-level cache
+constexpr std::int64_t columns_per_block = 1024;  // of B
 
 // Steps of k in a block: as equal as multiples of a tile's 32 allow, and a function of k alone.
 static inline std::int64_t split_depth(std::int64_t k) {
   constexpr std::int64_t most = 512;
-  return pieces(pieces(k, pieces(k, most)), tile_steps) * tile_steps;
+  return ceil_div(ceil_div(k, ceil_div(k, most)), tile_steps) * tile_steps;
 }
 
 // Lanes [first, first + count) over steps [p, p + depth), panel after panel.
 template <bool is_a, int parts> static void pack_panels(const Lanes& x, std::int64_t first, std::int64_t count,
                                                         std::int64_t p, std::int64_t depth, std::uint32_t* to,
                                                         bool* rest, const Ranges& ranges) {
-  const std::int64_t panel = pieces(depth, tile_steps) * tile_stride<parts>;
+  const std::int64_t panel = ceil_div(depth, tile_steps) * tile_stride<parts>;
   for (std::int64_t i = 0; i < count; i += panel_lanes, to += panel)
-    *rest++ = pack_panel<is_a, parts>(x.from(first + i, p, at_most(count - i, panel_lanes)), depth, to,
-                                      ranges.from(first + i));
+    *rest++ =
+        pack_panel<is_a, parts>(x.from(first + i, p, least(count - i, panel_lanes)), depth, to, ranges.from(first + i));
 }
 
 // A finished rectangle of C, of one block of k: the first replaces what C holds, later ones are added.
@@ -72,11 +60,11 @@ template <class Engine, int parts> static void sweep(const Whole& x, const Buffe
     for (std::int64_t r = 0; r < mi; r += panel_lanes) {
       const std::int64_t pa = r / panel_lanes, pb = s / panel_lanes;
       const bool small = parts == 3 && (buffers.rest_of_a[pa] || buffers.rest_of_b[pb]);
-      const std::int64_t rows = at_most(mi - r, panel_lanes);
+      const std::int64_t rows = least(mi - r, panel_lanes);
       float* to = x.c + (i + r) * x.ldc + j + s;
       fetch(to, x.ldc, rows);
       Engine::template panels<parts>(c, buffers.a + pa * panel, buffers.b + pb * panel, tiles, small);
-      (add ? put<true> : put<false>)(c, to, x.ldc, rows, at_most(nj - s, panel_lanes));
+      (add ? put<true> : put<false>)(c, to, x.ldc, rows, least(nj - s, panel_lanes));
     }
 }
 
@@ -85,55 +73,50 @@ template <class Engine, int parts> static void multiply(const Whole& x, Buffers&
   const std::int64_t depth = split_depth(x.k);
   for (std::int64_t j = 0; j < x.n; j += columns_per_block)
     for (std::int64_t p = 0; p < x.k; p += depth) {
-      const std::int64_t nj = at_most(x.n - j, columns_per_block), steps = at_most(x.k - p, depth);
+      const std::int64_t nj = least(x.n - j, columns_per_block), steps = least(x.k - p, depth);
       pack_panels<false, parts>(x.b, j, nj, p, steps, buffers.b, buffers.rest_of_b, buffers.columns);
       for (std::int64_t i = 0; i < x.m; i += rows_per_block) {
-        const std::int64_t mi = at_most(x.m - i, rows_per_block);
+        const std::int64_t mi = least(x.m - i, rows_per_block);
         pack_panels<true, parts>(x.a, i, mi, p, steps, buffers.a, buffers.rest_of_a, buffers.rows);
-        sweep<Engine, parts>(x, buffers, i, mi, j, nj, pieces(steps, tile_steps), p > 0);
+        sweep<Engine, parts>(x, buffers, i, mi, j, nj, ceil_div(steps, tile_steps), p > 0);
       }
     }
 }
 
-template <class T> static T* scratch_for(std::size_t slot, std::int64_t count) {
-  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(count) * sizeof(T)));
-}
-template <int parts> static std::uint32_t* panels_scratch(std::size_t slot, std::int64_t lanes, std::int64_t k) {
-  return scratch_for<std::uint32_t>(slot,
-                                    pieces(lanes, panel_lanes) * split_depth(k) / tile_steps * tile_stride<parts>);
+template <int parts> static std::uint32_t* panels_scratch(Scratch slot, std::int64_t lanes, std::int64_t k) {
+  return gemm::scratch_for<std::uint32_t>(
+      slot, ceil_div(lanes, panel_lanes) * split_depth(k) / tile_steps * tile_stride<parts>);
 }
 
 template <class Engine, int parts> static void product(const Whole& x) {
-  const std::int64_t m = pieces(x.m, panel_lanes) * panel_lanes, n = pieces(x.n, panel_lanes) * panel_lanes;
-  auto* at = scratch_for<std::int32_t>(slot_ranges, 2 * (m + n));
+  const std::int64_t m = ceil_div(x.m, panel_lanes) * panel_lanes, n = ceil_div(x.n, panel_lanes) * panel_lanes;
+  auto* at = gemm::scratch_for<std::int32_t>(Scratch::split_ranges, 2 * (m + n));
   for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = 0x7fffffff;
-  Buffers buffers{panels_scratch<parts>(gemm_parts::slot_a, at_most(m, rows_per_block), x.k),
-                  panels_scratch<parts>(gemm_parts::slot_b, at_most(n, columns_per_block), x.k),
+  Buffers buffers{panels_scratch<parts>(Scratch::gemm_a, least(m, rows_per_block), x.k),
+                  panels_scratch<parts>(Scratch::gemm_b, least(n, columns_per_block), x.k),
                   {at, at + m + n},
                   {at + m, at + m + n + m},
                   {},
                   {}};
-  float* spare = scratch_for<float>(slot_spare, (2 + repaired_at_once) * x.n);
+  float* spare = gemm::scratch_for<float>(Scratch::split_spare, (2 + repaired_at_once) * x.n);
   multiply<Engine, parts>(x, buffers);
   repair(x, buffers.rows, buffers.columns, spare);
 }
 
-}  // namespace split_parts
-
 // See Gemm in product.h; parts is 3 for six products of parts and 1 for one.
-template <class Engine, int parts> static void split_product(std::int64_t m, std::int64_t n, std::int64_t k,
-                                                             const void* a, std::int64_t a_row, std::int64_t a_col,
-                                                             const void* b, std::int64_t b_row, std::int64_t b_col,
-                                                             void* c, std::int64_t ldc, const Epilogue* done) {
+template <class Engine, int parts> static void run(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
+                                                   std::int64_t a_row, std::int64_t a_col, const void* b,
+                                                   std::int64_t b_row, std::int64_t b_col, void* c, std::int64_t ldc,
+                                                   const Epilogue* done) {
   if (m <= 0 || n <= 0 || k <= 0) return table().gemm[f32](m, n, k, a, a_row, a_col, b, b_row, b_col, c, ldc, done);
-  split_parts::product<Engine, parts>({m,
-                                       n,
-                                       k,
-                                       {static_cast<const float*>(a), a_row, a_col, m},
-                                       {static_cast<const float*>(b), b_col, b_row, n},
-                                       static_cast<float*>(c),
-                                       ldc});
+  product<Engine, parts>({m,
+                          n,
+                          k,
+                          {static_cast<const float*>(a), a_row, a_col, m},
+                          {static_cast<const float*>(b), b_col, b_row, n},
+                          static_cast<float*>(c),
+                          ldc});
   if (done) done->f(done->context, 0, m, 0, n);
 }
 
-#undef STEEP_INLINE
+}  // namespace split

@@ -10,6 +10,8 @@
 //   regular  all others. Every product of parts is at least 2^-126 (parts of x are multiples of 2^-23 of it), and sums
 //            of such are multiples of the same unit: nothing underflows or overflows.
 
+namespace split {
+
 constexpr float large_above = 0x1p50f, small_below = 0x1p-40f, inexact_below = 0x1p-90f;
 
 STEEP_INLINE std::int32_t magnitude(float x) { return __builtin_bit_cast(std::int32_t, x); }
@@ -93,7 +95,7 @@ struct RowLimit {
     if (row < 0 || !any_inexact(c, columns, row, n)) return f;
     for (std::int64_t j = 0; j < n; ++j)
       if (is_inexact(c[j], columns[j], row)) {
-        f.first = at_most(j, f.first);
+        f.first = least(j, f.first);
         f.end = j + 1;
       }
     return f;
@@ -109,7 +111,7 @@ static std::int64_t repair_inexact(const Whole& x, const Ranges& rows, const Lim
   for (; count < repaired_at_once && i + count < x.m; ++count) {
     const Inexact f = RowLimit(rows, i + count, l).find(x.c + (i + count) * x.ldc, x.n);
     if (f.end == 0) break;
-    all = {at_most(f.first, all.first), all.end > f.end ? all.end : f.end};
+    all = {least(f.first, all.first), all.end > f.end ? all.end : f.end};
   }
   if (count == 0) return 1;
   const std::int64_t width = all.end - all.first;
@@ -138,3 +140,5 @@ static void repair(const Whole& x, const Ranges& rows, const Ranges& columns, fl
   if (!limits.any && !any_small(rows, x.m)) return;
   for (std::int64_t i = 0; i < x.m;) i += repair_inexact(x, rows, limits, i, spare + 2 * x.n);
 }
+
+}  // namespace split

@@ -3,6 +3,8 @@
 // AMX reads them: 16 rows of 16 words, a word being the pair of values at k and k + 1. While packing, the largest and
 // smallest magnitudes of every row and column are recorded, for split_guard.inl.h. Start reading at pack_panel.
 
+namespace split {
+
 constexpr std::int64_t panel_lanes = 32, tile_lanes = 16, tile_steps = 32, tile_words = 256;
 
 // The rows of A or the columns of B: `lane` elements from one to the next, `step` along k.
@@ -21,9 +23,6 @@ struct Ranges {
 
   Ranges from(std::int64_t i) const { return {high + i, low + i}; }
 };
-
-static inline std::int64_t pieces(std::int64_t x, std::int64_t size) { return (x + size - 1) / size; }
-static inline std::int64_t at_most(std::int64_t x, std::int64_t limit) { return x < limit ? x : limit; }
 
 using Floats = Vec<float>;
 using Words = Vec<std::uint32_t>;
@@ -72,8 +71,8 @@ struct Stage {
 template <bool is_a> static void stage(const Lanes& x, std::int64_t steps, Stage& s) {
   if (x.count < tile_lanes || steps % tile_steps) __builtin_memset(&s, 0, sizeof s);
   if (x.count <= 0) return;
-  if (is_a) gemm_parts::pack(gemm_parts::Strip<float>{s.at, chunk, x.at, x.step, x.lane, steps, x.count});
-  else gemm_parts::pack(gemm_parts::Strip<float>{s.at, tile_lanes, x.at, x.lane, x.step, x.count, steps});
+  if (is_a) gemm::pack(gemm::Strip<float>{s.at, chunk, x.at, x.step, x.lane, steps, x.count});
+  else gemm::pack(gemm::Strip<float>{s.at, tile_lanes, x.at, x.lane, x.step, x.count, steps});
 }
 
 typedef std::uint16_t Halves __attribute__((vector_size(kVecBytes / 2)));
@@ -139,12 +138,14 @@ static bool pack_panel(const Lanes& x, std::int64_t depth, std::uint32_t* to, Ra
   bool rest = false;
   for (std::int64_t half = 0; half < 2; ++half)
     for (std::int64_t p = 0; p < depth; p += chunk) {
-      const std::int64_t steps = at_most(depth - p, chunk), tiles = pieces(steps, tile_steps);
+      const std::int64_t steps = least(depth - p, chunk), tiles = ceil_div(steps, tile_steps);
       const std::int64_t first = half * tile_lanes;
-      stage<is_a>(x.from(first, p, at_most(x.count - first, tile_lanes)), steps, s);
+      stage<is_a>(x.from(first, p, least(x.count - first, tile_lanes)), steps, s);
       std::uint32_t* at = to + p / tile_steps * stride + half * tile_words;
       rest |= is_a ? split_a<parts>(s, tiles, at, stride, ranges.from(first))
                    : split_b<parts>(s, tiles, at, stride, ranges.from(first));
     }
   return rest;
 }
+
+}  // namespace split

@@ -2,6 +2,12 @@
 // the pairs are a chain of fused multiply-adds each, from zero; the two are added, and their sum is added to C.
 // Denormal operands and results are flushed to zero. Start reading at Plain, then tile_product.
 
+namespace split {
+
+// Ranks of A's and B's part, in the order in which they are added up; after them come the largest parts, {0, 0}, so
+// that sums of small products are finished before they meet large ones. Neighbours share a tile already loaded.
+constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
+
 // Denormals are flushed to zero, as operands and results, during the lifetime of a FlushDenormals. The arithmetic has
 // to be in a separate function.
 #if defined(__x86_64__)
@@ -82,3 +88,5 @@ struct Plain {
     add_up<parts>(c, a, b, tiles, small);
   }
 };
+
+}  // namespace split

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/conv.h"
+#include "kernels/enum_array.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
 
@@ -20,33 +21,8 @@ enum Type : std::uint8_t { b8, u8, i32, i64, bf16, f32, f64, type_count };  // b
 using Loop = void (*)(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params);
 
 enum class Kernel : std::uint16_t {
-#define STEEP_ONE(name) name,
-#define STEEP_DF(name) name, name##_df,
-#define FLOAT1 STEEP_ONE
-#define FLOAT1_DF STEEP_DF
-#define NUM1 STEEP_ONE
-#define FLOAT2 STEEP_ONE
-#define FLOAT3 STEEP_ONE
-#define NUM2 STEEP_ONE
-#define INT2 STEEP_ONE
-#define CMP1 STEEP_ONE
-#define CMP2 STEEP_ONE
-#define BOOL1 STEEP_ONE
-#define BOOL2 STEEP_ONE
+#define KERNEL(name) name,
 #include "kernels/kernels.def"
-#undef FLOAT1
-#undef FLOAT1_DF
-#undef NUM1
-#undef FLOAT2
-#undef FLOAT3
-#undef NUM2
-#undef INT2
-#undef CMP1
-#undef CMP2
-#undef BOOL1
-#undef BOOL2
-#undef STEEP_ONE
-#undef STEEP_DF
   count
 };
 
@@ -76,18 +52,25 @@ using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint6
 using LabelLoss = void (*)(const void* x, const std::int64_t* labels, const void* g, void* out, std::int64_t rows,
                            std::int64_t n);
 
+// Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: two tiles high, and wide
+// enough for two panels of any type. A piece along whose other side there are at least `length` repays its packing.
+struct PieceSizes {
+  std::int64_t rows, columns, length;
+};
+
 struct Table {
   const char* isa;
-  Loop loop[static_cast<std::size_t>(Kernel::count)][type_count];                // null if a type has no such kernel
-  Loop where[type_count];                                                        // in: bool, a, b
-  Loop cast[type_count][type_count];                                             // [from][to]
-  RowReduce row_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // argmax, argmin write int64
-  ColReduce col_reduce[static_cast<std::size_t>(Reduction::count)][type_count];  // any, all take and write bool
-  RowLoop row_map[static_cast<std::size_t>(RowMap::count)][type_count];
+  EnumArray<Kernel, Loop[type_count]> loop;                // null if a type has no such kernel
+  Loop where[type_count];                                  // in: bool, a, b
+  Loop cast[type_count][type_count];                       // [from][to]
+  EnumArray<Reduction, RowReduce[type_count]> row_reduce;  // argmax, argmin write int64
+  EnumArray<Reduction, ColReduce[type_count]> col_reduce;  // any, all take and write bool
+  EnumArray<RowMap, RowLoop[type_count]> row_map;
   LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];      // floats
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;
+  PieceSizes pieces;
   Random uniform[type_count], normal[type_count], bits;
   Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the following
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];

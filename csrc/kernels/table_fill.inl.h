@@ -12,9 +12,19 @@
 #include "kernels/losses.inl.h"
 #include "kernels/norm.inl.h"
 #include "kernels/random.inl.h"
-#undef STEEP_INLINE  // gemm has its own
+#include "kernels/gemm_micro.inl.h"
+#include "kernels/gemm_transpose.inl.h"
+#include "kernels/gemm_pack.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/split_pack.inl.h"
+#include "kernels/split_guard.inl.h"
+#include "kernels/split_plain.inl.h"
 #include "kernels/split.inl.h"
+#include "kernels/conv_pack.inl.h"
+#include "kernels/conv_sweep.inl.h"
+#include "kernels/conv_flat.inl.h"
+#include "kernels/conv_weight.inl.h"
+#include "kernels/conv_columns.inl.h"
 #include "kernels/conv.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/pool.inl.h"
@@ -63,7 +73,7 @@ template <class F> constexpr void fill_cmp2(Loop* t) {
 }
 
 constexpr void fill_loops(Table& t) {
-#define STEEP_AT(name) t.loop[static_cast<std::size_t>(Kernel::name)]
+#define STEEP_AT(name) t.loop[Kernel::name]
 #define FLOAT1(name) fill_float1<op::name>(STEEP_AT(name));
 #define FLOAT1_DF(name)                  \
   fill_float1<op::name>(STEEP_AT(name)); \
@@ -78,17 +88,6 @@ constexpr void fill_loops(Table& t) {
 #define BOOL1(name) STEEP_AT(name)[b8] = &plain1<op::name, bool, bool>;
 #define BOOL2(name) STEEP_AT(name)[b8] = &plain2<op::name, bool, bool>;
 #include "kernels/kernels.def"
-#undef FLOAT1
-#undef FLOAT1_DF
-#undef NUM1
-#undef FLOAT2
-#undef FLOAT3
-#undef NUM2
-#undef INT2
-#undef CMP1
-#undef CMP2
-#undef BOOL1
-#undef BOOL2
 #undef STEEP_AT
 }
 
@@ -105,28 +104,27 @@ template <class From> constexpr void fill_cast(Loop* t) {
 template <class T> constexpr void fill_type(Table& t, Type type) {
   t.where[type] = &where_loop<T>;
   fill_cast<T>(t.cast[type]);
-  const auto argmax = static_cast<std::size_t>(Reduction::argmax), argmin = static_cast<std::size_t>(Reduction::argmin);
-  t.row_reduce[argmax][type] = &row_arg<Max, T>;
-  t.row_reduce[argmin][type] = &row_arg<Min, T>;
-  t.col_reduce[argmax][type] = &col_arg<Max, T>;
-  t.col_reduce[argmin][type] = &col_arg<Min, T>;
+  t.row_reduce[Reduction::argmax][type] = &row_arg<Max, T>;
+  t.row_reduce[Reduction::argmin][type] = &row_arg<Min, T>;
+  t.col_reduce[Reduction::argmax][type] = &col_arg<Max, T>;
+  t.col_reduce[Reduction::argmin][type] = &col_arg<Min, T>;
 }
 
 template <class F, class T> constexpr void fill_fold(Table& t, Reduction r, Type type) {
-  t.row_reduce[static_cast<std::size_t>(r)][type] = &row_fold<F, T>;
-  t.col_reduce[static_cast<std::size_t>(r)][type] = &col_fold<F, T>;
+  t.row_reduce[r][type] = &row_fold<F, T>;
+  t.col_reduce[r][type] = &col_fold<F, T>;
 }
 template <class T> constexpr void fill_number(Table& t, Type type) {
   fill_fold<Sum, T>(t, Reduction::sum, type);
   fill_fold<Prod, T>(t, Reduction::prod, type);
   fill_fold<Max, T>(t, Reduction::max, type);
   fill_fold<Min, T>(t, Reduction::min, type);
-  t.row_map[static_cast<std::size_t>(RowMap::cumsum)][type] = &row_cumsum<T>;
-  t.row_map[static_cast<std::size_t>(RowMap::cumprod)][type] = &row_scan<op::multiply, T>;
+  t.row_map[RowMap::cumsum][type] = &row_cumsum<T>;
+  t.row_map[RowMap::cumprod][type] = &row_scan<op::multiply, T>;
 }
 template <class T> constexpr void fill_float(Table& t, Type type) {
-  t.row_map[static_cast<std::size_t>(RowMap::softmax)][type] = &row_softmax<T>;
-  t.row_map[static_cast<std::size_t>(RowMap::log_softmax)][type] = &row_log_softmax<T>;
+  t.row_map[RowMap::softmax][type] = &row_softmax<T>;
+  t.row_map[RowMap::log_softmax][type] = &row_log_softmax<T>;
   t.cross_entropy[type] = &row_cross_entropy<T>;
   t.cross_entropy_gradient[type] = &row_cross_entropy_gradient<T>;
   t.norm[type] = &norm_rows<T>;
@@ -137,20 +135,21 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
 }
 
 constexpr void fill_gemm(Table& t) {
-  t.gemm[f32] = &gemm<float>;
-  t.gemm[f64] = &gemm<double>;
-  t.gemm[u8] = &gemm_plain<std::uint8_t>;
-  t.gemm[i32] = &gemm_plain<std::int32_t>;
-  t.gemm[i64] = &gemm_plain<std::int64_t>;
-  t.split = {&split_product<split_parts::Plain, 3>, &split_product<split_parts::Plain, 1>};
+  t.gemm[f32] = &gemm::run<float>;
+  t.gemm[f64] = &gemm::run<double>;
+  t.gemm[u8] = &gemm::run_integers<std::uint8_t>;
+  t.gemm[i32] = &gemm::run_integers<std::int32_t>;
+  t.gemm[i64] = &gemm::run_integers<std::int64_t>;
+  t.pieces = {2 * gemm::tile_rows, 64, 576};
+  t.split = {&split::run<split::Plain, 3>, &split::run<split::Plain, 1>};
 }
 
 template <class T> constexpr void fill_conv(Table& t, Type type) {
-  t.correlate[type] = &correlate<T>;
-  t.correlate_weight[type] = &correlate_weight<T>;
-  t.depthwise[type] = &depthwise<T>;
-  t.depthwise_weight[type] = &depthwise_weight<T>;
-  t.pool_max[type] = &pool_max<T>;
+  t.correlate[type] = &conv::correlate<T>;
+  t.correlate_weight[type] = &conv::correlate_weight<T>;
+  t.depthwise[type] = &conv::depthwise<T>;
+  t.depthwise_weight[type] = &conv::depthwise_weight<T>;
+  t.pool_max[type] = &pool::find_largest<T>;
 }
 
 constexpr Table make_table(const char* isa) {

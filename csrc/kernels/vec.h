@@ -1,6 +1,7 @@
 // Vec<T>: one SIMD type as wide as the instruction set allows, on compiler vector extensions. Operators, comparisons
-// and select come from the compiler; operations without an operator (fused multiply-add, square root, rounding, partial
-// loads) are in vec_isa.h. Included inside the namespace of an instruction set. Start reading at struct Vec.
+// and select come from the compiler; operations without an operator (fused multiply-add, square root, rounding) are in
+// vec_isa.h, partial loads in vec_part.h. Included inside the namespace of an instruction set. Start reading at struct
+// Vec.
 //
 // Every operation here gives the same bits on every instruction set: basic arithmetic is correctly rounded
 // everywhere, fma is exact everywhere (emulated where the processor has none), and contraction is off.
@@ -69,6 +70,19 @@ template <class T> struct Vec {
   STEEP_INLINE friend Vec select(Mask m, Vec a, Vec b) { return m.v ? a.v : b.v; }
 };
 
+template <class T> constexpr int lanes = Vec<T>::n;
+
+// f(0), f(1), .. with constant arguments, so that arrays indexed by them live in registers.
+template <int i> struct Index {
+  constexpr operator int() const { return i; }
+};
+template <class F, int... i> STEEP_INLINE void repeat_each(F& f, std::integer_sequence<int, i...>) {
+  (f(Index<i>{}), ...);
+}
+template <int count, class F> STEEP_INLINE void repeat(F f) {
+  repeat_each(f, std::make_integer_sequence<int, count>{});
+}
+
 // The same functions for one integer, so that one functor body serves integers (whose loops the compiler vectorises)
 // and vectors of floats.
 template <class T> STEEP_INLINE T select(bool m, T a, T b) { return m ? a : b; }
@@ -101,6 +115,7 @@ template <class T> constexpr T kNan = static_cast<T>(__builtin_nan(""));
 template <class T> constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) << (8 * sizeof(T) - 1));
 
 #include "kernels/vec_isa.h"
+#include "kernels/vec_part.h"
 
 // A function of the C library, lane by lane: for functions without vector code.
 template <class T, class F> STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x) {

@@ -1,5 +1,5 @@
-// Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding, partial
-// loads and stores. Included by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly
+// Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding. Included
+// by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly
 // through double and round-to-odd, so that every instruction set gives the same bits.
 
 enum class Round { nearest_even, down, up, to_zero };
@@ -24,56 +24,7 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
   return (Vec<std::uint64_t>::Raw)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v);
 }
 
-template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
-  if constexpr (sizeof(T) == 4)
-    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
-  else if constexpr (sizeof(T) == 8)
-    return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
-  else return (typename Vec<T>::Raw)_mm512_maskz_loadu_epi8(static_cast<__mmask64>((1ull << n) - 1), p);
-}
-template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
-  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)x.v);
-  else if constexpr (sizeof(T) == 8) _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)x.v);
-  else _mm512_mask_storeu_epi8(p, static_cast<__mmask64>((1ull << n) - 1), (__m512i)x.v);
-}
-
-#else  // below AVX-512 partial vectors move by halves: 4 elements are one move, 7 are three (AVX2 loads by mask)
-
-template <int bytes> STEEP_INLINE void copy_part(char* to, const char* from, std::int64_t n) {
-  if (n & bytes) {
-    __builtin_memcpy(to, from, bytes);
-    to += bytes;
-    from += bytes;
-  }
-  if constexpr (bytes > 1) copy_part<bytes / 2>(to, from, n);
-}
-template <class T> STEEP_INLINE Vec<T> load_part(const T* p, std::int64_t n) {
-#if defined(__AVX2__)
-  const auto lanes = static_cast<int>(n);
-  if constexpr (sizeof(T) == 4) {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return (typename Vec<T>::Raw)_mm256_maskload_epi32(reinterpret_cast<const int*>(p),
-                                                       _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane));
-  }
-  if constexpr (sizeof(T) == 8) {
-    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-    return (typename Vec<T>::Raw)_mm256_maskload_epi64(reinterpret_cast<const long long*>(p),
-                                                       _mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), lane));
-  }
-#endif
-  Vec<T> r(T(0));
-  copy_part<kVecBytes / 2>(reinterpret_cast<char*>(&r), reinterpret_cast<const char*>(p),
-                           n * static_cast<std::int64_t>(sizeof(T)));
-  return r;
-}
-template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::int64_t n) {
-  copy_part<kVecBytes / 2>(reinterpret_cast<char*>(p), reinterpret_cast<const char*>(&x),
-                           n * static_cast<std::int64_t>(sizeof(T)));
-}
-
-#endif
-
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#elif defined(__AVX2__)
 
 STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
   return (Vec<float>::Raw)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v);
@@ -93,7 +44,7 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
   return (Vec<std::uint64_t>::Raw)_mm256_mul_epu32((__m256i)a.v, (__m256i)b.v);
 }
 
-#elif defined(__x86_64__) && !defined(__AVX2__)
+#elif defined(__x86_64__)
 
 // a * b + c rounded once, two floats in doubles. The product is exact in double; the sum is rounded to odd (the error
 // of the addition says which way), and a sum rounded to odd with spare bits rounds to float as the exact sum would.
@@ -143,7 +94,7 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
   return (Vec<std::uint64_t>::Raw)_mm_mul_epu32((__m128i)a.v, (__m128i)b.v);
 }
 
-#elif !defined(__x86_64__)
+#else
 
 // NEON, and any other processor: plain loops over builtins, which aarch64 compiles to its vector instructions.
 template <class T> STEEP_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {

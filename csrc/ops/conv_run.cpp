@@ -8,6 +8,7 @@
 
 #include "core/iterate.h"
 #include "core/parallel.h"
+#include "kernels/integers.h"
 #include "ops/conv.h"
 #include "ops/precision.h"
 
@@ -17,14 +18,8 @@ namespace {
 using T = const Tensor&;
 
 constexpr double nanoseconds = 0.0125;  // a multiplication and addition, on one core
-constexpr std::int64_t most_taps = 128, most_rows = 2, most_weight_rows = 16;  // of what the depthwise kernels take
 
-std::int64_t volume(const Dims& d) {
-  std::int64_t n = 1;
-  for (auto v : d) n *= v;
-  return n;
-}
-std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+using k::ceil_div;
 
 // The windows of one dimension: what is read where, and which taps of the kernel these are.
 struct Line {
@@ -63,9 +58,9 @@ Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, 
   while (lowest < std::min(every, taps) && shifted(lowest) % stride) ++lowest;
   const bool any = lowest < std::min(every, taps);
   const k::Window window{out,
-                         parts(in - phase, stride),
+                         ceil_div(in - phase, stride),
                          1,
-                         any ? parts(taps - lowest, every) : 0,
+                         any ? ceil_div(taps - lowest, every) : 0,
                          any ? shifted(lowest) / stride : 0,
                          -every * dilation / stride};
   return {window, lowest, every, phase, stride};
@@ -120,7 +115,7 @@ Tensor transposed_weight(T weight, const Windows& w, std::int64_t groups) {
     for (std::int64_t y = 0; y < w.line[1].window.taps; ++y)
       for (std::int64_t x = 0; x < w.line[2].window.taps; ++x)
         *tap++ = (w.line[0].tap(z) * sides[1] + w.line[1].tap(y)) * sides[2] + w.line[2].tap(x);
-  const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = volume(shape);
+  const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = numel(shape);
   const Tensor t = empty({groups * channels * rows * taps.size()}, weight.dtype());
   if (weight.dtype() == Float32)
     transpose_taps_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
@@ -135,7 +130,7 @@ bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows
   for (int d = 0; d < 3; ++d) taps *= windows[d].taps;
   const k::Window& x = windows[2];
   if (std::max(std::abs(x.at(0)), std::abs(x.at(x.taps - 1))) > longest) return false;
-  return channels == 1 && few_rows && taps > 0 && taps <= most_taps;
+  return channels == 1 && few_rows && taps > 0 && taps <= k::depthwise_taps;
 }
 
 // One correlation for each image and group, from `in` to `out`.
@@ -157,9 +152,9 @@ k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_
 // Planes, of every image and group, which are alike, so that several are given to a kernel at a time.
 void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const std::int64_t item = size_of(j.in.dtype()), planes = j.in.dim(0) * j.groups;
-  const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
-  const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
-  const std::int64_t some = std::clamp<std::int64_t>(65536 / positions, 1, parts(planes, 4 * threads()));
+  const std::int64_t in = numel(spatial(j.in.shape())), out = numel(spatial(j.out.shape()));
+  const std::int64_t positions = volume(shape.window, &k::Window::out);
+  const std::int64_t some = std::clamp<std::int64_t>(65536 / positions, 1, ceil_div(planes, 4 * threads()));
   const double cost = 4 * nanoseconds * static_cast<double>(j.taps * positions * j.rows);
   parallel_for(planes, some, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += some) {
@@ -183,21 +178,22 @@ void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue*
 void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const DType type = j.in.dtype();
   const std::int64_t item = size_of(type), batch = j.in.dim(0);
-  const std::int64_t in = volume(spatial(j.in.shape())), out = volume(spatial(j.out.shape()));
-  const std::int64_t positions = shape.window[0].out * shape.window[1].out * shape.window[2].out;
+  const std::int64_t in = numel(spatial(j.in.shape())), out = numel(spatial(j.out.shape()));
+  const std::int64_t positions = volume(shape.window, &k::Window::out);
   const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
-  if (is_depthwise(j.channels, j.rows <= most_rows, shape.window)) return run_depthwise(j, shape, done);
+  if (is_depthwise(j.channels, j.rows <= k::depthwise_rows, shape.window)) return run_depthwise(j, shape, done);
+  const k::PieceSizes sizes = k::table().pieces;
   const std::int64_t want = 4 * static_cast<std::int64_t>(threads());
-  const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, parts(batch, want));
-  const std::int64_t lead = parts(batch, together) * j.groups;
+  const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, ceil_div(batch, want));
+  const std::int64_t lead = ceil_div(batch, together) * j.groups;
   // Columns as wide as the second-level cache allows, narrower if there are too few other pieces to share among
   // threads.
-  std::int64_t columns = std::clamp<std::int64_t>(parts(lead * positions, want), 512, 2048);
-  columns = parts(parts(positions, parts(positions, columns)), 64) * 64;
-  const std::int64_t across = parts(positions, columns);
+  std::int64_t columns = std::clamp<std::int64_t>(ceil_div(lead * positions, want), 512, 2048);
+  columns = ceil_div(ceil_div(positions, ceil_div(positions, columns)), sizes.columns) * sizes.columns;
+  const std::int64_t across = ceil_div(positions, columns);
   std::int64_t tall = j.rows;
-  if (lead * across < threads()) tall = std::max<std::int64_t>(28, parts(j.rows, threads()));
-  const std::int64_t down = parts(j.rows, tall);
+  if (lead * across < threads()) tall = std::max(sizes.rows, ceil_div(j.rows, threads()));
+  const std::int64_t down = ceil_div(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);
   parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
@@ -227,7 +223,7 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   x.rows = j.rows;
   x.channels = j.channels;
   const Dims shape = spatial(j.out.shape());
-  x.out_row = volume(shape);
+  x.out_row = numel(shape);
   std::int64_t step = 1;
   for (int d = 2; d >= 0; --d) {
     x.out_step[d] = step * w.line[d].apart;
@@ -243,7 +239,7 @@ void fill_with(T bias, T out, const k::Epilogue* done) {
   Dims strides = Dims::filled(out.ndim(), 0);
   strides[1] = bias ? 1 : 0;
   copy_strided(out, view(value, out.shape(), strides, value->offset));
-  if (done) done->f(done->context, 0, out.dim(0) * out.dim(1), 0, volume(spatial(out.shape())));
+  if (done) done->f(done->context, 0, out.dim(0) * out.dim(1), 0, numel(spatial(out.shape())));
 }
 
 }  // namespace
@@ -289,8 +285,8 @@ void compute_conv_weight(const Call& c) {
   if (x.size() == 0 || grad.size() == 0) return fill_with({}, c.out, nullptr);
   const Windows w = forward(g, spatial(x.shape()), spatial(grad.shape()), spatial(c.out.shape()));
   const std::int64_t item = size_of(x.dtype()), rows = c.out.dim(0) / g.groups, channels = c.out.dim(1);
-  const std::int64_t taps = w.total(&k::Window::taps), in = volume(spatial(x.shape()));
-  const std::int64_t out = volume(spatial(grad.shape()));
+  const std::int64_t taps = w.total(&k::Window::taps), in = numel(spatial(x.shape()));
+  const std::int64_t out = numel(spatial(grad.shape()));
   k::WeightGradient shape{};
   w.fill(shape.window);
   shape.batch = x.dim(0);
@@ -299,12 +295,13 @@ void compute_conv_weight(const Call& c) {
   shape.image_step = x.dim(1) * in;
   shape.grad_step = grad.dim(1) * out;
   shape.product = product_of(g, x.dtype(), rows, channels * taps, shape.batch * out);
-  const bool alone = is_depthwise(channels, rows <= most_weight_rows, shape.window);
+  const bool alone = is_depthwise(channels, rows <= k::depthwise_weight_rows, shape.window);
   const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
-  const std::int64_t some = parts(channels, std::max<std::int64_t>(1, parts(threads(), g.groups)));
-  const std::int64_t across = parts(channels, some);
-  const std::int64_t tall = alone ? parts(parts(rows, parts(threads(), g.groups)), 2) * 2 : rows;  // taken in pairs
-  const std::int64_t down = parts(rows, tall);
+  const std::int64_t some = ceil_div(channels, std::max<std::int64_t>(1, ceil_div(threads(), g.groups)));
+  const std::int64_t across = ceil_div(channels, some);
+  const std::int64_t tall =
+      alone ? ceil_div(ceil_div(rows, ceil_div(threads(), g.groups)), 2) * 2 : rows;  // taken in pairs
+  const std::int64_t down = ceil_div(rows, tall);
   const double cost = nanoseconds * static_cast<double>(shape.batch) * static_cast<double>(out) *
                       static_cast<double>(std::min(tall, rows)) * static_cast<double>(some * taps);
   parallel_for(g.groups * across * down, 1, cost * (alone ? 4 : 1), [&](std::int64_t begin, std::int64_t end) {

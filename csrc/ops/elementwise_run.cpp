@@ -25,7 +25,7 @@ K bool_kernel(K kernel) {
 
 k::Loop find_loop(const char* op, K kernel, DType t) {
   if (t == Bool) kernel = bool_kernel(kernel);
-  const k::Loop f = k::table().loop[static_cast<std::size_t>(kernel)][t];
+  const k::Loop f = k::table().loop[kernel][t];
   if (!f) fail<TypeError>(op, ": not defined for ", t, " operands; use astype() first");
   return f;
 }

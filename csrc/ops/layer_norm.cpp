@@ -5,6 +5,8 @@
 
 #include "core/iterate.h"
 #include "core/parallel.h"
+#include "kernels/fold.h"
+#include "kernels/integers.h"
 #include "graph/mode.h"
 #include "graph/node.h"
 #include "ops/functions.h"
@@ -16,7 +18,7 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-constexpr std::int64_t leaf_rows = 64;  // of a sum over rows, to share among threads
+constexpr std::int64_t leaf_rows = k::column_leaf;  // a thread sums a leaf at a time
 
 unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
 double nanoseconds(std::int64_t n) { return 0.3 * static_cast<double>(n); }  // a row
@@ -51,7 +53,7 @@ void compute_gradient(const Call& c) {
 // (g, x) -> [2, n]: leaves of rows, combined by the same tree as any sum over columns.
 void compute_sums(const Call& c) {
   const Tensor g = contiguous(c.in[0]), x = contiguous(c.in[1]);
-  const std::int64_t n = x.dim(-1), rows = n ? x.size() / n : 0, leaves = (rows + leaf_rows - 1) / leaf_rows;
+  const std::int64_t n = x.dim(-1), rows = n ? x.size() / n : 0, leaves = k::ceil_div(rows, leaf_rows);
   const Tensor parts = empty({leaves, 2 * n}, x.dtype());
   parallel_for(leaves, 1, nanoseconds(n * leaf_rows), [&](std::int64_t from, std::int64_t to) {
     for (std::int64_t i = from; i < to; ++i) {
@@ -61,8 +63,7 @@ void compute_sums(const Call& c) {
       k::table().norm_sums[x.dtype()](norm, i * leaf_rows, std::min(rows, (i + 1) * leaf_rows));
     }
   });
-  k::table().col_reduce[static_cast<int>(k::Reduction::sum)][x.dtype()](parts.bytes(), c.out.bytes(), leaves, 2 * n,
-                                                                        2 * n);
+  k::table().col_reduce[k::Reduction::sum][x.dtype()](parts.bytes(), c.out.bytes(), leaves, 2 * n, 2 * n);
 }
 
 void infer_norm(Call& c) {

@@ -5,6 +5,7 @@
 
 #include "core/iterate.h"
 #include "core/parallel.h"
+#include "kernels/integers.h"
 #include "ops/einsum.h"
 #include "ops/functions.h"
 #include "ops/linalg.h"
@@ -37,7 +38,7 @@ void infer_matmul(Call& c) {
 
 constexpr double nanoseconds = 0.0125;  // a multiplication and addition, on one core
 constexpr double patience = 60e6;       // nanoseconds that one piece may take
-std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+using k::ceil_div;
 
 // Where one product of a batch has its operands and its result, and its first row in the batch's rows.
 struct Matrices {
@@ -88,16 +89,18 @@ struct Product {
       for (std::int64_t i = 0; i < batch; ++i) run(at(i), 0, m, 0, n);
       return;
     }
+    const k::PieceSizes sizes = k::table().pieces;
     const bool by_rows = m >= n;
-    const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? 28 : 64;
-    const std::int64_t share = parts(side, pieces_of_each(batch));
+    const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? sizes.rows : sizes.columns;
+    const std::int64_t share = ceil_div(side, pieces_of_each(batch));
     const auto within_patience = [](double one, std::int64_t of) {
       return std::max(of, static_cast<std::int64_t>(patience / one) / of * of);
     };
-    const std::int64_t grain = std::min(parts(share, unit) * unit, within_patience(element * 576, unit));
-    const std::int64_t longest = within_patience(element * static_cast<double>(grain), 576);
-    const std::int64_t strips = parts(side, grain);
-    const std::int64_t each = strips * parts(across, longest), pieces = batch * each;
+    const std::int64_t grain =
+        std::min(ceil_div(share, unit) * unit, within_patience(element * static_cast<double>(sizes.length), unit));
+    const std::int64_t longest = within_patience(element * static_cast<double>(grain), sizes.length);
+    const std::int64_t strips = ceil_div(side, grain);
+    const std::int64_t each = strips * ceil_div(across, longest), pieces = batch * each;
     parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t p = from; p < to; ++p) {
         const std::int64_t s = p % strips * grain, ns = std::min(grain, side - s);

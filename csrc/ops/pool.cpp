@@ -17,12 +17,6 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-std::int64_t volume(const Dims& d) {
-  std::int64_t n = 1;
-  for (auto v : d) n *= v;
-  return n;
-}
-
 // ---- positions of the largest ----
 
 // Attributes: a geometry whose `sizes` are those of the window.
@@ -33,8 +27,7 @@ void infer_positions(Call& c) {
   if (!is_float(x.dtype())) fail<TypeError>(c.op.name, ": needs floats, and got ", x, "; use astype(float32)");
   Dims shape{x.dim(0), x.dim(1)};
   for (int d = 0; d < g.n; ++d) shape.push(g.outputs(d, x.dim(2 + d), window[d]));
-  if (volume(spatial(x.shape())) > INT32_MAX)
-    fail<ValueError>(c.op.name, ": ", x, " has planes of over 2**31 elements");
+  if (numel(spatial(x.shape())) > INT32_MAX) fail<ValueError>(c.op.name, ": ", x, " has planes of over 2**31 elements");
   c.out = empty(shape, Int64);
 }
 void compute_positions(const Call& c) {
@@ -48,7 +41,7 @@ void compute_positions(const Call& c) {
   p.out = c.out.data<std::int64_t>();
   if (c.out.size() == 0) return;
   const auto f = k::table().pool_max[x.dtype()];
-  const double cost = 0.3 * static_cast<double>(volume(out)) * static_cast<double>(volume(window));
+  const double cost = 0.3 * static_cast<double>(numel(out)) * static_cast<double>(numel(window));
   parallel_for(x.dim(0) * x.dim(1), 1, cost, [&](std::int64_t from, std::int64_t to) { f(p, from, to); });
 }
 
@@ -65,7 +58,7 @@ void require_planes(const Call& c) {
 }
 
 template <class E> void take_as(const Call& c, T x, T at) {
-  const std::int64_t in = volume(spatial(x.shape())), out = volume(spatial(c.out.shape()));
+  const std::int64_t in = numel(spatial(x.shape())), out = numel(spatial(c.out.shape()));
   const E* from = x.data<E>();
   const std::int64_t* position = at.data<std::int64_t>();
   E* to = c.out.data<E>();
@@ -90,7 +83,7 @@ void compute_take_planes(const Call& c) {
 }
 
 template <class E> void put_as(const Call& c, T x, T at) {
-  const std::int64_t in = volume(spatial(x.shape())), out = volume(spatial(c.out.shape()));
+  const std::int64_t in = numel(spatial(x.shape())), out = numel(spatial(c.out.shape()));
   const E* from = x.data<E>();
   const std::int64_t* position = at.data<std::int64_t>();
   E* to = c.out.data<E>();
@@ -241,7 +234,7 @@ Tensor average(T x, const Pool& p, bool borders) {
   for (int d = 0; d < p.g.n; ++d) kernel.push(p.window[d]), planes.push(shape[2 + d]);
   bool uniform = true;
   for (int d = 0; d < p.g.n; ++d) uniform = uniform && p.g.end[d] == p.padding[d] && (borders || p.padding[d] == 0);
-  const double weight = uniform ? 1 / static_cast<double>(volume(p.window)) : 1;
+  const double weight = uniform ? 1 / static_cast<double>(numel(p.window)) : 1;
   const Tensor y = conv(reshape(x, planes), full(kernel, weight, x.dtype()), {}, p.g);
   Dims out{shape[0], shape[1]};
   for (auto s : spatial(y.shape())) out.push(s);
@@ -271,7 +264,7 @@ Tensor bins(std::int64_t in, std::int64_t out, DType dtype) {
 template <int n> Tensor call_adaptive(const Op& op, Args& a) {
   Tensor x = batched(as_float(a[0].tensor), n);
   const Dims sizes = each_dimension(op.name, "output_size", a[1].dims(), n, 1);
-  if (x.ndim() != n + 2 || volume(x.shape()) == 0)
+  if (x.ndim() != n + 2 || numel(x.shape()) == 0)
     fail<ValueError>(op.name, ": needs (N, C, ...) with ", n, " spatial dimensions and elements, and got ", x);
   for (int d = 0; d < n; ++d) {
     if (x.dim(2 + d) == sizes[d]) continue;
@@ -294,7 +287,7 @@ unsigned spatial_axes(const Op& op, T x) {
 }
 Tensor call_global_average(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
-  const double n = static_cast<double>(volume(spatial(x.shape())));
+  const double n = static_cast<double>(numel(spatial(x.shape())));
   return divide(sum(x, spatial_axes(op, x), true), scalar_like(n, x));
 }
 Tensor argmax_last(T x) {
@@ -304,7 +297,7 @@ Tensor argmax_last(T x) {
 Tensor call_global_max(const Op& op, Args& a) {
   const Tensor x = as_float(a[0].tensor);
   spatial_axes(op, x);
-  const std::int64_t n = volume(spatial(x.shape()));
+  const std::int64_t n = numel(spatial(x.shape()));
   if (n == 0) fail<ValueError>(op.name, ": ", x, " has no elements along its spatial dimensions");
   const Tensor line = reshape(x, {x.dim(0), x.dim(1), n}), at = argmax_last(alias(line));
   const Tensor y = take_planes(line, at);

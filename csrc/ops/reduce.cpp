@@ -47,7 +47,7 @@ Tensor axes_last(T t, unsigned axes) {
 bool leading(unsigned axes) { return axes && (axes & (axes + 1)) == 0; }
 
 void reduce_rows(const char* op, Reduction kind, T in, T out, std::int64_t n) {
-  const auto f = k::table().row_reduce[static_cast<int>(kind)][in.dtype()];
+  const auto f = k::table().row_reduce[kind][in.dtype()];
   if (!f) fail<TypeError>(op, ": not defined for ", in, "; use any() or all(), or astype() first");
   const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
   const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
@@ -57,7 +57,7 @@ void reduce_rows(const char* op, Reduction kind, T in, T out, std::int64_t n) {
 }
 
 void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
-  const auto f = k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
+  const auto f = k::table().col_reduce[kind][in.dtype()];
   const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype()), m = out.size();
   const std::int64_t grain = std::max<std::int64_t>(64, 16384 / std::max<std::int64_t>(n, 1));
   parallel_for(m, grain, 0.1 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
@@ -69,8 +69,7 @@ template <Reduction kind> void compute_reduce(const Call& c) {
   const auto axes = static_cast<unsigned>(c.attrs[0]);
   T in = c.in[0];
   const std::int64_t n = reduced_count(in.shape(), axes);
-  const bool columns =
-      in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[static_cast<int>(kind)][in.dtype()];
+  const bool columns = in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[kind][in.dtype()];
   if (columns) return reduce_columns(kind, in, c.out, n);
   reduce_rows(c.op.name, kind, axes_last(in, axes), c.out, n);
 }
@@ -186,7 +185,7 @@ template <RowMap kind> void compute_rows(const Call& c) {
   const Tensor in = contiguous(c.in[0]);
   if (in.size() == 0) return;
   const std::int64_t n = in.ndim() ? in.dim(-1) : 1, item = size_of(in.dtype());
-  const auto f = k::table().row_map[static_cast<int>(kind)][in.dtype()];
+  const auto f = k::table().row_map[kind][in.dtype()];
   if (!f) fail<TypeError>(c.op.name, ": not defined for ", in, "; use astype() first");
   const std::int64_t grain = std::max<std::int64_t>(1, 8192 / n);
   parallel_for(in.size() / n, grain, static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {

@@ -41,38 +41,13 @@ inline const std::size_t kSize[type_count] = {1, 1, 4, 8, 2, 4, 8};
 inline const char* const kTypeName[type_count] = {"bool", "uint8", "int32", "int64", "bfloat16", "float32", "float64"};
 
 inline const char* const kKernelName[] = {
-#define STEEP_ONE(name) #name,
-#define STEEP_DF(name) #name, #name "_df",
-#define FLOAT1 STEEP_ONE
-#define FLOAT1_DF STEEP_DF
-#define NUM1 STEEP_ONE
-#define FLOAT2 STEEP_ONE
-#define FLOAT3 STEEP_ONE
-#define NUM2 STEEP_ONE
-#define INT2 STEEP_ONE
-#define CMP1 STEEP_ONE
-#define CMP2 STEEP_ONE
-#define BOOL1 STEEP_ONE
-#define BOOL2 STEEP_ONE
+#define KERNEL(name) #name,
 #include "kernels/kernels.def"
 };
 constexpr int kKernels = static_cast<int>(Kernel::count);
 
 inline int arity_of(int kernel) {
   static const int arity[] = {
-#undef STEEP_ONE
-#undef STEEP_DF
-#undef FLOAT1
-#undef FLOAT1_DF
-#undef NUM1
-#undef FLOAT2
-#undef FLOAT3
-#undef NUM2
-#undef INT2
-#undef CMP1
-#undef CMP2
-#undef BOOL1
-#undef BOOL2
 #define FLOAT1(name) 1,
 #define FLOAT1_DF(name) 1, 2,
 #define NUM1(name) 1,

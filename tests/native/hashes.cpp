@@ -59,10 +59,10 @@ void loops(const Table& t) {
     const Bytes x[] = {values(in, n, 1), values(in, n, 2), values(in, n, 3)}, condition = values(b8, n, 4);
     const void* operands[] = {x[0].data(), x[1].data(), x[2].data()};
     for (int k = 0; k < kKernels; ++k) {
-      if (!t.loop[k][type]) continue;
+      if (!t.loop.at[k][type]) continue;
       const Type out = arity_of(k) < 0 ? b8 : in;
       Bytes y = room(n, out);
-      t.loop[k][type](operands, y.data(), n, 0, params);
+      t.loop.at[k][type](operands, y.data(), n, 0, params);
       line((calls_libm(kKernelName[k]) ? "libm " : "loop ") + std::string(kKernelName[k]), y, out);
     }
     const void* three[] = {condition.data(), x[0].data(), x[1].data()};
@@ -82,17 +82,17 @@ void reductions(const Table& t) {
     const Type in = static_cast<Type>(type);
     const Bytes x = plain_values(in, 21 * 1003, 1);
     for (int r = 0; r < static_cast<int>(Reduction::count); ++r) {
-      if (!t.row_reduce[r][type]) continue;
+      if (!t.row_reduce.at[r][type]) continue;
       Bytes rows = room(21, result_type(r, in)), columns = room(1003, result_type(r, in));
-      t.row_reduce[r][type](x.data(), rows.data(), 21, 1003);
-      t.col_reduce[r][type](x.data(), columns.data(), 21, 1003, 1003);
+      t.row_reduce.at[r][type](x.data(), rows.data(), 21, 1003);
+      t.col_reduce.at[r][type](x.data(), columns.data(), 21, 1003, 1003);
       line("rows of reduction " + std::to_string(r), rows, result_type(r, in));
       line("columns of reduction " + std::to_string(r), columns, result_type(r, in));
     }
     for (int map = 0; map < static_cast<int>(RowMap::count); ++map) {
-      if (!t.row_map[map][type]) continue;
+      if (!t.row_map.at[map][type]) continue;
       Bytes y = room(21 * 1003, in);
-      t.row_map[map][type](x.data(), y.data(), 21, 1003);
+      t.row_map.at[map][type](x.data(), y.data(), 21, 1003);
       line("row map " + std::to_string(map), y, in);
     }
   }

@@ -29,7 +29,7 @@ template <class... A> std::string text(const A&... parts) {
 
 Loop loop(const Table& t, const char* name, Type type) {
   for (int i = 0; i < kKernels; ++i)
-    if (!std::strcmp(kKernelName[i], name)) return t.loop[i][type];
+    if (!std::strcmp(kKernelName[i], name)) return t.loop.at[i][type];
   return nullptr;
 }
 
@@ -203,7 +203,7 @@ std::vector<Loop> across(const std::vector<const Table*>& tables, const std::fun
 void check_loops(const std::vector<const Table*>& tables) {
   for (int k = 0; k < kKernels; ++k)
     for (int type = 0; type < type_count; ++type) {
-      const auto sets = across(tables, [=](const Table& t) { return t.loop[k][type]; });
+      const auto sets = across(tables, [=](const Table& t) { return t.loop.at[k][type]; });
       if (!sets[0]) continue;
       const int arity = arity_of(k);
       const Type in = static_cast<Type>(type);
@@ -234,14 +234,14 @@ void check_reduction(int r, Type type, const std::vector<const Table*>& tables) 
       for (const Table* t : tables) {
         const std::string what = text("reduction", r, kTypeName[type], t->isa, "n", n, "m", m);
         Bytes rows(m * kSize[out]), cols(m * kSize[out]);
-        t->row_reduce[r][type](x.data(), rows.data(), mi, ni);
-        t->col_reduce[r][type](x.data(), cols.data(), ni, mi, mi);
+        t->row_reduce.at[r][type](x.data(), rows.data(), mi, ni);
+        t->col_reduce.at[r][type](x.data(), cols.data(), ni, mi, mi);
         if (t == tables[0]) rows0 = rows, cols0 = cols;
         check(same(rows.data(), rows0.data(), m, out), what + " rows");
         check(same(cols.data(), cols0.data(), m, out), what + " columns");
-        t->row_reduce[r][type](x.data() + (m - 1) * n * kSize[type], one.data(), 1, ni);
+        t->row_reduce.at[r][type](x.data() + (m - 1) * n * kSize[type], one.data(), 1, ni);
         check(same(one.data(), rows0.data() + (m - 1) * kSize[out], 1, out), what + " last row alone");
-        t->col_reduce[r][type](x.data() + (m - 1) * kSize[type], one.data(), ni, 1, mi);
+        t->col_reduce.at[r][type](x.data() + (m - 1) * kSize[type], one.data(), ni, 1, mi);
         check(same(one.data(), cols0.data() + (m - 1) * kSize[out], 1, out), what + " last column alone");
       }
     }
@@ -251,13 +251,13 @@ void check_row_maps(const std::vector<const Table*>& tables) {
   for (int map = 0; map < static_cast<int>(RowMap::count); ++map)
     for (Type type : {u8, i32, i64, f32, f64})
       for (std::size_t n : {0, 1, 2, 9, 16, 33, 1000, 9000}) {
-        if (!tables[0]->row_map[map][type]) continue;
+        if (!tables[0]->row_map.at[map][type]) continue;
         const Bytes x = plain_values(type, 3 * n, n);
         Bytes first(3 * n * kSize[type]);
         for (const Table* t : tables) {
           Bytes y(3 * n * kSize[type]), place = x;
-          t->row_map[map][type](x.data(), y.data(), 3, static_cast<std::int64_t>(n));
-          t->row_map[map][type](place.data(), place.data(), 3, static_cast<std::int64_t>(n));
+          t->row_map.at[map][type](x.data(), y.data(), 3, static_cast<std::int64_t>(n));
+          t->row_map.at[map][type](place.data(), place.data(), 3, static_cast<std::int64_t>(n));
           if (t == tables[0]) first = y;
           const std::string what = text("row map", map, kTypeName[type], "n", n);
           check(same(y.data(), first.data(), 3 * n, type), what);
@@ -268,7 +268,7 @@ void check_row_maps(const std::vector<const Table*>& tables) {
 
 template <class T> T row(const Table& t, Reduction r, Type type, const std::vector<float>& x) {
   T out;
-  t.row_reduce[static_cast<int>(r)][type](x.data(), &out, 1, static_cast<std::int64_t>(x.size()));
+  t.row_reduce[r][type](x.data(), &out, 1, static_cast<std::int64_t>(x.size()));
   return out;
 }
 void check_reduction_values(const Table& t) {
@@ -381,7 +381,7 @@ int main(int argc, char** argv) {
   check_loops(tables);
   for (int r = 0; r < static_cast<int>(Reduction::count); ++r)
     for (int type = 0; type < type_count; ++type)
-      if (tables[0]->row_reduce[r][type]) check_reduction(r, static_cast<Type>(type), tables);
+      if (tables[0]->row_reduce.at[r][type]) check_reduction(r, static_cast<Type>(type), tables);
   check_row_maps(tables);
   for (const Table* t : tables) check_reduction_values(*t);
   check_random(tables);
