@@ -249,12 +249,27 @@ def flatten(x: Any, start: int = 1) -> Tensor:
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-def _borders(
+def conv_borders(
     weight: Tensor, stride: Any, padding: Any, dilation: Any, sizes: Sequence[int] = ()
 ) -> list[tuple[int, int]]:
     """(before, after) for every spatial dimension; "same" adds an odd element at the end, as in PyTorch.
 
-    ``sizes``: those of the input, which "same_upper" depends on.
+    Args:
+        weight: the kernel, (out, in, *spatial).
+        stride: one integer, or one for each dimension.
+        padding: numbers, "same", "same_upper" or "valid".
+        dilation: as the stride.
+        sizes: the input's spatial sizes, which "same_upper" depends on.
+
+    Returns:
+        A pair of numbers of elements for each dimension.
+
+    Raises:
+        ValueError: for "same" with a stride, or an unknown name.
+
+    Example:
+        >>> sp.nn.functional.conv_borders(sp.zeros((8, 3, 5, 5)), 1, "same", 1)
+        [(2, 2), (2, 2)]
     """
     n = weight.ndim - 2
 
@@ -293,7 +308,7 @@ def pad_for_conv(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: An
         The padded tensor.
     """
     x = _core.asarray(x)
-    borders = _borders(weight, stride, padding, dilation, x.shape[2 - weight.ndim :])
+    borders = conv_borders(weight, stride, padding, dilation, x.shape[2 - weight.ndim :])
     return _core.pad(x, ((0, 0),) * (x.ndim - len(borders)) + tuple(borders), PADDING_MODES[mode])
 
 
@@ -303,7 +318,7 @@ def _padding(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any) -
         return padding
     kernel = _core.asarray(weight)
     sizes = _core.asarray(x).shape[2 - kernel.ndim :]
-    return [side for both in _borders(kernel, stride, padding, dilation, sizes) for side in both]
+    return [side for both in conv_borders(kernel, stride, padding, dilation, sizes) for side in both]
 
 
 CONVOLUTION = """``steep.{name}`` with named padding.

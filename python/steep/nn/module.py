@@ -150,6 +150,20 @@ class Module:
         """
         return ((name, tensor) for name, tensor in self._named(Tensor) if not tensor.requires_grad)
 
+    def named_statistics(self) -> Iterator[tuple[str, Tensor]]:
+        """Tensors that are measured and not learnt, with their dotted names: those that a module lists as its
+        statistics, and buffers beside a module's own parameters, such as the moments of a batch norm.
+
+        Yields:
+            Pairs of a name and a tensor.
+        """
+        for prefix, module in self.named_modules():
+            own = [(name, leaf) for name, leaf in module._members() if isinstance(leaf, Tensor)]
+            learned = any(leaf.requires_grad for _, leaf in own)
+            for name, leaf in own:
+                if name in module._statistics or (learned and not leaf.requires_grad):
+                    yield _join(prefix, name), leaf
+
     def named_generators(self) -> Iterator[tuple[str, Generator]]:
         """Random generators of layers such as ``Dropout``, with their dotted names.
 

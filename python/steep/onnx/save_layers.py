@@ -50,7 +50,7 @@ def _each(value: Any, n: int) -> list[int]:
 
 def _sides(layer: Any, x: Tensor) -> list[int]:
     """ONNX's pads: all befores, then all afters."""
-    pairs = nn.functional._borders(layer.weight, layer.stride, layer.padding, layer.dilation, x.shape[2:])
+    pairs = nn.functional.conv_borders(layer.weight, layer.stride, layer.padding, layer.dilation, x.shape[2:])
     return [b for b, _ in pairs] + [a for _, a in pairs]
 
 

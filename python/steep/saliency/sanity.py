@@ -172,8 +172,8 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
     """The float tensors of each layer, in reverse order of the layers.
 
-    Names in a module's ``_statistics`` are not weights, nor are buffers of a module that has parameters. In a model
-    whose weights are buffers, such as one of the zoo, all others are weights.
+    Statistics (``named_statistics``) are not weights. In a model whose weights are buffers, such as one of the zoo, all
+    others are weights.
 
     Args:
         model: the module.
@@ -184,24 +184,12 @@ def weights_by_layer(model: Module) -> Iterator[tuple[str, list[Tensor]]]:
     found: dict[str, list[Tensor]] = {}
     order = {name: i for i, name in enumerate(model.state_dict())}
     tensors = [*model.named_parameters(), *model.named_buffers()]
-    measured = _measured(model)
+    measured = {name for name, _ in model.named_statistics()}
     for name, tensor in sorted(tensors, key=lambda pair: order[pair[0]]):
         layer, _, _ = name.rpartition(".")
         if name not in measured and tensor.dtype.name.startswith("float"):
             found.setdefault(name if layer in ("", "initializers") else layer, []).append(tensor)
     return reversed(list(found.items()))
-
-
-def _measured(model: Module) -> set[str]:
-    """The names of tensors that are state: listed by their module, or buffers beside its parameters."""
-    names = set()
-    for prefix, module in model.named_modules():
-        own = [(name, leaf) for name, leaf in module._members() if isinstance(leaf, Tensor)]
-        learned = any(leaf.requires_grad for _, leaf in own)
-        for name, leaf in own:
-            if name in module._statistics or (learned and not leaf.requires_grad):
-                names.add(f"{prefix}.{name}" if prefix else name)
-    return names
 
 
 def randomise(tensor: Tensor, draw: Generator) -> None:

@@ -77,9 +77,11 @@ def _radius() -> list[float]:
     for start, velocity in ((1.0, 0.0), (0.0, 1.0)):
         w = sp.tensor(np.float64(start))
         opt = optim.SGD(w, 0.02, momentum=0.99)
-        opt._slots[0]["velocity"][...] = velocity
+        state = opt.state_dict()
+        state["slots"][0]["velocity"][...] = velocity
+        opt.load_state_dict(state)
         optim.minimize(half_square, w, opt, 1)
-        columns.append([float(w), float(opt._slots[0]["velocity"])])
+        columns.append([float(w), float(opt.state_dict()["slots"][0]["velocity"])])
     return [float(value) for value in np.abs(np.linalg.eigvals(np.array(columns).T))]
 
 

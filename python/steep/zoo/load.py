@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from steep import _core, nn
-from steep._core import Tensor
 from steep.zoo.entry import Arrays, Entry
 from steep.zoo.table import MODELS
 from steep.zoo.weights import find, weights
@@ -81,7 +80,7 @@ def assemble(entry: Entry, arrays: Arrays, requires_grad: bool, dtype: Any) -> P
     """
     model = Pretrained(entry).eval()
     modules = dict(model.named_modules())
-    for key, before in list(model._named(Tensor)):
+    for key, before in [*model.named_parameters(), *model.named_buffers()]:
         holder, _, attribute = key.rpartition(".")
         trained = requires_grad and before.requires_grad
         weight = _core.tensor(arrays[key], dtype=dtype or _core.float32, requires_grad=trained)
