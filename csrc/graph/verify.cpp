@@ -14,7 +14,7 @@ std::string name_of(const Instruction& c) {
   return str("instruction ", c.number, ", ", c.op->name, c.where.empty() ? "" : " at ", c.where);
 }
 
-std::string bytes_of(const Storage& s) { return {s.data, s.bytes}; }
+std::string_view bytes_of(const StorageRef& s) { return {s->data, s->bytes}; }
 
 std::string value_text(const View& v, const Program& p) {
   return v.single() && v.count() > 0 ? describe(v, p) : str(v.dtype, v.shape);
@@ -25,7 +25,7 @@ std::string different_views(const View& a, const View& b, const Program& p, cons
   const Buffer &x = p.buffer(a), &y = q.buffer(b);
   const bool alike = a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides && a.offset == b.offset;
   if (!alike || x.place != y.place) return str(a.dtype, a.shape, " was ", b.dtype, b.shape);
-  if (x.place == Place::constant && bytes_of(*x.storage.get()) != bytes_of(*y.storage.get()))
+  if (x.place == Place::constant && bytes_of(x.storage) != bytes_of(y.storage))
     return str("a constant was ", value_text(a, p), " and is ", value_text(b, q));
   const bool other = x.place == Place::captured ? x.storage->data != y.storage->data : a.buffer != b.buffer;
   return other ? "it reads another tensor" : "";
@@ -77,10 +77,11 @@ std::int64_t first_different(const char* got, std::int64_t got_bytes, const char
 Snapshot::Snapshot(const Program& p, const std::vector<Tensor>& arguments) {
   for (const Buffer& b : p.buffers) {
     if (!b.written) continue;
-    if (b.place == Place::captured) memory_.push_back({"a captured tensor", b.storage, bytes_of(*b.storage.get())});
+    if (b.place == Place::captured)
+      memory_.push_back({"a captured tensor", b.storage, std::string(bytes_of(b.storage))});
     if (b.place != Place::argument) continue;
     const StorageRef& s = arguments[static_cast<std::size_t>(b.number)]->storage;
-    memory_.push_back({str("argument ", b.number), s, bytes_of(*s.get())});
+    memory_.push_back({str("argument ", b.number), s, std::string(bytes_of(s))});
   }
   for (const Slot& s : p.slots) {
     const Tensor owner = s.argument < 0 ? s.owner : arguments[static_cast<std::size_t>(s.argument)];
@@ -95,7 +96,7 @@ void Snapshot::restore() const {
 
 std::vector<std::pair<std::string, std::string>> Snapshot::now() const {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const Kept& k : memory_) all.emplace_back(k.name, bytes_of(*k.storage.get()));
+  for (const Kept& k : memory_) all.emplace_back(k.name, bytes_of(k.storage));
   for (const Grad& g : grads_) {
     const TensorImpl* now = g.owner->grad;
     const std::size_t bytes = now ? static_cast<std::size_t>(now->count * size_of(now->dtype)) : 0;
