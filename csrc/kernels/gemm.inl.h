@@ -84,7 +84,7 @@ template <class T> struct Plan {
     width = widest(static_cast<int>(ceil_div(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
-    pack_a = x.n > 4 * width && (x.a.row != 1 || tile_rows * sizeof(T) < 48);  // a tile reads whole cache lines
+    pack_a = x.n > 4 * width;  // also neighbouring rows: steps of k far apart in memory are slow to read again
     transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
     pack_b = x.b.col != 1 || x.m > 60;  // with fewer rows a copy of B does not pay
   }
