@@ -77,6 +77,7 @@ Tensor all(const Tensor& x);
 Tensor copy(const Tensor& x);
 Tensor reshape(const Tensor& x, const Dims& shape);
 Tensor permute_dims(const Tensor& x, const Dims& order);
+bool is_transposed(const Node* n);  // whether it exchanges the last two axes, and no others
 Tensor moveaxis(const Tensor& x, int from, int to);
 Tensor transpose_last(const Tensor& x);
 Tensor expand_dims(const Tensor& x, int axis);

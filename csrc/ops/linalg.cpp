@@ -130,9 +130,38 @@ struct Leading {
 };
 
 // A batch of matrices against one shared right-hand matrix is one tall product, if the rows are evenly spaced.
-bool is_tall(T a, T b) { return b.ndim() == 2 && a.ndim() > 2 && a.contiguous(); }
+bool is_tall(T a, T b) {
+  if (b.ndim() != 2 || a.ndim() < 3 || a.size() == 0) return false;
+  for (int d = a.ndim() - 3; d >= 0; --d)
+    if (a.dim(d) != 1 && a.strides()[d] != a.strides()[d + 1] * a.dim(d + 1)) return false;
+  return true;
+}
 
 void compute_matmul(const Call& c) { multiply(c, nullptr); }
+
+// x y, the gradient with respect to factor i, in the orientation of what the factor is a view of: that of a weight used
+// transposed, as in x @ weight.T, then lies in memory as the weight does, and nothing has to be copied.
+Tensor gradient_like(R r, int i, T x, T y) {
+  if (!is_transposed(r.node.inputs()[i])) return matmul(x, y);
+  return transpose_last(matmul(transpose_last(y), transpose_last(x)));
+}
+
+// The rows of all matrices of a batch as one matrix.
+Tensor stacked_rows(T x) {
+  Dims lead = x.shape();
+  lead.resize(lead.size() - 1);
+  return reshape(x, {numel(lead), x.dim(-1)});
+}
+
+Tensor left_gradient(R r, T g) { return gradient_like(r, 0, g, transpose_last(r.in(1))); }
+
+// Of a matrix shared by a batch: one product over all its rows, where a product for each would have to be added up.
+Tensor right_gradient(R r, T g) {
+  const Tensor a = r.in(0);
+  const bool shared = r.shape(1).size() == 2 && a.ndim() > 2 && a.size() > 0;
+  return shared ? gradient_like(r, 1, transpose_last(stacked_rows(a)), stacked_rows(g))
+                : gradient_like(r, 1, transpose_last(a), g);
+}
 
 Tensor matmul_jvp(R r, const Tensor* t) {
   Tensor y;
@@ -222,8 +251,9 @@ void multiply(const Call& c, const k::Epilogue* done) {
   if (out.size() == 0) return;
   if (is_tall(a, b)) {
     const std::int64_t rows = out.size() / b.dim(1);
-    if (a.dim(-1)) a = view(a, {rows, a.dim(-1)}, {a.dim(-1), 1}, a->offset);
-    if (a.ndim() == 2) out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
+    const int last = a.ndim() - 1;
+    a = view(a, {rows, a.dim(-1)}, {a.strides()[last - 1], a.strides()[last]}, a->offset);
+    out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
   }
   const auto stride = [](T t, int d) { return t.strides()[d + t.ndim()]; };
   const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),     size_of(a.dtype()),
@@ -263,8 +293,7 @@ Rows linalg_rows() {
        .compute = compute_matmul,
        .compute_parts = multiply,
        .promotes = Promote::common,
-       .vjp = {{[](R r, T g) { return matmul(g, transpose_last(r.in(1))); }, in1},
-               {[](R r, T g) { return matmul(transpose_last(r.in(0)), g); }, in0}},
+       .vjp = {{left_gradient, in1}, {right_gradient, in0}},
        .jvp = Jvp::custom,
        .jvp_rule = matmul_jvp},
       {.name = "outer", .doc = "x1[i] * x2[j] of two vectors.", .params = {x1, x2}, .call = outer},

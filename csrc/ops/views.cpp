@@ -307,6 +307,14 @@ Tensor moveaxis(T t, int from, int to) {
   order.insert(to, from);
   return permute_dims(t, order);
 }
+bool is_transposed(const Node* n) {
+  static const Op& permute = find_op("permute_dims");
+  if (!n || n->op != &permute || n->ndim < 2) return false;
+  const int last = n->ndim - 1;
+  for (int d = 0; d < last - 1; ++d)
+    if (n->attrs[d] != d) return false;
+  return n->attrs[last] == last - 1;
+}
 Tensor transpose_last(T t) { return moveaxis(t, t.ndim() - 1, t.ndim() - 2); }
 Tensor expand_dims(T t, int axis) {
   Dims shape = t.shape();
