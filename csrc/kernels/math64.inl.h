@@ -1,8 +1,6 @@
 // Transcendental functions of Vec<double>, by multiplications and additions alone: a fused multiply-add would be slow
 // to emulate on processors without one. Defined over all doubles. Start reading at expv; math.inl.h holds the same
-// functions for float, and the reasons for their steps.
-//
-//   greatest error in ULP measured: exp 0.94  expm1 2.0  log 0.81  log1p 1.4  sin 0.8  cos 0.9  tanh 2.5  sigmoid 2.5
+// functions for float, and the reasons for their steps; accuracy.def has their greatest errors.
 
 using VD = Vec<double>;
 using VL = Vec<std::int64_t>;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fixed_inputs.h"
+#include "kernels/accuracy.h"
 
 namespace {
 
@@ -27,11 +28,8 @@ template <class... A> std::string text(const A&... parts) {
   return s.str();
 }
 
-Loop loop(const Table& t, const char* name, Type type) {
-  for (int i = 0; i < kKernels; ++i)
-    if (!std::strcmp(kKernelName[i], name)) return t.loop.at[i][type];
-  return nullptr;
-}
+const char* name_of(Kernel kernel) { return kKernelName[static_cast<int>(kernel)]; }
+Loop loop(const Table& t, Kernel kernel, Type type) { return t.loop.at[static_cast<int>(kernel)][type]; }
 
 // ---- accuracy
 
@@ -48,31 +46,32 @@ double ulps(float got, double exact) {
   return std::fabs(static_cast<double>(got) - exact) / ulp;
 }
 
-struct Accuracy {
-  const char* name;
-  double limit;
-  std::function<double(double)> exact;
+// The functions that accuracy.def states bounds of.
+struct Exact {
+  Kernel kernel;
+  std::function<double(double)> of;
 };
-const Accuracy kAccuracy[] = {
-    {"exp", 1.1, [](double x) { return std::exp(x); }},
-    {"expm1", 1.5, [](double x) { return std::expm1(x); }},
-    {"log", 1.0, [](double x) { return std::log(x); }},
-    {"log1p", 1.5, [](double x) { return std::log1p(x); }},
-    {"log2", 1.5, [](double x) { return std::log2(x); }},
-    {"log10", 1.6, [](double x) { return std::log10(x); }},
-    {"sin", 1.6, [](double x) { return std::sin(x); }},
-    {"cos", 1.6, [](double x) { return std::cos(x); }},
-    {"tan", 3.7, [](double x) { return std::tan(x); }},
-    {"tanh", 2.5, [](double x) { return std::tanh(x); }},
-    {"sigmoid", 2.8, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
-    {"erf", 1.1, [](double x) { return std::erf(x); }},
-    {"erfc", 5.4, [](double x) { return std::erfc(x); }},
-    {"softplus", 1.8, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+const Exact kExact[] = {
+    {Kernel::exp, [](double x) { return std::exp(x); }},
+    {Kernel::expm1, [](double x) { return std::expm1(x); }},
+    {Kernel::log, [](double x) { return std::log(x); }},
+    {Kernel::log1p, [](double x) { return std::log1p(x); }},
+    {Kernel::log2, [](double x) { return std::log2(x); }},
+    {Kernel::log10, [](double x) { return std::log10(x); }},
+    {Kernel::sin, [](double x) { return std::sin(x); }},
+    {Kernel::cos, [](double x) { return std::cos(x); }},
+    {Kernel::tan, [](double x) { return std::tan(x); }},
+    {Kernel::tanh, [](double x) { return std::tanh(x); }},
+    {Kernel::sigmoid, [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+    {Kernel::erf, [](double x) { return std::erf(x); }},
+    {Kernel::erfc, [](double x) { return std::erfc(x); }},
+    {Kernel::softplus, [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+    {Kernel::gelu, [](double x) { return x * 0.5 * std::erfc(x * -0.70710678118654752); }},
 };
 
 // Every `stride`-th bit pattern: a prime, so that every exponent and all low bits are met.
-void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
-  const Loop f = loop(t, a.name, f32);
+void sweep(const Table& t, const Exact& exact, std::uint32_t stride) {
+  const Loop f = loop(t, exact.kernel, f32);
   double worst = 0;
   float at = 0;
   std::vector<float> x(4096), y(4096);
@@ -84,12 +83,12 @@ void sweep(const Table& t, const Accuracy& a, std::uint32_t stride) {
     const void* in[] = {x.data()};
     f(in, y.data(), 4096, 0, nullptr);
     for (std::size_t i = 0; i < x.size(); ++i) {
-      const double u = ulps(y[i], a.exact(static_cast<double>(x[i])));
+      const double u = ulps(y[i], exact.of(static_cast<double>(x[i])));
       if (u > worst) worst = u, at = x[i];
     }
   }
-  std::printf("  %-8s %.3f ULP, at %.9g\n", a.name, worst, static_cast<double>(at));
-  check(worst <= a.limit, std::string(a.name) + " is less accurate than stated");
+  std::printf("  %-8s %.3f ULP, at %.9g\n", name_of(exact.kernel), worst, static_cast<double>(at));
+  check(worst <= accuracy(exact.kernel).f32, text(name_of(exact.kernel), "is less accurate than stated"));
 }
 
 // The same for float64, against long double, over random bit patterns and over ordinary values alternately.
@@ -102,22 +101,22 @@ double ulps64(double got, long double exact) {
   const long double ulp = std::ldexp(1.0L, std::max(e - 53, -1074));
   return static_cast<double>(std::fabs(static_cast<long double>(got) - exact) / ulp);
 }
-struct Accuracy64 {
-  const char* name;
-  std::function<long double(long double)> exact;
+struct Exact64 {
+  Kernel kernel;
+  std::function<long double(long double)> of;
 };
-const Accuracy64 kAccuracy64[] = {
-    {"exp", [](long double x) { return std::exp(x); }},
-    {"expm1", [](long double x) { return std::expm1(x); }},
-    {"log", [](long double x) { return std::log(x); }},
-    {"log1p", [](long double x) { return std::log1p(x); }},
-    {"sin", [](long double x) { return std::sin(x); }},
-    {"cos", [](long double x) { return std::cos(x); }},
-    {"tanh", [](long double x) { return std::tanh(x); }},
-    {"sigmoid", [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+const Exact64 kExact64[] = {
+    {Kernel::exp, [](long double x) { return std::exp(x); }},
+    {Kernel::expm1, [](long double x) { return std::expm1(x); }},
+    {Kernel::log, [](long double x) { return std::log(x); }},
+    {Kernel::log1p, [](long double x) { return std::log1p(x); }},
+    {Kernel::sin, [](long double x) { return std::sin(x); }},
+    {Kernel::cos, [](long double x) { return std::cos(x); }},
+    {Kernel::tanh, [](long double x) { return std::tanh(x); }},
+    {Kernel::sigmoid, [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
 };
-void sample64(const Table& t, const Accuracy64& a) {
-  const Loop f = loop(t, a.name, f64);
+void sample64(const Table& t, const Exact64& exact) {
+  const Loop f = loop(t, exact.kernel, f64);
   double worst = 0, at = 0;
   std::uint64_t state = 1;
   for (int i = 0; i < 400000; ++i) {
@@ -129,11 +128,24 @@ void sample64(const Table& t, const Accuracy64& a) {
     if (i % 4) x = static_cast<double>(static_cast<std::int64_t>(b)) * scale[i % 4];
     const void* in[] = {&x};
     f(in, &y, 1, 0, nullptr);
-    const double u = ulps64(y, a.exact(static_cast<long double>(x)));
+    const double u = ulps64(y, exact.of(static_cast<long double>(x)));
     if (u > worst) worst = u, at = x;
   }
-  std::printf("  %-8s %.3f ULP in float64, at %.17g\n", a.name, worst, at);
-  check(worst <= 3, std::string(a.name) + " in float64 is less accurate than stated");
+  std::printf("  %-8s %.3f ULP in float64, at %.17g\n", name_of(exact.kernel), worst, at);
+  check(worst <= accuracy(exact.kernel).f64, text(name_of(exact.kernel), "in float64 is less accurate than stated"));
+}
+
+// Every bound that is stated is checked.
+void check_accuracy(const Table& t, std::uint32_t stride) {
+  std::ptrdiff_t stated = 0, stated64 = 0;
+  for (int i = 0; i < kKernels; ++i) {
+    const Accuracy bound = accuracy(static_cast<Kernel>(i));
+    stated += bound.f32 > 0;
+    stated64 += bound.f64 > 0;
+  }
+  check(stated == std::ssize(kExact) && stated64 == std::ssize(kExact64), "a bound is stated and not checked");
+  for (const Exact& exact : kExact) sweep(t, exact, stride);
+  for (const Exact64& exact : kExact64) sample64(t, exact);
 }
 
 // ---- the same bits
@@ -317,11 +329,12 @@ void check_random(const std::vector<const Table*>& tables) {
   check(std::fabs(m / 1e6) < 0.004 && std::fabs(v / 1e6 - 1) < 0.006 && std::fabs(k / 1e6 - 3) < 0.05, "moments");
 }
 
-template <class T> T one(const Table& t, const char* name, Type type, T a, T b = T()) {
+template <class T> T one(const Table& t, const char* named, Type type, T a, T b = T()) {
   T out;
   const void* in[] = {&a, &b};
   const double params[] = {0.5};
-  loop(t, name, type)(in, &out, 1, 0, params);
+  for (int i = 0; i < kKernels; ++i)
+    if (!std::strcmp(kKernelName[i], named)) t.loop.at[i][type](in, &out, 1, 0, params);
   return out;
 }
 template <class To, class From> To cast(const Table& t, Type from, Type to, From x) {
@@ -376,8 +389,7 @@ int main(int argc, char** argv) {
   const std::uint32_t stride = argc > 1 ? static_cast<std::uint32_t>(std::atoi(argv[1])) : 1009;
   const auto tables = usable();
   std::printf("usable: %s, chosen: %s\n", isas_usable(), table().isa);
-  for (const Accuracy& a : kAccuracy) sweep(*tables.back(), a, stride);
-  for (const Accuracy64& a : kAccuracy64) sample64(*tables.back(), a);
+  check_accuracy(*tables.back(), stride);
   check_loops(tables);
   for (int r = 0; r < static_cast<int>(Reduction::count); ++r)
     for (int type = 0; type < type_count; ++type)
