@@ -130,12 +130,12 @@ def expected_dtype(row: Row, dtype: str) -> str:
     return dtype if row.out == "same" else row.out
 
 
-def hidden(name: str, attrs: Callable[..., Sequence[int]] = lambda *a: ()) -> Callable[..., Any]:
-    """Calls a row that is not exported: tensors first, then what becomes its attributes."""
+def hidden(name: str, attrs: Callable[..., dict[str, Any]] = lambda *a: {}) -> Callable[..., Any]:
+    """Calls a row that is not exported: tensors first, then what becomes its attributes, by name."""
 
     def call(*args: Any) -> Any:
         tensors = [sp.asarray(a) for a in args if isinstance(a, sp.Tensor | np.ndarray)]
-        return sp._core._call_hidden(name, tensors, list(attrs(*args)))
+        return sp._core._call_hidden(name, tensors, **attrs(*args))
 
     return call
 
@@ -150,7 +150,7 @@ def gradient_of(name: str) -> Callable[..., Any]:
 
     def call(g: Any, x: Any) -> Any:
         x = sp.asarray(x)
-        return sp._core._call_hidden(f"{name}_gradient", [sp.asarray(g), getattr(sp, name)(x), x], [])
+        return sp._core._call_hidden(f"{name}_gradient", [sp.asarray(g), getattr(sp, name)(x), x])
 
     return call
 
@@ -352,10 +352,10 @@ VIEW_ROWS = (
     Row("slice", lambda x, start, step, size: x[tuple(slice(a, a + b * n, b) for a, b, n in zip(start, step,
         size, strict=True))],
         (C(A((5, 6)), (1, 0), (2, 1), (2, 4)), C(A((5, 6)), (0, 2), (1, 3), (5, 0))), ALL, exact=True,
-        call=hidden("slice", lambda x, *parts: [n for part in parts for n in part])),
+        call=hidden("slice", lambda x, start, step, size: {"start": start, "step": step, "size": size})),
     Row("embed", ref.embed, (C(A((2, 3)), (1, 0), (2, 1), (5, 4)), C(A((0, 3)), (0, 0), (1, 2), (2, 6))), ALL,
         exact=True,
-        call=hidden("embed", lambda x, *parts: [n for part in parts for n in part])),
+        call=hidden("embed", lambda x, start, step, shape: {"start": start, "step": step, "shape": shape})),
 )  # fmt: skip
 
 JOIN_ROWS = (
@@ -389,14 +389,16 @@ LOSS_ROWS = (
 
 INDEX_ROWS = (
     Row("wrap_index", lambda i, n: i % n, (C(ints((4,), 5), 5), C(ints((2, 3), 4), 4)), exact=True, out="int64",
-        differentiable=False, call=hidden("wrap_index", lambda i, n: [n, -1, 0, 0])),
-    Row("checked_labels", lambda i, n: i, (C(np.array([3, 0, 4]), 5),), exact=True, out="int64", differentiable=False),
+        differentiable=False,
+        call=hidden("wrap_index", lambda i, n: {"size": n, "axis": -1, "op": "take", "labels": False})),
+    Row("_checked_labels", lambda i, n, op: i, (C(np.array([3, 0, 4]), 5, "labels"),), exact=True, out="int64",
+        differentiable=False, call=sp._core._checked_labels),
     view("write_elements", lambda x, i: x[np.argsort(i)], C(A((5,)), np.array([3, 0, 4, 1, 2])), differentiable=False,
         call=hidden("write_elements")),
     view("take_rows", lambda x, i: x[i], C(A((5, 3)), ints((4,), 5)), C(A((5,)), ints((2, 3), 5)),
         call=hidden("take_rows")),
     Row("add_rows", ref.add_rows, (C(A((4, 3)), ints((4,), 5), 5), C(A((2, 3)), ints((2, 3), 2), 4)), NUMBERS,
-        call=hidden("add_rows", lambda x, i, n: [n])),
+        call=hidden("add_rows", lambda x, i, n: {"rows": n})),
     view("take", np.take, C(CUBE, ints((4,), 24)), C(CUBE, ints((2, 2), 3), axis=1), C(CUBE, ints((), 2),
         axis=0), C(CUBE, ints((0,), 2), 2),
          C(CUBE, 1, -1)),
@@ -455,7 +457,7 @@ SORT_ROWS = (
          C(A((5,), "distinct"), 0), C(A((40,), "ties"), 9, grad=False), out="any", dtypes=NUMBERS),
     Row("argsort_last", lambda x, down: ref.argsort(x, -1, bool(down)), (C(A((3, 7)), 0), C(A((3, 7)), 1)), FLOATS,
         exact=True, out="int64",
-        differentiable=False, call=hidden("argsort_last", lambda x, down: [down])),
+        differentiable=False, call=hidden("argsort_last", lambda x, down: {"descending": bool(down)})),
 )  # fmt: skip
 
 RANDOM_ROWS = tuple(
@@ -470,9 +472,9 @@ RANDOM_ROWS = tuple(
 
 
 RANDOM_ROWS += (
-    Row("random_draw", lambda kind, state, shape: ref.random_bits(*map(int, state), shape),
+    Row("_random_draw", lambda kind, state, shape: ref.random_bits(*map(int, state), shape),
         (C("random_bits", np.array([3, 5]), (7,)), C("random_bits", np.array([0, 2]), (2, 3))),
-        ("float64",), exact=True, out="int64", differentiable=False),
+        ("float64",), exact=True, out="int64", differentiable=False, call=sp._core._random_draw),
 )  # fmt: skip
 
 

@@ -80,10 +80,13 @@ def conv_transpose(
     return y if bias is None else y + np.reshape(bias, (-1,) + (1,) * n)
 
 
-def conv_attrs(n: int, groups: int, stride: Any, begin: Any, end: Any, dilation: Any, sizes: Any = ()) -> list[int]:
-    """The attributes of the hidden rows, in order."""
-    parts = [each(v, n) for v in (stride, begin, end, dilation)] + [tuple(sizes)]
-    return [n, groups, 0, *(int(v) for part in parts for v in part)]
+def conv_attrs(
+    n: int, groups: int, stride: Any, begin: Any, end: Any, dilation: Any, sizes: Any = ()
+) -> dict[str, Any]:
+    """The attributes of the hidden rows."""
+    lists = {"stride": stride, "begin": begin, "end": end, "dilation": dilation}
+    spatial = {key: tuple(map(int, each(v, n))) for key, v in lists.items()}
+    return {"groups": groups, "precision": "auto", **spatial, "sizes": tuple(map(int, sizes))}
 
 
 def conv_row(x: Any, w: Any, *how: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import numpy as np
 import pytest
@@ -27,12 +28,20 @@ def modules():
             yield importlib.import_module(found.name)
 
 
-EXAMPLES = [
-    test
-    for module in modules()
-    for test in doctest.DocTestFinder(exclude_empty=True).find(module, extraglobs=NAMES)
-    if test.examples
-]
+def functions_of_the_core():
+    """The functions written in C++, whose pages are made from rows: ops, creation, settings."""
+    return [(key, thing) for key, thing in vars(sp).items() if type(thing).__name__ == "Op"]
+
+
+def examples():
+    find = doctest.DocTestFinder(exclude_empty=True)
+    for module in modules():
+        yield from find.find(module, extraglobs=NAMES)
+    for name, function in functions_of_the_core():
+        yield doctest.DocTestParser().get_doctest(function.__doc__, dict(NAMES), f"steep.{name}", None, 0)
+
+
+EXAMPLES = [test for test in examples() if test.examples]
 
 
 @pytest.mark.parametrize("test", EXAMPLES, ids=lambda test: test.name)
@@ -103,6 +112,32 @@ def missing(thing):
     """The parameters that a docstring does not describe, each on a line of its own or by its name in the text."""
     text = inspect.getdoc(thing) or ""
     return [name for name in parameters(thing) if f"\n    {name}: " not in text and f"``{name}``" not in text]
+
+
+@pytest.mark.parametrize("name, function", functions_of_the_core(), ids=lambda v: v if isinstance(v, str) else "")
+def test_a_page_is_complete(name, function):
+    """What it computes, every parameter, what is raised where arguments can be wrong, and an example."""
+    text, params = function.__doc__, list(inspect.signature(function).parameters)
+    assert text.startswith(f"{name}(") and not [p for p in params if not re.search(rf"\n    {p}: [^\s.]", text)]
+    assert "\nExample:\n    >>> " in text
+    assert "\nRaises:\n" in text or params in ([], ["x"]) or name.endswith("_like") or name in ("leaky_relu", "elu")
+    row = OPS.get(name)
+    assert row is None or ("\nReturns:\n" in text and "\nReferences:\n" in text)
+
+
+OPS = {row["name"]: row for row in sp._core._op_table() if not row["hidden"]}
+
+
+def test_the_pages_of_layers_say_as_much_as_those_of_their_peers():
+    """Layout and units of operands, the size of the result, a source, and an example that shows both."""
+    for name, words in {
+        "conv2d": ["(N, C", "C / groups", "stride", "dilation", "// stride + 1", "depthwise", "not flipped"],
+        "max_pool2d": ["(N, C", "kernel_size", "ceil", "// stride + 1", "first of equals"],
+        "layer_norm": ["sqrt(var + eps)", "last dimensions", "arXiv:1607.06450", "biased variance"],
+        "einsum": ["->", "...", "diagonal", "alphabetical"],
+    }.items():
+        text = " ".join(getattr(sp, name).__doc__.split())
+        assert not [word for word in words if word not in text] and text.count(">>> ") >= 2, name
 
 
 @pytest.mark.parametrize("name, thing", public(), ids=lambda value: value if isinstance(value, str) else "")

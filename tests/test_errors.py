@@ -234,7 +234,8 @@ HOSTILE = [
     f"sp.tensordot(x, x, {2**63 - 1})",
     "sp.einsum('ab,cd,ef,gh,ij->abcdefghij', [x] * 5)", "sp.einsum('a' * 50, x)", "sp.einsum('->' * 9, x)",
     f"sp.random_normal(0, 0, ({BIG}, 9))", "sp.random_normal(0, 0, (-1,))", "sp.random_uniform(2**70, 0, (2,))",
-    f"sp._core._call_hidden('embed', [x], [0, 0, 1, 1, {BIG}, {BIG}])", f"sp.set_num_threads({2**40})",
+    f"sp._core._call_hidden('embed', [x], start=(0, 0), step=(1, 1), shape=({BIG}, {BIG}))",
+    f"sp.set_num_threads({2**40})",
     "sp.broadcast_to(sp.ones((1, 1)), (2**22, 2**22)) @ sp.broadcast_to(sp.ones((1, 1)), (2**22, 2**22))",
     "sp.outer(sp.broadcast_to(sp.ones(1), (2**33,)), sp.broadcast_to(sp.ones(1), (2**33,)))",
 ]  # fmt: skip

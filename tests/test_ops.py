@@ -101,22 +101,38 @@ def function_of(row, case, build):
     return f
 
 
+TABLE = sp._core._op_table()
+FUSED_ROWS = {row["name"] + "_gradient" for row in TABLE if row["fused"]}  # test_fused_gradients_equal_the_rules
+
+
 def test_every_registered_op_has_a_row():
-    table = sp._core._op_table()
-    fused = {
-        row["name"] + "_gradient" for row in table if row["fused"]
-    }  # test_fused_gradients_equal_the_rules has them
-    registered = {row["name"] for row in table} - fused
+    registered = {row["name"] for row in TABLE} - FUSED_ROWS
     assert registered == {row.name for row in OPS}
     assert len(OPS) == len([row for row in OPS if row.cases])
 
 
 def test_rows_say_which_ops_are_differentiable():
-    """A primitive with a rule has a row that checks it, and one without is not said to have one."""
+    """An op with a gradient has a row that checks it, and one without is not said to have one."""
     smooth = {row.name for row in OPS if row.differentiable}
-    for op in sp._core._op_table():
-        if op["primitive"]:
-            assert (op["name"] in smooth) == op["differentiable"], op["name"]
+    for op in TABLE:
+        if op["name"] not in FUSED_ROWS:
+            assert (op["name"] in smooth) == (op["gradient"] != "none"), op["name"]
+
+
+@parametrize("row, case", [(row, row.cases[0]) for row in OPS if not row.differentiable])
+def test_ops_said_to_have_no_gradient_have_none(row, case):
+    """Their results have no graph, whatever the operands."""
+    args = [sp.tensor(a, requires_grad=True) if is_float(a) else a for a in optable.operands(case, row, "float64")]
+    try:
+        results = row.function(*args, **case.kwargs)
+    except TypeError:  # integers alone
+        return
+    for y in results if isinstance(results, tuple) else (results,):
+        assert y.made_by is None
+
+
+def is_float(a):
+    return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
 
 @parametrize("row, case, dtype", RUNS)

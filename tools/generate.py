@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from steep import _core
 
 ROOT = Path(__file__).resolve().parent.parent
-ROWS = sorted((row for row in _core._op_table() if not row["hidden"]), key=lambda row: row["name"])
+TABLE = sorted(_core._op_table(), key=lambda row: row["name"])
+ROWS = [row for row in TABLE if not row["hidden"]]
+OWN = [row for row in TABLE if row["name"].startswith("_")]  # for steep's own Python
 
 INFIX = ["add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]
 IN_PLACE = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
@@ -46,8 +49,14 @@ def stubs() -> str:
         if row["method"]:
             lines.append(f"    def {row['name']}{spread(row, method_signature(row))} -> {result(row)}: ...")
     lines.append("")
-    lines += [f"def {row['name']}{spread(row, str(row['stub']))} -> {result(row)}: ..." for row in ROWS]
+    lines += [f"def {row['name']}{spread(row, str(row['stub']))} -> {result(row)}: ..." for row in (*OWN, *ROWS)]
     return "\n".join(lines) + "\n"
+
+
+def accuracy(row: dict[str, Any]) -> str:
+    """The bounds of the row's errors in units in the last place, as in its page."""
+    bounds = [f"{bound:g} {'ULP ' if i == 0 else ''}in {t}" for i, (t, bound) in enumerate(row["ulp"].items()) if bound]
+    return f" At most {', '.join(bounds)}." if bounds else ""
 
 
 def reference() -> str:
@@ -61,11 +70,8 @@ def reference() -> str:
         "|---|---|---|",
     ]
     for row in ROWS:
-        gradient = "its own rule" if row["differentiable"] else "of the ops it is made of"
-        if row["primitive"] and not row["differentiable"]:
-            gradient = "none"
-        doc = str(row["doc"]).replace("|", "\\|")
-        lines.append(f"| `{row['name']}{row['signature']}` | {doc} | {gradient} |")
+        doc = f"{row['doc']}{accuracy(row)}".replace("|", "\\|")
+        lines.append(f"| `{row['name']}{row['signature']}` | {doc} | {row['gradient']} |")
     lines += [
         "",
         "## Subgradients",

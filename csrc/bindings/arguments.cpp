@@ -237,6 +237,7 @@ std::string signature(const Op& op, bool stub) {
                                           "str",
                                           "str | None",
                                           "Any"};
+  static_assert(std::size(types) == static_cast<std::size_t>(Kind::object) + 1);
   std::string text = "(";
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const Param& p = op.params[i];

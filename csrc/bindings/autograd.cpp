@@ -127,12 +127,11 @@ void push_override(const std::string& name, py::object rule) {
   mode().overrides.push_back(std::move(o));
 }
 
-PyObject* explain_in_words(const Op& op, Args& a) {
-  for (const Arg& each : a)
-    if (!is_tensor(object_of(each).ptr()))
-      fail<TypeError>(op.name, ": needs two tensors, and got ", Py_TYPE(object_of(each).ptr())->tp_name);
+PyObject* explain_in_words(const Op& op, const py::object& y, const py::object& x) {
+  for (PyObject* each : {y.ptr(), x.ptr()})
+    if (!is_tensor(each)) fail<TypeError>(op.name, ": needs two tensors, and got ", Py_TYPE(each)->tp_name);
   const WalkLock lock;
-  return py::str(explain(borrow(object_of(a[0]).ptr()), borrow(object_of(a[1]).ptr()))).release().ptr();
+  return py::str(explain(borrow(y.ptr()), borrow(x.ptr()))).release().ptr();
 }
 
 std::string python_line() {
@@ -217,12 +216,28 @@ void bind_autograd(py::module_& m) {
   m.def("_record_rule", record_rule, py::arg("name"), py::arg("y"), py::arg("inputs"), py::arg("rule"),
         py::arg("unknown") = 0);
   m.def("_sequence", [] { return checked(PyLong_FromUnsignedLongLong(sequence())); });
-  def_function(m, "explain",
-               "Explains why y's gradient with respect to x is None or zero, or which ops it flows through.",
-               {{"y", Kind::object}, {"x", Kind::object}}, explain_in_words);
+  def_function(
+      m,
+      {.name = "explain",
+       .doc = "Explains why y's gradient with respect to x is None or zero, or which ops it flows through.",
+       .returns = "A string.",
+       .raises = "TypeError: for what is no tensor.",
+       .example =
+           ">>> x = sp.tensor(2.0, requires_grad=True)\n"
+           ">>> print(sp.explain(sp.floor(x), x))\n"
+           "the gradient is zero where it passes floor, flat everywhere; the gradient flows through: floor <- leaf",
+       .params = {{"y", Kind::object, required, "the tensor that is differentiated"},
+                  {"x", Kind::object, required, "the tensor that it is differentiated with respect to"}}},
+      explain_in_words);
   m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); });
-  def_function(m, "is_grad_enabled", "Whether operations are being recorded on this thread.", {},
-               [](const Op&, Args&) { return PyBool_FromLong(mode().grad); });
+  def_function(m,
+               {.name = "is_grad_enabled",
+                .doc = "Whether operations are being recorded on this thread.",
+                .returns = "A bool.",
+                .example = ">>> with sp.no_grad():\n"
+                           "...     sp.is_grad_enabled()\n"
+                           "False"},
+               [](const Op&) { return PyBool_FromLong(mode().grad); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
   m.def("_pop_override", [] {
@@ -234,8 +249,17 @@ void bind_autograd(py::module_& m) {
       .def("get", [](const Kept& k, const std::string& op) { return k.get(op.c_str()); });
   m.def(
       "_rules_run", [] { return mode().rules_run; }, "Gradient rules run so far on this thread.");
-  def_function(m, "live_nodes", "Graph nodes alive now, an int.", {},
-               [](const Op&, Args&) { return PyLong_FromLongLong(static_cast<long long>(live_nodes())); });
+  def_function(
+      m,
+      {.name = "live_nodes",
+       .doc = "The number of graph nodes alive now: one for every recorded operation whose result is still needed.",
+       .returns = "An int.",
+       .example = ">>> before = sp.live_nodes()\n"
+                  ">>> x = sp.tensor(1.0, requires_grad=True)\n"
+                  ">>> y = x * x\n"
+                  ">>> sp.live_nodes() - before\n"
+                  "2"},
+      [](const Op&) { return PyLong_FromLongLong(static_cast<long long>(live_nodes())); });
   where_am_i = python_line;
 }
 

@@ -125,13 +125,11 @@ void bind_programs(py::module_& m) {
       });
 }
 
-// (op, attributes, inputs, output, in place) of every application so far.
+// (op, attributes by name, inputs, output, in place) of every application so far.
 py::list traced(Capture& c) {
   py::list all;
-  for (const Traced& t : c.recorder().traced()) {
-    const std::vector<std::int64_t> attrs(t.attrs.data(), t.attrs.data() + t.attrs.size());
-    all.append(py::make_tuple(t.op->name, attrs, t.in, t.out, t.in_place));
-  }
+  for (const Traced& t : c.recorder().traced())
+    all.append(py::make_tuple(t.op->name, attributes_dict(*t.op, t.attrs), t.in, t.out, t.in_place));
   return all;
 }
 

@@ -69,9 +69,7 @@ PyObject* get_name(PyObject* self, void*) { return PyUnicode_FromString(reinterp
 PyObject* get_module(PyObject*, void*) { return PyUnicode_FromString("steep"); }
 PyObject* get_doc(PyObject* self, void*) {
   const Op& op = *reinterpret_cast<PyOp*>(self)->op;
-  std::string text = str(op.name, signature(op, false), "\n\n", op.doc);
-  if (*op.subgradient) text += str("\n\nSubgradient: ", op.subgradient, ".");
-  return PyUnicode_FromString(text.c_str());
+  return PyUnicode_FromString(page(op).c_str());
 }
 PyObject* get_signature(PyObject* self, void*) {
   return PyUnicode_FromString(signature(*reinterpret_cast<PyOp*>(self)->op, false).c_str());
@@ -106,7 +104,9 @@ bool is_plain(const Op& op) {
   return true;
 }
 
-PyObject* make_op(const Op& op, Body body = nullptr) {
+bool is_method(const Op& op) { return !op.params.empty() && std::string_view(op.params[0].name) == "x"; }
+
+PyObject* make_op(const Op& op, Body body = {}) {
   auto* f = PyObject_New(PyOp, &OpType);
   if (!f) throw_python_error();
   f->call = body ? call_function : call_op;
@@ -117,39 +117,48 @@ PyObject* make_op(const Op& op, Body body = nullptr) {
   return reinterpret_cast<PyObject*>(f);
 }
 
+py::list names_of(const AttrNames& attributes) {
+  py::list names;
+  for (const AttrName& a : attributes) names.append(py::str(a.name.data(), a.name.size()));
+  return names;
+}
+
 py::dict describe(const Op& op) {
   py::dict d;
   d["name"] = op.name;
   d["doc"] = op.doc;
   d["signature"] = signature(op, false);
   d["stub"] = signature(op, true);
+  d["attributes"] = names_of(op.attrs);
   d["hidden"] = op.hidden;
-  d["many"] = op.call_many != nullptr;
+  d["many"] = static_cast<bool>(op.call_many);
   d["primitive"] = op.infer != nullptr;
   d["differentiable"] = !op.vjp.empty();
+  d["gradient"] = gradient_of(op);
+  d["ulp"] = py::dict(py::arg("float32") = op.ulp.f32, py::arg("float64") = op.ulp.f64);
   d["fused"] = !op.vjp.empty() && op.vjp[0].fused != k::Kernel::count;
-  d["method"] = !op.params.empty() && op.params[0].name == std::string("x");
-  d["subgradient"] = op.subgradient;
+  d["method"] = is_method(op);
+  d["subgradient"] = subgradient_of(op);
   return d;
 }
 
 }  // namespace
 
-void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body) {
+void def_function(py::module_& m, Op row, Body body) {
   static auto& rows = *new std::deque<Op>;
-  rows.push_back({.name = name, .doc = doc, .params = std::move(params)});
-  m.attr(name) = py::reinterpret_steal<py::object>(make_op(rows.back(), body));
+  if (!body.fits(row.params)) fail<ValueError>("the parameters of ", row.name, " are not those of its function");
+  rows.push_back(std::move(row));
+  m.attr(rows.back().name) = py::reinterpret_steal<py::object>(make_op(rows.back(), body));
 }
 
 void bind_functions(py::module_& m) {
   if (PyType_Ready(&OpType) < 0 || PyType_Ready(&TensorType) < 0) throw_python_error();
   m.attr("Tensor") = py::handle(reinterpret_cast<PyObject*>(&TensorType));
   for (const Op& op : all_ops()) {
-    if (op.hidden) continue;
+    if (op.hidden && !op.call && !op.call_many) continue;
     const py::object f = py::reinterpret_steal<py::object>(make_op(op));
     m.attr(op.name) = f;
-    const bool method = !op.params.empty() && op.params[0].name == std::string("x");
-    if (method && PyDict_SetItemString(TensorType.tp_dict, op.name, f.ptr()) < 0) throw_python_error();
+    if (is_method(op) && PyDict_SetItemString(TensorType.tp_dict, op.name, f.ptr()) < 0) throw_python_error();
   }
   m.def(
       "_match",
@@ -169,12 +178,12 @@ void bind_functions(py::module_& m) {
       "Every op's row as a dict: what stubs, docs, tests and benchmarks are made from.");
   m.def(
       "_call_hidden",
-      [](const std::string& name, const std::vector<Tensor>& in, const std::vector<std::int64_t>& attrs) {
+      [](const std::string& name, const std::vector<Tensor>& in, const py::kwargs& attrs) {
         const Op& op = find_op(name);
-        if (!op.hidden) fail<ValueError>("_call_hidden: ", name, " is exported; call steep.", name);
-        return apply(op, in.data(), static_cast<int>(in.size()), AttrsRef(attrs.data(), attrs.size()));
+        if (!op.hidden || !op.infer) fail<ValueError>("_call_hidden: ", name, " is no hidden primitive; call it");
+        return apply(op, in.data(), static_cast<int>(in.size()), parse_attributes(op, attrs));
       },
-      "Applies a row that is not exported, for tests.");
+      "Applies a row that is not exported, its attributes given by name, for tests.");
 }
 
 }  // namespace steep

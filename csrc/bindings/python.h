@@ -74,13 +74,23 @@ PyObject* shape_tuple(const Dims& shape);
 bool parse_arguments(const Op& op, PyObject* const* args, Py_ssize_t given, PyObject* names, Args& out);
 std::string signature(const Op& op, bool stub);
 
+// pages.cpp: what help() shows, and parts of it
+std::string page(const Op& op);
+const char* gradient_of(const Op& op);
+const char* subgradient_of(const Op& op);  // "" where the derivative exists everywhere
+
+// attributes.cpp: attributes by name
+py::dict attributes_dict(const Op& op, const AttrsRef& attrs);
+AttrsRef parse_attributes(const Op& op, const py::dict& given);
+
 // functions.cpp: a function of the module whose arguments are parsed by schema, as those of ops are. Its body returns
 // a new reference.
-using Body = PyObject* (*)(const Op&, Args&);
-void def_function(py::module_& m, const char* name, const char* doc, std::vector<Param> params, Body body);
-inline py::object object_of(const Arg& a) {
-  return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object));
-}
+using Body = Function<PyObject*>;
+void def_function(py::module_& m, Op row, Body body);
+template <> struct Taken<py::object> {
+  static constexpr bool is(Kind k) { return k == Kind::object; }
+  static py::object from(const Arg& a) { return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(a.object)); }
+};
 
 // getitem.cpp
 PyObject* get_item(PyObject* self, PyObject* key);

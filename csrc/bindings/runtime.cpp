@@ -12,7 +12,7 @@ namespace {
 
 PyObject* none() { return Py_NewRef(Py_None); }
 
-PyObject* memory(const Op&, Args&) {
+PyObject* memory(const Op&) {
   const MemoryReport r = memory_report();
   py::dict d;
   d["live_bytes"] = r.live_bytes;
@@ -23,10 +23,9 @@ PyObject* memory(const Op&, Args&) {
   return d.release().ptr();
 }
 
-PyObject* set_num_threads(const Op& op, Args& a) {
-  if (a[0].integer < 1 || a[0].integer > INT_MAX)
-    fail<ValueError>(op.name, ": needs at least 1 and at most ", INT_MAX, ", and got ", a[0].integer);
-  set_threads(static_cast<int>(a[0].integer));
+PyObject* set_num_threads(const Op& op, std::int64_t n) {
+  if (n < 1 || n > INT_MAX) fail<ValueError>(op.name, ": needs at least 1 and at most ", INT_MAX, ", and got ", n);
+  set_threads(static_cast<int>(n));
   return none();
 }
 
@@ -40,12 +39,29 @@ py::object scope_precision(const py::object& word) {
 
 void bind_precision(py::module_& m) {
   def_function(
-      m, "set_matmul_precision",
-      "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
-      {{"mode", Kind::text}},
-      [](const Op&, Args& a) { return set_matmul_precision(parse_precision(a[0].text)), none(); });
-  def_function(m, "get_matmul_precision", "The current float32 product precision, a string.", {},
-               [](const Op&, Args&) { return py::str(name(matmul_precision())).release().ptr(); });
+      m,
+      {.name = "set_matmul_precision",
+       .doc =
+           "How float32 products are computed from now on, in every thread: \"auto\", \"fma\", \"split\" or \"bf16\".",
+       .raises = "ValueError: for another word.",
+       .source = "Henry, Tang and Heinecke 2019, \"Leveraging the bfloat16 artificial intelligence datatype for "
+                 "higher-precision computations\", arXiv:1904.06376; docs/precision.md specifies each.",
+       .example = ">>> sp.set_matmul_precision(\"auto\")\n"
+                  ">>> sp.get_matmul_precision()\n"
+                  "'auto'",
+       .params =
+           {{"mode", Kind::text, required,
+             "\"fma\" for fused multiply-adds, \"split\" for six products of bfloat16 parts, as accurate, \"bf16\" "
+             "for one, \"auto\" for whichever of the first two is faster"}}},
+      [](const Op&, const std::string& mode) { return set_matmul_precision(parse_precision(mode)), none(); });
+  def_function(m,
+               {.name = "get_matmul_precision",
+                .doc = "How float32 products are computed now, in this thread.",
+                .returns = "A string, as set_matmul_precision() takes.",
+                .example = ">>> with sp.matmul_precision(\"fma\"):\n"
+                           "...     sp.get_matmul_precision()\n"
+                           "'fma'"},
+               [](const Op&) { return py::str(name(matmul_precision())).release().ptr(); });
   m.def("_scope_matmul_precision", scope_precision);
   m.def("_amx_missing", [] { return k::amx_missing(); });
 }
@@ -53,20 +69,51 @@ void bind_precision(py::module_& m) {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
-  def_function(m, "set_num_threads", "Sets the number of threads for large operations. Raises ValueError below 1.",
-               {{"n", Kind::integer}}, set_num_threads);
-  def_function(m, "get_num_threads", "The number of threads for large operations, an int.", {},
-               [](const Op&, Args&) { return PyLong_FromLong(threads()); });
+  def_function(m,
+               {.name = "set_num_threads",
+                .doc = "Sets the number of threads for large operations. Results do not depend on it.",
+                .raises = "ValueError: below 1.",
+                .example = ">>> sp.set_num_threads(sp.get_num_threads())",
+                .params = {{"n", Kind::integer, required, "the number of threads, at least 1"}}},
+               set_num_threads);
+  def_function(m,
+               {.name = "get_num_threads",
+                .doc = "The number of threads for large operations.",
+                .returns = "An int.",
+                .example = ">>> sp.get_num_threads() >= 1\n"
+                           "True"},
+               [](const Op&) { return PyLong_FromLong(threads()); });
   def_function(
-      m, "memory_report",
-      "A dict of bytes live, at the peak and cached, and counts of allocations requested and made from the system.", {},
+      m,
+      {.name = "memory_report",
+       .doc = "How much memory tensors use.",
+       .returns = "A dict: bytes live, at the peak and cached, and the numbers of allocations requested and made "
+                  "from the system.",
+       .example = ">>> sorted(sp.memory_report())\n"
+                  "['allocations', 'cached_bytes', 'live_bytes', 'peak_bytes', 'system_allocations']"},
       memory);
-  def_function(m, "reset_peak_memory", "Resets the peak to the bytes that are live now.", {},
-               [](const Op&, Args&) { return reset_peak_memory(), none(); });
-  def_function(m, "trim_memory", "Returns cached memory to the system.", {},
-               [](const Op&, Args&) { return trim_memory(), none(); });
-  def_function(m, "isa", "The instruction set in use, a string.", {},
-               [](const Op&, Args&) { return PyUnicode_FromString(k::table().isa); });
+  def_function(m,
+               {.name = "reset_peak_memory",
+                .doc = "Resets the peak to the bytes that are live now.",
+                .example = ">>> sp.reset_peak_memory()\n"
+                           ">>> report = sp.memory_report()\n"
+                           ">>> report[\"peak_bytes\"] >= report[\"live_bytes\"]\n"
+                           "True"},
+               [](const Op&) { return reset_peak_memory(), none(); });
+  def_function(m,
+               {.name = "trim_memory",
+                .doc = "Returns cached memory to the system.",
+                .example = ">>> sp.trim_memory()\n"
+                           ">>> sp.memory_report()[\"cached_bytes\"]\n"
+                           "0"},
+               [](const Op&) { return trim_memory(), none(); });
+  def_function(m,
+               {.name = "isa",
+                .doc = "The instruction set in use.",
+                .returns = "A string: \"avx512\", \"avx2\", \"baseline\" or \"neon\".",
+                .example = ">>> sp.isa() in (\"avx512\", \"avx2\", \"baseline\", \"neon\")\n"
+                           "True"},
+               [](const Op&) { return PyUnicode_FromString(k::table().isa); });
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
   m.def("_fill_scratch", k::fill_scratch, py::arg("word"), py::arg("bytes"));
   m.def("_isa_missing", [](const std::string& isa) { return k::isa_missing(isa.c_str()); });

@@ -28,8 +28,7 @@ std::string how_it_flows(Order& order) {
 std::string flat_ops(Order& order) {
   std::string flat;
   for (const Entry& e : order.entries())
-    if (e.needed && e.node->op && e.node->op->subgradient == std::string("zero everywhere"))
-      flat += str(flat.empty() ? "" : ", ", e.node->name());
+    if (e.needed && e.node->op && e.node->op->flat) flat += str(flat.empty() ? "" : ", ", e.node->name());
   return flat;
 }
 

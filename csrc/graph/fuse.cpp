@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <queue>
-#include <string_view>
 
 namespace steep {
 namespace {
@@ -52,13 +51,9 @@ struct Needs {
   // outlives the call is written: an error leaves parameters unchanged.
   void refuse_first(const Program& p, int i) {
     const Instruction& c = p.code[static_cast<std::size_t>(i)];
-    const bool refuses = may_refuse(c), lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
+    const bool refuses = c.op->may_raise && !c.loop, lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
     if (last_refusal_ >= 0 && (refuses || lasting)) of[static_cast<std::size_t>(i)].push_back({last_refusal_, false});
     if (refuses) last_refusal_ = i;
-  }
-  static bool may_refuse(const Instruction& c) {
-    const bool draws = std::string_view(c.op->name).starts_with("random_");
-    return !c.loop && !draws && std::any_of(c.in.begin(), c.in.end(), [](const View& v) { return !is_float(v.dtype); });
   }
   // A reduction reads whole tiles, after every step: its operand must not be written by a step.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
@@ -244,7 +239,7 @@ bool is_elementwise(const Instruction& c) {
 
 bool is_fold(const Instruction& c) {
   if (c.op->fold == k::Reduction::count || c.in_place || !is_float(c.in[0].dtype)) return false;
-  const auto axes = static_cast<unsigned>(c.attrs[0]);
+  const unsigned axes = c.attrs.as<Reduce>().axes;
   const int n = c.in[0].shape.size();
   bool trailing = axes != 0;
   for (int d = 0; d + 1 < n; ++d) trailing = trailing && !((axes >> d & 1) && !(axes >> (d + 1) & 1));

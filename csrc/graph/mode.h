@@ -23,9 +23,6 @@ struct Override {
 
 class Recorder;
 
-// How float32 products are computed: docs/precision.md, ops/precision.h.
-enum class Precision : std::uint8_t { automatic, fma, split, bf16 };
-
 struct Mode {
   bool grad = true;
   std::vector<bool> grad_before;       // set by the enclosing no_grad() and enable_grad() blocks

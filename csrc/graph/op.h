@@ -10,6 +10,8 @@
 
 #include "core/tensor.h"
 #include "graph/attrs.h"
+#include "graph/function.h"
+#include "kernels/accuracy.h"
 
 namespace steep {
 
@@ -53,64 +55,36 @@ struct Vjp {
 enum class Jvp : std::uint8_t { by_vjp, diagonal, linear, custom };
 using JvpRule = Tensor (*)(const Rule&, const Tensor* tangents);
 
-// The public signature: parameters as data, from which arguments are parsed and stubs and docs are printed.
-enum class Kind : std::uint8_t {
-  tensor,
-  optional_tensor,
-  tensors,
-  index,  // a tensor of positions or a condition: it takes no part in dtype promotion
-  integer,
-  optional_integer,
-  ints,
-  axes,
-  flag,
-  real,
-  dtype,
-  text,
-  device,  // "cpu" or None, the only device
-  object   // any Python object, parsed by the function itself
-};
-struct Param {
-  const char* name;
-  Kind kind;
-  const char* fallback = nullptr;  // the default as Python text; null: required
-  bool keyword = false;            // keyword-only, as are those that follow it
-};
-
-// A parsed argument. `given` is false for None.
-struct Arg {
-  bool given = false;
-  Tensor tensor;
-  std::vector<Tensor> tensors;
-  std::int64_t integer = 0;
-  double real = 0;
-  std::vector<std::int64_t> ints;  // of Kind::ints and axes; `bare` where a single number was given
-  bool bare = false;
-  std::optional<Dims> nest;  // the shape of the nested numbers, if they were rectangular
-  std::string text;
-  void* object = nullptr;  // borrowed, of Kind::object
-  Dims dims() const {
-    Dims d;
-    for (auto v : ints) d.push(v);
-    return d;
-  }
-  bool flag() const { return integer != 0; }
-  DType dtype(DType fallback) const { return given ? static_cast<DType>(integer) : fallback; }
-};
-using Args = std::vector<Arg>;
-
 // What operands are cast to before an op sees them: nothing, their common dtype, that or float32 if it is not a float
 // dtype, the dtype of sums, or bool.
 enum class Promote : std::uint8_t { none, common, floating, sum, boolean };
 
+// The attributes of every row with a fold: passes read them too.
+struct Reduce {
+  Axes axes;
+  bool keepdims = false;
+  STEEP_ATTRIBUTES(axes, keepdims)
+};
+
+// Sources that many rows share.
+inline constexpr const char* array_api = "The Python array API standard, data-apis.org/array-api, under this name.";
+inline constexpr const char* like_numpy = "NumPy's function of this name, numpy.org/doc/stable.";
+inline constexpr const char* like_torch = "PyTorch's function of this name, pytorch.org/docs.";
+
 struct Op {
   const char* name;
+  // The page of a function: what it computes, in the first sentence, then details; the other parts are optional.
   const char* doc = "";
+  const char* returns = "";
+  const char* raises = "";   // "ValueError: if ...", one per line
+  const char* source = "";   // where a reader finds the definition
+  const char* example = "";  // as in a doctest
   std::vector<Param> params = {};
+  AttrNames attrs = {};  // of applications: attributes<A>(), A the struct that the row's code makes and reads
   // Composites have only these: what the Python function of this name does with its arguments. A primitive without them
   // takes tensors only.
-  Tensor (*call)(const Op&, Args&) = nullptr;
-  std::vector<Tensor> (*call_many)(const Op&, Args&) = nullptr;
+  Function<Tensor> call = {};
+  Function<std::vector<Tensor>> call_many = {};
   // Primitives.
   void (*infer)(Call&) = nullptr;
   void (*compute)(const Call&) = nullptr;  // null: the result is a view
@@ -127,8 +101,15 @@ struct Op {
   k::Reduction fold = k::Reduction::count;  // of sum, max and min: the reduction that may end a group
   float cost = 0.1f;                        // nanoseconds per element, to choose the number of threads
   bool any_dtype = false;                   // copies elements of any dtype: bfloat16 is not converted to float32
-  bool hidden = false;                      // used by rules, not exported to Python
-  const char* subgradient = "";             // at points without a derivative, for the docs' table
+  bool hidden = false;                      // not public: used by rules, or by steep's Python under a name with _
+  // What passes, messages and the docs ask.
+  bool copies = false;              // the result has the operand's elements and dtype
+  bool may_raise = false;           // because of its operands' values, wherever it has no loop
+  bool flat = false;                // its gradient is zero everywhere
+  bool discrete = false;            // a composite that counts, finds or draws: its result has no gradient
+  std::optional<DType> draws = {};  // random numbers, of this dtype unless another is asked for
+  k::Accuracy ulp = {};             // greatest errors in units in the last place, where they are known
+  const char* subgradient = "";     // at points without a derivative
 };
 
 using Rows = std::vector<Op>;

@@ -2,7 +2,9 @@
 #include <iomanip>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
+#include "graph/attributes.h"
 #include "graph/replay.h"
 
 namespace steep {
@@ -11,6 +13,7 @@ namespace {
 // a0: an argument, c: a captured tensor, g: a .grad, t: a temporary; numbers are those of the buffers.
 std::string buffer_name(const Program& p, int b) {
   static constexpr char letters[] = {'t', 'k', 'c', 'a', 'g'};
+  static_assert(std::size(letters) == static_cast<std::size_t>(Place::gradient) + 1);
   const Buffer& buffer = p.buffers[static_cast<std::size_t>(b)];
   return str(letters[static_cast<int>(buffer.place)], buffer.number >= 0 ? buffer.number : b);
 }
@@ -32,7 +35,10 @@ std::string bytes_text(std::size_t n) {
 void print_instruction(std::ostream& out, const Program& p, const Instruction& c, const char* indent) {
   std::ostringstream line;
   line << indent << describe(c.out, p) << (c.in_place ? " <- " : " = ") << c.op->name << '(';
-  for (std::size_t i = 0; i < c.in.size(); ++i) line << (i ? ", " : "") << describe(c.in[i], p);
+  const char* between = "";
+  for (const View& v : c.in) line << std::exchange(between, ", ") << describe(v, p);
+  for (const Attribute& a : attributes_of(*c.op, c.attrs))
+    line << std::exchange(between, ", ") << a.name << '=' << value_text(a);
   line << ')';
   const std::string text = line.str();
   out << std::left << std::setw(60) << text << "  " << c.out.dtype << c.out.shape;

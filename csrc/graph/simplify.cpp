@@ -2,7 +2,6 @@
 // are merged, uniform results shrink to one element, and copies that cannot be distinguished from their source are
 // removed. Start reading at simplify().
 #include <cstring>
-#include <string_view>
 #include <unordered_map>
 
 #include "graph/program.h"
@@ -52,8 +51,8 @@ class Key {
 std::string key_of(const Instruction& c, const std::vector<int>& version) {
   Key key;
   key.add(reinterpret_cast<std::uintptr_t>(c.op));
-  key.add(c.attrs.size());
-  for (int i = 0; i < c.attrs.size(); ++i) key.add(c.attrs[i]);
+  key.add(c.attrs.stored().size());
+  for (auto word : c.attrs.stored()) key.add(word);
   for (const View& v : c.in) key.add(v, version[static_cast<std::size_t>(v.buffer)]);
   key.add(c.out.dtype);
   key.add(c.out.shape);
@@ -114,8 +113,8 @@ bool shrink(Instruction& c, Program& p) {
 
 // A copy can be an alias of its source if neither is ever written.
 bool is_plain_copy(const Instruction& c, const Program& p) {
-  return std::string_view(c.op->name) == "copy" && !c.in_place && !p.buffer(c.out).written &&
-         !p.buffer(c.in[0]).written && (c.in[0].contiguous() || c.in[0].single());
+  return c.op->copies && !c.in_place && !p.buffer(c.out).written && !p.buffer(c.in[0]).written &&
+         (c.in[0].contiguous() || c.in[0].single());
 }
 
 void substitute(Program& p) {

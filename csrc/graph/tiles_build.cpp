@@ -164,7 +164,7 @@ class TileGroup::Builder {
   }
 
   void add_step(const Instruction& c, std::size_t at) {
-    Step s{c.loop, reinterpret_cast<const double*>(c.attrs.data()), 0, static_cast<int>(c.in.size()), {}, {}};
+    Step s{c.loop, loop_params(c.attrs), 0, static_cast<int>(c.in.size()), {}, {}};
     g_.attrs_.push_back(c.attrs);
     for (int i = 0; i < s.count; ++i) {
       const View& v = c.in[static_cast<std::size_t>(i)];

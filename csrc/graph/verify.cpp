@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "graph/attributes.h"
 #include "graph/recorder.h"
 
 namespace steep {
@@ -33,9 +34,11 @@ std::string different_views(const View& a, const View& b, const Program& p, cons
 
 std::string different(const Instruction& a, const Instruction& b, const Program& p, const Program& q) {
   if (a.op != b.op || a.in.size() != b.in.size()) return str("it was ", a.op->name, " and is ", b.op->name);
-  if (a.attrs.size() != b.attrs.size()) return "its attributes changed";
-  for (int i = 0; i < a.attrs.size(); ++i)
-    if (a.attrs[i] != b.attrs[i]) return str("attribute ", i, " was ", a.attrs[i], " and is ", b.attrs[i]);
+  const auto before = attributes_of(*a.op, a.attrs), now = attributes_of(*b.op, b.attrs);
+  if (before.size() != now.size()) return "its attributes changed";
+  for (std::size_t i = 0; i < now.size(); ++i)
+    if (!(before[i] == now[i]))
+      return str("the attribute ", now[i].name, " was ", value_text(before[i]), " and is ", value_text(now[i]));
   for (std::size_t i = 0; i < a.in.size(); ++i) {
     const std::string text = different_views(a.in[i], b.in[i], p, q);
     if (!text.empty()) return text;

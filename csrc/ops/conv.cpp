@@ -17,7 +17,7 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-constexpr int max_spatial = 3, fixed_attrs = 3;
+constexpr int max_spatial = 3;
 
 void require_float(const char* op, T x) {
   if (!is_float(x.dtype())) fail<TypeError>(op, ": needs floats, and got ", x, "; use astype(float32)");
@@ -39,7 +39,7 @@ constexpr const char *weight_layout = "(O, C / groups, ...)", *transposed_layout
 void infer_conv(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0], weight = c.in[1];
-  require_layout(c.op.name, g.n, x, weight, weight_layout);
+  require_layout(c.op.name, g.n(), x, weight, weight_layout);
   if (x.dim(1) != checked_mul(weight.dim(1), g.groups))
     fail<ValueError>(c.op.name, ": ", x, " has ", x.dim(1), " channels, and the weight ", weight,
                      " with groups=", g.groups, " reads ", weight.dim(1) * g.groups, "; weights are ", weight_layout);
@@ -48,7 +48,7 @@ void infer_conv(Call& c) {
                      g.groups, " groups");
   if (c.count > 2) require_bias(c.op.name, c.in[2], weight.dim(0));
   Dims shape{x.dim(0), weight.dim(0)};
-  for (int d = 0; d < g.n; ++d) {
+  for (int d = 0; d < g.n(); ++d) {
     shape.push(g.outputs(d, x.dim(2 + d), weight.dim(2 + d)));
     if (shape.back() < 1)
       fail<ValueError>(c.op.name, ": the kernel of ", weight, " is longer than the padded input ", x, " in dimension ",
@@ -60,13 +60,13 @@ void infer_conv(Call& c) {
 void infer_conv_input(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T grad = c.in[0], weight = c.in[1];
-  require_layout(c.op.name, g.n, grad, weight, transposed_layout);
-  const Dims sizes = Geometry::sizes(c.attrs);
+  require_layout(c.op.name, g.n(), grad, weight, transposed_layout);
+  const Dims& sizes = g.needed_sizes();
   if (grad.dim(1) != weight.dim(0) || weight.dim(0) % g.groups)
     fail<ValueError>(c.op.name, ": ", grad, " has ", grad.dim(1), " channels, and the weight ", weight, " takes ",
                      weight.dim(0), " in ", g.groups, " groups; weights are ", transposed_layout);
   Dims shape{grad.dim(0), checked_mul(weight.dim(1), g.groups)};
-  for (int d = 0; d < g.n; ++d) {
+  for (int d = 0; d < g.n(); ++d) {
     shape.push(sizes[d]);
     if (g.outputs(d, sizes[d], weight.dim(2 + d)) != grad.dim(2 + d))
       fail<ValueError>(c.op.name, ": ", grad, " is not what a convolution of size ", sizes, " gives with ", weight);
@@ -76,10 +76,10 @@ void infer_conv_input(Call& c) {
 void infer_conv_weight(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0], grad = c.in[1];
-  require_layout(c.op.name, g.n, x, grad, "(N, O, ...)");
-  const Dims sizes = Geometry::sizes(c.attrs);
+  require_layout(c.op.name, g.n(), x, grad, "(N, O, ...)");
+  const Dims& sizes = g.needed_sizes();
   Dims shape{grad.dim(1), x.dim(1) / g.groups};
-  for (int d = 0; d < g.n; ++d) {
+  for (int d = 0; d < g.n(); ++d) {
     shape.push(sizes[d]);
     if (g.outputs(d, x.dim(2 + d), sizes[d]) != grad.dim(2 + d))
       fail<ValueError>(c.op.name, ": ", grad, " is not what a kernel of size ", sizes, " gives from ", x);
@@ -91,11 +91,11 @@ void infer_conv_weight(Call& c) {
 
 Tensor conv_input(T grad, T weight, const Geometry& g, const Dims& sizes) {
   static const Op& op = find_op("conv_input");
-  return apply(op, {grad, weight}, g.attrs(sizes));
+  return apply(op, {grad, weight}, g.with(sizes));
 }
 Tensor conv_weight(T x, T grad, const Geometry& g, const Dims& sizes) {
   static const Op& op = find_op("conv_weight");
-  return apply(op, {x, grad}, g.attrs(sizes));
+  return apply(op, {x, grad}, g.with(sizes));
 }
 Tensor plus(T a, T b) { return !a ? b : b ? add(a, b) : a; }
 
@@ -122,18 +122,18 @@ Tensor conv_jvp(R r, const Tensor* t) {
   return r.node.input_count > 2 && t[2] ? plus(y, spread_bias(t[2], r.node.shape())) : y;
 }
 Tensor conv_input_jvp(R r, const Tensor* t) {
-  const Dims sizes = Geometry::sizes(r.attrs());
-  const Tensor y = t[0] ? conv_input(t[0], r.in(1), of(r), sizes) : Tensor();
-  return t[1] ? plus(y, conv_input(r.in(0), t[1], of(r), sizes)) : y;
+  const Geometry g = of(r);
+  const Tensor y = t[0] ? conv_input(t[0], r.in(1), g, g.sizes) : Tensor();
+  return t[1] ? plus(y, conv_input(r.in(0), t[1], g, g.sizes)) : y;
 }
 Tensor conv_weight_jvp(R r, const Tensor* t) {
-  const Dims sizes = Geometry::sizes(r.attrs());
-  const Tensor y = t[0] ? conv_weight(t[0], r.in(1), of(r), sizes) : Tensor();
-  return t[1] ? plus(y, conv_weight(r.in(0), t[1], of(r), sizes)) : y;
+  const Geometry g = of(r);
+  const Tensor y = t[0] ? conv_weight(t[0], r.in(1), g, g.sizes) : Tensor();
+  return t[1] ? plus(y, conv_weight(r.in(0), t[1], g, g.sizes)) : y;
 }
 
 Rows primitive_rows() {
-  return {
+  Rows rows{
       {.name = "conv",
        .infer = infer_conv,
        .compute = compute_conv,
@@ -165,50 +165,51 @@ Rows primitive_rows() {
        .jvp_rule = conv_weight_jvp,
        .hidden = true},
   };
+  for (Op& op : rows) op.attrs = attributes<Geometry>();
+  return rows;
 }
 
-Geometry geometry(const Op& op, int n, const Arg& stride, const Arg& dilation, const Arg& groups) {
+Geometry geometry(const Op& op, int n, const Arg& stride, const Arg& dilation, std::int64_t groups) {
   Geometry g;
-  g.n = n;
   g.stride = each_dimension(op.name, "stride", stride.dims(), n, 1);
   g.dilation = each_dimension(op.name, "dilation", dilation.dims(), n, 1);
-  g.groups = groups.integer;
+  g.groups = groups;
   if (g.groups < 1 || g.groups > INT32_MAX) fail<ValueError>(op.name, ": groups must be at least 1, and is ", g.groups);
   return g;
 }
 // Padding as one number, one per dimension, or (before, after) for each dimension.
 void pad(const Op& op, Geometry& g, const Arg& padding) {
   const Dims given = padding.dims();
-  if (given.size() == 2 * g.n && g.n > 1) {
-    for (int d = 0; d < g.n; ++d) g.begin.push(given[2 * d]), g.end.push(given[2 * d + 1]);
-  } else if (g.n == 1 && given.size() == 2) {
+  if (given.size() == 2 * g.n() && g.n() > 1) {
+    for (int d = 0; d < g.n(); ++d) g.begin.push(given[2 * d]), g.end.push(given[2 * d + 1]);
+  } else if (g.n() == 1 && given.size() == 2) {
     g.begin = {given[0]};
     g.end = {given[1]};
   } else {
-    g.begin = g.end = each_dimension(op.name, "padding", padding.dims(), g.n, 0);
+    g.begin = g.end = each_dimension(op.name, "padding", padding.dims(), g.n(), 0);
   }
-  for (int d = 0; d < g.n; ++d)
+  for (int d = 0; d < g.n(); ++d)
     if (g.begin[d] < 0 || g.end[d] < 0 || g.begin[d] > INT32_MAX || g.end[d] > INT32_MAX)
       fail<ValueError>(op.name, ": padding must be at least 0 and below 2**31, and is ", given);
 }
 // PyTorch's unbatched form, (C, ...), is a batch of one.
 Tensor batched(T x, int n) { return x.ndim() == n + 1 ? expand_dims(x, 0) : x; }
 
-template <int n> Tensor call_conv(const Op& op, Args& a) {
-  Geometry g = geometry(op, n, a[3], a[5], a[6]);
-  pad(op, g, a[4]);
-  T x = a[0].tensor;
-  const Tensor y = conv(batched(x, n), a[1].tensor, a[2].tensor, g);
+template <int n> Tensor call_conv(const Op& op, T x, T weight, T bias, const Arg& stride, const Arg& padding,
+                                  const Arg& dilation, std::int64_t groups) {
+  Geometry g = geometry(op, n, stride, dilation, groups);
+  pad(op, g, padding);
+  const Tensor y = conv(batched(x, n), weight, bias, g);
   return x.ndim() == n + 1 ? squeeze_axes(y, 1) : y;
 }
 
 // The size that PyTorch gives a transposed convolution, as the input of the convolution it is the adjoint of: one whose
 // padding ends `output_padding` earlier.
-template <int n> Tensor call_transpose(const Op& op, Args& a) {
-  Geometry g = geometry(op, n, a[3], a[7], a[6]);
-  T x = a[0].tensor, weight = a[1].tensor;
-  const Dims padding = each_dimension(op.name, "padding", a[4].dims(), n, 0),
-             extra = each_dimension(op.name, "output_padding", a[5].dims(), n, 0);
+template <int n> Tensor call_transpose(const Op& op, T x, T weight, T bias, const Arg& stride, const Arg& border,
+                                       const Arg& more, std::int64_t groups, const Arg& dilation) {
+  Geometry g = geometry(op, n, stride, dilation, groups);
+  const Dims padding = each_dimension(op.name, "padding", border.dims(), n, 0),
+             extra = each_dimension(op.name, "output_padding", more.dims(), n, 0);
   const Tensor in = batched(x, n);
   require_layout(op.name, n, in, weight, transposed_layout);
   Dims sizes;
@@ -226,35 +227,65 @@ template <int n> Tensor call_transpose(const Op& op, Args& a) {
                        2 + d);
   }
   Tensor y = conv_input(in, weight, g, sizes);
-  if (a[2].given) {
-    require_bias(op.name, a[2].tensor, y.dim(1));
+  if (bias) {
+    require_bias(op.name, bias, y.dim(1));
     Dims column = Dims::filled(n + 1, 1);
     column[0] = y.dim(1);
-    y = add(y, reshape(a[2].tensor, column));
+    y = add(y, reshape(bias, column));
   }
   return x.ndim() == n + 1 ? squeeze_axes(y, 1) : y;
 }
 
-const Param x_param{"x", Kind::tensor}, weight_param{"weight", Kind::tensor},
-    bias_param{"bias", Kind::optional_tensor, "None"}, stride_param{"stride", Kind::ints, "1"},
-    padding_param{"padding", Kind::ints, "0"}, dilation_param{"dilation", Kind::ints, "1"},
-    groups_param{"groups", Kind::integer, "1"};
+// What the rows of one, two and three dimensions share. Their texts say (C, ...) for the spatial dimensions.
+const Param x_param{"x", Kind::tensor, required, "images (N, C, ...), or one image (C, ...)"},
+    bias_param{"bias", Kind::optional_tensor, "None", "one summand for each output channel (O,); 0 where None"},
+    stride_param{"stride", Kind::ints, "1", "elements from one window to the next: one number, or one per dimension"},
+    dilation_param{"dilation", Kind::ints, "1", "elements from one tap of the kernel to the next"},
+    groups_param{
+        "groups", Kind::integer, "1",
+        "how many groups the channels are split into, each with its own kernels; C for a depthwise convolution"};
+constexpr const char* conv_guide =
+    "Dumoulin and Visin 2016, \"A guide to convolution arithmetic for deep learning\", "
+    "arXiv:1603.07285; PyTorch's torch.nn.functional, pytorch.org/docs.";
 
-Op forward_row(const char* name, const char* doc, Tensor (*call)(const Op&, Args&)) {
+Op forward_row(const char* name, const char* doc, const char* example, Function<Tensor> call) {
   return {.name = name,
           .doc = doc,
-          .params = {x_param, weight_param, bias_param, stride_param, padding_param, dilation_param, groups_param},
-          .call = call};
-}
-Op transpose_row(const char* name, const char* doc, Tensor (*call)(const Op&, Args&)) {
-  return {.name = name,
-          .doc = doc,
+          .returns =
+              "A tensor (N, O, ...), or (O, ...) for one image, with (size + padding before and after - "
+              "dilation * (taps - 1) - 1) // stride + 1 elements in each dimension.",
+          .raises =
+              "TypeError: for integers.\nValueError: if the channels do not fit the weight and the groups, the "
+              "kernel is longer than the padded input, or a number is out of range; the message names the shapes.",
+          .source = conv_guide,
+          .example = example,
           .params = {x_param,
-                     weight_param,
+                     {"weight", Kind::tensor, required, "kernels (O, C / groups, ...), one for each output channel"},
                      bias_param,
                      stride_param,
-                     padding_param,
-                     {"output_padding", Kind::ints, "0"},
+                     {"padding", Kind::ints, "0",
+                      "zeros around the image: one number, one per dimension, or (before, after) for each dimension"},
+                     dilation_param,
+                     groups_param},
+          .call = call};
+}
+Op transpose_row(const char* name, const char* doc, const char* example, Function<Tensor> call) {
+  return {.name = name,
+          .doc = doc,
+          .returns =
+              "A tensor (N, O, ...), or (O, ...) for one image, with (size - 1) * stride - 2 * padding + "
+              "dilation * (taps - 1) + 1 + output_padding elements in each dimension.",
+          .raises =
+              "TypeError: for integers.\nValueError: if the channels do not fit the weight and the groups, "
+              "output_padding is neither below stride nor dilation, or nothing is left.",
+          .source = conv_guide,
+          .example = example,
+          .params = {x_param,
+                     {"weight", Kind::tensor, required, "kernels (C, O / groups, ...), those of the convolution"},
+                     bias_param,
+                     stride_param,
+                     {"padding", Kind::ints, "0", "the convolution's padding, by which the result is cut on all sides"},
+                     {"output_padding", Kind::ints, "0", "elements added at the end of each dimension"},
                      groups_param,
                      dilation_param},
           .call = call};
@@ -262,26 +293,23 @@ Op transpose_row(const char* name, const char* doc, Tensor (*call)(const Op&, Ar
 
 }  // namespace
 
-AttrsRef Geometry::attrs(const Dims& sizes) const {
-  std::int64_t v[fixed_attrs + 5 * max_spatial] = {n, groups, static_cast<std::int64_t>(matmul_precision())};
-  std::size_t count = fixed_attrs;
-  for (const Dims* part : {&stride, &begin, &end, &dilation, &sizes})
-    for (auto value : *part) v[count++] = value;
-  return {v, count};
+Geometry Geometry::with(const Dims& other) const {
+  Geometry g = *this;
+  g.sizes = other;
+  g.precision = matmul_precision();
+  return g;
 }
 Geometry Geometry::from(const AttrsRef& a) {
-  constexpr int at = fixed_attrs;
-  if (a.size() < at || a[0] < 1 || a[0] > max_spatial || a.size() < at + 4 * a[0] || a[1] < 1 || a[2] < 0 || a[2] > 3)
+  const auto g = a.as<Geometry>();
+  const int n = g.n();
+  if (n < 1 || n > max_spatial || g.begin.size() != n || g.end.size() != n || g.dilation.size() != n || g.groups < 1)
     fail<ValueError>("conv: has 1 to ", max_spatial,
-                     " spatial dimensions, groups, a precision, and a stride, padding and dilation for each dimension");
-  const int n = static_cast<int>(a[0]);
-  const auto part = [&](int i) { return a.dims(at + i * n, n); };
-  return {n, a[1], static_cast<Precision>(a[2]), part(0), part(1), part(2), part(3)};
+                     " spatial dimensions, at least one group, and a stride, padding and dilation for each dimension");
+  return g;
 }
-Dims Geometry::sizes(const AttrsRef& a) {
-  const int n = static_cast<int>(a[0]);
-  if (a.size() != fixed_attrs + 5 * n) fail<ValueError>("conv: needs the ", n, " sizes of its result");
-  return a.dims(fixed_attrs + 4 * n, n);
+const Dims& Geometry::needed_sizes() const {
+  if (sizes.size() != n()) fail<ValueError>("conv: needs the ", n(), " sizes of its result");
+  return sizes;
 }
 std::int64_t Geometry::outputs(int d, std::int64_t in, std::int64_t taps) const {
   if (taps < 1) return 0;
@@ -311,23 +339,55 @@ Dims each_dimension(const char* op, const char* name, const Dims& given, int n, 
 Tensor conv(T x, T weight, T bias, const Geometry& g) {
   static const Op& op = find_op("conv");
   const Tensor in[] = {x, weight, bias};
-  return apply(op, in, bias ? 3 : 2, g.attrs());
+  return apply(op, in, bias ? 3 : 2, g.with({}));
 }
 
 Rows conv_rows() {
   Rows rows = primitive_rows();
-  rows.push_back(
-      forward_row("conv1d", "Cross-correlation of (N, C, W) with kernels (O, C / groups, K).", call_conv<1>));
-  rows.push_back(
-      forward_row("conv2d", "Cross-correlation of (N, C, H, W) with kernels (O, C / groups, KH, KW).", call_conv<2>));
-  rows.push_back(
-      forward_row("conv3d", "Cross-correlation of (N, C, D, H, W) with kernels (O, C / groups, ...).", call_conv<3>));
-  rows.push_back(
-      transpose_row("conv_transpose1d", "The adjoint of conv1d: kernels (C, O / groups, K).", call_transpose<1>));
-  rows.push_back(
-      transpose_row("conv_transpose2d", "The adjoint of conv2d: kernels (C, O / groups, KH, KW).", call_transpose<2>));
-  rows.push_back(
-      transpose_row("conv_transpose3d", "The adjoint of conv3d: kernels (C, O / groups, ...).", call_transpose<3>));
+  for (Op op : {
+           forward_row("conv1d",
+                       "Cross-correlation of signals (N, C, W) with kernels (O, C / groups, K): windows of the signal, "
+                       "each multiplied with the kernel and summed, plus a bias.",
+                       ">>> sp.conv1d(sp.tensor([[[1.0, 2.0, 3.0, 4.0]]]), sp.tensor([[[1.0, -1.0]]]), stride=2)\n"
+                       "tensor([[[-1., -1.]]], dtype=float32)",
+                       call_conv<1>),
+           forward_row("conv2d",
+                       "Cross-correlation of images (N, C, H, W) with kernels (O, C / groups, KH, KW): windows of the "
+                       "image, each multiplied with the kernel and summed over channels and taps, plus a bias. The "
+                       "kernel is not flipped. Differentiable with respect to x, weight and bias to any order.",
+                       ">>> x = sp.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])\n"
+                       ">>> sp.conv2d(x, sp.ones((1, 1, 2, 2)), sp.tensor([0.5]))\n"
+                       "tensor([[[[10.5]]]], dtype=float32)\n"
+                       ">>> sp.conv2d(sp.zeros((8, 3, 32, 32)), sp.zeros((16, 3, 3, 3)), stride=2, padding=1).shape\n"
+                       "(8, 16, 16, 16)",
+                       call_conv<2>),
+           forward_row("conv3d",
+                       "Cross-correlation of volumes (N, C, D, H, W) with kernels (O, C / groups, KD, KH, KW), plus a "
+                       "bias.",
+                       ">>> sp.conv3d(sp.zeros((1, 2, 8, 8, 8)), sp.zeros((4, 2, 3, 3, 3)), padding=1).shape\n"
+                       "(1, 4, 8, 8, 8)",
+                       call_conv<3>),
+           transpose_row(
+               "conv_transpose1d",
+               "The adjoint of conv1d, kernels (C, O / groups, K): the gradient of a convolution with respect "
+               "to its input. Each element adds a copy of the kernel to the result.",
+               ">>> sp.conv_transpose1d(sp.tensor([[[1.0, 2.0]]]), sp.tensor([[[1.0, 1.0]]]), stride=2)\n"
+               "tensor([[[1., 1., 2., 2.]]], dtype=float32)",
+               call_transpose<1>),
+           transpose_row(
+               "conv_transpose2d",
+               "The adjoint of conv2d, kernels (C, O / groups, KH, KW): the gradient of a convolution with "
+               "respect to its input, used to enlarge images.",
+               ">>> sp.conv_transpose2d(sp.zeros((1, 8, 7, 7)), sp.zeros((8, 3, 4, 4)), stride=2, padding=1).shape\n"
+               "(1, 3, 14, 14)",
+               call_transpose<2>),
+           transpose_row(
+               "conv_transpose3d", "The adjoint of conv3d, kernels (C, O / groups, KD, KH, KW).",
+               ">>> sp.conv_transpose3d(sp.zeros((1, 4, 3, 3, 3)), sp.zeros((4, 2, 2, 2, 2)), stride=2).shape\n"
+               "(1, 2, 6, 6, 6)",
+               call_transpose<3>),
+       })
+    rows.push_back(std::move(op));
   return rows;
 }
 

@@ -5,18 +5,20 @@
 
 namespace steep {
 
-// The windows over `n` spatial dimensions. Output t reads the input at t * stride - begin + i * dilation.
+// The windows over the spatial dimensions: the attributes of convolutions, and of max pooling's positions. Output t
+// reads the input at t * stride - begin + i * dilation.
 struct Geometry {
-  int n = 0;
   std::int64_t groups = 1;
-  Precision precision = Precision::automatic;  // of a row's attributes
+  Precision precision = Precision::automatic;
   Dims stride, begin, end, dilation;
+  Dims sizes;  // of the operand whose size the result's shape does not determine
+  STEEP_ATTRIBUTES(groups, precision, stride, begin, end, dilation, sizes)
 
-  // `sizes`: of the operand whose size the result's shape does not determine. The precision is that of the enclosing
-  // block, so that a compiled step keeps it.
-  AttrsRef attrs(const Dims& sizes = {}) const;
   static Geometry from(const AttrsRef& a);
-  static Dims sizes(const AttrsRef& a);
+  const Dims& needed_sizes() const;  // ValueError if there are none
+  // With other sizes, and the precision of the enclosing block, so that a compiled step keeps it.
+  Geometry with(const Dims& sizes) const;
+  int n() const { return stride.size(); }
   // How many outputs a dimension of size `in` has under a kernel of size `taps`; below 1 where the kernel is too long.
   std::int64_t outputs(int d, std::int64_t in, std::int64_t taps) const;
 };

@@ -43,8 +43,8 @@ struct Windows {
 // Forward: output t reads tap i at t * stride - begin + i * dilation.
 Windows forward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps) {
   Windows w;
-  for (int d = 0; d < g.n; ++d)
-    w.line[3 - g.n + d] = {{in[d], out[d], g.stride[d], taps[d], -g.begin[d], g.dilation[d]}};
+  for (int d = 0; d < g.n(); ++d)
+    w.line[3 - g.n() + d] = {{in[d], out[d], g.stride[d], taps[d], -g.begin[d], g.dilation[d]}};
   return w;
 }
 
@@ -69,14 +69,14 @@ Line backward_line(const Geometry& g, int d, std::int64_t in, std::int64_t out, 
 // How many phases there are in all dimensions together, those without inputs left out, and the windows of one of them.
 std::int64_t phases(const Geometry& g, const Dims& in) {
   std::int64_t n = 1;
-  for (int d = 0; d < g.n; ++d) n *= std::min(g.stride[d], in[d]);
+  for (int d = 0; d < g.n(); ++d) n *= std::min(g.stride[d], in[d]);
   return n;
 }
 Windows backward(const Geometry& g, const Dims& in, const Dims& out, const Dims& taps, std::int64_t which) {
   Windows w;
-  for (int d = g.n - 1; d >= 0; --d) {
+  for (int d = g.n() - 1; d >= 0; --d) {
     const std::int64_t count = std::min(g.stride[d], in[d]);
-    w.line[3 - g.n + d] = backward_line(g, d, in[d], out[d], taps[d], which % count);
+    w.line[3 - g.n() + d] = backward_line(g, d, in[d], out[d], taps[d], which % count);
     which /= count;
   }
   return w;

@@ -5,6 +5,12 @@
 
 namespace steep {
 
+// Attributes of astype.
+struct Cast {
+  DType dtype = Float32;
+  STEEP_ATTRIBUTES(dtype)
+};
+
 void infer_same(Call& c);       // out like the operand
 void infer_broadcast(Call& c);  // out of the broadcast shape, in the operands' dtype
 void infer_bool(Call& c);       // the same, bool

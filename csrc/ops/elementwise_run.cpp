@@ -74,9 +74,7 @@ k::Loop loop_of_rounding(const Call& c) { return is_float(c.in[0].dtype()) ? loo
 k::Loop loop_of_where(const Call& c) { return k::table().where[c.out.dtype()]; }
 k::Loop loop_of_cast(const Call& c) { return k::table().cast[c.in[0].dtype()][c.out.dtype()]; }
 
-void compute_loop(const Call& c) {
-  run_loop(c.op.loop(c), c.in, c.count, c.out, reinterpret_cast<const double*>(c.attrs.data()), c.op.cost);
-}
+void compute_loop(const Call& c) { run_loop(c.op.loop(c), c.in, c.count, c.out, loop_params(c.attrs), c.op.cost); }
 
 namespace {
 template <class E> bool any_negative(const Tensor& t) {
@@ -103,7 +101,7 @@ Tensor ternary(K kernel, const Tensor& a, const Tensor& b, const Tensor& c) {
 }
 Tensor astype(const Tensor& x, DType dtype) {
   static const Op& op = find_op("astype");
-  return x.dtype() == dtype ? x : apply(op, &x, 1, {dtype});
+  return x.dtype() == dtype ? x : apply(op, &x, 1, Cast{dtype});
 }
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   static const Op& op = find_op("where");

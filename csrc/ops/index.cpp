@@ -21,7 +21,10 @@ using R = const Rule&;
 constexpr std::int64_t stretch = 1 << 14;  // positions between two interruption points
 // Rows of n elements between two.
 std::int64_t stretch_of(std::int64_t n) { return std::max<std::int64_t>(1, stretch / std::max<std::int64_t>(1, n)); }
-const Param x{"x", Kind::tensor}, indices{"indices", Kind::index};
+const Param x{"x", Kind::tensor, required, "a tensor"};
+constexpr const char* out_of_range =
+    "IndexError: if x has no such axis, or an index is out of range.\n"
+    "TypeError: if the indices are not integers.";
 
 std::int64_t row_size(T t) {
   std::int64_t n = 1;
@@ -32,7 +35,7 @@ std::int64_t row_size(T t) {
 // Positions along an axis of n elements, negative ones counted from its end: all are checked before any is read.
 class Positions {
  public:
-  Positions(T index, std::int64_t n, const char* op, std::int64_t axis = -1, bool labels = false)
+  Positions(T index, std::int64_t n, std::string_view op, std::int64_t axis = -1, bool labels = false)
       : flat_(contiguous(index)), n_(n), lowest_(labels ? 0 : -n) {
     serial_for(size(), stretch, [&](std::int64_t b, std::int64_t e) {
       for (std::int64_t i = b; i < e; ++i)
@@ -44,7 +47,7 @@ class Positions {
 
  private:
   std::int64_t at(std::int64_t i) const { return flat_.data<std::int64_t>()[i]; }
-  [[noreturn]] void refuse(const char* op, std::int64_t axis, std::int64_t v) const {
+  [[noreturn]] void refuse(std::string_view op, std::int64_t axis, std::int64_t v) const {
     const std::string where = axis < 0 ? "an axis" : str("axis ", axis);
     fail<IndexError>(op, ": index ", v, " is out of range for ", where, " of size ", n_, " (valid: ", lowest_, " to ",
                      n_ - 1, ")");
@@ -68,9 +71,12 @@ void compute_take(const Call& c) {
   });
 }
 
-// Attributes: the number of rows of the result.
+struct AddRows {
+  std::int64_t rows = 0;  // of the result
+  STEEP_ATTRIBUTES(rows)
+};
 void infer_add_rows(Call& c) {
-  Dims shape{c.attrs[0]};
+  Dims shape{c.attrs.as<AddRows>().rows};
   for (int d = c.in[1].ndim(); d < c.in[0].ndim(); ++d) shape.push(c.in[0].dim(d));
   c.out = empty(shape, c.in[0].dtype());
 }
@@ -87,7 +93,7 @@ template <class E> void add_rows_as(const Call& c, T updates, const Positions& a
 }
 void compute_add_rows(const Call& c) {
   const Tensor updates = contiguous(c.in[0]);
-  const Positions at(c.in[1], c.attrs[0], "scatter_add");
+  const Positions at(c.in[1], c.out.dim(0), "scatter_add");
   serial_for(c.out.size() * size_of(c.out.dtype()), 1 << 20, [&](std::int64_t b, std::int64_t e) {
     std::memset(c.out.bytes() + b, 0, static_cast<std::size_t>(e - b));
   });
@@ -127,15 +133,21 @@ void compute_write_elements(const Call& c) {
   }
 }
 
-Tensor as_index(T t, const char* op) {
+Tensor as_index(T t, std::string_view op) {
   if (!is_integer(t.dtype())) fail<TypeError>(op, ": indices must be integers, and these are ", t);
   return astype(t, Int64);
 }
 
-// Attributes of wrap_index: the size of the axis, its number or -1, the op named in errors, and whether negative
-// indices raise, since they are labels.
+struct WrapIndex {
+  std::int64_t size = 0;   // of the axis
+  std::int64_t axis = -1;  // -1: not known
+  std::string_view op;     // named in errors
+  bool labels = false;     // none may be negative
+  STEEP_ATTRIBUTES(size, axis, op, labels)
+};
 void compute_wrap(const Call& c) {
-  const Positions at(c.in[0], c.attrs[0], reinterpret_cast<const char*>(c.attrs[2]), c.attrs[1], c.attrs.flag(3));
+  const auto a = c.attrs.as<WrapIndex>();
+  const Positions at(c.in[0], a.size, a.op, a.axis, a.labels);
   serial_for(at.size(), stretch, [&](std::int64_t b, std::int64_t e) {
     for (std::int64_t i = b; i < e; ++i) c.out.data<std::int64_t>()[i] = at[i];
   });
@@ -154,10 +166,10 @@ Tensor flat_positions(const Dims& shape, T index, int axis, const char* op) {
   return flat;
 }
 
-Tensor call_take(const Op& op, Args& a) {
-  const Tensor index = as_index(a[1].tensor, op.name);
-  if (!a[2].given) return take_rows(reshape(a[0].tensor, {a[0].tensor.size()}), index);
-  return take(a[0].tensor, index, normalize_axis(a[2].integer, a[0].tensor.ndim(), op.name));
+Tensor call_take(const Op& op, T x, T indices, std::optional<std::int64_t> axis) {
+  const Tensor index = as_index(indices, op.name);
+  if (!axis) return take_rows(reshape(x, {x.size()}), index);
+  return take(x, index, normalize_axis(*axis, x.ndim(), op.name));
 }
 // The index broadcast against x on every axis but one.
 Tensor aligned_index(const Op& op, T t, T index, int axis) {
@@ -166,33 +178,31 @@ Tensor aligned_index(const Op& op, T t, T index, int axis) {
   shape[axis] = index.dim(axis);
   return broadcast_to(as_index(index, op.name), shape);
 }
-Tensor call_take_along(const Op& op, Args& a) {
-  const int axis = normalize_axis(a[2].integer, a[0].tensor.ndim(), op.name);
-  return take_along_axis(a[0].tensor, aligned_index(op, a[0].tensor, a[1].tensor, axis), axis);
+Tensor call_take_along(const Op& op, T x, T indices, std::int64_t axis) {
+  const int at = normalize_axis(axis, x.ndim(), op.name);
+  return take_along_axis(x, aligned_index(op, x, indices, at), at);
 }
-Tensor call_scatter_add(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const int axis = normalize_axis(a[3].integer, t.ndim(), op.name);
-  const Tensor index = as_index(a[1].tensor, op.name);
+Tensor call_scatter_add(const Op& op, T t, T indices, T updates, std::int64_t axis) {
+  const int at = normalize_axis(axis, t.ndim(), op.name);
+  const Tensor index = as_index(indices, op.name);
   if (index.ndim() != t.ndim()) fail<ValueError>(op.name, ": indices ", index, " must have as many dimensions as ", t);
   for (int d = 0; d < t.ndim(); ++d)
-    if (d != axis && index.dim(d) > t.dim(d))
+    if (d != at && index.dim(d) > t.dim(d))
       fail<IndexError>(op.name, ": indices ", index, " reach beyond ", t, " on axis ", d);
-  const Tensor flat = flat_positions(t.shape(), index, axis, op.name);
-  const Tensor updates = broadcast_to(astype(a[2].tensor, t.dtype()), index.shape());
-  const Tensor added = add_rows(reshape(updates, {updates.size()}), reshape(flat, {flat.size()}), t.size());
+  const Tensor flat = flat_positions(t.shape(), index, at, op.name);
+  const Tensor values = broadcast_to(astype(updates, t.dtype()), index.shape());
+  const Tensor added = add_rows(reshape(values, {values.size()}), reshape(flat, {flat.size()}), t.size());
   return add(t, reshape(added, t.shape()));
 }
-Tensor checked_labels(T labels, std::int64_t classes, const char* op) {
-  return apply(find_op("wrap_index"), {as_index(labels, op)}, {classes, -1, reinterpret_cast<std::int64_t>(op), true});
+Tensor checked_labels(T labels, std::int64_t classes, std::string_view op) {
+  return apply(find_op("wrap_index"), {as_index(labels, op)}, WrapIndex{.size = classes, .op = op, .labels = true});
 }
-Tensor call_one_hot(const Op& op, Args& a) {
-  if (a[1].integer < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", a[1].integer);
-  const Tensor index = checked_labels(a[0].tensor, a[1].integer, op.name);
-  return astype(equal(expand_dims(index, index.ndim()), arange(0, a[1].integer, 1, Int64)), a[2].dtype(Float32));
+Tensor call_one_hot(const Op& op, T x, std::int64_t num_classes, std::optional<DType> dtype) {
+  if (num_classes < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", num_classes);
+  const Tensor index = checked_labels(x, num_classes, op.name);
+  return astype(equal(expand_dims(index, index.ndim()), arange(0, num_classes, 1, Int64)), dtype.value_or(Float32));
 }
-std::vector<Tensor> call_nonzero(const Op& op, Args& a) {
-  T t = a[0].tensor;
+std::vector<Tensor> call_nonzero(const Op& op, T t) {
   if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no positions; reshape it to (1,)");
   std::vector<Tensor> axes;
   const Tensor flat = nonzero_flat(t);
@@ -207,7 +217,7 @@ std::vector<Tensor> call_nonzero(const Op& op, Args& a) {
 
 Tensor wrap_index(T index, std::int64_t n, const char* op, int axis) {
   static const Op& row = find_op("wrap_index");
-  return apply(row, {index}, {n, axis, reinterpret_cast<std::int64_t>(op), false});
+  return apply(row, {index}, WrapIndex{.size = n, .axis = axis, .op = op});
 }
 Tensor take_rows(T t, T index) {
   static const Op& op = find_op("take_rows");
@@ -215,7 +225,7 @@ Tensor take_rows(T t, T index) {
 }
 Tensor add_rows(T updates, T index, std::int64_t rows) {
   static const Op& op = find_op("add_rows");
-  return apply(op, {updates, index}, {rows});
+  return apply(op, {updates, index}, AddRows{rows});
 }
 Tensor take(T t, T index, int axis) {
   Tensor y = take_rows(moveaxis(t, axis, 0), index);
@@ -252,7 +262,6 @@ Tensor nonzero_flat(T mask) {
 }
 
 Rows index_rows() {
-  const Param axis{"axis", Kind::integer, "0"};
   return {
       {.name = "take_rows",
        .infer = infer_take,
@@ -261,43 +270,103 @@ Rows index_rows() {
        .jvp = Jvp::custom,
        .jvp_rule = [](R r, const Tensor* t) { return take_rows(t[0], r.in(1)); },
        .any_dtype = true,
-       .hidden = true},
+       .hidden = true,
+       .may_raise = true},
       {.name = "add_rows",
+       .attrs = attributes<AddRows>(),
        .infer = infer_add_rows,
        .compute = compute_add_rows,
        .vjp = {{[](R r, T g) { return take_rows(g, r.in(1)); }, in1}},
        .jvp = Jvp::custom,
-       .jvp_rule = [](R r, const Tensor* t) { return add_rows(t[0], r.in(1), r.attrs()[0]); },
-       .hidden = true},
-      {.name = "wrap_index", .infer = infer_same, .compute = compute_wrap, .hidden = true},
+       .jvp_rule = [](R r, const Tensor* t) { return add_rows(t[0], r.in(1), r.attrs().as<AddRows>().rows); },
+       .hidden = true,
+       .may_raise = true},
+      {.name = "wrap_index",
+       .attrs = attributes<WrapIndex>(),
+       .infer = infer_same,
+       .compute = compute_wrap,
+       .hidden = true,
+       .may_raise = true},
       {.name = "write_elements",
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = compute_write_elements,
        .hidden = true},
-      {.name = "checked_labels",
+      {.name = "_checked_labels",
        .doc = "Labels as int64; IndexError, when they are read, for one outside of 0 to num_classes - 1.",
-       .params = {x, {"num_classes", Kind::integer}},
-       .call = [](const Op& op, Args& a) { return checked_labels(a[0].tensor, a[1].integer, op.name); }},
+       .params = {{"labels", Kind::tensor, required, "integers"},
+                  {"num_classes", Kind::integer, required, "the number of classes"},
+                  {"op", Kind::text, required, "the function that errors name"}},
+       .call = [](const Op&, T labels, std::int64_t classes,
+                  const std::string& op) { return checked_labels(labels, classes, op); },
+       .hidden = true,
+       .discrete = true},
       {.name = "take",
        .doc = "Elements by index along an axis; of the flattened tensor if axis is None.",
-       .params = {x, indices, {"axis", Kind::optional_integer, "None"}},
+       .returns = "A tensor with the axes of indices in place of the axis.",
+       .raises = out_of_range,
+       .source = array_api,
+       .example = ">>> sp.take(sp.tensor([[1, 2], [3, 4]]), sp.tensor([1, 0]), axis=1)\n"
+                  "tensor([[2, 1],\n"
+                  "        [4, 3]], dtype=int64)",
+       .params = {x,
+                  {"indices", Kind::index, required, "integers of any shape; negative ones count from the end"},
+                  {"axis", Kind::optional_integer, "None", "the axis to read along"}},
        .call = call_take},
       {.name = "take_along_axis",
        .doc = "Elements by index along an axis, with a different index at every other position.",
-       .params = {x, indices, {"axis", Kind::integer, "-1"}},
+       .returns = "A tensor of the shape of indices, broadcast against x on the other axes.",
+       .raises = "IndexError: if x has no such axis, or an index is out of range.\nTypeError: if the indices are not "
+                 "integers.\nValueError: if they have another number of axes than x.",
+       .source = array_api,
+       .example = ">>> sp.take_along_axis(sp.tensor([[1, 2], [3, 4]]), sp.tensor([[1], [0]]), axis=1)\n"
+                  "tensor([[2],\n"
+                  "        [3]], dtype=int64)",
+       .params = {x,
+                  {"indices", Kind::index, required,
+                   "integers with as many axes as x; negative ones count from the end"},
+                  {"axis", Kind::integer, "-1", "the axis to read along"}},
        .call = call_take_along},
       {.name = "scatter_add",
-       .doc = "x with updates added at the indexed positions of an axis, in order.",
-       .params = {x, indices, {"updates", Kind::tensor}, axis},
+       .doc = "x with updates added at the indexed positions of an axis, in order, so that equal indices accumulate.",
+       .returns = "A tensor of x's shape and dtype.",
+       .raises =
+           "IndexError: if an index is out of range, or indices are longer than x on another axis.\nTypeError: if "
+           "they are not integers.\nValueError: if they have another number of axes than x.",
+       .source = "PyTorch's Tensor.scatter_add, pytorch.org/docs.",
+       .example = ">>> sp.scatter_add(sp.zeros(3), sp.tensor([0, 2, 2]), sp.tensor([1.0, 2.0, 3.0]))\n"
+                  "tensor([1., 0., 5.], dtype=float32)",
+       .params = {x,
+                  {"indices", Kind::index, required,
+                   "integers with as many axes as x; negative ones count from the end"},
+                  {"updates", Kind::tensor, required, "what is added; broadcast to the shape of indices"},
+                  {"axis", Kind::integer, "0", "the axis that the indices are positions of"}},
        .call = call_scatter_add},
       {.name = "one_hot",
        .doc = "1 at each label along a new last axis, 0 elsewhere; IndexError for one outside of 0 to num_classes - 1.",
-       .params = {x, {"num_classes", Kind::integer}, {"dtype", Kind::dtype, "None"}},
-       .call = call_one_hot},
+       .returns = "A tensor with one axis more, of size num_classes.",
+       .raises = "IndexError: for a label below 0 or not below num_classes.\nTypeError: if the labels are not integers."
+                 "\nValueError: if num_classes is below 1.",
+       .source = "PyTorch's torch.nn.functional.one_hot, pytorch.org/docs.",
+       .example = ">>> sp.one_hot(sp.tensor([1, 0]), 3)\n"
+                  "tensor([[0., 1., 0.],\n"
+                  "        [1., 0., 0.]], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "integer labels of any shape"},
+                  {"num_classes", Kind::integer, required, "the number of classes"},
+                  {"dtype", Kind::dtype, "None", "dtype of the result; float32 where None"}},
+       .call = call_one_hot,
+       .discrete = true},
       {.name = "nonzero",
-       .doc = "The positions of the nonzero elements, one index tensor per axis.",
+       .doc = "The positions of the nonzero elements, one index tensor per axis, in row-major order.",
+       .returns = "A tuple of int64 tensors, which is an index of x.",
+       .raises =
+           "CompileError: inside a compiled function, since the shape depends on values.\nValueError: if x has no "
+           "axes.",
+       .source = array_api,
+       .example = ">>> sp.nonzero(sp.tensor([[0, 3], [1, 0]]))\n"
+                  "(tensor([0, 1], dtype=int64), tensor([1, 0], dtype=int64))",
        .params = {x},
-       .call_many = call_nonzero},
+       .call_many = call_nonzero,
+       .discrete = true},
   };
 }
 

@@ -14,11 +14,15 @@ namespace {
 
 using T = const Tensor&;
 using R = const Rule&;
-const Param x{"x", Kind::tensor};
+const Param x{"x", Kind::tensor, required, "a tensor"};
 
-// Attributes: axis, then the size of every part along it.
+struct Concat {
+  int axis = 0;
+  Ints sizes;  // of every part, along the axis
+  STEEP_ATTRIBUTES(axis, sizes)
+};
 void infer_concat(Call& c) {
-  const int axis = static_cast<int>(c.attrs[0]);
+  const int axis = c.attrs.as<Concat>().axis;
   Dims shape = c.in[0].shape();
   for (int i = 1; i < c.count; ++i) {
     shape[axis] = checked_add(shape[axis], c.in[i].dim(axis));
@@ -30,7 +34,7 @@ void infer_concat(Call& c) {
   c.out = empty(shape, c.in[0].dtype());
 }
 void compute_concat(const Call& c) {
-  const int axis = static_cast<int>(c.attrs[0]);
+  const int axis = c.attrs.as<Concat>().axis;
   std::int64_t at = 0;
   for (int i = 0; i < c.count; ++i) {
     const std::int64_t n = c.in[i].dim(axis);
@@ -41,43 +45,44 @@ void compute_concat(const Call& c) {
   }
 }
 Tensor concat_rule(R r, T g) {
+  const auto a = r.attrs().as<Concat>();
   std::int64_t at = 0;
-  for (int i = 0; i < r.index; ++i) at += r.attrs()[1 + i];
-  return narrow(g, static_cast<int>(r.attrs()[0]), at, r.attrs()[1 + r.index]);
+  for (int i = 0; i < r.index; ++i) at += a.sizes[i];
+  return narrow(g, a.axis, at, a.sizes[r.index]);
 }
 Tensor concat_jvp(R r, const Tensor* tangents) {
-  const int axis = static_cast<int>(r.attrs()[0]);
+  const auto a = r.attrs().as<Concat>();
   std::vector<Tensor> parts;
   for (int i = 0; i < r.node.input_count; ++i) {
     Dims shape = r.node.shape();
-    shape[axis] = r.attrs()[1 + i];
+    shape[a.axis] = a.sizes[i];
     parts.push_back(tangents[i] ? tangents[i] : zeros(shape, r.node.dtype));
   }
-  return concat(parts, axis);
+  return concat(parts, a.axis);
 }
 
 void require_some(const std::vector<Tensor>& parts, const char* op) {
   if (parts.empty()) fail<ValueError>(op, ": needs at least one tensor");
 }
-Tensor call_concat(const Op& op, Args& a) {
-  require_some(a[0].tensors, op.name);
-  if (!a[1].given) {
-    for (Tensor& t : a[0].tensors) t = reshape(t, {t.size()});
-    return concat(a[0].tensors, 0);
+Tensor call_concat(const Op& op, std::vector<Tensor> arrays, std::optional<std::int64_t> axis) {
+  require_some(arrays, op.name);
+  if (!axis) {
+    for (Tensor& t : arrays) t = reshape(t, {t.size()});
+    return concat(arrays, 0);
   }
-  if (a[0].tensors[0].ndim() == 0) fail<ValueError>(op.name, ": 0-d tensors cannot be joined; use stack()");
-  return concat(a[0].tensors, normalize_axis(a[1].integer, a[0].tensors[0].ndim(), op.name));
+  if (arrays[0].ndim() == 0) fail<ValueError>(op.name, ": 0-d tensors cannot be joined; use stack()");
+  return concat(arrays, normalize_axis(*axis, arrays[0].ndim(), op.name));
 }
-Tensor call_stack(const Op& op, Args& a) {
-  require_some(a[0].tensors, op.name);
-  const int axis = normalize_axis(a[1].integer, a[0].tensors[0].ndim() + 1, op.name);
-  const Tensor first = a[0].tensors[0];
-  for (Tensor& t : a[0].tensors) {
+Tensor call_stack(const Op& op, std::vector<Tensor> arrays, std::int64_t axis) {
+  require_some(arrays, op.name);
+  const int at = normalize_axis(axis, arrays[0].ndim() + 1, op.name);
+  const Tensor first = arrays[0];
+  for (Tensor& t : arrays) {
     if (!(t.shape() == first.shape()))
       fail<ValueError>(op.name, ": all tensors must have one shape, and these have ", first, " and ", t);
-    t = expand_dims(t, std::min(axis, t.ndim()));
+    t = expand_dims(t, std::min(at, t.ndim()));
   }
-  return concat(a[0].tensors, axis);
+  return concat(arrays, at);
 }
 
 std::vector<Tensor> split_at(T t, int axis, const std::vector<std::int64_t>& at) {
@@ -95,26 +100,24 @@ void require_results(const Op& op, T t, std::int64_t count) {
   if (count > most) fail<ValueError>(op.name, ": ", count, " parts of ", t, "; at most ", most, " results can be made");
 }
 
-std::vector<Tensor> call_split(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const int axis = normalize_axis(a[2].integer, t.ndim(), op.name);
+std::vector<Tensor> call_split(const Op& op, T t, const Arg& given, std::int64_t along) {
+  const int axis = normalize_axis(along, t.ndim(), op.name);
   const std::int64_t n = t.dim(axis);
   std::vector<std::int64_t> at;
-  if (a[1].bare) {  // one number: that many equal parts
-    const std::int64_t parts = a[1].ints[0];
+  if (given.bare) {  // one number: that many equal parts
+    const std::int64_t parts = given.ints[0];
     if (parts < 1 || n % parts)
       fail<ValueError>(op.name, ": axis ", axis, " of ", t, " has size ", n, ", which ", parts, " parts do not divide");
     require_results(op, t, parts);
     for (std::int64_t i = 1; i <= parts; ++i) at.push_back(i * (n / parts));
   } else {
-    for (auto v : a[1].ints) at.push_back(std::clamp<std::int64_t>(v < 0 ? v + n : v, 0, n));
+    for (auto v : given.ints) at.push_back(std::clamp<std::int64_t>(v < 0 ? v + n : v, 0, n));
     at.push_back(n);
   }
   return split_at(t, axis, at);
 }
-std::vector<Tensor> call_unstack(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const int axis = normalize_axis(a[1].integer, t.ndim(), op.name);
+std::vector<Tensor> call_unstack(const Op& op, T t, std::int64_t along) {
+  const int axis = normalize_axis(along, t.ndim(), op.name);
   std::vector<Tensor> parts;
   require_results(op, t, t.dim(axis));
   for (std::int64_t i = 0; i < t.dim(axis); ++i) parts.push_back(squeeze_axes(narrow(t, axis, i, 1), 1u << axis));
@@ -126,17 +129,16 @@ Tensor roll_axis(T t, std::int64_t shift, int axis) {
   const std::int64_t s = n ? ((shift % n) + n) % n : 0;
   return s ? concat({narrow(t, axis, n - s, s), narrow(t, axis, 0, n - s)}, axis) : t;
 }
-Tensor call_roll(const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  if (!a[2].given) {
-    if (a[1].ints.size() != 1) fail<ValueError>(op.name, ": without an axis, shift is one number");
-    return reshape(roll_axis(reshape(t, {t.size()}), a[1].ints[0], 0), t.shape());
+Tensor call_roll(const Op& op, Tensor t, const Arg& shift, const Arg& axes) {
+  if (!axes.given) {
+    if (shift.ints.size() != 1) fail<ValueError>(op.name, ": without an axis, shift is one number");
+    return reshape(roll_axis(reshape(t, {t.size()}), shift.ints[0], 0), t.shape());
   }
-  const std::size_t shifts = a[1].ints.size();
-  if (shifts != 1 && shifts != a[2].ints.size())
-    fail<ValueError>(op.name, ": ", shifts, " shifts for ", a[2].ints.size(), " axes");
-  for (std::size_t i = 0; i < a[2].ints.size(); ++i)
-    t = roll_axis(t, a[1].ints[shifts == 1 ? 0 : i], normalize_axis(a[2].ints[i], t.ndim(), op.name));
+  const std::size_t shifts = shift.ints.size();
+  if (shifts != 1 && shifts != axes.ints.size())
+    fail<ValueError>(op.name, ": ", shifts, " shifts for ", axes.ints.size(), " axes");
+  for (std::size_t i = 0; i < axes.ints.size(); ++i)
+    t = roll_axis(t, shift.ints[shifts == 1 ? 0 : i], normalize_axis(axes.ints[i], t.ndim(), op.name));
   return t;
 }
 
@@ -180,9 +182,8 @@ std::vector<std::int64_t> pad_widths(const Op& op, const Arg& width, T t) {
                                                (columns == 1 ? 0 : side))]);
   return all;
 }
-Tensor call_pad(const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  const auto w = pad_widths(op, a[1], t);
+Tensor call_pad(const Op& op, Tensor t, const Arg& width, const std::string& mode, double value) {
+  const auto w = pad_widths(op, width, t);
   Dims before, full;
   for (int d = 0; d < t.ndim(); ++d) {
     const std::int64_t first = w[static_cast<std::size_t>(2 * d)], last = w[static_cast<std::size_t>(2 * d + 1)];
@@ -190,20 +191,19 @@ Tensor call_pad(const Op& op, Args& a) {
     before.push(first);
     full.push(checked_add(t.dim(d), checked_add(first, last)));
   }
-  if (a[2].text == "constant") return pad_constant(t, before, full, a[3].real);
-  if (a[2].text != "edge" && a[2].text != "reflect" && a[2].text != "wrap")
-    fail<ValueError>(op.name, ": mode \"", a[2].text, "\" is none of \"constant\", \"reflect\", \"edge\", \"wrap\"");
+  if (mode == "constant") return pad_constant(t, before, full, value);
+  if (mode != "edge" && mode != "reflect" && mode != "wrap")
+    fail<ValueError>(op.name, ": mode \"", mode, "\" is none of \"constant\", \"reflect\", \"edge\", \"wrap\"");
   for (int d = 0; d < t.ndim(); ++d) {
     if (full[d] == t.dim(d)) continue;
     if (t.dim(d) == 0) fail<ValueError>(op.name, ": axis ", d, " of ", t, " is empty and has no edge");
-    t = take(t, border_index(before[d], full[d] - before[d] - t.dim(d), t.dim(d), a[2].text), d);
+    t = take(t, border_index(before[d], full[d] - before[d] - t.dim(d), t.dim(d), mode), d);
   }
   return t;
 }
 
-Tensor call_tile(const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  Dims reps = a[1].dims();
+Tensor call_tile(const Op& op, Tensor t, const Arg& repetitions) {
+  Dims reps = repetitions.dims();
   while (reps.size() < t.ndim()) reps.insert(0, 1);
   while (t.ndim() < reps.size()) t = expand_dims(t, 0);
   for (int d = 0; d < t.ndim(); ++d) {
@@ -215,13 +215,12 @@ Tensor call_tile(const Op& op, Args& a) {
   }
   return t;
 }
-Tensor call_repeat(const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  if (!a[2].given) t = reshape(t, {t.size()});
-  const int axis = a[2].given ? normalize_axis(a[2].integer, t.ndim(), op.name) : 0;
+Tensor call_repeat(const Op& op, Tensor t, T repeats, std::optional<std::int64_t> along) {
+  if (!along) t = reshape(t, {t.size()});
+  const int axis = along ? normalize_axis(*along, t.ndim(), op.name) : 0;
   const std::int64_t n = t.dim(axis);
-  host_read(a[1].tensor, op.name);
-  const Tensor counts = contiguous(astype(a[1].tensor, Int64));
+  host_read(repeats, op.name);
+  const Tensor counts = contiguous(astype(repeats, Int64));
   if (counts.size() != 1 && counts.size() != n)
     fail<ValueError>(op.name, ": ", counts.size(), " repeats for an axis of size ", n);
   std::vector<std::int64_t> at;
@@ -236,12 +235,10 @@ Tensor call_repeat(const Op& op, Args& a) {
   return take(t, index, axis);
 }
 // x on one side of a diagonal, 0 on the other.
-Tensor triangle(const Op& op, Args& a, bool lower) {
-  T t = a[0].tensor;
+template <bool lower> Tensor triangle(const Op& op, T t, std::int64_t k) {
   if (t.ndim() < 2) fail<ValueError>(op.name, ": ", t, " has fewer than two dimensions");
   const Tensor row = reshape(arange(0, t.dim(-2), 1, Int64), {t.dim(-2), 1});
-  const Tensor diagonal =
-      subtract(reshape(arange(0, t.dim(-1), 1, Int64), {1, t.dim(-1)}), full_int({}, a[1].integer, Int64));
+  const Tensor diagonal = subtract(reshape(arange(0, t.dim(-1), 1, Int64), {1, t.dim(-1)}), full_int({}, k, Int64));
   return where(lower ? greater_equal(row, diagonal) : greater_equal(diagonal, row), t, scalar_like(0, t));
 }
 
@@ -249,21 +246,31 @@ Tensor triangle(const Op& op, Args& a, bool lower) {
 
 Tensor concat(const std::vector<Tensor>& parts, int axis) {
   static const Op& op = find_op("concat");
-  std::vector<std::int64_t> attrs{axis};
+  std::vector<std::int64_t> sizes;
   for (T t : parts) {
     if (t.ndim() <= axis) fail<ValueError>("concat: ", t, " has no axis ", axis);
-    attrs.push_back(t.dim(axis));
+    sizes.push_back(t.dim(axis));
   }
-  return apply(op, parts.data(), static_cast<int>(parts.size()), AttrsRef(attrs.data(), attrs.size()));
+  return apply(op, parts.data(), static_cast<int>(parts.size()), Concat{axis, sizes});
 }
 
 Rows join_rows() {
-  const Param axis{"axis", Kind::integer, "0"}, tensors{"arrays", Kind::tensors};
-  const Param k{"k", Kind::integer, "0"}, optional_axis{"axis", Kind::optional_integer, "None"};
+  const Param k{"k", Kind::integer, "0", "the last diagonal that is kept: 0 the main one, above it if positive"};
+  constexpr const char* bad_axis = "IndexError: if x has no such axis.";
+  constexpr const char* bad_matrix = "ValueError: if x has fewer than two axes.";
   return {
       {.name = "concat",
        .doc = "Tensors joined along an existing axis; flattened first where axis is None.",
-       .params = {tensors, {"axis", Kind::optional_integer, "0"}},
+       .returns = "A tensor of the operands' common dtype.",
+       .raises =
+           "IndexError: if there is no such axis.\nValueError: if there are no tensors, or they differ in another "
+           "axis.",
+       .source = array_api,
+       .example = ">>> sp.concat([sp.tensor([1, 2]), sp.tensor([3])])\n"
+                  "tensor([1, 2, 3], dtype=int64)",
+       .params = {{"arrays", Kind::tensors, required, "tensors that agree in all other axes"},
+                  {"axis", Kind::optional_integer, "0", "the axis to join along"}},
+       .attrs = attributes<Concat>(),
        .call = call_concat,
        .infer = infer_concat,
        .compute = compute_concat,
@@ -274,41 +281,111 @@ Rows join_rows() {
        .any_dtype = true},
       {.name = "stack",
        .doc = "Tensors of one shape joined along a new axis.",
-       .params = {tensors, axis},
+       .returns = "A tensor with one axis more.",
+       .raises =
+           "IndexError: if the result has no such axis.\nValueError: if there are no tensors, or their shapes differ.",
+       .source = array_api,
+       .example = ">>> sp.stack([sp.tensor([1, 2]), sp.tensor([3, 4])], axis=1)\n"
+                  "tensor([[1, 3],\n"
+                  "        [2, 4]], dtype=int64)",
+       .params = {{"arrays", Kind::tensors, required, "tensors of one shape"},
+                  {"axis", Kind::integer, "0", "the position of the new axis in the result"}},
        .call = call_stack},
       {.name = "split",
        .doc = "Views of equal parts along an axis, or split at the given positions.",
-       .params = {x, {"indices_or_sections", Kind::ints}, axis},
+       .returns = "A tuple of tensors.",
+       .raises =
+           "IndexError: if x has no such axis.\nValueError: if the axis cannot be divided into so many equal parts.",
+       .source = like_numpy,
+       .example = ">>> sp.split(sp.arange(5), [2, 3])\n"
+                  "(tensor([0, 1], dtype=int64), tensor([2], dtype=int64), tensor([3, 4], dtype=int64))",
+       .params = {x,
+                  {"indices_or_sections", Kind::ints, required,
+                   "the number of equal parts, or a list of the positions where a part ends and the next begins"},
+                  {"axis", Kind::integer, "0", "the axis to split"}},
        .call_many = call_split},
       {.name = "unstack",
-       .doc = "The slices along an axis, without it.",
-       .params = {x, axis},
+       .doc = "The slices along an axis, without it; views.",
+       .returns = "A tuple of as many tensors as the axis is long.",
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.unstack(sp.tensor([[1, 2], [3, 4]]))\n"
+                  "(tensor([1, 2], dtype=int64), tensor([3, 4], dtype=int64))",
+       .params = {x, {"axis", Kind::integer, "0", "the axis to take apart"}},
        .call_many = call_unstack},
       {.name = "roll",
-       .doc = "Circular shift of the elements along the axes.",
-       .params = {x, {"shift", Kind::ints}, {"axis", Kind::axes, "None"}},
+       .doc = "Circular shift of the elements along the axes: those that leave at one end come in at the other.",
+       .returns = "A tensor of x's shape.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if there are not as many shifts as axes.",
+       .source = array_api,
+       .example = ">>> sp.roll(sp.arange(5), 2)\n"
+                  "tensor([3, 4, 0, 1, 2], dtype=int64)",
+       .params = {x,
+                  {"shift", Kind::ints, required,
+                   "places to move by, towards the end if positive; one, or one per axis"},
+                  {"axis", Kind::axes, "None", "the axes to shift along; the flattened tensor where None"}},
        .call = call_roll},
       {.name = "pad",
        .doc = "x with a border: mode \"constant\", \"reflect\", \"edge\" or \"wrap\"; pad_width as in NumPy.",
-       .params =
-           {x, {"pad_width", Kind::ints}, {"mode", Kind::text, "\"constant\""}, {"constant_values", Kind::real, "0.0"}},
+       .returns = "A larger tensor with x inside.",
+       .raises =
+           "ValueError: for a negative width, a width that fits no axis, another mode, or an empty axis without an "
+           "edge.",
+       .source = like_numpy,
+       .example = ">>> sp.pad(sp.tensor([1, 2, 3]), (1, 2), mode=\"reflect\")\n"
+                  "tensor([2, 1, 2, 3, 2, 1], dtype=int64)",
+       .params = {x,
+                  {"pad_width", Kind::ints, required,
+                   "elements to add: one number, one pair (before, after) for all axes, or a pair for each"},
+                  {"mode", Kind::text, "\"constant\"",
+                   "what the border holds: \"constant\", \"edge\" repeats the last element, \"reflect\" mirrors at it, "
+                   "\"wrap\" continues at the other end"},
+                  {"constant_values", Kind::real, "0.0", "the number of a constant border"}},
        .call = call_pad},
       {.name = "tile",
        .doc = "The whole tensor repeated along each axis.",
-       .params = {x, {"repetitions", Kind::ints}},
+       .returns = "A tensor whose sizes are those of x times the repetitions.",
+       .raises = "ValueError: for a negative number of repetitions.",
+       .source = array_api,
+       .example = ">>> sp.tile(sp.tensor([1, 2]), 2)\n"
+                  "tensor([1, 2, 1, 2], dtype=int64)",
+       .params = {x,
+                  {"repetitions", Kind::ints, required, "how often along each axis, the last ones if there are fewer"}},
        .call = call_tile},
       {.name = "repeat",
        .doc = "Each element repeated along an axis; of the flattened tensor where axis is None.",
-       .params = {x, {"repeats", Kind::index}, optional_axis},
+       .returns = "A tensor that is longer along the axis.",
+       .raises =
+           "IndexError: if x has no such axis.\nValueError: for a negative number, or another number of repeats than "
+           "elements.",
+       .source = array_api,
+       .example = ">>> sp.repeat(sp.tensor([1, 2]), sp.tensor([1, 3]))\n"
+                  "tensor([1, 2, 2, 2], dtype=int64)",
+       .params = {x,
+                  {"repeats", Kind::index, required, "how often each element occurs: one number, or one for each"},
+                  {"axis", Kind::optional_integer, "None", "the axis to repeat along"}},
        .call = call_repeat},
       {.name = "tril",
        .doc = "The lower triangle of the last two axes, zeros above diagonal k.",
+       .returns = "A tensor of x's shape.",
+       .raises = bad_matrix,
+       .source = array_api,
+       .example = ">>> sp.tril(sp.tensor([[1, 2], [3, 4]]))\n"
+                  "tensor([[1, 0],\n"
+                  "        [3, 4]], dtype=int64)",
        .params = {x, k},
-       .call = [](const Op& op, Args& a) { return triangle(op, a, true); }},
+       .call = triangle<true>},
       {.name = "triu",
        .doc = "The upper triangle of the last two axes, zeros below diagonal k.",
-       .params = {x, k},
-       .call = [](const Op& op, Args& a) { return triangle(op, a, false); }},
+       .returns = "A tensor of x's shape.",
+       .raises = bad_matrix,
+       .source = array_api,
+       .example = ">>> sp.triu(sp.tensor([[1, 2], [3, 4]]), k=1)\n"
+                  "tensor([[0, 2],\n"
+                  "        [0, 0]], dtype=int64)",
+       .params = {x,
+                  {"k", Kind::integer, "0", "the first diagonal that is kept: 0 the main one, above it if positive"}},
+       .call = triangle<false>},
   };
 }
 

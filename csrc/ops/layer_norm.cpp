@@ -18,13 +18,19 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
+// Attributes of all rows.
+struct Norm {
+  double eps = 1e-5;
+  STEEP_ATTRIBUTES(eps)
+};
+
 constexpr std::int64_t leaf_rows = k::column_leaf;  // a thread sums a leaf at a time
 
 unsigned last_axis(T t) { return 1u << (t.ndim() - 1); }
 double nanoseconds(std::int64_t n) { return 0.3 * static_cast<double>(n); }  // a row
 
 k::Norm norm_of(const Call& c, T x) {
-  return {x.bytes(), nullptr, nullptr, nullptr, c.out.bytes(), x.dim(-1), c.attrs.real(0)};
+  return {x.bytes(), nullptr, nullptr, nullptr, c.out.bytes(), x.dim(-1), c.attrs.as<Norm>().eps};
 }
 
 void run_rows(k::NormLoop f, const k::Norm& norm, std::int64_t rows) {
@@ -89,12 +95,14 @@ struct Standard {
   }
 };
 
+double eps_of(R r) { return r.attrs().as<Norm>().eps; }
+
 Tensor by_x(R r, T g) {
   const bool is_scaled = r.node.input_count > 1;
   static const Op& fused = find_op("layer_norm_gradient");
   if (!mode().grad)
     return is_scaled ? apply(fused, {g, r.in(0), r.in(1)}, r.attrs()) : apply(fused, {g, r.in(0)}, r.attrs());
-  const Standard s(r.in(0), r.attrs().real(0));
+  const Standard s(r.in(0), eps_of(r));
   const Tensor d = is_scaled ? mul_zero(g, r.in(1)) : g;
   const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
   return mul_zero(subtract(subtract(d, mean(d)), mul_zero(mean(mul_zero(d, s.y)), s.y)), s.inverse);
@@ -104,24 +112,22 @@ Tensor fused_sums(R r, T g, std::int64_t which) {
   static const Op& fused = find_op("layer_norm_sums");
   return squeeze_axes(narrow(apply(fused, {g, r.in(0)}, r.attrs()), 0, which, 1), 1);
 }
-Tensor by_weight(R r, T g) {
-  return mode().grad ? mul_zero(g, Standard(r.in(0), r.attrs().real(0)).y) : fused_sums(r, g, 0);
-}
+Tensor by_weight(R r, T g) { return mode().grad ? mul_zero(g, Standard(r.in(0), eps_of(r)).y) : fused_sums(r, g, 0); }
 Tensor by_bias(R r, T g) { return mode().grad ? g : fused_sums(r, g, 1); }
 
 }  // namespace
 
 Tensor standardize(T rows, double eps) {
   static const Op& op = find_op("standardize_last");
-  return apply(op, {rows}, {bits(eps)});
+  return apply(op, {rows}, Norm{eps});
 }
 Tensor layer_norm(T rows, T weight, T bias, double eps) {
   static const Op& op = find_op("layer_norm_last");
-  return apply(op, {rows, weight, bias}, {bits(eps)});
+  return apply(op, {rows, weight, bias}, Norm{eps});
 }
 
 Rows layer_norm_rows() {
-  return {
+  Rows rows{
       {.name = "standardize_last",
        .infer = infer_norm,
        .compute = compute_norm,
@@ -137,6 +143,8 @@ Rows layer_norm_rows() {
       {.name = "layer_norm_gradient", .infer = infer_like_x, .compute = compute_gradient, .hidden = true},
       {.name = "layer_norm_sums", .infer = infer_sums, .compute = compute_sums, .hidden = true},
   };
+  for (Op& op : rows) op.attrs = attributes<Norm>();
+  return rows;
 }
 
 }  // namespace steep

@@ -18,6 +18,12 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
+// Attributes of matmul.
+struct Matmul {
+  Precision precision = Precision::automatic;
+  STEEP_ATTRIBUTES(precision)
+};
+
 // Leading dimensions of both, broadcast.
 Dims batch_shape(T a, T b) {
   const auto lead = [](T t) {
@@ -175,17 +181,15 @@ void require_axes(T t, const char* op) {
   if (t.ndim() == 0) fail<ValueError>(op, ": ", t, " is 0-d; use * for products by a scalar");
 }
 
-Tensor outer(const Op& op, Args& a) {
-  T p = a[0].tensor, q = a[1].tensor;
+Tensor outer(const Op& op, T p, T q) {
   if (p.ndim() != 1 || q.ndim() != 1) fail<ValueError>(op.name, ": both must be 1-d, and these are ", p, " and ", q);
   return multiply(reshape(p, {p.size(), 1}), reshape(q, {1, q.size()}));
 }
-Tensor vecdot(const Op& op, Args& a) {
-  Tensor p = a[0].tensor, q = a[1].tensor;
+Tensor vecdot(const Op& op, Tensor p, Tensor q, std::int64_t axis) {
   require_axes(p, op.name);
   require_axes(q, op.name);
-  p = moveaxis(p, normalize_axis(a[2].integer, p.ndim(), op.name), p.ndim() - 1);
-  q = moveaxis(q, normalize_axis(a[2].integer, q.ndim(), op.name), q.ndim() - 1);
+  p = moveaxis(p, normalize_axis(axis, p.ndim(), op.name), p.ndim() - 1);
+  q = moveaxis(q, normalize_axis(axis, q.ndim(), op.name), q.ndim() - 1);
   if (p.dim(-1) != q.dim(-1)) fail<ValueError>(op.name, ": ", p, " and ", q, " differ in the summed axis");
   const Tensor y = multiply(p, q);
   return astype(sum(y, 1u << (y.ndim() - 1), false), y.dtype());  // also for integers, as in matmul
@@ -198,14 +202,13 @@ void require_each_once(const Dims& axes, const char* op) {
   }
 }
 // Sums over the axes named for both: each becomes a matrix, kept axes outside, summed axes inside.
-Tensor tensordot(const Op& op, Args& a) {
-  T p = a[0].tensor, q = a[1].tensor;
-  const Dims ax = a[2].dims();
+Tensor tensordot(const Op& op, T p, T q, const Arg& axes) {
+  const Dims ax = axes.dims();
   Dims pa, qa;
-  if (a[2].bare && ax[0] < 0) fail<ValueError>(op.name, ": axes is ", ax[0], "; it counts the summed axes from 0 up");
-  if (!a[2].bare && ax.size() % 2)
+  if (axes.bare && ax[0] < 0) fail<ValueError>(op.name, ": axes is ", ax[0], "; it counts the summed axes from 0 up");
+  if (!axes.bare && ax.size() % 2)
     fail<ValueError>(op.name, ": axes ", ax, " are not pairs; give (axes of x1, axes of x2) of one length");
-  if (a[2].bare) {  // one number: the last n of x1 and the first n of x2
+  if (axes.bare) {  // one number: the last n of x1 and the first n of x2
     for (std::int64_t i = 0; i < ax[0]; ++i)
       pa.push(normalize_axis(i - ax[0], p.ndim(), op.name)), qa.push(normalize_axis(i, q.ndim(), op.name));
   } else {
@@ -234,8 +237,7 @@ Tensor tensordot(const Op& op, Args& a) {
   return reshape(matmul(reshape(permute_dims(p, po), {outer_p, inner}), reshape(permute_dims(q, qo), {inner, outer_q})),
                  shape);
 }
-Tensor trace(const Op& op, Args& a) {
-  T t = a[0].tensor;
+Tensor trace(const Op& op, T t) {
   if (t.ndim() < 2) fail<ValueError>(op.name, ": ", t, " has fewer than two dimensions");
   const Tensor i = reshape(arange(0, t.dim(-2), 1, Int64), {t.dim(-2), 1}), j = arange(0, t.dim(-1), 1, Int64);
   return sum(where(equal(i, j), t, scalar_like(0, t)), 3u << (t.ndim() - 2), false);
@@ -245,8 +247,7 @@ Tensor trace(const Op& op, Args& a) {
 
 void multiply(const Call& c, const k::Epilogue* done) {
   Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const auto precision = static_cast<Precision>(c.attrs.size() ? c.attrs[0] : 0);
-  const k::Gemm gemm = find_gemm(a.dtype(), precision, b.dim(-1), a.dim(-1));
+  const k::Gemm gemm = find_gemm(a.dtype(), c.attrs.as<Matmul>().precision, b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
   if (out.size() == 0) return;
   if (is_tall(a, b)) {
@@ -275,20 +276,30 @@ Tensor matmul(T a, T b) {
     fail<ValueError>("matmul: ", a, " @ ", b, ": the inner sizes ", a.dim(-1), " and ", b.dim(column ? -1 : -2),
                      " differ; transpose one with .mT or check the order");
   const Precision precision = matmul_precision();  // an attribute, so that a compiled step keeps it
-  const AttrsRef attrs =
-      precision == Precision::automatic ? AttrsRef() : AttrsRef{static_cast<std::int64_t>(precision)};
+  const AttrsRef attrs = precision == Precision::automatic ? AttrsRef() : AttrsRef(Matmul{precision});
   Tensor y = apply(op, {row ? expand_dims(a, 0) : a, column ? expand_dims(b, 1) : b}, attrs);
   if (column) y = squeeze_axes(y, 1u << (y.ndim() - 1));
   return row ? squeeze_axes(y, 1u << (y.ndim() - (column ? 1 : 2))) : y;
 }
 
 Rows linalg_rows() {
-  const Param x1{"x1", Kind::tensor}, x2{"x2", Kind::tensor};
+  const Param x1{"x1", Kind::tensor, required, "a tensor"}, x2{"x2", Kind::tensor, required, "a tensor"};
+  const auto vector = [](const char* name) { return Param{name, Kind::tensor, required, "a vector"}; };
   return {
       {.name = "matmul",
-       .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors.",
-       .params = {x1, x2},
-       .call = [](const Op&, Args& a) { return matmul(a[0].tensor, a[1].tensor); },
+       .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors. How float32 "
+              "products are computed: "
+              "set_matmul_precision().",
+       .returns = "A tensor (..., M, N), without the axes that a vector lacks.",
+       .raises = "TypeError: for bools and uint8.\nValueError: if the inner sizes differ, the leading axes do not "
+                 "broadcast, or an operand has no axes.",
+       .source = array_api,
+       .example = ">>> sp.matmul(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), sp.tensor([1.0, 1.0]))\n"
+                  "tensor([3., 7.], dtype=float32)",
+       .params = {{"x1", Kind::tensor, required, "matrices (..., M, K), or a vector (K,)"},
+                  {"x2", Kind::tensor, required, "matrices (..., K, N), or a vector (K,); leading axes broadcast"}},
+       .attrs = attributes<Matmul>(),
+       .call = [](const Op&, T x1, T x2) { return matmul(x1, x2); },
        .infer = infer_matmul,
        .compute = compute_matmul,
        .compute_parts = multiply,
@@ -296,23 +307,72 @@ Rows linalg_rows() {
        .vjp = {{left_gradient, in1}, {right_gradient, in0}},
        .jvp = Jvp::custom,
        .jvp_rule = matmul_jvp},
-      {.name = "outer", .doc = "x1[i] * x2[j] of two vectors.", .params = {x1, x2}, .call = outer},
+      {.name = "outer",
+       .doc = "x1[i] * x2[j] of two vectors.",
+       .returns = "A matrix (M, N).",
+       .raises = "ValueError: if an operand is not 1-d.",
+       .source = "The Python array API standard, linalg.outer.",
+       .example = ">>> sp.outer(sp.tensor([1.0, 2.0]), sp.tensor([3.0, 4.0]))\n"
+                  "tensor([[3., 4.],\n"
+                  "        [6., 8.]], dtype=float32)",
+       .params = {vector("x1"), vector("x2")},
+       .call = outer},
       {.name = "vecdot",
        .doc = "Sum of products along an axis.",
-       .params = {x1, x2, {"axis", Kind::integer, "-1"}},
+       .returns = "A tensor of the broadcast shape, without the axis.",
+       .raises =
+           "IndexError: if an operand has no such axis.\nValueError: if the sizes of the axis differ, or the others "
+           "do not broadcast.",
+       .source = array_api,
+       .example = ">>> sp.vecdot(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), sp.tensor([1.0, 1.0]))\n"
+                  "tensor([3., 7.], dtype=float32)",
+       .params = {x1, x2, {"axis", Kind::integer, "-1", "the axis to sum over, of both operands"}},
        .call = vecdot},
       {.name = "tensordot",
        .doc = "Sum of products over the given axes: a number, or (axes of x1, axes of x2).",
-       .params = {x1, x2, {"axes", Kind::ints, "2"}},
+       .returns = "A tensor with the other axes of x1, then those of x2.",
+       .raises =
+           "IndexError: if an operand has no such axis.\nValueError: if the sizes of paired axes differ, or an axis "
+           "is given twice.",
+       .source = array_api,
+       .example = ">>> sp.tensordot(sp.ones((2, 3, 4)), sp.ones((4, 3, 5)), ([1, 2], [1, 0])).shape\n"
+                  "(2, 5)",
+       .params = {x1,
+                  x2,
+                  {"axes", Kind::ints, "2", "n for the last n axes of x1 and the first n of x2, or two lists of axes"}},
        .call = tensordot},
       {.name = "trace",
        .doc = "Sum of the diagonal of the last two axes.",
-       .params = {{"x", Kind::tensor}},
+       .returns = "A tensor without the last two axes; int64 for integers.",
+       .raises = "ValueError: if x has fewer than two axes.",
+       .source = "The Python array API standard, linalg.trace.",
+       .example = ">>> sp.trace(sp.tensor([[1.0, 2.0], [3.0, 4.0]]))\n"
+                  "tensor(5., dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "matrices (..., M, N)"}},
        .call = trace},
       {.name = "einsum",
-       .doc = "Einstein summation: \"ij,jk->ik\", with ... and repeated letters.",
-       .params = {{"subscripts", Kind::text}, {"operands", Kind::tensors}},
-       .call = [](const Op&, Args& a) { return einsum(a[0].text, a[1].tensors); }},
+       .doc =
+           "Einstein summation: \"ij,jk->ik\", with ... and repeated letters. Every letter names an axis; axes of one "
+           "letter have one size (or 1, which is repeated), and letters that are not in the result are summed over. "
+           "A letter twice in one operand is its diagonal; \"...\" stands for all other axes, which broadcast. "
+           "Without \"->\" the result has the letters that occur once, in alphabetical order. Operands are taken two "
+           "at a time from the left, each pair as one batched matmul.",
+       .returns = "A tensor with the axes named after \"->\".",
+       .raises =
+           "ValueError: if the letters do not fit the operands or their sizes differ, if a letter of the result is "
+           "in no operand or there twice, or for a character that is no letter.",
+       .source = "NumPy's numpy.einsum, numpy.org/doc/stable.",
+       .example = ">>> a, b = sp.tensor([[1.0, 2.0], [3.0, 4.0]]), sp.tensor([1.0, 1.0])\n"
+                  ">>> sp.einsum(\"ij,j->i\", a, b)  # matrix times vector\n"
+                  "tensor([3., 7.], dtype=float32)\n"
+                  ">>> sp.einsum(\"ii\", a)  # trace\n"
+                  "tensor(5., dtype=float32)\n"
+                  ">>> sp.einsum(\"...ij->...ji\", sp.zeros((5, 2, 3))).shape  # transposed\n"
+                  "(5, 3, 2)",
+       .params = {{"subscripts", Kind::text, required, "the letters of each operand's axes, and of the result's"},
+                  {"operands", Kind::tensors, required, "the tensors, one by one or as a sequence"}},
+       .call = [](const Op&, const std::string& subscripts,
+                  const std::vector<Tensor>& operands) { return einsum(subscripts, operands); }},
   };
 }
 

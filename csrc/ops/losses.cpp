@@ -58,18 +58,17 @@ Tensor gradient_wrt_weight(R r, T h) {
   return sum(mul_zero(h, loss_gradient(r.in(0), r.in(1), one)), last_axis(h), false);
 }
 
-Tensor call_cross_entropy(const Op& op, Args& a) {
-  Tensor x = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
-  T labels = a[1].tensor;
+Tensor call_cross_entropy(const Op& op, T logits, T labels, std::int64_t axis) {
+  Tensor x = astype(logits, to_float(logits.dtype()));
   if (x.ndim() == 0) fail<ValueError>(op.name, ": ", x, " has no axis of classes");
-  const int axis = normalize_axis(a[2].integer, x.ndim(), op.name);
-  x = moveaxis(x, axis, x.ndim() - 1);
+  const int at = normalize_axis(axis, x.ndim(), op.name);
+  x = moveaxis(x, at, x.ndim() - 1);
   Dims expected = x.shape();
   expected.resize(x.ndim() - 1);
   if (!is_integer(labels.dtype())) fail<TypeError>(op.name, ": labels must be integers, and these are ", labels);
   if (!(labels.shape() == expected))
-    fail<ValueError>(op.name, ": logits ", a[0].tensor, " with classes along axis ", axis, " need labels of shape ",
-                     expected, ", got ", labels.shape());
+    fail<ValueError>(op.name, ": logits ", logits, " with classes along axis ", at, " need labels of shape ", expected,
+                     ", got ", labels.shape());
   return apply(find_op("cross_entropy_last"), {x, astype(labels, Int64)});
 }
 
@@ -87,17 +86,28 @@ Rows loss_rows() {
        .compute = compute_losses,
        .vjp = {{[](R r, T g) { return loss_gradient(r.in(0), r.in(1), g); }, in0 | in1},
                {[](R, T) { return Tensor(); }}},
-       .hidden = true},
+       .hidden = true,
+       .may_raise = true},
       {.name = "cross_entropy_gradient",
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = compute_gradient,
        .vjp = {{gradient_wrt_logits, in0 | in1 | in2},
                {[](R, T) { return Tensor(); }},
                {gradient_wrt_weight, in0 | in1}},
-       .hidden = true},
+       .hidden = true,
+       .may_raise = true},
       {.name = "label_cross_entropy",
-       .doc = "-log(softmax(x))[label] along an axis, one label for every other position.",
-       .params = {{"x", Kind::tensor}, {"labels", Kind::index}, {"axis", Kind::integer, "-1"}},
+       .doc =
+           "-log(softmax(x))[label] along an axis, one label for every other position. nn.cross_entropy is its mean.",
+       .returns = "A tensor of losses, of the shape of labels.",
+       .raises = "IndexError: for a label that is none of the classes.\nTypeError: if the labels are not integers."
+                 "\nValueError: if their shape is not that of x without the axis.",
+       .source = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2.3.",
+       .example = ">>> sp.label_cross_entropy(sp.tensor([[0.0, 0.0], [0.0, 1000.0]]), sp.tensor([0, 1]))\n"
+                  "tensor([ 0.6931472, -0.       ], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "logits, scores before softmax, with the classes along an axis"},
+                  {"labels", Kind::index, required, "integers from 0 to the number of classes - 1"},
+                  {"axis", Kind::integer, "-1", "the axis of the classes"}},
        .call = call_cross_entropy},
   };
 }

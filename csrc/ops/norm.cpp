@@ -35,24 +35,22 @@ void require_elements(const Op& op, T x) {
   if (x.size() == 0) fail<ValueError>(op.name, ": ", x, " has no elements to take a mean of");
 }
 
-Tensor call_layer_norm(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
-  const Dims shape = a[1].dims();
+Tensor call_layer_norm(const Op& op, T given, const Arg& over, T weight, T bias, double eps) {
+  const Tensor x = as_float(given);
+  const Dims shape = over.dims();
   const int lead = x.ndim() - shape.size();
   bool fits = lead >= 0 && shape.size() > 0;
   std::int64_t n = 1;
   for (int d = 0; fits && d < shape.size(); ++d) fits = x.dim(lead + d) == shape[d], n *= shape[d];
-  for (int i = 2; fits && i < 4; ++i) fits = !a[static_cast<std::size_t>(i)].given || a[i].tensor.shape() == shape;
+  for (const Tensor* t : {&weight, &bias}) fits = fits && (!*t || t->shape() == shape);
   if (!fits)
     fail<ValueError>(op.name, ": over ", shape, " needs an input that ends in these dimensions, and weights of just ",
                      "that shape; the input is ", x);
   if (x.size() == 0) return x;
   const Tensor rows = reshape(x, {x.size() / n, n});
-  if (!a[2].given && !a[3].given) return reshape(standardize(rows, a[4].real), x.shape());
-  const auto values = [&](const Arg& arg, double missing) {
-    return arg.given ? reshape(arg.tensor, {n}) : full({n}, missing, x.dtype());
-  };
-  return reshape(layer_norm(rows, values(a[2], 1), values(a[3], 0), a[4].real), x.shape());
+  if (!weight && !bias) return reshape(standardize(rows, eps), x.shape());
+  const auto values = [&](T t, double missing) { return t ? reshape(t, {n}) : full({n}, missing, x.dtype()); };
+  return reshape(layer_norm(rows, values(weight, 1), values(bias, 0), eps), x.shape());
 }
 
 Tensor group_norm(const Op& op, T given, std::int64_t groups, T weight, T bias, double eps) {
@@ -65,12 +63,9 @@ Tensor group_norm(const Op& op, T given, std::int64_t groups, T weight, T bias, 
   const std::int64_t rows = x.dim(0) * groups;
   return scaled(reshape(standardize(reshape(x, {rows, x.size() / rows}), eps), x.shape()), w, b);
 }
-Tensor call_group_norm(const Op& op, Args& a) {
-  return group_norm(op, a[0].tensor, a[1].integer, a[2].tensor, a[3].tensor, a[4].real);
-}
-Tensor call_instance_norm(const Op& op, Args& a) {
-  require_channels(op, a[0].tensor);
-  return group_norm(op, a[0].tensor, a[0].tensor.dim(1), a[1].tensor, a[2].tensor, a[3].real);
+Tensor call_instance_norm(const Op& op, T x, T weight, T bias, double eps) {
+  require_channels(op, x);
+  return group_norm(op, x, x.dim(1), weight, bias, eps);
 }
 
 // The mean over all axes but the channels, over contiguous rows first.
@@ -80,8 +75,9 @@ Tensor channel_mean(T x) {
   return divide(sum(sum(rows, 4, false), 1, false), scalar_like(n, x));
 }
 // The rounding error of the mean is corrected, so that equal numbers minus their mean are 0.
-std::vector<Tensor> call_moments(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
+std::vector<Tensor> call_moments(const Op&, T given) {
+  static const Op& op = find_op("batch_norm");  // which errors name
+  const Tensor x = as_float(given);
   require_channels(op, x);
   require_elements(op, x);
   const Tensor rounded = channel_mean(x);
@@ -89,19 +85,18 @@ std::vector<Tensor> call_moments(const Op& op, Args& a) {
   const Tensor mean = add(rounded, left);
   return {mean, channel_mean(square(subtract(x, by_channel(op, "mean", mean, x))))};
 }
-Tensor call_batch_norm(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
+Tensor call_batch_norm(const Op& op, T given, T means, T variances, T weights, T biases, double eps) {
+  const Tensor x = as_float(given);
   require_channels(op, x);
-  const Tensor mean = by_channel(op, "mean", a[1].tensor, x), variance = by_channel(op, "var", a[2].tensor, x);
-  const Tensor weight = by_channel(op, "weight", a[3].tensor, x), bias = by_channel(op, "bias", a[4].tensor, x);
-  const Tensor scale = rsqrt(add(variance, a[5].real));
+  const Tensor mean = by_channel(op, "mean", means, x), variance = by_channel(op, "var", variances, x);
+  const Tensor weight = by_channel(op, "weight", weights, x), bias = by_channel(op, "bias", biases, x);
+  const Tensor scale = rsqrt(add(variance, eps));
   return scaled(subtract(x, mean), weight ? multiply(scale, weight) : scale, bias);
 }
 
 // Squares averaged over `size` neighbouring channels, zeros beyond the ends, as in PyTorch.
-Tensor call_local_response(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
-  const std::int64_t size = a[1].integer;
+Tensor call_local_response(const Op& op, T given, std::int64_t size, double alpha, double beta, double k) {
+  const Tensor x = as_float(given);
   require_channels(op, x);
   if (size < 1) fail<ValueError>(op.name, ": size must be at least 1, and is ", size);
   if (x.dim(1) == 0) return x;
@@ -114,13 +109,13 @@ Tensor call_local_response(const Op& op, Args& a) {
   const Tensor squares = embed(square(x), start, Dims::filled(x.ndim(), 1), full);
   Tensor total = narrow(squares, 1, 0, x.dim(1));
   for (std::int64_t i = 1; i <= below + above; ++i) total = add(total, narrow(squares, 1, i, x.dim(1)));
-  const Tensor base = add(multiply(total, a[2].real / static_cast<double>(size)), a[4].real);
-  return divide(x, pow(base, scalar_like(a[3].real, x)));
+  const Tensor base = add(multiply(total, alpha / static_cast<double>(size)), k);
+  return divide(x, pow(base, scalar_like(beta, x)));
 }
 
-Tensor call_prelu(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
-  Tensor weight = astype(a[1].tensor, x.dtype());
+Tensor call_prelu(const Op& op, T given, T weights) {
+  const Tensor x = as_float(given);
+  Tensor weight = astype(weights, x.dtype());
   if (weight.size() != 1) {
     require_channels(op, x);
     weight = by_channel(op, "weight", weight, x);
@@ -135,18 +130,17 @@ Tensor call_prelu(const Op& op, Args& a) {
 Tensor causal_mask(std::int64_t queries, std::int64_t keys) {
   return greater_equal(reshape(arange(0, queries, 1, Int64), {queries, 1}), arange(0, keys, 1, Int64));
 }
-Tensor call_attention(const Op& op, Args& a) {
-  const Tensor q = as_float(a[0].tensor), k = as_float(a[1].tensor), v = as_float(a[2].tensor);
+Tensor call_attention(const Op& op, T query, T key, T value, T mask, bool causal, double factor) {
+  const Tensor q = as_float(query), k = as_float(key), v = as_float(value);
   const bool fits = q.ndim() > 1 && k.ndim() > 1 && v.ndim() > 1 && q.dim(-1) == k.dim(-1) && k.dim(-2) == v.dim(-2);
   if (!fits || q.dim(-1) == 0 || k.dim(-2) == 0)
     fail<ValueError>(op.name, ": needs query (..., L, E), key (..., S, E) and value (..., S, D), and got ", q, ", ", k,
                      " and ", v);
-  const double scale = a[5].real != 0 ? a[5].real : 1 / std::sqrt(static_cast<double>(q.dim(-1)));
+  const double scale = factor != 0 ? factor : 1 / std::sqrt(static_cast<double>(q.dim(-1)));
   Tensor scores = matmul(multiply(q, scale), transpose_last(k));
   const Tensor never = scalar_like(-INFINITY, scores);
-  T mask = a[3].tensor;
   if (mask) scores = mask.dtype() == Bool ? where(mask, scores, never) : add(scores, mask);
-  if (a[4].flag()) scores = where(causal_mask(q.dim(-2), k.dim(-2)), scores, never);
+  if (causal) scores = where(causal_mask(q.dim(-2), k.dim(-2)), scores, never);
   static const Op& softmax = find_op("softmax_last");
   return matmul(apply(softmax, {scores}), v);
 }
@@ -154,51 +148,116 @@ Tensor call_attention(const Op& op, Args& a) {
 }  // namespace
 
 Rows norm_rows() {
-  const Param x{"x", Kind::tensor}, weight{"weight", Kind::optional_tensor, "None"},
-      bias{"bias", Kind::optional_tensor, "None"}, eps{"eps", Kind::real, "1e-05"};
+  const Param x{"x", Kind::tensor, required, "a tensor (N, C, ...)"},
+      weight{"weight", Kind::optional_tensor, "None", "factors (C,), one for each channel; none where None"},
+      bias{"bias", Kind::optional_tensor, "None", "summands (C,), one for each channel; none where None"},
+      eps{"eps", Kind::real, "1e-05", "added to the variance, so that constants do not divide by 0"};
+  constexpr const char* like_x = "A float tensor of x's shape.";
   return {
       {.name = "layer_norm",
-       .doc = "Mean 0 and variance 1 over the trailing dimensions `shape`, then scaled and shifted (Ba et al. 2016).",
-       .params = {x, {"shape", Kind::ints}, weight, bias, eps},
+       .doc = "Mean 0 and variance 1 over the trailing dimensions `shape`, then scaled and shifted (Ba et al. 2016): "
+              "(x - mean) / sqrt(var + eps) * weight + bias, with the biased variance.",
+       .returns = like_x,
+       .raises = "ValueError: if x does not end in these dimensions, or a weight has another shape.",
+       .source = "Ba, Kiros and Hinton 2016, \"Layer normalization\", arXiv:1607.06450.",
+       .example = ">>> sp.layer_norm(sp.tensor([[1.0, 3.0], [2.0, 2.0]]), (2,))\n"
+                  "tensor([[-0.999995,  0.999995],\n"
+                  "        [ 0.      ,  0.      ]], dtype=float32)\n"
+                  ">>> sp.layer_norm(sp.zeros((8, 4, 5)), (4, 5), sp.ones((4, 5)), sp.zeros((4, 5))).shape\n"
+                  "(8, 4, 5)",
+       .params = {{"x", Kind::tensor, required, "a tensor whose last dimensions are `shape`"},
+                  {"shape", Kind::ints, required,
+                   "the sizes of the dimensions to normalise over, one number or several"},
+                  {"weight", Kind::optional_tensor, "None", "factors of just that shape; 1 where None"},
+                  {"bias", Kind::optional_tensor, "None", "summands of just that shape; 0 where None"},
+                  eps},
        .call = call_layer_norm},
       {.name = "group_norm",
        .doc = "Mean 0 and variance 1 over groups of channels of each example (Wu and He 2018).",
-       .params = {x, {"num_groups", Kind::integer}, weight, bias, eps},
-       .call = call_group_norm},
+       .returns = like_x,
+       .raises = "ValueError: if the groups do not divide the channels, x has no channels, or a weight another size.",
+       .source = "Wu and He 2018, \"Group normalization\", arXiv:1803.08494.",
+       .example = ">>> sp.group_norm(sp.tensor([[1.0, 3.0, 5.0, 5.0]]), 2)\n"
+                  "tensor([[-0.999995,  0.999995,  0.      ,  0.      ]], dtype=float32)",
+       .params = {x,
+                  {"num_groups", Kind::integer, required, "the number of groups, which divides the channels"},
+                  weight,
+                  bias,
+                  eps},
+       .call = group_norm},
       {.name = "instance_norm",
        .doc = "Mean 0 and variance 1 of each channel of each example (Ulyanov et al. 2016).",
+       .returns = like_x,
+       .raises = "ValueError: if x has no channels, or a weight another size.",
+       .source = "Ulyanov, Vedaldi and Lempitsky 2016, \"Instance normalization\", arXiv:1607.08022.",
+       .example = ">>> sp.instance_norm(sp.tensor([[[1.0, 3.0], [2.0, 2.0]]]))\n"
+                  "tensor([[[-0.999995,  0.999995],\n"
+                  "         [ 0.      ,  0.      ]]], dtype=float32)",
        .params = {x, weight, bias, eps},
        .call = call_instance_norm},
-      {.name = "channel_moments",
+      {.name = "_channel_moments",
        .doc = "Mean and biased variance per channel of (N, C, ...): the batch statistics of batch_norm.",
-       .params = {x},
-       .call_many = call_moments},
+       .params = {{"images", Kind::tensor, required, "a tensor (N, C, ...)"}},
+       .call_many = call_moments,
+       .hidden = true},
       {.name = "batch_norm",
-       .doc = "(x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015).",
-       .params = {x, {"mean", Kind::tensor}, {"var", Kind::tensor}, weight, bias, eps},
+       .doc = "(x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015), with "
+              "statistics that are given. nn.functional.batch_norm computes them too.",
+       .returns = like_x,
+       .raises = "ValueError: if x has no channels, or a statistic or weight another size.",
+       .source = "Ioffe and Szegedy 2015, \"Batch normalization\", arXiv:1502.03167.",
+       .example = ">>> sp.batch_norm(sp.tensor([[1.0, 4.0]]), sp.tensor([1.0, 2.0]), sp.tensor([1.0, 4.0]), eps=0.0)\n"
+                  "tensor([[0., 1.]], dtype=float32)",
+       .params = {x,
+                  {"mean", Kind::tensor, required, "means (C,)"},
+                  {"var", Kind::tensor, required, "variances (C,)"},
+                  weight,
+                  bias,
+                  eps},
        .call = call_batch_norm},
       {.name = "local_response_norm",
-       .doc = "x / (k + alpha * mean of x**2 over `size` channels around)**beta (Krizhevsky et al. 2012).",
+       .doc = "x / (k + alpha * mean of x**2 over `size` channels around)**beta (Krizhevsky et al. 2012), "
+              "zeros beyond the first and the last channel, as in PyTorch.",
+       .returns = like_x,
+       .raises = "ValueError: if x has no channels, or size is below 1.",
+       .source = "Krizhevsky, Sutskever and Hinton 2012, \"ImageNet classification with deep convolutional neural "
+                 "networks\", section 3.3.",
+       .example = ">>> sp.local_response_norm(sp.tensor([[1.0, 2.0, 3.0]]), 3, alpha=3.0, beta=1.0)\n"
+                  "tensor([[0.16666667, 0.13333334, 0.21428572]], dtype=float32)",
        .params = {x,
-                  {"size", Kind::integer},
-                  {"alpha", Kind::real, "0.0001"},
-                  {"beta", Kind::real, "0.75"},
-                  {"k", Kind::real, "1.0"}},
+                  {"size", Kind::integer, required, "the number of neighbouring channels"},
+                  {"alpha", Kind::real, "0.0001", "the factor of the mean square"},
+                  {"beta", Kind::real, "0.75", "the exponent"},
+                  {"k", Kind::real, "1.0", "the summand"}},
        .call = call_local_response},
       {.name = "prelu",
        .doc = "x where x > 0, weight * x elsewhere; one weight, or one per channel of (N, C, ...) (He et al. 2015).",
-       .params = {x, {"weight", Kind::tensor}},
+       .returns = like_x,
+       .raises = "ValueError: if there is more than one weight, and not one for each channel.",
+       .source = "He, Zhang, Ren and Sun 2015, \"Delving deep into rectifiers\", arXiv:1502.01852.",
+       .example = ">>> sp.prelu(sp.tensor([-2.0, 3.0]), sp.tensor([0.25]))\n"
+                  "tensor([-0.5,  3. ], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "a tensor, (N, C, ...) for a weight per channel"},
+                  {"weight", Kind::tensor, required, "the factor below 0: one, or (C,)"}},
        .call = call_prelu,
        .subgradient = "weight at 0"},
       {.name = "attention",
        .doc = "softmax(query @ key.T * scale + mask) @ value; a bool mask is true where a key is seen. Scale 0: "
               "1 / sqrt(E).",
-       .params = {{"query", Kind::tensor},
-                  {"key", Kind::tensor},
-                  {"value", Kind::tensor},
-                  {"mask", Kind::optional_tensor, "None"},
-                  {"causal", Kind::flag, "False"},
-                  {"scale", Kind::real, "0.0"}},
+       .returns = "A tensor (..., L, D).",
+       .raises = "ValueError: if the shapes do not fit, or there are no keys.",
+       .source = "Vaswani et al. 2017, \"Attention is all you need\", arXiv:1706.03762, section 3.2.1.",
+       .example = ">>> q = k = v = sp.tensor([[1.0, 0.0], [0.0, 1.0]])\n"
+                  ">>> sp.attention(q, k, v, causal=True, scale=1.0)\n"
+                  "tensor([[1.        , 0.        ],\n"
+                  "        [0.26894143, 0.7310586 ]], dtype=float32)",
+       .params = {{"query", Kind::tensor, required, "queries (..., L, E)"},
+                  {"key", Kind::tensor, required, "keys (..., S, E)"},
+                  {"value", Kind::tensor, required, "values (..., S, D), one for each key"},
+                  {"mask", Kind::optional_tensor, "None",
+                   "which keys a query sees, bools that broadcast to (..., L, S); floats are added to the scores"},
+                  {"causal", Kind::flag, "False", "whether a query sees only the keys up to its own position"},
+                  {"scale", Kind::real, "0.0", "the factor of the scores"}},
        .call = call_attention},
   };
 }

@@ -19,24 +19,24 @@ using R = const Rule&;
 
 // ---- positions of the largest ----
 
-// Attributes: a geometry whose `sizes` are those of the window.
+// The `sizes` are those of the window.
 void infer_positions(Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0];
-  const Dims window = Geometry::sizes(c.attrs);
+  const Dims& window = g.needed_sizes();
   if (!is_float(x.dtype())) fail<TypeError>(c.op.name, ": needs floats, and got ", x, "; use astype(float32)");
   Dims shape{x.dim(0), x.dim(1)};
-  for (int d = 0; d < g.n; ++d) shape.push(g.outputs(d, x.dim(2 + d), window[d]));
+  for (int d = 0; d < g.n(); ++d) shape.push(g.outputs(d, x.dim(2 + d), window[d]));
   if (numel(spatial(x.shape())) > INT32_MAX) fail<ValueError>(c.op.name, ": ", x, " has planes of over 2**31 elements");
   c.out = empty(shape, Int64);
 }
 void compute_positions(const Call& c) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]);
-  const Dims window = Geometry::sizes(c.attrs), in = spatial(x.shape()), out = spatial(c.out.shape());
+  const Dims window = g.needed_sizes(), in = spatial(x.shape()), out = spatial(c.out.shape());
   k::Pooling p{};
-  for (int d = 0; d < g.n; ++d)
-    p.window[3 - g.n + d] = {in[d], out[d], g.stride[d], window[d], -g.begin[d], g.dilation[d]};
+  for (int d = 0; d < g.n(); ++d)
+    p.window[3 - g.n() + d] = {in[d], out[d], g.stride[d], window[d], -g.begin[d], g.dilation[d]};
   p.image = x.bytes();
   p.out = c.out.data<std::int64_t>();
   if (c.out.size() == 0) return;
@@ -99,13 +99,16 @@ template <class E> void put_as(const Call& c, T x, T at) {
     }
   });
 }
-// Attributes: the spatial sizes of the result.
+struct PutPlanes {
+  Ints sizes;  // spatial, of the result
+  STEEP_ATTRIBUTES(sizes)
+};
 void infer_put_planes(Call& c) {
   require_planes(c);
   if (c.in[0].shape() != c.in[1].shape())
     fail<ValueError>(c.op.name, ": ", c.in[0], " and positions ", c.in[1], " must have one shape");
   Dims shape{c.in[0].dim(0), c.in[0].dim(1)};
-  for (auto s : c.attrs.dims()) shape.push(s);
+  for (auto s : c.attrs.as<PutPlanes>().sizes) shape.push(s);
   c.out = empty(shape, c.in[0].dtype());
 }
 void compute_put_planes(const Call& c) {
@@ -116,26 +119,34 @@ void compute_put_planes(const Call& c) {
 
 Tensor put_planes(T x, T at, const Dims& sizes) {
   static const Op& op = find_op("put_planes");
-  return apply(op, {x, at}, AttrsRef(sizes));
+  return apply(op, {x, at}, PutPlanes{sizes});
 }
 
 Rows primitive_rows() {
   return {
-      {.name = "largest_positions", .infer = infer_positions, .compute = compute_positions, .hidden = true},
+      {.name = "largest_positions",
+       .attrs = attributes<Geometry>(),
+       .infer = infer_positions,
+       .compute = compute_positions,
+       .hidden = true},
       {.name = "take_planes",
        .infer = infer_take_planes,
        .compute = compute_take_planes,
        .vjp = {{[](R r, T g) { return put_planes(g, r.in(1), spatial(r.shape(0))); }, in1}},
        .jvp = Jvp::custom,
        .jvp_rule = [](R r, const Tensor* t) { return take_planes(t[0], r.in(1)); },
-       .hidden = true},
+       .hidden = true,
+       .may_raise = true},
       {.name = "put_planes",
+       .attrs = attributes<PutPlanes>(),
        .infer = infer_put_planes,
        .compute = compute_put_planes,
        .vjp = {{[](R r, T g) { return take_planes(g, r.in(1)); }, in1}},
        .jvp = Jvp::custom,
-       .jvp_rule = [](R r, const Tensor* t) { return put_planes(t[0], r.in(1), r.attrs().dims()); },
-       .hidden = true},
+       .jvp_rule = [](R r,
+                      const Tensor* t) { return put_planes(t[0], r.in(1), r.attrs().as<PutPlanes>().sizes.dims()); },
+       .hidden = true,
+       .may_raise = true},
   };
 }
 
@@ -152,7 +163,6 @@ constexpr std::int64_t longest = 1 << 20;  // of a window's sides, whose taps ar
 Pool parse_pool(const Op& op, int n, T x, const Arg& kernel, const Arg& stride, const Arg& padding, const Arg* dilation,
                 bool ceil_mode) {
   Pool p;
-  p.g.n = n;
   p.window = each_dimension(op.name, "kernel_size", kernel.dims(), n, 1);
   p.g.stride = stride.given ? each_dimension(op.name, "stride", stride.dims(), n, 1) : p.window;
   p.padding = each_dimension(op.name, "padding", padding.dims(), n, 0);
@@ -186,31 +196,33 @@ Tensor unbatched(T y, T x, int n) { return x.ndim() == n + 1 ? squeeze_axes(y, 1
 Tensor positions(T x, const Pool& p) {
   static const Op& op = find_op("largest_positions");
   const Tensor constant = alias(x);
-  return apply(op, {constant}, p.g.attrs(p.window));
+  return apply(op, {constant}, p.g.with(p.window));
 }
 
-template <int n> Tensor call_max_pool(const Op& op, Args& a) {
-  const Tensor x = batched(as_float(a[0].tensor), n);
-  const Pool p = parse_pool(op, n, x, a[1], a[2], a[3], &a[4], a[5].flag());
-  return unbatched(take_planes(x, positions(x, p)), a[0].tensor, n);
+template <int n> Tensor call_max_pool(const Op& op, T given, const Arg& kernel, const Arg& stride, const Arg& padding,
+                                      const Arg& dilation, bool ceil_mode) {
+  const Tensor x = batched(as_float(given), n);
+  const Pool p = parse_pool(op, n, x, kernel, stride, padding, &dilation, ceil_mode);
+  return unbatched(take_planes(x, positions(x, p)), given, n);
 }
-Tensor call_max_pool_indices(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
+Tensor call_max_pool_indices(const Op& op, T given, const Arg& kernel, const Arg& stride, const Arg& padding,
+                             const Arg& dilation, bool ceil_mode) {
+  const Tensor x = as_float(given);
   if (x.ndim() < 3 || x.ndim() > 5)
     fail<ValueError>(op.name, ": needs (N, C, ...) with 1 to 3 spatial dimensions, and got ", x);
-  return positions(x, parse_pool(op, x.ndim() - 2, x, a[1], a[2], a[3], &a[4], a[5].flag()));
+  return positions(x, parse_pool(op, x.ndim() - 2, x, kernel, stride, padding, &dilation, ceil_mode));
 }
-Tensor call_unpool(const Op& op, Args& a) {
-  T at = a[1].tensor;
-  const Tensor x = as_float(a[0].tensor);
+Tensor call_unpool(const Op& op, T given, T at, const Arg& kernel, const Arg& strides, const Arg& border,
+                   const Arg& output_size) {
+  const Tensor x = as_float(given);
   if (x.ndim() != 4 || x.shape() != at.shape() || !is_integer(at.dtype()))
     fail<ValueError>(op.name, ": needs (N, C, H, W) and integer positions of its shape, and got ", x, " and ", at);
-  const Dims window = each_dimension(op.name, "kernel_size", a[2].dims(), 2, 1);
-  const Dims stride = a[3].given ? each_dimension(op.name, "stride", a[3].dims(), 2, 1) : window;
-  const Dims padding = each_dimension(op.name, "padding", a[4].dims(), 2, 0);
+  const Dims window = each_dimension(op.name, "kernel_size", kernel.dims(), 2, 1);
+  const Dims stride = strides.given ? each_dimension(op.name, "stride", strides.dims(), 2, 1) : window;
+  const Dims padding = each_dimension(op.name, "padding", border.dims(), 2, 0);
   Dims sizes;
   for (int d = 0; d < 2; ++d) sizes.push(checked_mul(x.dim(2 + d) - 1, stride[d]) - 2 * padding[d] + window[d]);
-  if (a[5].given) sizes = each_dimension(op.name, "output_size", a[5].dims(), 2, 1);
+  if (output_size.given) sizes = each_dimension(op.name, "output_size", output_size.dims(), 2, 1);
   return put_planes(x, astype(at, Int64), sizes);
 }
 
@@ -231,25 +243,26 @@ Tensor counts(const Pool& p, int d, std::int64_t in, bool borders, T x) {
 Tensor average(T x, const Pool& p, bool borders) {
   const Dims shape = x.shape();
   Dims kernel{1, 1}, planes{checked_mul(shape[0], shape[1]), 1};
-  for (int d = 0; d < p.g.n; ++d) kernel.push(p.window[d]), planes.push(shape[2 + d]);
+  for (int d = 0; d < p.g.n(); ++d) kernel.push(p.window[d]), planes.push(shape[2 + d]);
   bool uniform = true;
-  for (int d = 0; d < p.g.n; ++d) uniform = uniform && p.g.end[d] == p.padding[d] && (borders || p.padding[d] == 0);
+  for (int d = 0; d < p.g.n(); ++d) uniform = uniform && p.g.end[d] == p.padding[d] && (borders || p.padding[d] == 0);
   const double weight = uniform ? 1 / static_cast<double>(numel(p.window)) : 1;
   const Tensor y = conv(reshape(x, planes), full(kernel, weight, x.dtype()), {}, p.g);
   Dims out{shape[0], shape[1]};
   for (auto s : spatial(y.shape())) out.push(s);
   Tensor z = reshape(y, out);
-  for (int d = 0; d < p.g.n && !uniform; ++d) {
-    Dims along = Dims::filled(p.g.n, 1);
+  for (int d = 0; d < p.g.n() && !uniform; ++d) {
+    Dims along = Dims::filled(p.g.n(), 1);
     along[d] = out[2 + d];
     z = multiply(z, reciprocal(reshape(counts(p, d, shape[2 + d], borders, x), along)));
   }
   return z;
 }
-template <int n> Tensor call_avg_pool(const Op& op, Args& a) {
-  const Tensor x = batched(as_float(a[0].tensor), n);
-  const Pool p = parse_pool(op, n, x, a[1], a[2], a[3], nullptr, a[4].flag());
-  return unbatched(average(x, p, a[5].flag()), a[0].tensor, n);
+template <int n> Tensor call_avg_pool(const Op& op, T given, const Arg& kernel, const Arg& stride, const Arg& padding,
+                                      bool ceil_mode, bool count_include_pad) {
+  const Tensor x = batched(as_float(given), n);
+  const Pool p = parse_pool(op, n, x, kernel, stride, padding, nullptr, ceil_mode);
+  return unbatched(average(x, p, count_include_pad), given, n);
 }
 
 // Row i averages what PyTorch's bin i holds, from floor(i * in / out) to ceil((i + 1) * in / out).
@@ -261,9 +274,9 @@ Tensor bins(std::int64_t in, std::int64_t out, DType dtype) {
   }
   return astype(t, dtype);
 }
-template <int n> Tensor call_adaptive(const Op& op, Args& a) {
-  Tensor x = batched(as_float(a[0].tensor), n);
-  const Dims sizes = each_dimension(op.name, "output_size", a[1].dims(), n, 1);
+template <int n> Tensor call_adaptive(const Op& op, T given, const Arg& output_size) {
+  Tensor x = batched(as_float(given), n);
+  const Dims sizes = each_dimension(op.name, "output_size", output_size.dims(), n, 1);
   if (x.ndim() != n + 2 || numel(x.shape()) == 0)
     fail<ValueError>(op.name, ": needs (N, C, ...) with ", n, " spatial dimensions and elements, and got ", x);
   for (int d = 0; d < n; ++d) {
@@ -276,7 +289,7 @@ template <int n> Tensor call_adaptive(const Op& op, Args& a) {
                          : matmul(last, transpose_last(bins(x.dim(2 + d), sizes[d], x.dtype())));
     x = moveaxis(y, n + 1, 2 + d);
   }
-  return unbatched(x, a[0].tensor, n);
+  return unbatched(x, given, n);
 }
 
 unsigned spatial_axes(const Op& op, T x) {
@@ -285,17 +298,17 @@ unsigned spatial_axes(const Op& op, T x) {
   for (int d = 2; d < x.ndim(); ++d) axes |= 1u << d;
   return axes;
 }
-Tensor call_global_average(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
+Tensor call_global_average(const Op& op, T given) {
+  const Tensor x = as_float(given);
   const double n = static_cast<double>(numel(spatial(x.shape())));
   return divide(sum(x, spatial_axes(op, x), true), scalar_like(n, x));
 }
 Tensor argmax_last(T x) {
   static const Op& op = find_op("argmax");
-  return apply(op, {x}, {1u << (x.ndim() - 1), true});
+  return apply(op, {x}, Reduce{1u << (x.ndim() - 1), true});
 }
-Tensor call_global_max(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor);
+Tensor call_global_max(const Op& op, T given) {
+  const Tensor x = as_float(given);
   spatial_axes(op, x);
   const std::int64_t n = numel(spatial(x.shape()));
   if (n == 0) fail<ValueError>(op.name, ": ", x, " has no elements along its spatial dimensions");
@@ -306,59 +319,155 @@ Tensor call_global_max(const Op& op, Args& a) {
   return reshape(y, shape);
 }
 
-const Param x_param{"x", Kind::tensor}, kernel_param{"kernel_size", Kind::ints},
-    stride_param{"stride", Kind::axes, "None"}, padding_param{"padding", Kind::ints, "0"},
-    ceil_param{"ceil_mode", Kind::flag, "False"}, size_param{"output_size", Kind::ints};
+const Param x_param{"x", Kind::tensor, required, "images (N, C, ...), or one image (C, ...)"},
+    planes_param{"x", Kind::tensor, required, "images (N, C, ...)"},
+    kernel_param{"kernel_size", Kind::ints, required, "the window's size: one number, or one per dimension"},
+    stride_param{"stride", Kind::axes, "None", "elements from one window to the next; the window's size where None"},
+    padding_param{"padding", Kind::ints, "0", "elements around the image, at most half of the window"},
+    ceil_param{"ceil_mode", Kind::flag, "False", "whether a last window that is cut off by the end counts"},
+    size_param{"output_size", Kind::ints, required, "the sizes of the result: one number, or one per dimension"};
+constexpr const char* bad_window =
+    "ValueError: if a window is longer than the padded input, the padding more than half of "
+    "it, or x has another number of dimensions.";
+constexpr const char* bad_planes = "ValueError: if x has no spatial dimensions.";
+constexpr const char* torch_pool = "PyTorch's function of this name in torch.nn.functional, pytorch.org/docs.";
 
-using CallFn = Tensor (*)(const Op&, Args&);
-Op max_row(const char* name, const char* doc, CallFn call) {
+Op max_row(const char* name, const char* doc, const char* example, Function<Tensor> call) {
   return {.name = name,
           .doc = doc,
-          .params = {x_param, kernel_param, stride_param, padding_param, {"dilation", Kind::ints, "1"}, ceil_param},
+          .returns =
+              "A tensor (N, C, ...), or (C, ...) for one image, with (size + 2 * padding - dilation * "
+              "(kernel_size - 1) - 1) // stride + 1 elements in each dimension.",
+          .raises = bad_window,
+          .source = torch_pool,
+          .example = example,
+          .params = {x_param,
+                     kernel_param,
+                     stride_param,
+                     {"padding", Kind::ints, "0",
+                      "elements around the image that are never the largest, at most half of "
+                      "the window"},
+                     {"dilation", Kind::ints, "1", "elements from one position of the window to the next"},
+                     ceil_param},
           .call = call,
           .subgradient = "to the first of equals"};
 }
-Op average_row(const char* name, const char* doc, CallFn call) {
-  return {
-      .name = name,
-      .doc = doc,
-      .params =
-          {x_param, kernel_param, stride_param, padding_param, ceil_param, {"count_include_pad", Kind::flag, "True"}},
-      .call = call};
+Op average_row(const char* name, const char* example, Function<Tensor> call) {
+  return {.name = name,
+          .doc = "The mean of every window; stride None: the window's size.",
+          .returns =
+              "A tensor (N, C, ...), or (C, ...) for one image, with (size + 2 * padding - kernel_size) // stride + "
+              "1 elements in each dimension.",
+          .raises = bad_window,
+          .source = torch_pool,
+          .example = example,
+          .params = {x_param,
+                     kernel_param,
+                     stride_param,
+                     padding_param,
+                     ceil_param,
+                     {"count_include_pad", Kind::flag, "True", "whether padding counts as zeros in the mean"}},
+          .call = call};
+}
+Op adaptive_row(const char* name, const char* example, Function<Tensor> call) {
+  return {.name = name,
+          .doc =
+              "Means of windows that divide the input into output_size parts: from floor(i * size / parts) to "
+              "ceil((i + 1) * size / parts).",
+          .returns = "A tensor (N, C, ...), or (C, ...) for one image, of output_size.",
+          .raises = "ValueError: if a size is below 1, or x is empty or has another number of dimensions.",
+          .source = torch_pool,
+          .example = example,
+          .params = {x_param, size_param},
+          .call = call};
 }
 
 Rows composite_rows() {
-  const char *largest = "The largest element of every window; stride None: the window's size.",
-             *mean = "The mean of every window; stride None: the window's size.",
-             *adaptive = "Means of windows that divide the input into output_size parts.";
+  const char* largest = "The largest element of every window; stride None: the window's size.";
+  Op indices =
+      max_row("max_pool_indices",
+              "Flat spatial positions of what max_pool takes from (N, C, ...): its switches. The first of equals.",
+              ">>> sp.max_pool_indices(sp.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)\n"
+              "tensor([[[1, 2]]], dtype=int64)",
+              call_max_pool_indices);
+  indices.params[0] = planes_param;
+  indices.returns = "An int64 tensor (N, C, ...), -1 where a window holds nothing but padding.";
+  indices.source = "Zeiler and Fergus 2014, \"Visualizing and understanding convolutional networks\", arXiv:1311.2901.";
+  indices.subgradient = "";
+  indices.discrete = true;
   return {
-      max_row("max_pool1d", largest, call_max_pool<1>),
-      max_row("max_pool2d", largest, call_max_pool<2>),
-      max_row("max_pool3d", largest, call_max_pool<3>),
-      max_row("max_pool_indices", "Flat spatial positions of what max_pool takes from (N, C, ...): its switches.",
-              call_max_pool_indices),
+      max_row("max_pool1d", largest,
+              ">>> sp.max_pool1d(sp.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)\n"
+              "tensor([[[3., 2.]]], dtype=float32)",
+              call_max_pool<1>),
+      max_row("max_pool2d", largest,
+              ">>> sp.max_pool2d(sp.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)\n"
+              "tensor([[[[4.]]]], dtype=float32)\n"
+              ">>> sp.max_pool2d(sp.zeros((8, 16, 32, 32)), 3, stride=2, padding=1).shape\n"
+              "(8, 16, 16, 16)",
+              call_max_pool<2>),
+      max_row("max_pool3d", largest,
+              ">>> sp.max_pool3d(sp.zeros((1, 2, 8, 8, 8)), (2, 4, 4)).shape\n"
+              "(1, 2, 4, 2, 2)",
+              call_max_pool<3>),
+      indices,
       {.name = "max_unpool2d",
        .doc = "Each element at its position in a plane of zeros; elements at the same position are added.",
-       .params = {x_param,
-                  {"indices", Kind::index},
+       .returns = "A tensor (N, C, H, W): the input's size of the pooling that these windows describe, or output_size.",
+       .raises = "IndexError: for a position outside of the plane.\nValueError: if the shapes differ or are not 4-d.",
+       .source = torch_pool,
+       .example = ">>> x = sp.tensor([[[[1.0, 2.0], [4.0, 3.0]]]])\n"
+                  ">>> sp.max_unpool2d(sp.max_pool2d(x, 2), sp.max_pool_indices(x, 2), 2)\n"
+                  "tensor([[[[0., 0.],\n"
+                  "          [4., 0.]]]], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "pooled images (N, C, H, W)"},
+                  {"indices", Kind::index, required, "the position of each element, as max_pool_indices gives them"},
                   kernel_param,
                   stride_param,
                   padding_param,
-                  {"output_size", Kind::axes, "None"}},
+                  {"output_size", Kind::axes, "None", "(H, W) of the result, where the pooling left a rest"}},
        .call = call_unpool},
-      average_row("avg_pool1d", mean, call_avg_pool<1>),
-      average_row("avg_pool2d", mean, call_avg_pool<2>),
-      average_row("avg_pool3d", mean, call_avg_pool<3>),
-      {.name = "adaptive_avg_pool1d", .doc = adaptive, .params = {x_param, size_param}, .call = call_adaptive<1>},
-      {.name = "adaptive_avg_pool2d", .doc = adaptive, .params = {x_param, size_param}, .call = call_adaptive<2>},
-      {.name = "adaptive_avg_pool3d", .doc = adaptive, .params = {x_param, size_param}, .call = call_adaptive<3>},
+      average_row("avg_pool1d",
+                  ">>> sp.avg_pool1d(sp.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)\n"
+                  "tensor([[[2., 1.]]], dtype=float32)",
+                  call_avg_pool<1>),
+      average_row("avg_pool2d",
+                  ">>> sp.avg_pool2d(sp.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)\n"
+                  "tensor([[[[2.5]]]], dtype=float32)",
+                  call_avg_pool<2>),
+      average_row("avg_pool3d",
+                  ">>> sp.avg_pool3d(sp.zeros((1, 2, 8, 8, 8)), 2).shape\n"
+                  "(1, 2, 4, 4, 4)",
+                  call_avg_pool<3>),
+      adaptive_row("adaptive_avg_pool1d",
+                   ">>> sp.adaptive_avg_pool1d(sp.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)\n"
+                   "tensor([[[2., 1.]]], dtype=float32)",
+                   call_adaptive<1>),
+      adaptive_row("adaptive_avg_pool2d",
+                   ">>> sp.adaptive_avg_pool2d(sp.ones((1, 3, 7, 5)), (1, 1)).shape\n"
+                   "(1, 3, 1, 1)",
+                   call_adaptive<2>),
+      adaptive_row("adaptive_avg_pool3d",
+                   ">>> sp.adaptive_avg_pool3d(sp.ones((1, 3, 7, 5, 6)), 2).shape\n"
+                   "(1, 3, 2, 2, 2)",
+                   call_adaptive<3>),
       {.name = "global_avg_pool",
        .doc = "The mean over all spatial dimensions, which stay as size 1.",
-       .params = {x_param},
+       .returns = "A tensor (N, C, 1, ...).",
+       .raises = bad_planes,
+       .source = "Lin, Chen and Yan 2013, \"Network in network\", arXiv:1312.4400, section 3.2.",
+       .example = ">>> sp.global_avg_pool(sp.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]))\n"
+                  "tensor([[[[2.5]]]], dtype=float32)",
+       .params = {planes_param},
        .call = call_global_average},
       {.name = "global_max_pool",
        .doc = "The largest element over all spatial dimensions, which stay as size 1.",
-       .params = {x_param},
+       .returns = "A tensor (N, C, 1, ...).",
+       .raises = "ValueError: if x has no spatial dimensions, or no elements along them.",
+       .source = "The ONNX operator GlobalMaxPool, onnx.ai.",
+       .example = ">>> sp.global_max_pool(sp.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]))\n"
+                  "tensor([[[[4.]]]], dtype=float32)",
+       .params = {planes_param},
        .call = call_global_max,
        .subgradient = "to the first of equals"},
   };

@@ -6,7 +6,6 @@
 namespace steep {
 namespace {
 
-constexpr const char* words[] = {"auto", "fma", "split", "bf16"};
 Precision of_process = Precision::automatic;
 
 // The sizes from which AMX's six products, including packing, are faster than fused multiply-adds, given enough rows.
@@ -26,10 +25,10 @@ const k::SplitGemm& products() {
 Precision matmul_precision() { return mode().precision.value_or(of_process); }
 void set_matmul_precision(Precision p) { of_process = p; }
 
-const char* name(Precision p) { return words[static_cast<int>(p)]; }
+const char* name(Precision p) { return precision_names[static_cast<int>(p)]; }
 Precision parse_precision(const std::string& word) {
   for (int i = 0; i < 4; ++i)
-    if (word == words[i]) return static_cast<Precision>(i);
+    if (word == precision_names[i]) return static_cast<Precision>(i);
   fail<ValueError>("matmul_precision: \"", word, "\" is none of \"auto\", \"fma\", \"split\" and \"bf16\"");
 }
 

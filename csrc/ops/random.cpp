@@ -9,8 +9,16 @@ namespace {
 
 using T = const Tensor&;
 
-// The operand is the generator's state, int64 [key, start]. Attributes: dtype, then the shape.
-void infer_random(Call& c) { c.out = empty(c.attrs.dims(1, c.attrs.size() - 1), static_cast<DType>(c.attrs[0])); }
+struct Draw {
+  DType dtype = Float32;
+  Ints shape;
+  STEEP_ATTRIBUTES(dtype, shape)
+};
+// The operand is the generator's state, int64 [key, start].
+void infer_random(Call& c) {
+  const auto a = c.attrs.as<Draw>();
+  c.out = empty(a.shape.dims(), a.dtype);
+}
 
 void fill(const Call& c, k::Random f) {
   if (!f) fail<TypeError>(c.op.name, ": not defined for ", c.out.dtype(), "; use float32 or float64");
@@ -29,34 +37,45 @@ Tensor state_of(std::int64_t key, std::int64_t start) {
   return state;
 }
 
-Tensor drawn(const Op& op, T state, const Arg& shape, const Arg& dtype) {
-  const DType wanted = dtype.dtype(std::string(op.name) == "random_bits" ? Int64 : Float32);
-  std::vector<std::int64_t> attrs{wanted == BFloat16 ? Float32 : wanted};  // bfloat16 is rounded afterwards
-  attrs.insert(attrs.end(), shape.ints.begin(), shape.ints.end());
-  return astype(apply(op, {state}, AttrsRef(attrs.data(), attrs.size())), wanted);
+Tensor drawn(const Op& op, T state, const Arg& shape, std::optional<DType> dtype) {
+  const DType wanted = dtype.value_or(*op.draws);
+  const DType drawn = wanted == BFloat16 ? Float32 : wanted;  // bfloat16 is rounded afterwards
+  return astype(apply(op, {state}, Draw{drawn, shape.ints}), wanted);
 }
-Tensor call_random(const Op& op, Args& a) { return drawn(op, state_of(a[0].integer, a[1].integer), a[2], a[3]); }
+Tensor call_random(const Op& op, std::int64_t key, std::int64_t start, const Arg& shape, std::optional<DType> dtype) {
+  return drawn(op, state_of(key, start), shape, dtype);
+}
 
 // The next numbers of a generator, whose state is advanced in place, so that a compiled step draws new ones every time.
-Tensor call_draw(const Op& op, Args& a) {
-  T state = a[1].tensor;
+Tensor call_draw(const Op& op, const std::string& kind, T state, const Arg& shape, std::optional<DType> dtype) {
   if (state.dtype() != Int64 || !(state.shape() == Dims{2}))
     fail<ValueError>(op.name, ": a state is int64 [key, position], and this is ", state);
-  const Tensor y = drawn(find_op(a[0].text), state, a[2], a[3]);
+  const Tensor y = drawn(find_op(kind), state, shape, dtype);
   update_in_place(op.name, k::Kernel::add, state, state_of(0, y.size()));
   return y;
 }
 
-Op draw(const char* name, const char* doc, void (*compute)(const Call&)) {
+Op draw(const char* name, const char* doc, const char* example, DType draws, void (*compute)(const Call&)) {
   return {.name = name,
           .doc = doc,
-          .params = {{"key", Kind::integer},
-                     {"start", Kind::integer},
-                     {"shape", Kind::ints},
-                     {"dtype", Kind::dtype, "None"}},
+          .returns = "A tensor, the same on every machine and for any number of threads.",
+          .raises = "TypeError: for another dtype.\nValueError: for a negative size.",
+          .source =
+              "Salmon et al. 2011, \"Parallel random numbers: as easy as 1, 2, 3\" (Philox 4x32-10), "
+              "doi:10.1145/2063384.2063405.",
+          .example = example,
+          .params = {{"key", Kind::integer, required, "which stream, a 64-bit integer"},
+                     {"start", Kind::integer, required, "position of the first number in the stream"},
+                     {"shape", Kind::ints, required, "shape of the result"},
+                     {"dtype", Kind::dtype, "None",
+                      draws == Int64 ? "int64, the only dtype"
+                                     : "a float dtype; float32 "
+                                       "where None"}},
+          .attrs = attributes<Draw>(),
           .call = call_random,
           .infer = infer_random,
-          .compute = compute};
+          .compute = compute,
+          .draws = draws};
 }
 
 }  // namespace
@@ -64,14 +83,26 @@ Op draw(const char* name, const char* doc, void (*compute)(const Call&)) {
 Rows random_rows() {
   return {
       draw("random_uniform", "Uniform on [0, 1): elements start, start + 1, ... of stream `key`.",
-           [](const Call& c) { fill(c, k::table().uniform[c.out.dtype()]); }),
+           ">>> sp.random_uniform(0, 0, (3,))\n"
+           "tensor([0.39904642, 0.88052016, 0.73571277], dtype=float32)",
+           Float32, [](const Call& c) { fill(c, k::table().uniform[c.out.dtype()]); }),
       draw("random_normal", "Standard normal: elements start, start + 1, ... of stream `key`.",
-           [](const Call& c) { fill(c, k::table().normal[c.out.dtype()]); }),
-      {.name = "random_draw",
+           ">>> sp.random_normal(0, 0, (2, 2)).shape\n"
+           "(2, 2)",
+           Float32, [](const Call& c) { fill(c, k::table().normal[c.out.dtype()]); }),
+      {.name = "_random_draw",
        .doc = "The next numbers of the op `kind` from a state, int64 [key, position], which is advanced in place.",
-       .params = {{"kind", Kind::text}, {"state", Kind::tensor}, {"shape", Kind::ints}, {"dtype", Kind::dtype, "None"}},
-       .call = call_draw},
+       .params = {{"kind", Kind::text, required, "the op: random_uniform, random_normal or random_bits"},
+                  {"state", Kind::tensor, required, "int64 [key, position]"},
+                  {"shape", Kind::ints, required, "shape of the result"},
+                  {"dtype", Kind::dtype, "None", "dtype of the result; the op's where None"}},
+       .call = call_draw,
+       .hidden = true,
+       .discrete = true},
       draw("random_bits", "64 random bits as int64: elements start, start + 1, ... of stream `key`.",
+           ">>> sp.random_bits(0, 0, (2,))\n"
+           "tensor([ 7361108121267848589, -4875238626587255848], dtype=int64)",
+           Int64,
            [](const Call& c) {
              if (c.out.dtype() != Int64)
                fail<TypeError>(c.op.name, ": not defined for ", c.out.dtype(), "; its 64 bits need int64");

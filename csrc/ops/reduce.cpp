@@ -16,8 +16,17 @@ using k::RowMap;
 using T = const Tensor&;
 using R = const Rule&;
 
-const Param x{"x", Kind::tensor}, axes_param{"axis", Kind::axes, "None"}, keep_param{"keepdims", Kind::flag, "False"},
-    dtype_param{"dtype", Kind::dtype, "None", true};
+const Param x{"x", Kind::tensor, required, "a tensor of any shape"},
+    axes_param{"axis", Kind::axes, "None", "the axis to reduce, or several of them; all where None"},
+    keep_param{"keepdims", Kind::flag, "False", "whether reduced axes stay, with size 1"},
+    dtype_param{"dtype", Kind::dtype, "None",
+                "dtype to compute in and of the result; by default x's, int64 for "
+                "integers and bools",
+                true};
+constexpr const char* reduced = "A tensor without the reduced axes, or with size 1 there if keepdims.";
+constexpr const char* bad_axis = "IndexError: if x has no such axis.\nValueError: if an axis is given twice.";
+constexpr const char* bad_axis_or_empty =
+    "IndexError: if x has no such axis.\nValueError: if an axis is given twice, or nothing is left to reduce.";
 
 Dims reduced_shape(const Dims& shape, unsigned axes, bool keepdims) {
   Dims out;
@@ -66,7 +75,7 @@ void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
 }
 
 template <Reduction kind> void compute_reduce(const Call& c) {
-  const auto axes = static_cast<unsigned>(c.attrs[0]);
+  const unsigned axes = c.attrs.as<Reduce>().axes;
   T in = c.in[0];
   const std::int64_t n = reduced_count(in.shape(), axes);
   const bool columns = in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[kind][in.dtype()];
@@ -75,8 +84,8 @@ template <Reduction kind> void compute_reduce(const Call& c) {
 }
 
 template <DType (*type)(DType)> void infer_reduce(Call& c) {
-  c.out =
-      empty(reduced_shape(c.in[0].shape(), static_cast<unsigned>(c.attrs[0]), c.attrs.flag(1)), type(c.in[0].dtype()));
+  const auto a = c.attrs.as<Reduce>();
+  c.out = empty(reduced_shape(c.in[0].shape(), a.axes, a.keepdims), type(c.in[0].dtype()));
 }
 DType same_type(DType t) { return t; }
 DType bool_type(DType) { return Bool; }
@@ -89,33 +98,31 @@ void refuse_empty(const Op& op, T t, unsigned axes) {
                      " of nothing is undefined");
 }
 
-Tensor call_reduce(const Op& op, Args& a) {
-  return apply(op, {a[0].tensor}, {parse_axes(a[1], a[0].tensor, op.name), a[2].flag()});
+Tensor call_reduce(const Op& op, T x, const Arg& axis, bool keepdims) {
+  return apply(op, {x}, Reduce{parse_axes(axis, x, op.name), keepdims});
 }
 // Cast to the accumulation dtype first, if one is given.
-Tensor call_total(const Op& op, Args& a) {
-  if (!a[3].given) return call_reduce(op, a);
-  const DType wanted = a[3].dtype(Float32);
-  a[0].tensor = astype(a[0].tensor, wanted);
-  return astype(call_reduce(op, a), wanted);
+Tensor call_total(const Op& op, T x, const Arg& axis, bool keepdims, std::optional<DType> dtype) {
+  if (!dtype) return call_reduce(op, x, axis, keepdims);
+  return astype(call_reduce(op, astype(x, *dtype), axis, keepdims), *dtype);
 }
-Tensor call_extreme(const Op& op, Args& a) {
-  refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
-  return call_reduce(op, a);
+Tensor call_extreme(const Op& op, T x, const Arg& axis, bool keepdims) {
+  refuse_empty(op, x, parse_axes(axis, x, op.name));
+  return call_reduce(op, x, axis, keepdims);
 }
-Tensor call_logical(const Op& op, Args& a) {
-  a[0].tensor = astype(a[0].tensor, Bool);
-  return call_reduce(op, a);
+Tensor call_logical(const Op& op, T x, const Arg& axis, bool keepdims) {
+  return call_reduce(op, astype(x, Bool), axis, keepdims);
 }
 
 // The reduced tensor `y` (or its gradient) with the axes put back, so that it broadcasts against the operand.
 Tensor restored(R r, T y) {
-  return r.attrs().flag(1) ? y : keep_axes(y, static_cast<unsigned>(r.attrs()[0]), r.shape(0));
+  const auto a = r.attrs().as<Reduce>();
+  return a.keepdims ? y : keep_axes(y, a.axes, r.shape(0));
 }
 Tensor sum_rule(R r, T g) { return broadcast_to(restored(r, g), r.shape(0)); }
 Tensor extreme_rule(R r, T g) {
   const Tensor v = r.in(0), hit = equal(v, restored(r, r.out()));
-  const Tensor ties = sum(astype(hit, v.dtype()), static_cast<unsigned>(r.attrs()[0]), true);
+  const Tensor ties = sum(astype(hit, v.dtype()), r.attrs().as<Reduce>().axes, true);
   return where(hit, mul_zero(restored(r, g), reciprocal(ties)), scalar_like(0, g));
 }
 Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
@@ -130,7 +137,7 @@ Tensor products_of_others(T rows) {
   return multiply(before(rows), flip_last(before(flip_last(rows))));
 }
 Tensor prod_rule(R r, T g) {
-  const auto axes = static_cast<unsigned>(r.attrs()[0]);
+  const unsigned axes = r.attrs().as<Reduce>().axes;
   const Tensor v = r.in(0);
   const std::int64_t n = reduced_count(v.shape(), axes);
   if (v.size() == 0) return zeros(v.shape(), v.dtype());
@@ -195,35 +202,39 @@ template <RowMap kind> void compute_rows(const Call& c) {
 void infer_like(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
 
 // A map along the last axis, applied along any.
-Tensor along(const char* row, T t, const Arg& axis, const char* op) {
+Tensor along(const char* row, T t, std::int64_t axis, const char* op) {
   const Op& last = find_op(row);
   if (t.ndim() == 0) return reshape(apply(last, {reshape(t, {1})}), {});
-  const int at = normalize_axis(axis.integer, t.ndim(), op), end = t.ndim() - 1;
+  const int at = normalize_axis(axis, t.ndim(), op), end = t.ndim() - 1;
   if (at == end) return apply(last, {t});
   return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
 }
 
 // cumsum and cumprod: of the flattened tensor where axis is None, in dtype, with the identity before it.
-template <int start> Tensor running(const char* row, const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  if (a[2].given) t = astype(t, a[2].dtype(Float32));
-  if (!a[1].given) t = reshape(t, {t.size()});
-  const Arg last{.given = true, .integer = -1}, &axis = a[1].given ? a[1] : last;
-  Tensor y = along(row, t, axis, op.name);
-  if (a[2].given) y = astype(y, a[2].dtype(Float32));
-  if (!a[3].flag()) return y;
+Tensor running(const Op& op, const char* row, std::int64_t start, Tensor t, std::optional<std::int64_t> axis,
+               std::optional<DType> dtype, bool include_initial) {
+  if (dtype) t = astype(t, *dtype);
+  if (!axis) t = reshape(t, {t.size()});
+  Tensor y = along(row, t, axis.value_or(-1), op.name);
+  if (dtype) y = astype(y, *dtype);
+  if (!include_initial) return y;
   if (y.ndim() == 0) y = reshape(y, {1});
   Dims shape = y.shape();
-  const int at = normalize_axis(axis.integer, y.ndim(), op.name);
+  const int at = normalize_axis(axis.value_or(-1), y.ndim(), op.name);
   shape[at] = 1;
   return concat({full_int(shape, start, y.dtype()), y}, at);
 }
 
-Op reduction(const char* name, const char* doc, void (*infer)(Call&), void (*compute)(const Call&),
-             std::vector<Vjp> vjp, Promote promotes, Tensor (*call)(const Op&, Args&) = call_reduce) {
+Op reduction(const char* name, const char* doc, const char* example, void (*infer)(Call&), void (*compute)(const Call&),
+             std::vector<Vjp> vjp, Promote promotes, Function<Tensor> call = call_reduce) {
   return {.name = name,
           .doc = doc,
+          .returns = reduced,
+          .raises = bad_axis,
+          .source = array_api,
+          .example = example,
           .params = {x, axes_param, keep_param},
+          .attrs = attributes<Reduce>(),
           .call = call,
           .infer = infer,
           .compute = compute,
@@ -238,19 +249,19 @@ std::int64_t count_of(T t, const Arg& axes, const char* op) {
   return reduced_count(t.shape(), parse_axes(axes, t, op));
 }
 
-Tensor mean(const Op& op, Args& a) {
-  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
-  const double n = static_cast<double>(count_of(t, a[1], op.name));
-  return divide(sum(t, parse_axes(a[1], t, op.name), a[2].flag()), scalar_like(n, t));
+Tensor mean(const Op& op, T x, const Arg& axis, bool keepdims) {
+  const Tensor t = astype(x, to_float(x.dtype()));
+  const double n = static_cast<double>(count_of(t, axis, op.name));
+  return divide(sum(t, parse_axes(axis, t, op.name), keepdims), scalar_like(n, t));
 }
-Tensor variance(const Op& op, Args& a) {
-  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
-  const unsigned axes = parse_axes(a[1], t, op.name);
+Tensor variance(const Op& op, T x, const Arg& axis, double correction, bool keepdims) {
+  const Tensor t = astype(x, to_float(x.dtype()));
+  const unsigned axes = parse_axes(axis, t, op.name);
   const double n = static_cast<double>(reduced_count(t.shape(), axes));
   const Tensor centred = subtract(t, divide(sum(t, axes, true), scalar_like(n, t)));
   // The rounding error of the mean is corrected, so that equal numbers have variance 0.
   const Tensor left = alias(divide(sum(alias(centred), axes, true), scalar_like(n, t)));
-  return divide(sum(square(subtract(centred, left)), axes, a[3].flag()), scalar_like(std::max(n - a[2].real, 0.0), t));
+  return divide(sum(square(subtract(centred, left)), axes, keepdims), scalar_like(std::max(n - correction, 0.0), t));
 }
 // The p-th root with the subgradient 0 at 0, where the root of a sum of powers has a corner.
 Tensor root(T t, double p = 2) {
@@ -258,14 +269,14 @@ Tensor root(T t, double p = 2) {
   const Tensor zero = scalar_like(0, t), flat = equal(t, zero), safe = where(flat, scalar_like(1, t), t);
   return where(flat, zero, p == 2 ? sqrt(safe) : pow(safe, scalar_like(1 / p, t)));
 }
-Tensor logsumexp(const Op& op, Args& a) {
-  refuse_empty(op, a[0].tensor, parse_axes(a[1], a[0].tensor, op.name));
-  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
-  const unsigned axes = parse_axes(a[1], t, op.name);
+Tensor logsumexp(const Op& op, T x, const Arg& axis, bool keepdims) {
+  refuse_empty(op, x, parse_axes(axis, x, op.name));
+  const Tensor t = astype(x, to_float(x.dtype()));
+  const unsigned axes = parse_axes(axis, t, op.name);
   const Tensor top = alias(amax(alias(t), axes, true));
   const Tensor shift = where(isfinite(top), top, scalar_like(0, t));
   const Tensor y = add(log(sum(exp(subtract(t, shift)), axes, true)), shift);
-  return a[2].flag() ? y : squeeze_axes(y, axes);
+  return keepdims ? y : squeeze_axes(y, axes);
 }
 // 1 where the largest magnitude is `top`, or a power of two that keeps squares from overflowing or underflowing.
 Tensor scale_of_squares(T top) {
@@ -300,11 +311,10 @@ Tensor power_norm(T t, double p, unsigned axes, bool keep) {
   y = divide(y, scale);
   return keep ? y : squeeze_axes(y, axes);
 }
-Tensor norm(const Op& op, Args& a) {
-  const Tensor t = astype(a[0].tensor, to_float(a[0].tensor.dtype()));
-  const unsigned axes = parse_axes(a[2], t, op.name);
-  const double p = a[1].real;
-  const bool keep = a[3].flag(), nothing = reduced_count(t.shape(), axes) == 0;
+Tensor norm(const Op& op, T x, double p, const Arg& axis, bool keep) {
+  const Tensor t = astype(x, to_float(x.dtype()));
+  const unsigned axes = parse_axes(axis, t, op.name);
+  const bool nothing = reduced_count(t.shape(), axes) == 0;
   if (p == 0) return sum(astype(not_equal(t, scalar_like(0, t)), t.dtype()), axes, keep);
   if (p < 0) refuse_empty(op, t, axes);
   const Tensor size = unary(k::Kernel::abs, t);
@@ -312,21 +322,28 @@ Tensor norm(const Op& op, Args& a) {
   if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
   return power_norm(t, p, axes, keep);
 }
-Tensor argextreme(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  refuse_empty(op, t, a[1].given ? 1u << normalize_axis(a[1].integer, t.ndim(), op.name) : all_axes(t));
-  const unsigned axes = a[1].given ? 1u << normalize_axis(a[1].integer, t.ndim(), op.name) : all_axes(t);
-  return apply(op, {t}, {axes, a[2].flag()});
+Tensor argextreme(const Op& op, T t, std::optional<std::int64_t> axis, bool keepdims) {
+  const unsigned axes = axis ? 1u << normalize_axis(*axis, t.ndim(), op.name) : all_axes(t);
+  refuse_empty(op, t, axes);
+  return apply(op, {t}, Reduce{axes, keepdims});
 }
 
 Rows plain_rows() {
   const char* ties = "shared equally by ties";
-  Op max = reduction("max", "The largest element over the axes; NaN if there is one.", infer_reduce<same_type>,
-                     compute_reduce<Reduction::max>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
-  Op min = reduction("min", "The smallest element over the axes; NaN if there is one.", infer_reduce<same_type>,
-                     compute_reduce<Reduction::min>, {{extreme_rule, in0 | save_out}}, Promote::none, call_extreme);
+  Op max = reduction("max", "The largest element over the axes; NaN if there is one.",
+                     ">>> sp.max(sp.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)\n"
+                     "tensor([5., 3.], dtype=float32)",
+                     infer_reduce<same_type>, compute_reduce<Reduction::max>, {{extreme_rule, in0 | save_out}},
+                     Promote::none, call_extreme);
+  Op min = reduction("min", "The smallest element over the axes; NaN if there is one.",
+                     ">>> sp.min(sp.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)\n"
+                     "tensor([1., 2.], dtype=float32)",
+                     infer_reduce<same_type>, compute_reduce<Reduction::min>, {{extreme_rule, in0 | save_out}},
+                     Promote::none, call_extreme);
   max.subgradient = min.subgradient = ties;
   Op sum = reduction("sum", "Sum over the axes; integers and bools are accumulated in int64, or in dtype if given.",
+                     ">>> sp.sum(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)\n"
+                     "tensor([4., 6.], dtype=float32)",
                      infer_reduce<same_type>, compute_reduce<Reduction::sum>, {{sum_rule}}, Promote::sum, call_total);
   sum.jvp = Jvp::linear;
   sum.fold = Reduction::sum;
@@ -335,60 +352,115 @@ Rows plain_rows() {
   Op prod = reduction(
       "prod",
       "Product over the axes; integers and bools as in sum(). Gradients are exact with zeros among the factors.",
+      ">>> sp.prod(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1, keepdims=True)\n"
+      "tensor([[ 2.],\n"
+      "        [12.]], dtype=float32)",
       infer_reduce<same_type>, compute_reduce<Reduction::prod>, {{prod_rule, in0}}, Promote::sum, call_total);
   sum.params.push_back(dtype_param);
   prod.params.push_back(dtype_param);
   Op argmax = reduction("argmax", "Position of the first largest element along an axis, or of all.",
+                        ">>> sp.argmax(sp.tensor([[1, 5], [3, 2]]), axis=1)\n"
+                        "tensor([1, 0], dtype=int64)",
                         infer_reduce<index_type>, compute_reduce<Reduction::argmax>, {}, Promote::none, argextreme);
   Op argmin = reduction("argmin", "Position of the first smallest element along an axis, or of all.",
+                        ">>> sp.argmin(sp.tensor([[1, 5], [3, 2]]), axis=1)\n"
+                        "tensor([0, 1], dtype=int64)",
                         infer_reduce<index_type>, compute_reduce<Reduction::argmin>, {}, Promote::none, argextreme);
-  argmax.params[1] = argmin.params[1] = {"axis", Kind::optional_integer, "None"};
+  argmax.params[1] = argmin.params[1] = {"axis", Kind::optional_integer, "None",
+                                         "the axis to search along; all elements, in row-major order, where None"};
+  for (Op* op : {&max, &min, &argmax, &argmin}) op->raises = bad_axis_or_empty;
   return {sum,
           prod,
           max,
           min,
           argmax,
           argmin,
-          reduction("any", "Whether any element over the axes is true.", infer_reduce<bool_type>,
-                    compute_reduce<Reduction::any>, {}, Promote::none, call_logical),
-          reduction("all", "Whether all elements over the axes are true.", infer_reduce<bool_type>,
-                    compute_reduce<Reduction::all>, {}, Promote::none, call_logical)};
+          reduction("any", "Whether any element over the axes is true.",
+                    ">>> sp.any(sp.tensor([[0, 1], [0, 0]]), axis=1)\n"
+                    "tensor([ True, False], dtype=bool)",
+                    infer_reduce<bool_type>, compute_reduce<Reduction::any>, {}, Promote::none, call_logical),
+          reduction("all", "Whether all elements over the axes are true.",
+                    ">>> sp.all(sp.tensor([[1, 1], [0, 1]]), axis=1)\n"
+                    "tensor([ True, False], dtype=bool)",
+                    infer_reduce<bool_type>, compute_reduce<Reduction::all>, {}, Promote::none, call_logical)};
 }
 
 Rows composite_rows() {
-  const Param correction{"correction", Kind::real, "0.0"};
+  const Param correction{"correction", Kind::real, "0.0",
+                         "what is subtracted from the number n of elements in the "
+                         "divisor: 1 for the unbiased estimate"};
   return {
-      {.name = "mean", .doc = "Arithmetic mean over the axes.", .params = {x, axes_param, keep_param}, .call = mean},
+      {.name = "mean",
+       .doc = "Arithmetic mean over the axes; integers become float32.",
+       .returns = reduced,
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.mean(sp.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)\n"
+                  "tensor([1.5, 3.5], dtype=float32)",
+       .params = {x, axes_param, keep_param},
+       .call = mean},
       {.name = "var",
        .doc = "Variance over the axes; the divisor is n - correction.",
+       .returns = reduced,
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.var(sp.tensor([1.0, 2.0, 3.0, 4.0]), correction=1)\n"
+                  "tensor(1.6666666, dtype=float32)",
        .params = {x, axes_param, correction, keep_param},
        .call = variance},
       {.name = "std",
        .doc = "Standard deviation over the axes; the divisor is n - correction.",
+       .returns = reduced,
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.std(sp.tensor([1.0, 3.0]))\n"
+                  "tensor(1., dtype=float32)",
        .params = {x, axes_param, correction, keep_param},
-       .call = [](const Op& op, Args& a) { return root(variance(op, a)); },
+       .call = [](const Op& op, T x, const Arg& axis, double correction,
+                  bool keepdims) { return root(variance(op, x, axis, correction, keepdims)); },
        .subgradient = "0 where all are equal"},
       {.name = "logsumexp",
        .doc = "log(sum(exp(x))) over the axes, without overflow.",
+       .returns = reduced,
+       .raises = bad_axis_or_empty,
+       .source = "SciPy's scipy.special.logsumexp; Blanchard, Higham and Higham 2021, \"Accurately computing the "
+                 "log-sum-exp and softmax functions\", doi:10.1093/imanum/draa038.",
+       .example = ">>> sp.logsumexp(sp.tensor([1000.0, 1000.0]))\n"
+                  "tensor(1000.6932, dtype=float32)",
        .params = {x, axes_param, keep_param},
        .call = logsumexp},
       {.name = "norm",
-       .doc = "The vector p-norm (ord = 1, 2, inf, any p) over the axes.",
-       .params = {x, {"ord", Kind::real, "2.0"}, axes_param, keep_param},
+       .doc = "The vector p-norm (ord = 1, 2, inf, any p) over the axes: the p-th root of the sum of |x|^p, without "
+              "overflow on the way; the largest magnitude for inf, the number of nonzero elements for 0.",
+       .returns = reduced,
+       .raises = bad_axis,
+       .source = "The Python array API standard, linalg.vector_norm.",
+       .example = ">>> sp.norm(sp.tensor([[3.0, 4.0], [6.0, 8.0]]), axis=1)\n"
+                  "tensor([ 5., 10.], dtype=float32)",
+       .params = {x,
+                  {"ord", Kind::real, "2.0", "the exponent p; inf and -inf for the largest and smallest magnitude"},
+                  axes_param,
+                  keep_param},
        .call = norm,
        .subgradient = "0 at 0"},
       {.name = "count_nonzero",
-       .doc = "Number of nonzero elements over the axes.",
+       .doc = "Number of nonzero elements over the axes, int64.",
+       .returns = reduced,
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.count_nonzero(sp.tensor([[0, 3], [1, 2]]), axis=0)\n"
+                  "tensor([1, 2], dtype=int64)",
        .params = {x, axes_param, keep_param},
-       .call =
-           [](const Op& op, Args& a) {
-             return sum(astype(a[0].tensor, Bool), parse_axes(a[1], a[0].tensor, op.name), a[2].flag());
-           }},
+       .call = [](const Op& op, T x, const Arg& axis,
+                  bool keepdims) { return sum(astype(x, Bool), parse_axes(axis, x, op.name), keepdims); },
+       .discrete = true},
   };
 }
 
 Rows map_rows() {
-  const Param axis{"axis", Kind::integer, "-1"};
+  const Param axis{"axis", Kind::integer, "-1", "the axis whose elements sum to 1"},
+      along_axis{"axis", Kind::optional_integer, "-1", "the axis to run along; the flattened tensor where None"},
+      initial{"include_initial", Kind::flag, "False", "whether the value of no elements comes first", true};
   Op cumsum = row_map("cumsum_last", compute_rows<RowMap::cumsum>,
                       {[](R, T g) { return flip_last(cumulate("cumsum_last", flip_last(g))); }}, Promote::sum);
   cumsum.jvp = Jvp::linear;
@@ -417,22 +489,44 @@ Rows map_rows() {
               Promote::floating),
       {.name = "cumsum",
        .doc = "Running sum along an axis, of the flattened tensor if axis is None; include_initial puts a 0 first.",
-       .params =
-           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
-       .call = [](const Op& op, Args& a) { return running<0>("cumsum_last", op, a); }},
+       .returns = "A tensor of x's shape, one longer along the axis with include_initial; 1-d where axis is None.",
+       .raises = "IndexError: if x has no such axis.",
+       .source = "The Python array API standard, cumulative_sum.",
+       .example = ">>> sp.cumsum(sp.tensor([1.0, 2.0, 3.0]))\n"
+                  "tensor([1., 3., 6.], dtype=float32)",
+       .params = {x, along_axis, dtype_param, initial},
+       .call = [](const Op& op, T x, std::optional<std::int64_t> axis, std::optional<DType> dtype,
+                  bool include_initial) { return running(op, "cumsum_last", 0, x, axis, dtype, include_initial); }},
       {.name = "cumprod",
        .doc = "Running product along an axis, of the flattened tensor if axis is None; include_initial puts a 1 first.",
-       .params =
-           {x, {"axis", Kind::optional_integer, "-1"}, dtype_param, {"include_initial", Kind::flag, "False", true}},
-       .call = [](const Op& op, Args& a) { return running<1>("cumprod_last", op, a); }},
+       .returns = "A tensor of x's shape, one longer along the axis with include_initial; 1-d where axis is None.",
+       .raises = "IndexError: if x has no such axis.",
+       .source = "The Python array API standard, cumulative_prod.",
+       .example = ">>> sp.cumprod(sp.tensor([1.0, 2.0, 3.0]), include_initial=True)\n"
+                  "tensor([1., 1., 2., 6.], dtype=float32)",
+       .params = {x, along_axis, dtype_param, initial},
+       .call = [](const Op& op, T x, std::optional<std::int64_t> axis, std::optional<DType> dtype,
+                  bool include_initial) { return running(op, "cumprod_last", 1, x, axis, dtype, include_initial); }},
       {.name = "softmax",
        .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.",
+       .returns = "A tensor of x's shape with elements in [0, 1], float.",
+       .raises = "IndexError: if x has no such axis.",
+       .source = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2.3.",
+       .example = ">>> sp.softmax(sp.tensor([[0.0, 0.0], [0.0, 1000.0]]))\n"
+                  "tensor([[0.5, 0.5],\n"
+                  "        [0. , 1. ]], dtype=float32)",
        .params = {x, axis},
-       .call = [](const Op& op, Args& a) { return along("softmax_last", a[0].tensor, a[1], op.name); }},
+       .call = [](const Op& op, T x, std::int64_t axis) { return along("softmax_last", x, axis, op.name); }},
       {.name = "log_softmax",
        .doc = "log(softmax(x)) along an axis, without overflow.",
+       .returns = "A tensor of x's shape, float, whose exponentials sum to 1 along the axis.",
+       .raises = "IndexError: if x has no such axis.",
+       .source = "Blanchard, Higham and Higham 2021, \"Accurately computing the log-sum-exp and softmax functions\", "
+                 "doi:10.1093/imanum/draa038.",
+       .example = ">>> sp.log_softmax(sp.tensor([0.0, 1000.0]))\n"
+                  "tensor([-1000.,     0.], dtype=float32)",
        .params = {x, axis},
-       .call = [](const Op& op, Args& a) { return along("log_softmax_last", a[0].tensor, a[1], op.name); }},
+       .call = [](const Op& op, T x, std::int64_t axis) { return along("log_softmax_last", x, axis, op.name); }},
   };
 }
 
@@ -452,11 +546,11 @@ unsigned parse_axes(const Arg& arg, T t, const char* op) {
 }
 
 Tensor reduce(const char* name, T t, unsigned axes, bool keepdims) {
-  return apply(find_op(name), {t}, {axes, keepdims});
+  return apply(find_op(name), {t}, Reduce{axes, keepdims});
 }
 Tensor sum(T t, unsigned axes, bool keepdims) {
   static const Op& op = find_op("sum");
-  return apply(op, &t, 1, {axes, keepdims});
+  return apply(op, &t, 1, Reduce{axes, keepdims});
 }
 Tensor amax(T t, unsigned axes, bool keepdims) { return reduce("max", t, axes, keepdims); }
 Tensor all(T t) { return reduce("all", astype(t, Bool), all_axes(t), false); }

@@ -75,17 +75,16 @@ Dims wanted_sizes(const Op& op, T x, const Arg& size, double factor) {
   for (int d = 0; d < n; ++d) sizes.push(static_cast<std::int64_t>(static_cast<double>(x.dim(2 + d)) * factor));
   return each_dimension(op.name, "size", sizes, n, 1);
 }
-Tensor call_interpolate(const Op& op, Args& a) {
-  Tensor x = as_float(a[0].tensor);
-  const std::string& mode = a[2].text;
+Tensor call_interpolate(const Op& op, T given, const Arg& size, const std::string& mode, bool corners, double factor) {
+  Tensor x = as_float(given);
   const bool near = mode == "nearest", linear = mode == "linear" || mode == "bilinear", cubic = mode == "cubic";
   if (!near && !linear && !cubic)
     fail<ValueError>(op.name, ": mode \"", mode, "\" is none of \"nearest\", \"linear\", \"bilinear\", \"cubic\"");
   if (x.ndim() < 3 || x.size() == 0)
     fail<ValueError>(op.name, ": needs (N, C, ...) with spatial dimensions and elements, and got ", x);
-  const Dims sizes = wanted_sizes(op, x, a[1], a[4].real);
+  const Dims sizes = wanted_sizes(op, x, size, factor);
   for (int d = 2; d < x.ndim(); ++d) {
-    const Axis axis{x.dim(d), sizes[d - 2], a[1].given ? 0 : 1 / a[4].real, a[3].flag()};
+    const Axis axis{x.dim(d), sizes[d - 2], size.given ? 0 : 1 / factor, corners};
     if (axis.in == axis.out) continue;
     x = near ? nearest(x, d, axis) : weighted(x, d, axis, linear ? 2 : 4);
   }
@@ -146,9 +145,9 @@ struct Sampler {
   }
 };
 
-Tensor call_grid_sample(const Op& op, Args& a) {
-  const Tensor x = as_float(a[0].tensor), grid = astype(a[1].tensor, x.dtype());
-  const std::string &mode = a[2].text, &border = a[3].text;
+Tensor call_grid_sample(const Op& op, T given, T coordinates, const std::string& mode, const std::string& border,
+                        bool corners) {
+  const Tensor x = as_float(given), grid = astype(coordinates, x.dtype());
   if (x.ndim() != 4 || grid.ndim() != 4 || grid.dim(3) != 2 || grid.dim(0) != x.dim(0) || x.size() == 0)
     fail<ValueError>(op.name, ": needs an image (N, C, H, W) and a grid (N, Ho, Wo, 2) of (x, y), and got ", x, " and ",
                      grid);
@@ -158,7 +157,7 @@ Tensor call_grid_sample(const Op& op, Args& a) {
     fail<ValueError>(op.name, ": padding_mode \"", border, "\" is none of \"zeros\", \"border\", \"reflection\"");
   const Border how = border == "zeros" ? Border::zeros : border == "border" ? Border::border : Border::reflection;
   const auto along = [&](int i, std::int64_t n) {
-    return places(squeeze_axes(narrow(grid, 3, i, 1), 8), n, a[4].flag(), how);
+    return places(squeeze_axes(narrow(grid, 3, i, 1), 8), n, corners, how);
   };
   const Tensor px = along(0, x.dim(3)), py = along(1, x.dim(2));
   const Sampler sampler{x, x.dim(2), x.dim(3)};
@@ -169,22 +168,39 @@ Tensor call_grid_sample(const Op& op, Args& a) {
 }  // namespace
 
 Rows resample_rows() {
-  const Param x{"x", Kind::tensor}, corners{"align_corners", Kind::flag, "False"};
+  const Param corners{"align_corners", Kind::flag, "False",
+                      "whether the centres of the corner pixels stay in place, or the edges of the image"};
   return {
       {.name = "interpolate",
        .doc = "(N, C, ...) resized: mode \"nearest\", \"linear\" or \"cubic\", along every spatial dimension.",
-       .params = {x,
-                  {"size", Kind::axes, "None"},
-                  {"mode", Kind::text, "\"nearest\""},
+       .returns = "A tensor (N, C, ...) of the new sizes, float.",
+       .raises = "ValueError: without a size or a positive scale_factor, for another mode, or an empty x.",
+       .source = "PyTorch's torch.nn.functional.interpolate, pytorch.org/docs; Keys 1981, \"Cubic convolution "
+                 "interpolation for digital image processing\", with a = -0.75.",
+       .example = ">>> sp.interpolate(sp.tensor([[[0.0, 1.0]]]), 4, mode=\"linear\")\n"
+                  "tensor([[[0.  , 0.25, 0.75, 1.  ]]], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "images (N, C, ...)"},
+                  {"size", Kind::axes, "None", "the new spatial sizes: one number, or one per dimension"},
+                  {"mode", Kind::text, "\"nearest\"",
+                   "\"nearest\", \"linear\" (\"bilinear\" is the same) or \"cubic\""},
                   corners,
-                  {"scale_factor", Kind::real, "0.0"}},
+                  {"scale_factor", Kind::real, "0.0", "the factor of every size, where no size is given"}},
        .call = call_interpolate},
       {.name = "grid_sample",
-       .doc = "(N, C, H, W) at the coordinates (x, y) of a grid (N, Ho, Wo, 2), -1 and 1 being the edges.",
-       .params = {x,
-                  {"grid", Kind::tensor},
-                  {"mode", Kind::text, "\"bilinear\""},
-                  {"padding_mode", Kind::text, "\"zeros\""},
+       .doc = "(N, C, H, W) at the coordinates (x, y) of a grid (N, Ho, Wo, 2), -1 and 1 being the edges. "
+              "Differentiable with respect to both.",
+       .returns = "A tensor (N, C, Ho, Wo).",
+       .raises = "ValueError: if the shapes do not fit, or for another mode.",
+       .source = "Jaderberg et al. 2015, \"Spatial transformer networks\", arXiv:1506.02025; PyTorch's "
+                 "torch.nn.functional.grid_sample, pytorch.org/docs.",
+       .example = ">>> x = sp.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])\n"
+                  ">>> sp.grid_sample(x, sp.tensor([[[[0.0, 0.0], [-0.5, 0.5]]]]))\n"
+                  "tensor([[[[2.5, 3. ]]]], dtype=float32)",
+       .params = {{"x", Kind::tensor, required, "images (N, C, H, W)"},
+                  {"grid", Kind::tensor, required, "coordinates (N, Ho, Wo, 2), x then y, in [-1, 1] inside the image"},
+                  {"mode", Kind::text, "\"bilinear\"", "\"bilinear\" or \"nearest\""},
+                  {"padding_mode", Kind::text, "\"zeros\"",
+                   "what is outside: \"zeros\", \"border\" repeats the edge, \"reflection\" mirrors at it"},
                   corners},
        .call = call_grid_sample},
   };

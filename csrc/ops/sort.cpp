@@ -12,8 +12,17 @@ namespace steep {
 namespace {
 
 using T = const Tensor&;
-const Param x{"x", Kind::tensor}, axis{"axis", Kind::integer, "-1"}, descending{"descending", Kind::flag, "False"},
-    stable{"stable", Kind::flag, "True", true};  // always
+const Param x{"x", Kind::tensor, required, "a tensor with at least one axis"},
+    axis{"axis", Kind::integer, "-1", "the axis to sort along"},
+    descending{"descending", Kind::flag, "False", "whether the largest comes first"},
+    stable{"stable", Kind::flag, "True", "whether equal elements keep their order; they always do", true};
+constexpr const char* bad_axis = "IndexError: if x has no such axis.\nValueError: if x has no axes.";
+
+// Attributes of argsort_last.
+struct Order {
+  bool descending = false;
+  STEEP_ATTRIBUTES(descending)
+};
 
 // NaN comes last, ascending or descending; equal elements keep their order.
 template <class E> bool before(E a, E b, bool down) {
@@ -41,7 +50,7 @@ template <class E> void sort_rows(T in, T out, bool down) {
 
 void compute_argsort(const Call& c) {
   const Tensor in = contiguous(c.in[0]);
-  const bool down = c.attrs.flag(0);
+  const bool down = c.attrs.as<Order>().descending;
   if (in.size() == 0) return;
   switch (in.dtype()) {
     case Float32: return sort_rows<float>(in, c.out, down);
@@ -56,15 +65,13 @@ Tensor argsort(const Op& op, T t, std::int64_t axis_number, bool down) {
   static const Op& row = find_op("argsort_last");
   if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no axis to sort along");
   const int at = normalize_axis(axis_number, t.ndim(), op.name), end = t.ndim() - 1;
-  return moveaxis(apply(row, {moveaxis(t, at, end)}, {down}), end, at);
+  return moveaxis(apply(row, {moveaxis(t, at, end)}, Order{down}), end, at);
 }
-std::vector<Tensor> topk(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const Tensor order = argsort(op, t, a[2].integer, a[3].flag());
-  const int at = normalize_axis(a[2].integer, t.ndim(), op.name);
-  if (a[1].integer < 0 || a[1].integer > t.dim(at))
-    fail<ValueError>(op.name, ": k = ", a[1].integer, " for an axis of size ", t.dim(at), " of ", t);
-  const Tensor best = narrow(order, at, 0, a[1].integer);
+std::vector<Tensor> topk(const Op& op, T t, std::int64_t k, std::int64_t axis, bool largest) {
+  const Tensor order = argsort(op, t, axis, largest);
+  const int at = normalize_axis(axis, t.ndim(), op.name);
+  if (k < 0 || k > t.dim(at)) fail<ValueError>(op.name, ": k = ", k, " for an axis of size ", t.dim(at), " of ", t);
+  const Tensor best = narrow(order, at, 0, k);
   return {take_along_axis(t, best, at), best};
 }
 
@@ -73,24 +80,45 @@ std::vector<Tensor> topk(const Op& op, Args& a) {
 Rows sort_rows() {
   return {
       {.name = "argsort_last",
+       .attrs = attributes<Order>(),
        .infer = [](Call& c) { c.out = empty(c.in[0].shape(), Int64); },
        .compute = compute_argsort,
        .hidden = true},
       {.name = "argsort",
        .doc = "The positions that sort x along an axis; stable, NaN last.",
+       .returns = "An int64 tensor of x's shape.",
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.argsort(sp.tensor([3.0, 1.0, 2.0]))\n"
+                  "tensor([1, 2, 0], dtype=int64)",
        .params = {x, axis, descending, stable},
-       .call = [](const Op& op, Args& a) { return argsort(op, a[0].tensor, a[1].integer, a[2].flag()); }},
+       .call = [](const Op& op, T x, std::int64_t axis, bool descending,
+                  Unused) { return argsort(op, x, axis, descending); },
+       .discrete = true},
       {.name = "sort",
        .doc = "x sorted along an axis; stable, NaN last.",
+       .returns = "A tensor of x's shape. Gradients go to the elements' original positions.",
+       .raises = bad_axis,
+       .source = array_api,
+       .example = ">>> sp.sort(sp.tensor([3.0, 1.0, 2.0]), descending=True)\n"
+                  "tensor([3., 2., 1.], dtype=float32)",
        .params = {x, axis, descending, stable},
        .call =
-           [](const Op& op, Args& a) {
-             const int at = normalize_axis(a[1].integer, std::max(1, a[0].tensor.ndim()), op.name);
-             return take_along_axis(a[0].tensor, argsort(op, a[0].tensor, a[1].integer, a[2].flag()), at);
+           [](const Op& op, T x, std::int64_t axis, bool descending, Unused) {
+             const int at = normalize_axis(axis, std::max(1, x.ndim()), op.name);
+             return take_along_axis(x, argsort(op, x, axis, descending), at);
            }},
       {.name = "topk",
        .doc = "The k largest (smallest) elements along an axis, in order, and their positions.",
-       .params = {x, {"k", Kind::integer}, axis, {"largest", Kind::flag, "True"}},
+       .returns = "A tuple of two tensors: the elements, and their int64 positions.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if x has no axes, or the axis fewer than k elements.",
+       .source = like_torch,
+       .example = ">>> sp.topk(sp.tensor([3.0, 1.0, 2.0]), 2)\n"
+                  "(tensor([3., 2.], dtype=float32), tensor([0, 2], dtype=int64))",
+       .params = {x,
+                  {"k", Kind::integer, required, "how many"},
+                  {"axis", Kind::integer, "-1", "the axis to search along"},
+                  {"largest", Kind::flag, "True", "whether the largest are wanted, or the smallest"}},
        .call_many = topk},
   };
 }

@@ -13,7 +13,26 @@ namespace {
 
 using T = const Tensor&;
 using R = const Rule&;
-const Param x{"x", Kind::tensor};
+const Param x{"x", Kind::tensor, required, "a tensor"};
+constexpr const char* bad_axis = "IndexError: if x has no such axis.";
+
+// Attributes of reshape and broadcast_to, permute_dims, slice, and embed, whose shape is that of the result.
+struct Shape {
+  Ints shape;
+  STEEP_ATTRIBUTES(shape)
+};
+struct Order {
+  Ints axes;
+  STEEP_ATTRIBUTES(axes)
+};
+struct Slice {
+  Ints start, step, size;
+  STEEP_ATTRIBUTES(start, step, size)
+};
+struct Embed {
+  Ints start, step, shape;
+  STEEP_ATTRIBUTES(start, step, shape)
+};
 
 // Strides that walk t's elements in the new shape without moving them, or false.
 bool view_strides(T t, const Dims& shape, Dims& strides) {
@@ -39,7 +58,7 @@ bool view_strides(T t, const Dims& shape, Dims& strides) {
 }
 
 void infer_reshape(Call& c) {
-  const Dims shape = c.attrs.dims();
+  const Dims shape = c.attrs.as<Shape>().shape.dims();
   Dims strides;
   const bool fits = view_strides(c.in[0], shape, strides);
   if (!fits) fail<ValueError>("reshape: ", c.in[0], " cannot be a view of shape ", shape, "; copy it first");
@@ -48,16 +67,16 @@ void infer_reshape(Call& c) {
 
 void infer_permute(Call& c) {
   Dims shape, strides;
-  for (int i = 0; i < c.attrs.size(); ++i) {
-    shape.push(c.in[0].dim(static_cast<int>(c.attrs[i])));
-    strides.push(c.in[0].strides()[static_cast<int>(c.attrs[i])]);
+  for (auto axis : c.attrs.as<Order>().axes) {
+    shape.push(c.in[0].dim(static_cast<int>(axis)));
+    strides.push(c.in[0].strides()[static_cast<int>(axis)]);
   }
   c.out = view(c.in[0], shape, strides, c.in[0]->offset);
 }
 
 void infer_broadcast_to(Call& c) {
   T t = c.in[0];
-  const Dims shape = c.attrs.dims();
+  const Dims shape = c.attrs.as<Shape>().shape.dims();
   const int lead = shape.size() - t.ndim();
   Dims strides = Dims::filled(shape.size(), 0);
   bool fits = lead >= 0;
@@ -69,42 +88,39 @@ void infer_broadcast_to(Call& c) {
   c.out = view(t, shape, strides, t->offset);
 }
 
-// Attributes of slice: ndim starts, ndim steps, ndim sizes. Of embed: ndim starts, ndim steps, ndim full sizes.
-void infer_slice(Call& c) {
-  T t = c.in[0];
-  const int n = t.ndim();
-  Dims shape = c.attrs.dims(2 * n, n), strides;
+Tensor slice_view(T t, Ints start, Ints step, const Dims& size) {
+  Dims strides;
   std::int64_t offset = t->offset;
-  for (int d = 0; d < n; ++d) {
-    if (shape[d] > 0) offset += c.attrs[d] * t.strides()[d];
-    strides.push(shape[d] > 1 ? c.attrs[n + d] * t.strides()[d] : t.strides()[d]);
+  for (int d = 0; d < t.ndim(); ++d) {
+    if (size[d] > 0) offset += start[d] * t.strides()[d];
+    strides.push(size[d] > 1 ? step[d] * t.strides()[d] : t.strides()[d]);
   }
-  c.out = view(t, shape, strides, offset);
+  return view(t, size, strides, offset);
 }
-AttrsRef three(const Dims& a, const Dims& b, const Dims& c) {
-  std::int64_t v[3 * max_dims];
-  std::copy(a.begin(), a.end(), v);
-  std::copy(b.begin(), b.end(), v + a.size());
-  std::copy(c.begin(), c.end(), v + 2 * a.size());
-  return {v, static_cast<std::size_t>(3 * a.size())};
+void infer_slice(Call& c) {
+  const auto a = c.attrs.as<Slice>();
+  c.out = slice_view(c.in[0], a.start, a.step, a.size.dims());
 }
-void infer_embed(Call& c) {
-  const int n = c.in[0].ndim();
-  c.out = empty(c.attrs.dims(2 * n, n), c.in[0].dtype());
-}
+void infer_embed(Call& c) { c.out = empty(c.attrs.as<Embed>().shape.dims(), c.in[0].dtype()); }
 void compute_embed(const Call& c) {
-  const int n = c.in[0].ndim();
+  const auto a = c.attrs.as<Embed>();
   std::memset(c.out.bytes(), 0, static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())));
-  const AttrsRef where = three(c.attrs.dims(0, n), c.attrs.dims(n, n), c.in[0].shape());
-  Call part{c.op, &c.out, 1, where, {}};
-  infer_slice(part);
-  copy_strided(part.out, c.in[0]);
+  copy_strided(slice_view(c.out, a.start, a.step, c.in[0].shape()), c.in[0]);
+}
+Tensor slice_rule(R r, T g) {
+  const auto a = r.attrs().as<Slice>();
+  return embed(g, a.start.dims(), a.step.dims(), r.shape(0));
+}
+Tensor embed_rule(R r, T g) {
+  const auto a = r.attrs().as<Embed>();
+  return slice(g, a.start.dims(), a.step.dims(), r.shape(0));
 }
 
-Dims inverse(const AttrsRef& order) {
+Tensor permute_rule(R r, T g) {
+  const Ints order = r.attrs().as<Order>().axes;
   Dims back = Dims::filled(order.size(), 0);
   for (int i = 0; i < order.size(); ++i) back[static_cast<int>(order[i])] = i;
-  return back;
+  return permute_dims(g, back);
 }
 
 // A requested shape with its -1 replaced.
@@ -122,56 +138,51 @@ Dims resolve(T t, Dims shape) {
   return shape;
 }
 
-Tensor call_reshape(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const Tensor y = reshape(t, resolve(t, a[1].dims()));
+Tensor call_reshape(const Op& op, T t, const Arg& shape, std::optional<bool> copied) {
+  const Tensor y = reshape(t, resolve(t, shape.dims()));
   const bool shared = y->storage.get() == t->storage.get();
-  if (a[2].given && !a[2].flag() && !shared)
+  if (copied && !*copied && !shared)
     fail<ValueError>(op.name, ": ", t, " with strides ", t.strides(), " has no view of shape ", y.shape(),
                      "; leave out copy=False");
-  return a[2].flag() && shared ? copy(y) : y;
+  return copied.value_or(false) && shared ? copy(y) : y;
 }
-Tensor call_permute(const Op& op, Args& a) {
-  T t = a[0].tensor;
+Tensor call_permute(const Op& op, T t, const Arg& axes) {
   Dims order;
   unsigned seen = 0;
-  for (auto v : a[1].ints) {
+  for (auto v : axes.ints) {
     order.push(normalize_axis(v, t.ndim(), op.name));
     seen |= 1u << order.back();
   }
   if (order.size() != t.ndim() || seen != all_axes(t))
-    fail<ValueError>(op.name, ": the axes ", a[1].dims(), " must name each of the ", t.ndim(), " axes of ", t, " once");
+    fail<ValueError>(op.name, ": the axes ", axes.dims(), " must name each of the ", t.ndim(), " axes of ", t, " once");
   return permute_dims(t, order);
 }
-Tensor call_squeeze(const Op& op, Args& a) {
-  T t = a[0].tensor;
+Tensor call_squeeze(const Op& op, T t, const Arg& axis) {
   unsigned axes = 0;
-  if (a[1].given) axes = parse_axes(a[1], t, op.name);
+  if (axis.given) axes = parse_axes(axis, t, op.name);
   for (int d = 0; d < t.ndim(); ++d) {
-    if (!a[1].given && t.dim(d) == 1) axes |= 1u << d;
+    if (!axis.given && t.dim(d) == 1) axes |= 1u << d;
     if (axes >> d & 1 && t.dim(d) != 1)
       fail<ValueError>(op.name, ": axis ", d, " of ", t, " has size ", t.dim(d), ", and only size 1 can be squeezed");
   }
   return squeeze_axes(t, axes);
 }
-Tensor call_expand(const Op& op, Args& a) {
-  Tensor t = a[0].tensor;
-  const int ndim = t.ndim() + static_cast<int>(a[1].ints.size());
+Tensor call_expand(const Op& op, Tensor t, const Arg& axis) {
+  const int ndim = t.ndim() + static_cast<int>(axis.ints.size());
   if (ndim > max_dims) fail<ValueError>(op.name, ": a tensor has at most ", max_dims, " dimensions");
   Dims at;
-  for (auto v : a[1].ints) at.push(normalize_axis(v, ndim, op.name));
+  for (auto v : axis.ints) at.push(normalize_axis(v, ndim, op.name));
   for (int d = 0; d < ndim; ++d)
     if (std::find(at.begin(), at.end(), d) != at.end()) t = expand_dims(t, d);
-  if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", a[1].dims(), " name one axis twice");
+  if (t.ndim() != ndim) fail<ValueError>(op.name, ": the axes ", axis.dims(), " name one axis twice");
   return t;
 }
 // The named axes go to the given positions, the others fill the remaining positions in order.
-Tensor call_moveaxis(const Op& op, Args& a) {
-  T t = a[0].tensor;
-  const auto &from = a[1].ints, &to = a[2].ints;
+Tensor call_moveaxis(const Op& op, T t, const Arg& source, const Arg& destination) {
+  const auto &from = source.ints, &to = destination.ints;
   if (from.size() != to.size())
     fail<ValueError>(op.name, ": ", from.size(), " axes for ", to.size(), " places; name a place for each axis");
-  const unsigned moved = parse_axes(a[1], t, op.name), taken = parse_axes(a[2], t, op.name);
+  const unsigned moved = parse_axes(source, t, op.name), taken = parse_axes(destination, t, op.name);
   Dims order = Dims::filled(t.ndim(), -1);
   for (std::size_t i = 0; i < from.size(); ++i)
     order[normalize_axis(to[i], t.ndim(), op.name)] = normalize_axis(from[i], t.ndim(), op.name);
@@ -182,17 +193,15 @@ Tensor call_moveaxis(const Op& op, Args& a) {
   }
   return permute_dims(t, order);
 }
-Tensor call_swapaxes(const Op& op, Args& a) {
-  T t = a[0].tensor;
+Tensor call_swapaxes(const Op& op, T t, std::int64_t axis1, std::int64_t axis2) {
   Dims order;
   for (int d = 0; d < t.ndim(); ++d) order.push(d);
-  std::swap(order[normalize_axis(a[1].integer, t.ndim(), op.name)],
-            order[normalize_axis(a[2].integer, t.ndim(), op.name)]);
+  std::swap(order[normalize_axis(axis1, t.ndim(), op.name)], order[normalize_axis(axis2, t.ndim(), op.name)]);
   return permute_dims(t, order);
 }
-Tensor call_transpose(const Op& op, Args& a) {
-  if (a[0].tensor.ndim() < 2) fail<ValueError>(op.name, ": ", a[0].tensor, " has fewer than two dimensions");
-  return transpose_last(a[0].tensor);
+Tensor call_transpose(const Op& op, T x) {
+  if (x.ndim() < 2) fail<ValueError>(op.name, ": ", x, " has fewer than two dimensions");
+  return transpose_last(x);
 }
 
 Rows primitive_rows() {
@@ -200,20 +209,42 @@ Rows primitive_rows() {
       {.name = "reshape",
        .doc = "The same elements in another shape, in row-major order; one -1 is inferred. A view where it can be: "
               "copy=True always copies, copy=False raises ValueError where it must.",
-       .params = {x, {"shape", Kind::ints}, {"copy", Kind::flag, "None", true}},
+       .returns = "A tensor of the given shape.",
+       .raises = "ValueError: if the number of elements differs, or there is no view and copy=False.",
+       .source = array_api,
+       .example = ">>> sp.reshape(sp.arange(6), (2, -1))\n"
+                  "tensor([[0, 1, 2],\n"
+                  "        [3, 4, 5]], dtype=int64)",
+       .params = {x,
+                  {"shape", Kind::ints, required, "the new sizes; -1, once, for what fits"},
+                  {"copy", Kind::flag, "None", "True to copy always, False never, None where there is no view", true}},
+       .attrs = attributes<Shape>(),
        .call = call_reshape,
        .infer = infer_reshape,
        .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
       {.name = "permute_dims",
        .doc = "The axes in another order; a view.",
-       .params = {x, {"axes", Kind::ints}},
+       .returns = "A tensor whose axis i is axis axes[i] of x.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if the axes do not name each axis of x once.",
+       .source = array_api,
+       .example = ">>> sp.permute_dims(sp.zeros((2, 3, 4)), (2, 0, 1)).shape\n"
+                  "(4, 2, 3)",
+       .params = {x, {"axes", Kind::ints, required, "the axis of x for each axis of the result"}},
+       .attrs = attributes<Order>(),
        .call = call_permute,
        .infer = infer_permute,
-       .vjp = {{[](R r, T g) { return permute_dims(g, inverse(r.attrs())); }}}},
+       .vjp = {{permute_rule}}},
       {.name = "broadcast_to",
        .doc = "Repeated along axes of size 1, without a copy; a view.",
-       .params = {x, {"shape", Kind::ints}},
-       .call = [](const Op&, Args& a) { return broadcast_to(a[0].tensor, a[1].dims()); },
+       .returns = "A tensor of the given shape; its repeated elements share memory.",
+       .raises = "ValueError: if a size of x is neither 1 nor that of the shape.",
+       .source = array_api,
+       .example = ">>> sp.broadcast_to(sp.tensor([1, 2]), (2, 2))\n"
+                  "tensor([[1, 2],\n"
+                  "        [1, 2]], dtype=int64)",
+       .params = {x, {"shape", Kind::ints, required, "the shape; axes that x lacks come first"}},
+       .attrs = attributes<Shape>(),
+       .call = [](const Op&, T x, const Arg& shape) { return broadcast_to(x, shape.dims()); },
        .infer = infer_broadcast_to,
        .vjp = {{[](R, T g) { return g; }}}},
       {.name = "copy",
@@ -222,21 +253,14 @@ Rows primitive_rows() {
        .vjp = {{[](R, T g) { return g; }}},
        .loop = loop_of_cast,
        .any_dtype = true,
-       .hidden = true},
-      {.name = "slice",
-       .infer = infer_slice,
-       .vjp = {{[](R r, T g) {
-         const int n = g.ndim();
-         return embed(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
-       }}},
-       .hidden = true},
+       .hidden = true,
+       .copies = true},
+      {.name = "slice", .attrs = attributes<Slice>(), .infer = infer_slice, .vjp = {{slice_rule}}, .hidden = true},
       {.name = "embed",
+       .attrs = attributes<Embed>(),
        .infer = infer_embed,
        .compute = compute_embed,
-       .vjp = {{[](R r, T g) {
-         const int n = g.ndim();
-         return slice(g, r.attrs().dims(0, n), r.attrs().dims(n, n), r.shape(0));
-       }}},
+       .vjp = {{embed_rule}},
        .any_dtype = true,
        .hidden = true},
   };
@@ -247,35 +271,81 @@ Rows primitive_rows() {
 Rows composite_rows() {
   return {
       {.name = "squeeze",
-       .doc = "Without the given axes of size 1 (all of them by default).",
-       .params = {x, {"axis", Kind::axes, "None"}},
+       .doc = "Without the given axes of size 1 (all of them by default); a view.",
+       .returns = "A tensor with fewer axes.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if the axis has another size than 1.",
+       .source = array_api,
+       .example = ">>> sp.squeeze(sp.zeros((1, 3, 1)), axis=0).shape\n"
+                  "(3, 1)",
+       .params = {x, {"axis", Kind::axes, "None", "the axes to remove; all of size 1 where None"}},
        .call = call_squeeze},
       {.name = "expand_dims",
-       .doc = "With a new axis of size 1 at each given position.",
-       .params = {x, {"axis", Kind::ints, "0"}},
+       .doc = "With a new axis of size 1 at each given position; a view.",
+       .returns = "A tensor with more axes.",
+       .raises =
+           "IndexError: if the result has no such axis.\nValueError: if an axis is given twice, or there are more "
+           "than 8.",
+       .source = array_api,
+       .example = ">>> sp.expand_dims(sp.zeros((2, 3)), axis=(0, -1)).shape\n"
+                  "(1, 2, 3, 1)",
+       .params = {x, {"axis", Kind::ints, "0", "positions of the new axes in the result, negative ones from its end"}},
        .call = call_expand},
       {.name = "moveaxis",
-       .doc = "One axis, or several, moved; the others keep their order.",
-       .params = {x, {"source", Kind::axes}, {"destination", Kind::axes}},
+       .doc = "One axis, or several, moved; the others keep their order. A view.",
+       .returns = "A tensor with the same axes in another order.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if an axis is given twice, or there are not as many "
+                 "destinations as sources.",
+       .source = array_api,
+       .example = ">>> sp.moveaxis(sp.zeros((2, 3, 4)), 0, -1).shape\n"
+                  "(3, 4, 2)",
+       .params = {x,
+                  {"source", Kind::axes, required, "the axes to move"},
+                  {"destination", Kind::axes, required, "where each goes, as a position in the result"}},
        .call = call_moveaxis},
       {.name = "swapaxes",
-       .doc = "Two axes exchanged.",
-       .params = {x, {"axis1", Kind::integer}, {"axis2", Kind::integer}},
+       .doc = "Two axes exchanged; a view.",
+       .returns = "A tensor with the two axes exchanged.",
+       .raises = bad_axis,
+       .source = like_numpy,
+       .example = ">>> sp.swapaxes(sp.zeros((2, 3, 4)), 0, 2).shape\n"
+                  "(4, 3, 2)",
+       .params = {x,
+                  {"axis1", Kind::integer, required, "an axis"},
+                  {"axis2", Kind::integer, required, "the axis to exchange it with"}},
        .call = call_swapaxes},
-      {.name = "matrix_transpose", .doc = "The last two axes exchanged.", .params = {x}, .call = call_transpose},
+      {.name = "matrix_transpose",
+       .doc = "The last two axes exchanged; a view.",
+       .returns = "A tensor of matrices, each transposed.",
+       .raises = "ValueError: if x has fewer than two axes.",
+       .source = array_api,
+       .example = ">>> sp.matrix_transpose(sp.tensor([[1, 2], [3, 4]]))\n"
+                  "tensor([[1, 3],\n"
+                  "        [2, 4]], dtype=int64)",
+       .params = {x},
+       .call = call_transpose},
       {.name = "flip",
-       .doc = "The order of elements reversed along the axes (all by default).",
-       .params = {x, {"axis", Kind::axes, "None"}},
-       .call = [](const Op& op, Args& a) { return flip(a[0].tensor, parse_axes(a[1], a[0].tensor, op.name)); }},
+       .doc = "The order of elements reversed along the axes (all by default); a view.",
+       .returns = "A tensor of x's shape.",
+       .raises = "IndexError: if x has no such axis.\nValueError: if an axis is given twice.",
+       .source = array_api,
+       .example = ">>> sp.flip(sp.tensor([[1, 2], [3, 4]]), axis=1)\n"
+                  "tensor([[2, 1],\n"
+                  "        [4, 3]], dtype=int64)",
+       .params = {x, {"axis", Kind::axes, "None", "the axes to reverse; all where None"}},
+       .call = [](const Op& op, T x, const Arg& axis) { return flip(x, parse_axes(axis, x, op.name)); }},
       {.name = "flatten",
-       .doc = "All axes from start_axis on flattened into one.",
-       .params = {x, {"start_axis", Kind::integer, "0"}},
+       .doc = "All axes from start_axis on flattened into one; a view where it can be.",
+       .returns = "A tensor with start_axis + 1 axes.",
+       .raises = bad_axis,
+       .source = like_torch,
+       .example = ">>> sp.flatten(sp.zeros((2, 3, 4)), start_axis=1).shape\n"
+                  "(2, 12)",
+       .params = {x, {"start_axis", Kind::integer, "0", "the first axis to flatten: 1 keeps a batch"}},
        .call =
-           [](const Op& op, Args& a) {
-             T t = a[0].tensor;
+           [](const Op& op, T t, std::int64_t start_axis) {
              if (t.ndim() == 0) return reshape(t, {1});
              Dims shape = t.shape();
-             shape.resize(normalize_axis(a[1].integer, t.ndim(), op.name));
+             shape.resize(normalize_axis(start_axis, t.ndim(), op.name));
              std::int64_t rest = 1;
              for (int d = shape.size(); d < t.ndim(); ++d) rest *= t.dim(d);
              shape.push(rest);
@@ -290,7 +360,7 @@ Tensor reshape(T t, const Dims& shape) {
   static const Op& op = find_op("reshape");
   Dims strides;
   if (t.shape() == shape) return t;
-  return apply(op, {view_strides(t, shape, strides) ? t : copy(t)}, AttrsRef(shape));
+  return apply(op, {view_strides(t, shape, strides) ? t : copy(t)}, Shape{shape});
 }
 Tensor copy(T t) {
   static const Op& op = find_op("copy");
@@ -298,7 +368,7 @@ Tensor copy(T t) {
 }
 Tensor permute_dims(T t, const Dims& order) {
   static const Op& op = find_op("permute_dims");
-  return apply(op, &t, 1, AttrsRef(order));
+  return apply(op, &t, 1, Order{order});
 }
 Tensor moveaxis(T t, int from, int to) {
   Dims order;
@@ -311,9 +381,10 @@ bool is_transposed(const Node* n) {
   static const Op& permute = find_op("permute_dims");
   if (!n || n->op != &permute || n->ndim < 2) return false;
   const int last = n->ndim - 1;
+  const Ints order = n->attrs.as<Order>().axes;
   for (int d = 0; d < last - 1; ++d)
-    if (n->attrs[d] != d) return false;
-  return n->attrs[last] == last - 1;
+    if (order[d] != d) return false;
+  return order[last] == last - 1;
 }
 Tensor transpose_last(T t) { return moveaxis(t, t.ndim() - 1, t.ndim() - 2); }
 Tensor expand_dims(T t, int axis) {
@@ -334,15 +405,15 @@ Tensor keep_axes(T t, unsigned axes, const Dims& full) {
 }
 Tensor broadcast_to(T t, const Dims& shape) {
   static const Op& op = find_op("broadcast_to");
-  return t.shape() == shape ? t : apply(op, &t, 1, AttrsRef(shape));
+  return t.shape() == shape ? t : apply(op, &t, 1, Shape{shape});
 }
 Tensor slice(T t, const Dims& start, const Dims& step, const Dims& size) {
   static const Op& op = find_op("slice");
-  return apply(op, &t, 1, three(start, step, size));
+  return apply(op, &t, 1, Slice{start, step, size});
 }
 Tensor embed(T t, const Dims& start, const Dims& step, const Dims& full) {
   static const Op& op = find_op("embed");
-  return apply(op, &t, 1, three(start, step, full));
+  return apply(op, &t, 1, Embed{start, step, full});
 }
 Tensor narrow(T t, int axis, std::int64_t start, std::int64_t size) {
   Dims from = Dims::filled(t.ndim(), 0), sizes = t.shape();

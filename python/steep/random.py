@@ -146,7 +146,7 @@ class Generator:
         for states in _observers.get():
             if self not in states:
                 states[self] = self._state.copy()
-        drawn: Tensor = _core.random_draw(kind, self._state, _as_shape(shape), dtype)
+        drawn: Tensor = _core._random_draw(kind, self._state, _as_shape(shape), dtype)
         return drawn
 
     def uniform(self, low: float | Shape = 0.0, high: float = 1.0, shape: Shape = (), dtype: Any = None) -> Tensor:

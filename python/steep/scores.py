@@ -139,7 +139,7 @@ def one_tensor(scores: Any) -> Tensor:
 
 def _labels(target: Any, classes: int) -> Tensor:
     if isinstance(target, Tensor):
-        return _core.checked_labels(target, classes)
+        return _core._checked_labels(target, classes, "scores")
     labels = np.asarray(target)
     if labels.size and not (labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < classes):
         raise IndexError(f"class {labels.tolist()} is not among the {classes} classes, 0 to {classes - 1}")

@@ -158,7 +158,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: outside training it needs running_mean and running_var")
         return _core.batch_norm(values, running_mean, running_var, weight, bias, eps)
-    mean, var = _core.channel_moments(values)
+    mean, var = _core._channel_moments(values)
     count = values.size // values.shape[1]
     with _core.no_grad():
         if running_mean is not None:
@@ -219,7 +219,7 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
         [[2.0], [2.0]]
     """
     try:
-        rows = _core.checked_labels(indices, weight.shape[0])
+        rows = _core._checked_labels(indices, weight.shape[0], "embedding")
     except IndexError as error:
         raise IndexError(f"embedding: the table has rows 0 to {weight.shape[0] - 1}; {error}") from None
     flat = _core.take(weight, _core.reshape(rows, (rows.size,)), axis=0)

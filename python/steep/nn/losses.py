@@ -192,7 +192,7 @@ def _expected(log_probs: Tensor, target: Tensor, axis: int) -> Tensor:
             f"nll_loss: log-probabilities of shape {log_probs.shape} with classes along axis {axis} need labels of "
             f"shape {expected}, got {target.shape}"
         )
-    labels = _core.expand_dims(_core.checked_labels(target, log_probs.shape[axis]), axis=axis)
+    labels = _core.expand_dims(_core._checked_labels(target, log_probs.shape[axis], "nll_loss"), axis=axis)
     return -_core.squeeze(_core.take_along_axis(log_probs, labels, axis=axis), axis=axis)
 
 

@@ -1,12 +1,12 @@
 """The engine's primitive ops as ONNX nodes: a row each in ``OPS``, by the op's name in the recorder's list.
 
-An op's attributes are integers, doubles by their bits; their meaning is documented in the op's file in ``csrc/ops``.
+An op's attributes are read by the names that its row in ``csrc/ops`` gives them.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,17 +21,17 @@ from steep.onnx.table import UnsupportedError
 class Applied:
     """An application of an op or a whole layer.
 
-    ``makers``: what computed its inputs, None if independent of the module's input. ``varying``: indices of the
-    attributes that depend on the batch size.
+    ``makers``: what computed its inputs, None if independent of the module's input. ``varying``: by attribute, the
+    positions in it that depend on the batch size.
     """
 
     op: str
-    attrs: list[int]
+    attrs: Mapping[str, Any]
     inputs: list[Tensor]
     output: Tensor
     layer: Any = None
     makers: list[Applied | None] = field(default_factory=list)
-    varying: set[int] = field(default_factory=set)
+    varying: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
 Write = Callable[[File, Applied, list[str], str], str]
@@ -46,20 +46,15 @@ def _twice(outer: str, inner: str) -> Write:
     return lambda file, step, inputs, name: file.node(outer, [file.node(inner, inputs, name)], name)
 
 
-def _real(bits: int) -> float:
-    value: float = struct.unpack("<d", struct.pack("<q", bits))[0]
-    return value
-
-
-def _with_alpha(op: str) -> Write:
-    return lambda file, step, inputs, name: file.node(op, inputs, name, alpha=_real(step.attrs[0]))
+def _with_alpha(op: str, attribute: str) -> Write:
+    return lambda file, step, inputs, name: file.node(op, inputs, name, alpha=step.attrs[attribute])
 
 
 def _layer_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
     """Rows normalised to mean 0 and variance 1, then weight and bias if any."""
     x = step.inputs[0]
     weights = inputs[1:] or [file.constant(np.ones(x.shape[-1], x.dtype.name), f"{name}.ones")]
-    return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=_real(step.attrs[0]))
+    return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=step.attrs["eps"])
 
 
 def _one(file: File, step: Applied, name: str) -> str:
@@ -107,24 +102,20 @@ def _astype(file: File, step: Applied, inputs: list[str], name: str) -> str:
 # -- reductions -------------------------------------------------------------------------------------------------------
 
 
-def _axes(step: Applied) -> list[int]:
-    return [d for d in range(step.inputs[0].ndim) if step.attrs[0] >> d & 1]
-
-
 def _reduce(op: str) -> Write:
     def write(file: File, step: Applied, inputs: list[str], name: str) -> str:
-        axes = file.constant(np.asarray(_axes(step), np.int64), f"{name}.axes")
-        return file.node(op, [*inputs, axes], name, keepdims=step.attrs[1], noop_with_empty_axes=1)
+        axes = file.constant(np.asarray(step.attrs["axes"], np.int64), f"{name}.axes")
+        return file.node(op, [*inputs, axes], name, keepdims=int(step.attrs["keepdims"]), noop_with_empty_axes=1)
 
     return write
 
 
 def _arg(op: str) -> Write:
     def write(file: File, step: Applied, inputs: list[str], name: str) -> str:
-        axes = _axes(step)
+        axes = step.attrs["axes"]
         if len(axes) != 1:
             raise UnsupportedError(f"save: {step.op} over several axes in {name} cannot be written; flatten them first")
-        return file.node(op, inputs, name, axis=axes[0], keepdims=step.attrs[1])
+        return file.node(op, inputs, name, axis=axes[0], keepdims=int(step.attrs["keepdims"]))
 
     return write
 
@@ -143,19 +134,21 @@ def _follow(file: File, step: Applied, name: str) -> None:
 
 def _reshape(file: File, step: Applied, inputs: list[str], name: str) -> str:
     """A size that depends on the batch is 0 if the input has it at the same position, else -1, possible once."""
-    sizes, before = list(step.attrs), tuple(step.inputs[0].shape)
-    for i in step.varying:
+    sizes, before = list(step.attrs["shape"]), tuple(step.inputs[0].shape)
+    varying = step.varying["shape"]
+    for i in varying:
         sizes[i] = 0 if i < len(before) and before[i] == sizes[i] and sizes[:i] == list(before[:i]) else -1
-    if sizes.count(-1) > 1 or (step.varying and 0 in step.output.shape):
-        sizes = list(step.attrs)
+    if sizes.count(-1) > 1 or (varying and 0 in step.output.shape):
+        sizes = list(step.attrs["shape"])
         _follow(file, step, name)
     return file.node("Reshape", [*inputs, file.constant(np.asarray(sizes, np.int64), f"{name}.shape")], name)
 
 
 def _broadcast(file: File, step: Applied, inputs: list[str], name: str) -> str:
     """Expand leaves a size unchanged where the target is 1."""
-    sizes, lead = list(step.attrs), len(step.attrs) - step.inputs[0].ndim
-    for i in step.varying:
+    sizes = list(step.attrs["shape"])
+    lead = len(sizes) - step.inputs[0].ndim
+    for i in step.varying["shape"]:
         if i >= lead and step.inputs[0].shape[i - lead] == sizes[i] != 1:
             sizes[i] = 1
         else:
@@ -163,16 +156,11 @@ def _broadcast(file: File, step: Applied, inputs: list[str], name: str) -> str:
     return file.node("Expand", [*inputs, file.constant(np.asarray(sizes, np.int64), f"{name}.shape")], name)
 
 
-def _parts(step: Applied) -> tuple[list[int], list[int], list[int]]:
-    n = step.inputs[0].ndim
-    return step.attrs[:n], step.attrs[n : 2 * n], step.attrs[2 * n :]
-
-
 def _slice(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    starts, steps, sizes = _parts(step)
+    starts, steps, sizes = (step.attrs[key] for key in ("start", "step", "size"))
     before = step.inputs[0].shape
     cut = [d for d in range(len(starts)) if (starts[d], steps[d], sizes[d]) != (0, 1, before[d])]
-    if any(i % len(starts) in cut for i in step.varying):
+    if any(not varying.isdisjoint(cut) for varying in step.varying.values()):
         _follow(file, step, name)
     if not cut:
         return file.node("Identity", inputs, name)
@@ -183,48 +171,47 @@ def _slice(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 
 def _embed(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    starts, steps, full = _parts(step)
+    starts, steps, full = (step.attrs[key] for key in ("start", "step", "shape"))
     sizes = step.inputs[0].shape
     if any(s != 1 for s, n in zip(steps, sizes, strict=True) if n > 1):
         raise UnsupportedError(f"save: zeros between the elements in {name} cannot be written")
-    n = len(starts)
-    if any(starts[i % n] or full[i % n] != sizes[i % n] for i in step.varying):
+    if any(starts[i] or full[i] != sizes[i] for varying in step.varying.values() for i in varying):
         _follow(file, step, name)
     ends = [whole - start - size for whole, start, size in zip(full, starts, sizes, strict=True)]
     return file.node("Pad", [*inputs, file.constant(np.asarray([*starts, *ends], np.int64), f"{name}.pads")], name)
 
 
 def _permute(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    return file.node("Transpose", inputs, name, perm=step.attrs)
+    return file.node("Transpose", inputs, name, perm=step.attrs["axes"])
 
 
 def _concat(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    return file.node("Concat", inputs, name, axis=step.attrs[0])
+    return file.node("Concat", inputs, name, axis=step.attrs["axis"])
 
 
 # -- products and windows ---------------------------------------------------------------------------------------------
 
 
-def _window(attrs: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-    """ONNX's attributes of a geometry, and the sizes after it: ``Geometry::attrs`` in ``csrc/ops/conv.cpp``."""
-    n, groups, _, *rest = attrs  # the third is the precision of products
-    stride, begin, end, dilation, sizes = (rest[i * n : (i + 1) * n] for i in range(5))
-    return {"strides": stride, "pads": begin + end, "dilations": dilation, "group": groups}, sizes
+def _window(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """ONNX's attributes of a window: ``Geometry`` in ``csrc/ops/conv.h``."""
+    return {"strides": attrs["stride"], "pads": attrs["begin"] + attrs["end"], "dilations": attrs["dilation"]}
 
 
 def _conv(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    return file.node("Conv", inputs, name, **_window(step.attrs)[0])
+    return file.node("Conv", inputs, name, **_window(step.attrs), group=step.attrs["groups"])
 
 
 def _conv_input(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    given, sizes = _window(step.attrs)
-    n, small, kernel = step.attrs[0], step.inputs[0].shape[2:], step.inputs[1].shape[2:]
-    pads = [given["pads"][i] + given["pads"][n + i] for i in range(n)]
-    least = [
-        (small[i] - 1) * given["strides"][i] - pads[i] + given["dilations"][i] * (kernel[i] - 1) + 1 for i in range(n)
+    """ONNX counts the size of the result from the least that the window gives."""
+    small, kernel, a = step.inputs[0].shape[2:], step.inputs[1].shape[2:], step.attrs
+    spans = [
+        (n - 1) * stride - begin - end + dilation * (taps - 1) + 1
+        for n, taps, stride, begin, end, dilation in zip(
+            small, kernel, a["stride"], a["begin"], a["end"], a["dilation"], strict=True
+        )
     ]
-    more = [size - at for size, at in zip(sizes, least, strict=True)]
-    return file.node("ConvTranspose", inputs, name, **given, output_padding=more)
+    more = [size - span for size, span in zip(a["sizes"], spans, strict=True)]
+    return file.node("ConvTranspose", inputs, name, **_window(a), group=a["groups"], output_padding=more)
 
 
 def _positions(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -235,9 +222,7 @@ def _take_planes(file: File, step: Applied, inputs: list[str], name: str) -> str
     found = step.makers[1]
     if found is None or found.op != "largest_positions" or inputs[1]:
         raise UnsupportedError(f"save: elements taken by position in {name} cannot be written")
-    given, window = _window(found.attrs)
-    del given["group"]
-    return file.node("MaxPool", inputs[:1], name, kernel_shape=window, **given)
+    return file.node("MaxPool", inputs[:1], name, kernel_shape=found.attrs["sizes"], **_window(found.attrs))
 
 
 def _take_rows(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -246,9 +231,9 @@ def _take_rows(file: File, step: Applied, inputs: list[str], name: str) -> str:
 
 def _wrap_index(file: File, step: Applied, inputs: list[str], name: str) -> str:
     """Positions below 0 count from the end."""
-    if 0 in step.varying:
+    if step.varying["size"]:
         _follow(file, step, name)
-    zero, size = (file.constant(np.asarray(v, np.int64), f"{name}.size") for v in (0, step.attrs[0]))
+    zero, size = (file.constant(np.asarray(v, np.int64), f"{name}.size") for v in (0, step.attrs["size"]))
     below = file.node("Less", [*inputs, zero], name)
     return file.node("Where", [below, file.node("Add", [*inputs, size], name), *inputs], name)
 
@@ -278,8 +263,8 @@ OPS: dict[str, Write] = {
     "not_equal": _twice("Not", "Equal"),
     "standardize_last": _layer_norm,
     "layer_norm_last": _layer_norm,
-    "leaky_relu": _with_alpha("LeakyRelu"),
-    "elu": _with_alpha("Elu"),
+    "leaky_relu": _with_alpha("LeakyRelu", "negative_slope"),
+    "elu": _with_alpha("Elu", "alpha"),
     "square": _square,
     "silu": _silu,
     "expm1": _expm1,

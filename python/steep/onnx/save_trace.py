@@ -63,7 +63,7 @@ def trace(layer: Callable[[Any], Any], x: Tensor) -> Trace:
         with _core._unrecorded(), around_calls(None):
             y = module.forward(args[0])
         capture.give(y)
-        calls.append((len(capture.traced()), Applied("", [], [args[0]], y, module)))
+        calls.append((len(capture.traced()), Applied("", {}, [args[0]], y, module)))
         return y
 
     try:
@@ -160,10 +160,18 @@ def _batch(traced: Trace, layer: Any) -> str:
     if [s.op for s in twice.steps] != [s.op for s in traced.steps]:
         return "other ops run for another batch size"
     for one, two in zip(traced.steps, twice.steps, strict=True):
-        if len(one.attrs) != len(two.attrs) or not _same_constants(one, two, traced.moving):
+        pairs = {key: (_items(value), _items(two.attrs[key])) for key, value in one.attrs.items()}
+        same_lengths = all(len(a) == len(b) for a, b in pairs.values())
+        if not same_lengths or not _same_constants(one, two, traced.moving):
             return f"{one.op or _called(one.layer)} depends on the batch size"
-        one.varying = {i for i, (a, b) in enumerate(zip(one.attrs, two.attrs, strict=True)) if a != b}
+        for key, (a, b) in pairs.items():
+            one.varying[key] = {i for i, (v, w) in enumerate(zip(a, b, strict=True)) if v != w}
     return ""
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    """The items of an attribute that is a list, or the one value."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _same_constants(one: Applied, two: Applied, moving: set[Key]) -> bool:
