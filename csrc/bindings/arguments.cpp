@@ -40,6 +40,7 @@ struct RecursionGuard {
 
 // One integer; tensors and arrays of more dimensions pass for an index too, and are lists of them.
 bool is_one_number(PyObject* o) {
+  if (PyLong_Check(o)) return true;  // without asking for __len__, which an int answers with an exception
   return is_tensor(o) ? borrow(o).ndim() == 0 : PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__");
 }
 
