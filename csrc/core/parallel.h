@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/interrupt.h"
 
@@ -58,7 +59,8 @@ template <class F> void parallel_for(std::int64_t n, std::int64_t grain, double 
     if (n > 0 && total < long_work) return f(std::int64_t{0}, n);
   }
   run_blocks(
-      n, grain, total, [](void* c, std::int64_t b, std::int64_t e) { (*static_cast<F*>(c))(b, e); },
+      n, grain, total,
+      [](void* c, std::int64_t b, std::int64_t e) { (*static_cast<std::remove_reference_t<F>*>(c))(b, e); },
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 

@@ -1,11 +1,9 @@
 // Sorting: argsort is computed, the rest gathers by it, so gradients go to the elements' original positions.
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "core/iterate.h"
-#include "core/parallel.h"
 #include "ops/functions.h"
+#include "ops/ordering.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -24,41 +22,11 @@ struct Order {
   STEEP_ATTRIBUTES(descending)
 };
 
-// NaN comes last, ascending or descending; equal elements keep their order.
-template <class E> bool before(E a, E b, bool down) {
-  if constexpr (std::is_floating_point_v<E>) {
-    if (std::isnan(a) || std::isnan(b)) return !std::isnan(a) && std::isnan(b);
-  }
-  return down ? b < a : a < b;
-}
-
-template <class E> void sort_rows(T in, T out, bool down) {
-  const std::int64_t n = in.dim(-1);
-  parallel_for(in.size() / n, 1, 20.0 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
-    for (std::int64_t r = b; r < e; ++r) {
-      const E* v = in.data<E>() + r * n;
-      std::int64_t* at = out.data<std::int64_t>() + r * n;
-      std::iota(at, at + n, 0);
-      std::uint32_t compared = 0;
-      std::stable_sort(at, at + n, [&](std::int64_t i, std::int64_t j) {
-        if (++compared % 16384 == 0) k::interruption_point();
-        return before(v[i], v[j], down);
-      });
-    }
-  });
-}
-
 void compute_argsort(const Call& c) {
   const Tensor in = contiguous(c.in[0]);
   const bool down = c.attrs.as<Order>().descending;
   if (in.size() == 0) return;
-  switch (in.dtype()) {
-    case Float32: return sort_rows<float>(in, c.out, down);
-    case Float64: return sort_rows<double>(in, c.out, down);
-    case Int64: return sort_rows<std::int64_t>(in, c.out, down);
-    case Int32: return sort_rows<std::int32_t>(in, c.out, down);
-    default: return sort_rows<std::uint8_t>(in, c.out, down);
-  }
+  order_rows(in, c.out, down);
 }
 
 Tensor argsort(const Op& op, T t, std::int64_t axis_number, bool down) {

@@ -1,0 +1,78 @@
+"""argsort beside NumPy's stable sort, on the edges of sorting by digits: chunks, signs, NaN, equal keys, threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import steep as sp
+
+DTYPES = ["float32", "float64", "int32", "int64", "uint8", "bool"]
+# Around the length up to which keys are compared (96), and the items of one chunk (65,536).
+LENGTHS = [1, 2, 95, 96, 97, 1000, 65535, 65536, 65537, 200_003]
+
+
+def numbers(dtype, n, seed=0):
+    rng = np.random.default_rng(seed)
+    if not dtype.startswith("float"):
+        low, high = (0, 2) if dtype == "bool" else (0, 256) if dtype == "uint8" else (-(2**31), 2**31)
+        return rng.integers(low, high, n).astype(dtype)
+    x = (rng.standard_normal(n) * 10.0 ** rng.integers(-30, 30, n)).astype(dtype)
+    special = np.asarray([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 1.0], dtype)
+    at = rng.integers(0, n, n // 3)
+    x[at] = special[rng.integers(0, len(special), len(at))]
+    return x
+
+
+def expected(x, descending):
+    """NaN last either way, and equal elements in their order."""
+    if x.dtype.kind == "f":
+        nan = np.isnan(x)
+        order = np.lexsort((np.arange(len(x)), -x if descending else x, nan))
+        return np.concatenate([order[: len(x) - nan.sum()], np.flatnonzero(nan)])
+    wide = x.astype(np.int64)
+    return np.argsort(-wide if descending else wide, kind="stable")
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_argsort_is_stable_and_puts_nan_last(dtype, n, descending):
+    x = numbers(dtype, n)
+    found = sp.argsort(sp.tensor(x), descending=descending).numpy()
+    np.testing.assert_array_equal(found, expected(x, descending))
+    np.testing.assert_array_equal(sp.sort(sp.tensor(x), descending=descending).numpy(), x[found])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (7, 1), (5, 97), (2, 66_000), (300, 300)], ids=str)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_and_columns(shape, axis):
+    x = np.random.default_rng(1).integers(0, 50, shape).astype(np.float32)
+    found = sp.argsort(sp.tensor(x), axis=axis).numpy()
+    np.testing.assert_array_equal(found, np.argsort(x, axis=axis, kind="stable"))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5, np.nan])
+def test_all_equal(value):
+    assert sp.argsort(sp.full(150_000, value)).numpy().tolist() == list(range(150_000))
+
+
+@pytest.mark.parametrize("n", [1000, 300_000])
+def test_the_extremes_of_integers(n):
+    x = np.random.default_rng(2).integers(-(2**63), 2**63 - 1, n)
+    x[: n // 2] = np.resize([-(2**63), 2**63 - 1, 0, -1], n // 2)
+    for descending in (False, True):
+        order = np.argsort(~x if descending else x, kind="stable")
+        np.testing.assert_array_equal(sp.argsort(sp.tensor(x), descending=descending).numpy(), order)
+
+
+def test_the_same_order_for_any_threads():
+    x = sp.tensor(numbers("float32", 400_000, seed=3))
+    before, orders = sp.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            sp.set_num_threads(threads)
+            orders.append(sp.argsort(x).numpy())
+    finally:
+        sp.set_num_threads(before)
+    np.testing.assert_array_equal(orders[0], orders[1])
+    np.testing.assert_array_equal(orders[0], orders[2])
