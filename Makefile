@@ -26,7 +26,7 @@ NIGHTLY := werror native asan tsan aarch64 old-processors trust
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
-.PHONY: demo test array-api bench bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
+.PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
   werror asan tsan aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
@@ -67,9 +67,14 @@ array-api: $(VENV)/.dev
 	  --disable-extension linalg --disable-extension fft -k "$(ARRAY_API_CASES)" \
 	  --skips-file $(CURDIR)/tests/array_api_skips.txt
 
-# Against the peers, which live in a venv of their own; writes the table of README.md. On an idle machine.
+# Against the peers, which live in a venv of their own; writes the tables of README.md and docs/benchmarks.md, and keeps
+# the times in bench/history, with NOTE="..." as a remark. On an idle machine.
 bench: .venv-bench/.ready
-	.venv-bench/bin/python bench/versus.py --readme
+	.venv-bench/bin/python bench/versus.py --readme --history --note "$(NOTE)"
+
+# What has moved since the run before, or between two files: OLD=... NEW=...
+bench-compare:
+	$(PYTHON) bench/compare.py $(OLD) $(NEW)
 
 # Time against batch, width and depth, drawn into docs/pictures.
 bench-scaling: .venv-bench/.ready

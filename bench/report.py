@@ -1,8 +1,8 @@
-"""Results as text: the whole page (versus.md), and the part of README.md between two markers.
+"""Results as text: the whole page (versus.md), and the parts of docs/benchmarks.md and README.md between two markers.
 
 A ratio is how many times faster steep is: the peer's time by steep's within a round, the median over rounds, or the
 ratio of their minima where that is smaller, so that a peer's unlucky rounds do not flatter steep. Start reading at
-``page`` and ``readme_part``.
+``page`` and ``PARTS``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,17 @@ from measure import PEERS, STEEP
 
 BEGIN, END = "<!-- measured: begin (python bench/versus.py --readme) -->", "<!-- measured: end -->"
 BUSY = 0.3  # processes that ran before the first row
+README_THREADS = "1"
+README_ROWS = (  # of each kind of workload one; all of them are in docs/benchmarks.md
+    "overhead per op, 4 elements",
+    "MLP 784-128-10 relu, batch 32, step",
+    "MLP 784-1024-1024-10 relu, batch 256, step",
+    "elementwise chain, n=1e6",
+    "CNN 3-32-64 on 32x32, batch 32, step",
+    "SqueezeNet 1.1 at 227x227, batch 1, forward + gradient with respect to the input",
+    "VGG16 trunk at 224x224, batch 1, forward + gradient with respect to the input",
+    "matmul 1024x1024x1024 alone, float32",
+)
 OTHERS = tuple(name for name in PEERS if name not in STEEP)
 
 
@@ -71,7 +82,7 @@ def full_table(threads, rows):
 
 
 def short_table(threads, rows):
-    """README's: ratios of the captured step, one of the eager one, and steep's medians."""
+    """For readers: ratios of the captured step, one of the eager one, and steep's medians."""
     others = present(rows, OTHERS)
     head = ["workload", *(f"x {p}" for p in others), "eager x torch", "captured", "eager", "GFLOP/s"]
     body = []
@@ -115,7 +126,7 @@ def heading(facts):
     """Machine, date, versions; a warning if the machine had other work, which no ratio survives."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     busy = " **Measured on a busy machine: not to be quoted.**" if facts["load"] > BUSY else ""
-    return f"{facts['processor']}, {facts['date']}, {versions}.{busy}"
+    return f"{facts['processor']}, {facts['date'][:10]}, {versions}.{busy}"
 
 
 def page(results, facts, figures):
@@ -125,17 +136,26 @@ def page(results, facts, figures):
     return "\n".join(parts + (figure_lines(figures) if figures else [])) + "\n"
 
 
-def readme_part(results, facts, figures):
-    """What stands between README's markers."""
+def benchmarks_part(results, facts, figures):
+    """What stands between the markers of docs/benchmarks.md: every row."""
     parts = [heading(facts), ""]
     parts += [short_table(threads, rows) for threads, rows in results.items()]
     return "\n".join(parts + (figure_lines(figures) if figures else []))
 
 
+def readme_part(results, facts, figures):
+    """What stands between README's markers: a few rows, with one thread."""
+    rows = [row for row in results[README_THREADS] if row["name"] in README_ROWS]
+    return "\n".join([heading(facts), "", short_table(README_THREADS, rows).rstrip()])
+
+
+PARTS = {"README.md": readme_part, "docs/benchmarks.md": benchmarks_part}
+
+
 def replace_part(text, part):
-    """README's text with the part between its markers replaced. Raises ValueError if it has none."""
+    """The text of a page with the part between its markers replaced. Raises ValueError if it has none."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md must contain the markers {BEGIN} and {END}")
+        raise ValueError(f"the page must contain the markers {BEGIN} and {END}")
     return f"{before}{BEGIN}\n{part}\n{END}{after}"

@@ -1,9 +1,10 @@
 """steep against its peers: the same work in one process, alternating, gradients compared, with one thread and then two.
 
 ``python bench/versus.py`` prints the page (ratios first) and writes it beside a JSON; ``--readme`` also rewrites the
-measured part of README.md. It exits 1 if any peer's gradients differ from steep's beyond tolerance. The workloads are
-in workloads.py, each peer's side in peers/, the timing in measure.py (a process for each number of threads), other
-figures in figures.py, the text in report.py. Start reading at ``main``.
+measured parts of README.md and docs/benchmarks.md, ``--history`` keeps the times in bench/history. It exits 1 if any
+peer's gradients differ from steep's beyond tolerance. The workloads are in workloads.py, each peer's side in peers/,
+the timing in measure.py (a process for each number of threads), other figures in figures.py, the text in report.py,
+what is kept in history.py. Start reading at ``main``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 import figures
+import history
 import report
 import steep
 from measure import HERE, ROUNDS
@@ -51,21 +53,39 @@ def processor():
     return name if name and name != "unknown" else platform.machine()
 
 
-def facts():
-    """About the run; ``load`` is how many processes were running before it began."""
+def machine():
+    """What has to be equal for times to be comparable: processor, instruction set, matrix units and cores."""
+    units = "none" if steep._core._amx_missing() else "amx"
     cores = len(os.sched_getaffinity(0))
+    return {"processor": processor(), "isa": steep._core.isa(), "matrix_units": units, "cores": cores}
+
+
+def commit():
+    """The commit that is measured, marked if the work tree differs from it; "" outside a repository."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def facts(rounds, quick):
+    """About the run; ``load`` is how many processes were running before it began."""
+    about = machine()
     return {
-        "processor": f"{processor()}, {steep._core.isa()}, {cores} cores",
-        "date": time.strftime("%Y-%m-%d"),
+        "processor": f"{about['processor']}, {about['isa']}, {about['cores']} cores",
+        "machine": about,
+        "date": time.strftime("%Y-%m-%d %H:%M"),
         "versions": versions(),
-        "load": os.getloadavg()[0],
+        "mode": {"rounds": rounds, "quick": quick, "matmul": steep.get_matmul_precision(), "commit": commit()},
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
 def measured(chosen):
     """Everything, saved as soon as it is known: the workloads take the longest."""
-    about = facts()
     rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
+    about = facts(rounds, chosen.quick)
     cores = min(2, len(os.sched_getaffinity(0)))
     results = {str(threads): child(threads, chosen.only, rounds) for threads in range(1, cores + 1)}
     found = {"facts": about, "results": results, "figures": None}
@@ -81,9 +101,10 @@ def save(folder, found):
     (folder / "versus.json").write_text(json.dumps(found, indent=1))
 
 
-def rewrite_readme(found):
-    path = HERE.parent / "README.md"
-    path.write_text(report.replace_part(path.read_text(), report.readme_part(**found)))
+def rewrite_pages(found):
+    for name, part in report.PARTS.items():
+        path = HERE.parent / name
+        path.write_text(report.replace_part(path.read_text(), part(**found)))
 
 
 def wrong_gradients(results):
@@ -95,11 +116,13 @@ def options():
     parser.add_argument("--output", type=Path, default=HERE / "results")
     parser.add_argument("--only", default="", help="only workloads with this in their name, and no other figures")
     parser.add_argument("--quick", action="store_true", help="few rounds and short chains, to try things out")
-    parser.add_argument("--readme", action="store_true", help="rewrite the measured part of README.md")
+    parser.add_argument("--readme", action="store_true", help="rewrite the tables of README.md and docs/benchmarks.md")
+    parser.add_argument("--history", action="store_true", help="keep the times in bench/history, for compare.py")
+    parser.add_argument("--note", default="", help="a remark that is kept with them")
     parser.add_argument("--again", action="store_true", help="measure nothing: write the last measurement again")
     chosen = parser.parse_args()
-    if chosen.only and chosen.readme:
-        parser.error("README shows all workloads: --readme does not go with --only")
+    if chosen.only and (chosen.readme or chosen.history):
+        parser.error("--readme and --history take all workloads, and do not go with --only")
     return chosen
 
 
@@ -109,7 +132,9 @@ def main():
     text = report.page(**found)
     (chosen.output / "versus.md").write_text(text)
     if chosen.readme:
-        rewrite_readme(found)
+        rewrite_pages(found)
+    if chosen.history:
+        print(f"versus: kept in {history.save(history.record(found, chosen.note))}", file=sys.stderr)
     print(text)
     wrong = wrong_gradients(found["results"])
     for line in wrong:

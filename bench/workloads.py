@@ -19,6 +19,8 @@ ASCENT_LR = 0.1
 ADAM_LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 CHAIN_A = 1.5
 CHAIN_OPS = 100
+INPUT_GRADIENT = "forward + gradient with respect to the input"
+BOTH_GRADIENTS = "forward + gradients with respect to both operands"
 VISUALIZE_STEPS, VISUALIZE_LENGTH, VISUALIZE_CHANNEL = 256, 10.0, 33
 
 
@@ -174,7 +176,7 @@ def mlp(*sizes: int, batch: int, activation: str = "relu", optimizer: str = "sgd
 
 def network(name: str, kind: str, image: tuple[int, int, int], batch: int, goal: float = 0.0) -> Workload:
     """A training step, a forward pass, or that and the gradient of a sum over the result with respect to the images."""
-    what = {"train": "step", "forward": "forward", "input_gradient": "forward + input gradient"}[kind]
+    what = {"train": "step", "forward": "forward", "input_gradient": INPUT_GRADIENT}[kind]
     products = sum(np.prod(shape) * uses for shape, uses in networks.weights_of(name, image))
     flop = 2.0 * batch * products * {"train": 3, "forward": 1, "input_gradient": 2}[kind]
     full = f"{name} at {image[1]}x{image[2]}, batch {batch}, {what}"
@@ -182,7 +184,8 @@ def network(name: str, kind: str, image: tuple[int, int, int], batch: int, goal:
 
 
 def _square(n: int, goal: float) -> Workload:
-    return Workload(f"matmul {n}, forward + both gradients", "matmul", (n, n, n), flop=6.0 * n**3, goal=goal)
+    name = f"matmul {n}, {BOTH_GRADIENTS}"
+    return Workload(name, "matmul", (n, n, n), flop=6.0 * n**3, goal=goal)
 
 
 def _product(m: int, k: int, n: int, dtype: str) -> Workload:
@@ -195,7 +198,7 @@ BATCHED = (64, 128, 64, 128)
 CNN = (3, 32, 64, 32, 10)
 
 WORKLOADS = [
-    Workload("overhead an op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
+    Workload("overhead per op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
     mlp(2, 2, 1, batch=1, activation="tanh", goal=2.5),
     mlp(784, 128, 10, batch=32, goal=100),
     mlp(784, 256, 128, 10, batch=128, activation="tanh", goal=800),
@@ -228,6 +231,6 @@ WORKLOADS = [
     _square(64, 12),
     _square(256, 570),
     _square(1024, 35000),
-    Workload("matmul 64 x (128x64x128), forward + both gradients", "matmul", BATCHED, flop=6.0 * np.prod(BATCHED)),
+    Workload(f"matmul 64 x (128x64x128), {BOTH_GRADIENTS}", "matmul", BATCHED, flop=6.0 * np.prod(BATCHED)),
     *(_product(*shape, dtype) for dtype in ("float32", "float64") for shape in PRODUCTS),
 ]
