@@ -20,14 +20,15 @@ ARM := qemu-aarch64 -L /usr/aarch64-linux-gnu
 CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
   -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 SANITIZE = PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
+DATE = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 NIGHTLY := werror native asan tsan aarch64 old-processors trust
 
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
-.PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons constraints workflows audit \
-  werror asan tsan aarch64 old-processors nightly clean
+.PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons \
+  constraints workflows audit werror asan tsan aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -99,9 +100,12 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 	echo $(LINTED) | xargs -n 1 -P 2 $(BIN)/clang-tidy -p build/lint --quiet \
 	  --extra-arg=-isystem --extra-arg=$(shell gcc -print-file-name=include) 2>/dev/null
 
-docs: $(VENV)/.dev
+# What is generated from the op table and the pages; then the site, in build/site, from pages and docstrings. A broken
+# link is an error. What builds it is installed beside the tests' packages, in the same versions where they share some.
+docs: $(VENV)/.docs
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/notebooks.py
+	NO_MKDOCS_2_WARNING=1 SOURCE_DATE_EPOCH=$(DATE) $(BIN)/mkdocs build --strict --quiet
 
 # docs/gallery.md and its pictures, from scratch; fetches weights, some minutes.
 gallery: $(VENV)/.dev
@@ -198,6 +202,10 @@ $(VENV)/.dev: $(WHEEL) requirements/dev.txt
 	$(BIN)/python $(PINNED)/dev.txt
 	$(call install,$(BIN)/python)
 	touch $@ $(VENV)/.viz
+
+$(VENV)/.docs: $(VENV)/.dev requirements/docs.txt
+	$(BIN)/python $(PINNED)/docs.txt
+	touch $@
 
 build/lint/compile_commands.json: CMakeLists.txt | $(VENV)/.dev
 	$(CONFIGURE) -B build/lint

@@ -1,20 +1,23 @@
 """The examples in docstrings run, and the docstrings of public functions and classes are complete.
 
-``PUBLIC`` lists the modules whose public names count. Start reading at ``public``.
+tools/public.py says which modules and names are public. Start reading at ``public``.
 """
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import steep as sp
 
+ROOT = Path(__file__).resolve().parent.parent
 NEEDS = {"sp.onnx": "onnx", "sp.pictures": "PIL", "sp.data.images": "PIL"}  # which extra an example needs
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NAMES = {"sp": sp, "np": np}
@@ -56,12 +59,6 @@ def test_examples_run(test, tmp_path, monkeypatch):
     assert not messages, "".join(messages)
 
 
-PUBLIC = (
-    "steep", "steep.ascent", "steep.attack", "steep.data", "steep.data.augment", "steep.io", "steep.nn",
-    "steep.nn.functional", "steep.nn.init", "steep.onnx", "steep.optim", "steep.optim.directions",
-    "steep.optim.projections", "steep.optim.schedules", "steep.pictures", "steep.random", "steep.saliency",
-    "steep.saliency.sanity", "steep.scores", "steep.training", "steep.tree", "steep.zoo",
-)  # fmt: skip
 # Functions without an example: they download, or are parts of others.
 NO_EXAMPLE = {
     "steep.data.digits", "steep.data.fashion_mnist", "steep.data.load", "steep.data.mnist", "steep.data.mnist5k",
@@ -72,13 +69,15 @@ NO_EXAMPLE = {
 }  # fmt: skip
 
 
-def names(module):
-    """The public names of a module: what it lists, or defines itself; all of ``steep``."""
-    for key, thing in vars(module).items():
-        listed = key in module.__all__ if hasattr(module, "__all__") else not key.startswith("_")
-        own = hasattr(module, "__all__") or module is sp or getattr(thing, "__module__", "") == module.__name__
-        if listed and own:
-            yield key, thing
+def tool():
+    """tools/public.py, which is in no package."""
+    found = importlib.util.spec_from_file_location("public", ROOT / "tools" / "public.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+PUBLIC = tool()
 
 
 def in_python(thing):
@@ -90,8 +89,8 @@ def in_python(thing):
 def public():
     """Every public function, class and method written in Python, with its name, once."""
     seen = {}
-    for name in PUBLIC:
-        for key, thing in names(importlib.import_module(name)):
+    for name, module in PUBLIC.modules().items():
+        for key, thing in PUBLIC.names(module).items():
             if str(getattr(thing, "__module__", "")).startswith("steep.") and in_python(thing):
                 seen.setdefault(id(thing), (f"{name}.{key}", thing))
     for name, thing in list(seen.values()):
@@ -145,3 +144,18 @@ def test_a_docstring_is_complete(name, thing):
     text = inspect.getdoc(thing)
     assert text and not missing(thing)
     assert inspect.isclass(thing) or "." in thing.__qualname__ or name in NO_EXAMPLE or ">>> " in text, "an example"
+
+
+def test_the_public_modules_are_those_that_steep_exports():
+    found = set(PUBLIC.modules())
+    assert {"steep", "steep.nn.functional", "steep.optim.schedules", "steep.saliency.sanity", "steep.zoo"} <= found
+    assert not {name for name in found if "._" in name or ".cli" in name}
+
+
+@pytest.mark.parametrize(
+    "name, module", PUBLIC.modules().items(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_what_a_module_lists_is_there_once_and_documented(name, module):
+    listed = getattr(module, "__all__", [])
+    assert len(set(listed)) == len(listed) and all(hasattr(module, each) for each in listed)
+    assert PUBLIC.names(module) and (module.__doc__ or "").strip()

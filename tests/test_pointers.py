@@ -17,7 +17,7 @@ NAME = re.compile(
     r"(?<![\w/.<>*{~$-])((?:[\w.-]+/)*\w[\w.-]*\.(?:py|cpp|h|def|md|toml|ipynb|yml|pyi))(?![\w*(/-])(?!\.\w)"
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
-FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 FOLDERS = (
     ".ci",
     ".github",
@@ -31,7 +31,7 @@ FOLDERS = (
     "tests",
     "tools",
 )
-EXAMPLES = {"file.py"}
+EXAMPLES = {"file.py", "csrc/kernels/isa_avx.cpp"}
 MADE = {"bench/results/versus.md", "versus.md"}  # by make bench
 
 

@@ -125,7 +125,7 @@ def test_requirements_are_exact_and_name_no_address(path):
 
 
 def test_a_package_has_one_version_in_all_requirements():
-    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "release"}
+    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "docs", "release"}
     versions = {}
     for path in REQUIREMENTS:
         for name, version, marker, _ in pins(path):
@@ -141,7 +141,9 @@ def test_everything_that_pyproject_names_is_pinned():
 
     assert named(re.search(r"^requires = (\[.*\])", text, re.M)[1]) <= pinned["build"]
     extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\n", text, re.S)[1]
-    assert named(extras) | {"numpy"} <= pinned["dev"]
+    others, docs = extras.split("\ndocs = ")
+    assert named(others) | {"numpy"} <= pinned["dev"]
+    assert named(docs) <= pinned["docs"]
 
 
 # -- the workflows ------------------------------------------------------------------------------------------------
@@ -168,4 +170,4 @@ def test_the_workflows_call_targets_that_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     text = (ROOT / ".github/workflows/ci.yml").read_text()
     called = {word for line in re.findall(r"run: make ([a-z ]+)", text) for word in line.split()}
-    assert called >= {"lint", "test", "workflows", "audit"} and called <= targets
+    assert called >= {"lint", "docs", "test", "workflows", "audit"} and called <= targets

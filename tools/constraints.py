@@ -23,6 +23,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "build": ("", [*PROJECT["build-system"]["requires"], "pip", "cmake>=3.20", "ninja"]),
     "dev": ("dev", ["zizmor"]),
     "release": ("", ["build", "cibuildwheel", "pip-audit"]),
+    "docs": ("docs", []),
 }
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade", "--no-header"]
 HEAD = "# Written by `make constraints` from pyproject.toml and tools/constraints.py.\n"

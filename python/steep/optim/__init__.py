@@ -3,7 +3,7 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
-from steep.optim import projections, schedules
+from steep.optim import directions, projections, schedules
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
 from steep.optim.box_lbfgs import BoxLBFGS
 from steep.optim.lbfgs import LBFGS
@@ -13,5 +13,5 @@ from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
     "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "Optimizer", "Polyak", "Progress", "RMSProp", "Result",
-    "Steepest", "maximize", "minimize", "projections", "schedules",
+    "Steepest", "directions", "maximize", "minimize", "projections", "schedules",
 ]  # fmt: skip

@@ -17,7 +17,15 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a row of docs/notes.md: ``compute()`` must give ``expected`` to ``tolerance`` (0: exactly)."""
+    """One line of a row of docs/notes.md.
+
+    Attributes:
+        row: index of the row.
+        what: what is computed, in words.
+        compute: computes it.
+        expected: what it must give, a number, an array, or nested lists of them.
+        tolerance: largest difference, relative to values above 1; 0 means exactly.
+    """
 
     row: int
     what: str
@@ -28,7 +36,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A check with what the engine computed; ``error`` is the message of an exception, or empty."""
+    """A check with what the engine computed.
+
+    Attributes:
+        check: the check.
+        value: what was computed, as float64; NaN after an exception.
+        expected: what it should be, as float64.
+        error: message of an exception, or empty.
+    """
 
     check: Check
     value: Values

@@ -14,9 +14,20 @@ CHECKS: list[Check] = sorted(
 
 
 def select(rows: str = "") -> list[Check]:
-    """The checks of the rows named: numbers and ranges between commas, such as "19,40-52"; all if empty.
+    """The checks of some rows.
 
-    Raises ValueError for what is no number or range, and for rows without a check.
+    Args:
+        rows: numbers and ranges between commas, such as "19,40-52"; all if empty.
+
+    Returns:
+        A list of checks in order of their rows.
+
+    Raises:
+        ValueError: for what is no number or range, and for rows without a check.
+
+    Example:
+        >>> sorted({check.row for check in sp.selftest.select("1-3")})
+        [1, 2, 3]
     """
     if not rows.strip():
         return CHECKS
@@ -28,7 +39,18 @@ def select(rows: str = "") -> list[Check]:
 
 
 def run(checks: Iterable[Check] = CHECKS) -> list[Outcome]:
-    """The outcome of each check, in order."""
+    """Runs checks.
+
+    Args:
+        checks: the checks; all if not given.
+
+    Returns:
+        The outcome of each check, in order.
+
+    Example:
+        >>> all(outcome.ok for outcome in sp.selftest.run(sp.selftest.select("19")))
+        True
+    """
     return [judge(check) for check in checks]
 
 

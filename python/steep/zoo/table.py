@@ -1,6 +1,6 @@
 """The zoo's table, a row a model.
 
-To add one, add its rows to ``networks.py``, its file here, and a line to ``MODELS``.
+To add one, add its rows to ``networks.py``, its file here, and a line to ``MODELS``: docs/add_a_zoo_model.md.
 """
 
 from __future__ import annotations
