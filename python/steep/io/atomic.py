@@ -34,7 +34,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Example:
         >>> with sp.io.atomic_write("data.bin") as file:
         ...     _ = file.write(b"abc")
-        >>> open("data.bin", "rb").read()
+        >>> from pathlib import Path
+        >>> Path("data.bin").read_bytes()
         b'abc'
     """
     target = Path(os.path.realpath(path))
