@@ -105,7 +105,7 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 docs: $(VENV)/.docs
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/notebooks.py
-	NO_MKDOCS_2_WARNING=1 SOURCE_DATE_EPOCH=$(DATE) $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 SOURCE_DATE_EPOCH=$(DATE) $(BIN)/mkdocs build --strict
 
 # docs/gallery.md and its pictures, from scratch; fetches weights, some minutes.
 gallery: $(VENV)/.dev

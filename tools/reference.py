@@ -139,7 +139,7 @@ def is_constant(thing: Any) -> bool:
 
 def is_made(thing: Any) -> bool:
     """Whether it is a function that another one returned, which no definition in the sources has the name of."""
-    return inspect.isfunction(thing) and thing.__code__.co_name != thing.__name__
+    return inspect.isfunction(thing) and inspect.unwrap(thing).__code__.co_name != thing.__name__
 
 
 def made_function(module: str, name: str, thing: Any) -> str:
@@ -165,14 +165,20 @@ def entry(module: str, name: str, thing: Any) -> str:
     return f"{anchor}::: {path}\n    options:\n      heading_level: 2"
 
 
+def first_sentence(name: str, thing: Any) -> str:
+    """What a table says of a name: the beginning of its description, or the value of a constant."""
+    if is_constant(thing):
+        return "" if isinstance(thing, tuple | list | dict) else f"`{thing!r}`"
+    text = text_of(name, thing)[0] if is_core_function(name, thing) else inspect.getdoc(thing) or ""
+    line = " ".join(text.split("\n\n")[0].split())
+    return re.sub(r"(`+[^`]*`+)|\|", lambda found: found[1] or "\\|", line)  # a bar outside of code ends a cell
+
+
 def summary(module: ModuleType, shown: dict[str, Any]) -> str:
-    """A table of the names with the first sentence of their docstrings."""
-    lines = ["| name | |", "|---|---|"]
-    for name, thing in shown.items():
-        short = repr(thing) if isinstance(thing, int | float | str | None) else ""
-        text = short if is_constant(thing) else " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
-        lines.append(f"| [`{name}`](#{module.__name__}.{name}) | {text} |")
-    return "\n".join(lines)
+    """A table of the names with the first sentence about each."""
+    link = f"#{module.__name__}."
+    rows = [f"| [`{name}`]({link}{name}) | {first_sentence(name, thing)} |" for name, thing in shown.items()]
+    return "\n".join(["| name | |", "|---|---|", *rows])
 
 
 def module_page(module: ModuleType, shown: dict[str, Any]) -> str:
