@@ -1,7 +1,7 @@
 """Makes mkdocstrings understand the docstrings of steep: an extension of griffe, which reads them.
 
-steep writes ``Example:`` and ``References:`` (docs/architecture.md says nothing else), where griffe knows ``Examples:``
-and takes the other for a box with a title. ``mkdocs.yml`` names this file. Start reading at ``adapted``.
+steep writes ``Example:``; griffe knows ``Examples:``, and would show the other as a box of text. ``mkdocs.yml`` names
+this file. Start reading at ``adapted``.
 """
 
 from __future__ import annotations
