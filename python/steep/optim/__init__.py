@@ -6,12 +6,16 @@ Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project)
 from steep.optim import directions, projections, schedules
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
 from steep.optim.box_lbfgs import BoxLBFGS
+from steep.optim.cmaes import CMAES
+from steep.optim.direct import NelderMead, RandomSearch
 from steep.optim.lbfgs import LBFGS
+from steep.optim.newton_cg import NewtonCG
 from steep.optim.loop import Progress, Result, maximize, minimize
 from steep.optim.optimizer import Optimizer
 from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
-    "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "Optimizer", "Polyak", "Progress", "RMSProp", "Result",
-    "Steepest", "directions", "maximize", "minimize", "projections", "schedules",
+    "CMAES", "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "NelderMead", "NewtonCG", "Optimizer", "Polyak",
+    "Progress", "RMSProp", "RandomSearch", "Result", "Steepest", "directions", "maximize", "minimize", "projections",
+    "schedules",
 ]  # fmt: skip

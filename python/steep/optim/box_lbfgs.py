@@ -17,7 +17,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.optim.line_search import ARMIJO
 from steep.optim.norms import in_rows
-from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of, non_negative
+from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Product, Rate, copy_of, non_negative
 from steep.tree import Tree
 
 MOST = 12  # halvings of a step
@@ -88,12 +88,18 @@ class BoxLBFGS(Optimizer):
         """
         raise TypeError("BoxLBFGS needs to evaluate the function several times: use it with optim.minimize")
 
-    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+    def advance(
+        self,
+        evaluate: Evaluate,
+        update: Callable[[Gradients], None] | None = None,
+        product: Product | None = None,
+    ) -> Any:
         """One step of every row.
 
         Args:
             evaluate: returns the loss and the gradient.
             update: not used.
+            product: not used.
 
         Returns:
             The loss before the step.

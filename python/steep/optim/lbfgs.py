@@ -7,13 +7,14 @@ Nocedal and Wright 2006, *Numerical Optimization*, 2nd edition, algorithms 7.4 (
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from steep import _core
 from steep._core import Tensor
 from steep.optim.line_search import Phi, Point, backtracking, strong_wolfe
-from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Rate, copy_of, non_negative
+from steep.optim.optimizer import Evaluate, Gradients, Product, Rate, copy_of, non_negative
+from steep.optim.vector import VectorOptimizer, dot, joined, write
 from steep.tree import Tree
 
 SEARCHES: dict[str, Callable[[Phi, Point, float], Point]] = {
@@ -22,7 +23,7 @@ SEARCHES: dict[str, Callable[[Phi, Point, float], Point]] = {
 }
 
 
-class LBFGS(Optimizer):
+class LBFGS(VectorOptimizer):
     """L-BFGS: one quasi-Newton step per call, with a line search.
 
     The closure must compute the same function each time it is called within a step. ``converged`` tells why there is
@@ -62,48 +63,25 @@ class LBFGS(Optimizer):
         gtol: float = 0.0,
         ftol: float = 0.0,
     ) -> None:
-        super().__init__(params, lr, maximize=maximize)
-        self.gtol, self.ftol = non_negative("gtol", gtol), non_negative("ftol", ftol)
         if line_search not in SEARCHES:
             raise ValueError(f"line_search must be one of {list(SEARCHES)}, got {line_search!r}")
-        if len({str(param.dtype) for param in self.params}) > 1:
-            raise TypeError(f"LBFGS needs parameters of one dtype, got {[str(p.dtype) for p in self.params]}")
+        super().__init__(params, lr, maximize=maximize)
+        self.gtol, self.ftol = non_negative("gtol", gtol), non_negative("ftol", ftol)
         self.search, self.history = SEARCHES[line_search], history
         self._pairs: list[tuple[Tensor, Tensor]] = []
 
-    def apply_gradients(self, pairs: Iterable[tuple[Any, Tensor]]) -> None:
-        """Not supported, since the line search has to evaluate the loss.
-
-        Args:
-            pairs: ignored.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step.
-
-        Args:
-            closure: clears the gradients, computes the loss, calls backward() and returns the loss.
-
-        Returns:
-            The loss before the step.
-
-        Raises:
-            TypeError: without a closure.
-        """
-        if closure is None:
-            raise TypeError("LBFGS needs to evaluate the loss several times: call step(closure)")
-        return super().step(closure)
-
-    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+    def advance(
+        self,
+        evaluate: Evaluate,
+        update: Callable[[Gradients], None] | None = None,
+        product: Product | None = None,
+    ) -> Any:
         """One step from what ``evaluate`` returns.
 
         Args:
             evaluate: returns the loss and a gradient (or None) for each parameter.
             update: not used.
+            product: not used.
 
         Returns:
             The loss before the step.
@@ -122,19 +100,19 @@ class LBFGS(Optimizer):
         if largest <= self.gtol:
             self.converged = f"no element of the gradient is larger than {largest:.3g}, within gtol {self.gtol:g}"
             return
-        start, direction = self._vector(self.params), self._direction(gradient)
+        start, direction = joined(self.params), self._direction(gradient)
         sign, knew = -1 if self.maximize else 1, bool(self._pairs)
 
         def phi(length: float) -> Point:
-            self._write(start + direction * length)
+            write(self.params, start + direction * length)
             value, gradients = evaluate()
             there = self._signed(gradients)
-            return Point(length, sign * float(value), _dot(there, direction), there)
+            return Point(length, sign * float(value), dot(there, direction), there)
 
-        origin = Point(0.0, sign * loss, _dot(gradient, direction), gradient)
+        origin = Point(0.0, sign * loss, dot(gradient, direction), gradient)
         if origin.slope < 0:
             best = self.search(phi, origin, self._first_length(gradient))
-            self._write(start + direction * best.length)
+            write(self.params, start + direction * best.length)
             self._remember(direction * best.length, best.payload - gradient)
             self.converged = _settled(origin, best, self.ftol, knew)
 
@@ -147,39 +125,21 @@ class LBFGS(Optimizer):
         """Minus the inverse Hessian estimate times ``gradient``, by the two loops."""
         q, weights = gradient, []
         for s, y in reversed(self._pairs):
-            weights.append(_dot(s, q) / _dot(s, y))
+            weights.append(dot(s, q) / dot(s, y))
             q = q - y * weights[-1]
         if self._pairs:
             s, y = self._pairs[-1]
-            q = q * (_dot(s, y) / _dot(y, y))
+            q = q * (dot(s, y) / dot(y, y))
         for (s, y), weight in zip(self._pairs, reversed(weights), strict=True):
-            q = q + s * (weight - _dot(y, q) / _dot(s, y))
+            q = q + s * (weight - dot(y, q) / dot(s, y))
         return -q
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
         """Keeps a pair of positive curvature; after a step without progress, all pairs are discarded."""
-        if _dot(s, y) > 1e-10 * _dot(y, y):
+        if dot(s, y) > 1e-10 * dot(y, y):
             self._pairs = [*self._pairs, (s, y)][-self.history :]
         elif not float(_core.sum(_core.abs(s))):
             self._pairs = []
-
-    def _signed(self, gradients: Gradients) -> Tensor:
-        filled = [
-            _core.zeros_like(param.detach()) if grad is None else _core.asarray(grad)
-            for grad, param in zip(gradients, self.params, strict=True)
-        ]
-        vector = self._vector(filled)
-        return -vector if self.maximize else vector
-
-    def _vector(self, tensors: list[Tensor]) -> Tensor:
-        return _core.concat([_core.reshape(tensor.detach(), (tensor.size,)) for tensor in tensors])
-
-    def _write(self, vector: Tensor) -> None:
-        start = 0
-        with _core.no_grad():
-            for param in self.params:
-                param[...] = _core.reshape(vector[start : start + param.size], tuple(param.shape))
-                start += param.size
 
     def state_dict(self) -> dict[str, Any]:
         """The previous steps and gradient differences, copied.
@@ -208,7 +168,3 @@ def _settled(origin: Point, best: Point, ftol: float, knew: bool) -> str:
     if fall > ftol * max(abs(origin.value), abs(best.value), 1.0):
         return ""
     return f"the value fell by {fall:.3g}, within ftol {ftol:g}"
-
-
-def _dot(a: Tensor, b: Tensor) -> float:
-    return float(_core.sum(a * b))

@@ -49,6 +49,8 @@ class Result:
             callback) or "diverged" (a value was not finite, and no step was made from there).
         message: the reason, as text.
         eager: why steps were not compiled, "" if they were or were not to be.
+        evaluations: how often the function was evaluated, with its gradient if the optimiser asks for it.
+        products: how many Hessian-vector products were computed.
     """
 
     params: Tree
@@ -56,6 +58,8 @@ class Result:
     status: str = "finished"
     message: str = ""
     eager: str = ""  # why a step that should have been compiled was not
+    evaluations: int = 0
+    products: int = 0
 
     @property
     def steps(self) -> int:
@@ -87,7 +91,8 @@ def minimize(
     """Minimises a scalar function of a tree of tensors, in place.
 
     A value that is not finite ends the run, and so does an optimiser whose tolerances are met (``LBFGS``,
-    ``BoxLBFGS``).
+    ``BoxLBFGS``, ``NewtonCG``, ``NelderMead``, ``CMAES``, ``RandomSearch``). The last three need no gradient, and the
+    function may be any.
 
     Args:
         fun: a function from ``params`` to a scalar tensor.
@@ -186,6 +191,7 @@ def _run(step: _Step, steps: int, callback: Callable[[Progress], object] | None)
         value = step()
         result.history.append(value)
         result.eager = step.eager
+        result.evaluations, result.products = step.counts
         if not math.isfinite(value):
             result.status, result.message = "diverged", f"the value became {value} at step {number}: try a smaller rate"
             return result
@@ -215,18 +221,24 @@ class _Step:
         self.params, self.optimizer, self.sign = params, optimizer, sign
         direction = find_direction(normalize)
         self._parts = [
-            _Part(lambda: _evaluate(fun, params, optimizer, sign, direction), capture),
-            _Part(lambda gradients: optimizer._apply(gradients), capture),
-            _Part(lambda: _project(project, params), capture and project is not None),
+            Part(lambda: _evaluate(fun, params, optimizer, sign, direction), capture),
+            Part(lambda gradients: optimizer._apply(gradients), capture),
+            Part(lambda vectors: _product(fun, params, optimizer, sign, vectors), capture),
+            Part(lambda: _project(project, params), capture and project is not None),
         ]
 
     def __call__(self) -> float:
         """Evaluates and updates; returns the value before the update."""
-        return float(self.optimizer.advance(*self._parts[:2])) * self.sign
+        return float(self.optimizer.advance(*self._parts[:3])) * self.sign
 
     def project(self) -> None:
         """Projects the parameters."""
-        self._parts[2]()
+        self._parts[3]()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many evaluations there were, and how many products with the Hessian."""
+        return self._parts[0].calls, self._parts[2].calls
 
     @property
     def eager(self) -> str:
@@ -234,14 +246,20 @@ class _Step:
         return next(filter(None, (part.refused for part in self._parts)), "")
 
 
-class _Part:
-    """A function that is compiled, or runs uncompiled once that has failed."""
+class Part:
+    """A function that is compiled, or runs uncompiled once that has failed.
+
+    Args:
+        function: the function.
+        capture: whether to compile it.
+    """
 
     def __init__(self, function: Callable[..., Any], capture: bool) -> None:
         self._function, self._fast = function, compile(function) if capture else None
-        self.refused = ""
+        self.refused, self.calls = "", 0
 
     def __call__(self, *args: Any) -> Any:
+        self.calls += 1
         if self._fast is not None:
             try:
                 return self._fast(*args)
@@ -257,13 +275,40 @@ def _evaluate(
     sign: int,
     direction: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Gradients]:
+    if optimizer.order == 0:
+        with _core.no_grad():
+            return sign * _scalar(fun(params)).detach(), [None] * len(optimizer.params)
     with GradientTape() as tape:
-        tape.watch([param for param in optimizer.params if not param.requires_grad])
-        value = fun(params)
-    if not isinstance(value, Tensor) or value.size != 1:
-        raise ValueError(f"the function must return a scalar tensor, got {_describe(value)}")
+        tape.watch(_unwatched(optimizer))
+        value = _scalar(fun(params))
     gradients = tape.gradient(value, optimizer.params)
     return sign * value.detach(), [None if g is None else direction(g if sign == 1 else -g) for g in gradients]
+
+
+def _product(
+    fun: Callable[[Any], Tensor], params: Tree, optimizer: Optimizer, sign: int, vectors: list[Tensor]
+) -> list[Tensor]:
+    """The Hessian times ``vectors``: the gradient of the gradient's inner product with them (Pearlmutter 1994)."""
+    with GradientTape() as outer:
+        outer.watch(_unwatched(optimizer))
+        with GradientTape() as inner:
+            inner.watch(_unwatched(optimizer))
+            value = _scalar(fun(params))
+        gradients = inner.gradient(value, optimizer.params)
+        pairs = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g is not None]
+        along = sum((_core.sum(g * v) for g, v in pairs), start=_core.zeros((), dtype=vectors[0].dtype))
+    found = outer.gradient(along, optimizer.params)
+    return [_core.zeros_like(v) if g is None else sign * g for g, v in zip(found, vectors, strict=True)]
+
+
+def _unwatched(optimizer: Optimizer) -> list[Tensor]:
+    return [param for param in optimizer.params if not param.requires_grad]
+
+
+def _scalar(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or value.size != 1:
+        raise ValueError(f"the function must return a scalar tensor, got {_describe(value)}")
+    return value
 
 
 def _describe(value: Any) -> str:

@@ -19,6 +19,7 @@ Rate: TypeAlias = float | Callable[[int], float]
 Slots: TypeAlias = dict[str, Tensor]
 Gradients: TypeAlias = list[Tensor | None]
 Evaluate: TypeAlias = Callable[[], tuple[Any, Gradients]]
+Product: TypeAlias = Callable[[list[Tensor]], list[Tensor]]
 
 
 class Optimizer:
@@ -48,6 +49,7 @@ class Optimizer:
         [1.5, -2.5]
     """
 
+    order = 1  # the derivatives it asks for: 0, values alone; 1, gradients; 2, products with the Hessian too
     converged = ""  # why the last step found the tolerances met, "" if it did not
     couples_decay = True
     counts_updates = False  # whether update() needs the number of updates of each parameter
@@ -142,12 +144,18 @@ class Optimizer:
         """
         return self.advance(lambda: (closure() if closure else None, [param.grad for param in self.params]))
 
-    def advance(self, evaluate: Evaluate, update: Callable[[Gradients], None] | None = None) -> Any:
+    def advance(
+        self,
+        evaluate: Evaluate,
+        update: Callable[[Gradients], None] | None = None,
+        product: Product | None = None,
+    ) -> Any:
         """One step from what ``evaluate`` returns.
 
         Args:
-            evaluate: returns the loss and a gradient (or None) for each parameter, in order.
+            evaluate: returns the loss and a gradient (or None) for each parameter, in order; none if ``order`` is 0.
             update: replaces ``apply_gradients``; the one loop passes its compiled form.
+            product: the Hessian at the parameters times a list of tensors like them; for optimisers of order 2.
 
         Returns:
             The loss.
