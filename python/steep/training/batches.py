@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from steep import _core
 from steep._core import Tensor
 from steep.data import DataLoader, Part, TensorDataset, augment
@@ -18,7 +20,9 @@ Augment = Callable[[Tensor, Tensor, Generator], Tensor]
 
 
 class Batches:
-    """The next batch, in tensors ``x`` (batch, ...) and ``y`` (batch,) that ``refill`` overwrites.
+    """The next batch, in tensors ``x`` (batch, ...) and ``y`` (batch, ...) that ``refill`` overwrites.
+
+    Labels are int64; targets that are floats, for a training step of one's own, float32.
 
     An epoch consists of full batches; the samples left out differ from epoch to epoch.
 
@@ -33,7 +37,8 @@ class Batches:
         self.loader = DataLoader(TensorDataset(*train), size, shuffle=True, seed=recipe.seed, drop_last=True)
         self.augment, self.recipe, self.source = augment, recipe, Generator(recipe.seed + 1)
         self.x = _core.zeros((size, *train.x.shape[1:]), dtype=_core.float32)
-        self.y = _core.zeros((size,), dtype=_core.int64)
+        targets = _core.float32 if np.asarray(train.y).dtype.kind == "f" else _core.int64
+        self.y = _core.zeros((size, *np.shape(train.y)[1:]), dtype=targets)
         self._stream = self._endless()
 
     def refill(self) -> None:
