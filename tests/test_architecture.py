@@ -68,6 +68,6 @@ def test_python_functions_are_short(path):
 
 
 def test_one_loop_owns_the_optimisers():
-    for layer in ("ascent", "saliency", "attack", "training", "demo", "cli"):
+    for layer in ("ascent", "descent", "saliency", "attack", "training", "demo", "cli"):
         for path in sources(PYTHON / layer, ".py"):
             assert ".step()" not in path.read_text(), f"{path} steps an optimiser; use optim.minimize or maximize"

@@ -178,7 +178,7 @@ def test_training_that_diverges_exits_one(command, digits):
 def test_version_and_help(command):
     assert command("--version")[:2] == (0, f"steep {sp.__version__}\n")
     code, out, _ = command("--help")
-    assert code == 0 and all(name in out for name in ("demo", "train", "selftest", "bench", "info"))
+    assert code == 0 and all(name in out for name in ("demo", "train", "descend", "selftest", "bench", "info"))
 
 
 WITHOUT = """

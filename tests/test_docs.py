@@ -82,6 +82,7 @@ CHECKS = {
     "saliency": maps,
     "attack": lambda names, said: "False []" in said,
     "onnx": lambda names, said: sorted(names["model"].activations(names["x"], ["conv2", "fc1"])) == ["conv2", "fc1"],
+    "descent": lambda names, said: "[0.9456492" in said and "[-1.046680" in said and "the trace has abs" in said,
     "glossary": lambda names, said: "[2., 1., 0.]" in said and "[3., 0.]" in said,
 }
 

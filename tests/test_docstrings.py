@@ -18,7 +18,13 @@ import pytest
 import steep as sp
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDS = {"sp.onnx": "onnx", "sp.pictures": "PIL", "sp.data.images": "PIL"}  # which extra an example needs
+NEEDS = {
+    "sp.onnx": "onnx",
+    "sp.pictures": "PIL",
+    "sp.descent.draw": "PIL",
+    "sp.descent.page": "PIL",
+    "sp.data.images": "PIL",
+}  # which extra an example needs
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NAMES = {"sp": sp, "np": np}
 

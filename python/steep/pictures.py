@@ -1,7 +1,7 @@
 """Images as arrays: from the result of an optimisation to colours, contact sheets, and PNG files.
 
 Inputs are floats, (height, width) or (channels, height, width); colours are uint8 (height, width, 3). Only ``image``,
-``png`` and ``resized`` need Pillow. PNG bytes depend on the values alone, not on time or machine.
+``png``, ``gif`` and ``resized`` need Pillow. The bytes of files depend on the values alone, not on time or machine.
 """
 
 from __future__ import annotations
@@ -215,3 +215,43 @@ def png(colours: Colours, scale: int = 1) -> bytes:
     buffer = io.BytesIO()
     image(colours, scale).save(buffer, "PNG", optimize=False, compress_level=9)
     return buffer.getvalue()
+
+
+def gif(frames: Sequence[Colours], milliseconds: int = 80, last: int | None = None) -> bytes:
+    """Images as the bytes of an animated GIF file, with 256 colours per frame; needs Pillow.
+
+    Args:
+        frames: uint8 arrays (height, width, 3) of one size.
+        milliseconds: duration of a frame.
+        last: duration of the last one, if it differs.
+
+    Returns:
+        Bytes.
+
+    Example:
+        >>> sp.pictures.gif([sp.pictures.grey(np.zeros((2, 3)))] * 2)[:6]
+        b'GIF89a'
+    """
+    first, *rest = [of_256_colours(frame) for frame in frames]
+    durations = [milliseconds] * len(rest) + [milliseconds if last is None else last]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return buffer.getvalue()
+
+
+def of_256_colours(colours: Colours) -> Any:
+    """An image with the colours that a GIF file has; needs Pillow.
+
+    Args:
+        colours: a uint8 array (height, width, 3).
+
+    Returns:
+        A ``PIL.Image.Image`` with a palette.
+
+    Example:
+        >>> sp.pictures.of_256_colours(sp.pictures.grey(np.zeros((2, 3)))).mode
+        'P'
+    """
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(colours), "RGB").quantize(256, dither=Image.Dither.NONE)

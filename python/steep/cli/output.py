@@ -5,7 +5,6 @@ Start reading at ``deliver``.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -79,13 +78,7 @@ def deliver(result: Result, output: Path, json: bool) -> int:
 
 def as_read(picture: Colours, output: Path) -> Colours:
     """The image as read back from the file: an animation has 256 colours."""
-    return np.array(_of_256_colours(picture).convert("RGB")) if film_wanted(output) else picture
-
-
-def _of_256_colours(picture: Colours) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(picture, "RGB").quantize(256, dither=Image.Dither.NONE)
+    return np.array(pictures.of_256_colours(picture).convert("RGB")) if film_wanted(output) else picture
 
 
 def _png(result: Result) -> bytes:
@@ -93,10 +86,7 @@ def _png(result: Result) -> bytes:
 
 
 def _gif(result: Result) -> bytes:
-    first, *rest = [_of_256_colours(frame) for frame in (*result.frames, result.shown[0][1])]
-    buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=DURATION, loop=0)
-    return buffer.getvalue()
+    return pictures.gif([*result.frames, result.shown[0][1]], DURATION)
 
 
 def _html(result: Result) -> bytes:

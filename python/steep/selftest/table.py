@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from steep.selftest import basics, calculus, inputs, optimisers, worked
+from steep.selftest import basics, calculus, inputs, landscapes, optimisers, worked
 from steep.selftest.check import Check, Outcome, judge
 
 CHECKS: list[Check] = sorted(
-    [*basics.CHECKS, *optimisers.CHECKS, *calculus.CHECKS, *worked.CHECKS, *inputs.CHECKS],
+    [*basics.CHECKS, *optimisers.CHECKS, *calculus.CHECKS, *worked.CHECKS, *inputs.CHECKS, *landscapes.CHECKS],
     key=lambda check: check.row,
 )
 
