@@ -21,14 +21,14 @@ CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/nin
   -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 SANITIZE = PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
 DATE = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-NIGHTLY := werror native asan tsan aarch64 old-processors trust
+NIGHTLY := werror native asan tsan openmp aarch64 old-processors trust
 
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
 .PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons \
-  constraints workflows audit werror asan tsan aarch64 old-processors nightly clean
+  constraints workflows audit werror asan tsan openmp aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -133,6 +133,11 @@ asan: $(VENV)/.tools
 	set -e; for t in gemm_test "kernels_test 1000003"; do ASAN_OPTIONS=detect_leaks=1 build/native-asan/$$t; done
 tsan: $(VENV)/.tools
 	$(SANITIZE) thread $(or $(TESTS),tests/test_process.py tests/test_trust.py tests/test_bits.py tests/test_compile_memory.py)
+
+# OpenMP's threads in place of steep's own pool (-DSTEEP_OPENMP=ON): bits, threads, fork, Ctrl-C, exceptions.
+# TESTS="tests/test_process.py" runs less.
+openmp: $(VENV)/.tools
+	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
 
 # The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
 # of what calls the C library may differ, and are shown (docs/precision.md).

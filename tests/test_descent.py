@@ -162,6 +162,8 @@ def test_where_a_path_stops_being_finite_or_differentiable_is_said():
     assert path.status == "diverged" and re.search(
         r"the value is not finite at \(-0\.\d+, 0\.4\), step 1", path.problem
     )
+    verdict = descent.judge(root, paths=[path])
+    assert "it is not finite at 33% of the domain, such as (-1, -1)" in verdict.differentiable
     edge = descent.landscape("sqrt(x)", domain=((0, 1),), start=(0.0,))
     (path,) = descent.descend(edge, ["gradient descent"])
     assert "the gradient is not finite at (0), step 0" in path.problem

@@ -1,7 +1,8 @@
 """Every op against NumPy and against finite differences: tests derived from the one table in optable.py.
 
 Values, dtypes and shapes in every dtype; gradients to second order in both modes; fused kernels against their rules;
-layouts, special values, zero cotangents. Bits across threads and instruction sets are in test_bits.py.
+layouts, special values, zero cotangents. Bits across threads and instruction sets are in test_bits.py. Tests that hold
+results against NumPy's are marked ``parity``: docs/parity.md.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ def is_float(a):
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
 
+@pytest.mark.parity
 @parametrize("row, case, dtype", RUNS)
 def test_values(row, case, dtype):
     args = optable.operands(case, row, dtype)
@@ -230,6 +232,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parity
 @parametrize("row", ELEMENTWISE)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_elementwise_of_any_shape_and_layout(row, dtype):
@@ -253,6 +256,7 @@ def relaid(args, layout):
     return sp.asarray(layout(args)) if isinstance(args, np.ndarray) else args
 
 
+@pytest.mark.parity
 @parametrize("row, case", [(r, c) for r, c in FLOAT_RUNS if not r.elementwise])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_other_ops_of_any_layout(row, case, name):
@@ -280,6 +284,7 @@ RANGES = {"float32": [3e38, -3e38, 1e-38, -1e-38, 1e-45, 88.0, -88.0, 110.0, -11
           "float64": [1.7e308, -1.7e308, 3e-308, -3e-308, 5e-324, 709.0, -709.0, 1e100, -1e100, 1e-17]}  # fmt: skip
 
 
+@pytest.mark.parity
 @parametrize("row", [row for row in ELEMENTWISE if row.specials])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_special_values(row, dtype):
@@ -304,6 +309,7 @@ SIGNED = [
 ]  # fmt: skip
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", SIGNED)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_signed_zeros(name, dtype):

@@ -114,6 +114,7 @@ void bind_runtime(py::module_& m) {
                 .example = ">>> sp.isa() in (\"avx512\", \"avx2\", \"baseline\", \"neon\")\n"
                            "True"},
                [](const Op&) { return PyUnicode_FromString(k::table().isa); });
+  m.def("_thread_pool", thread_pool);
   m.def("_isas", [] { return py::make_tuple(k::isas_built(), k::isas_usable()); });
   m.def("_fill_scratch", k::fill_scratch, py::arg("word"), py::arg("bytes"));
   m.def("_isa_missing", [](const std::string& isa) { return k::isa_missing(isa.c_str()); });

@@ -1,6 +1,7 @@
 // The thread pool: workers wait for a job, spinning for a while before they sleep, and take its blocks by an atomic
 // counter. Waking a spinner costs a store, waking a sleeper a system call and some 50 us until it works. After fork the
-// child starts with no workers and makes its own on first use. Start at run_blocks().
+// child starts with no workers and makes its own on first use. With STEEP_OPENMP, OpenMP's threads work instead, except
+// in a child of fork, for which OpenMP makes no promise: it has a pool of steep's own. Start at run_blocks().
 #include "core/parallel.h"
 
 #include <pthread.h>
@@ -104,30 +105,34 @@ void look_up() {
   ask_host();
 }
 
+// While one of these lives, what the thread starts stays on it: it may not hold the interpreter lock, and the workers
+// are busy with its job.
+class InsideJob {
+ public:
+  InsideJob() : outer_(std::exchange(inside_job, true)) {}
+  ~InsideJob() { inside_job = outer_; }
+  InsideJob(const InsideJob&) = delete;
+  InsideJob& operator=(const InsideJob&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // The calling thread's share.
 void drain(Job& job) {
+  const InsideJob inside;
   while (job.step(false)) job.guard(look_up);
 }
 
+// A helper's.
 void help(Job& job) {
+  const InsideJob inside;
   here.job = &job;
   here.helper = true;
   while (job.step(true)) {
   }
   here.helper = false;
 }
-
-#ifdef STEEP_OPENMP
-
-void run_job(Job& job, int helpers, double) {
-#pragma omp parallel num_threads(helpers + 1)
-  {
-    if (omp_get_thread_num() == 0) drain(job);
-    else help(job);
-  }
-}
-
-#else
 
 // Processors that the calling thread may run on.
 int processors() {
@@ -193,7 +198,6 @@ class Pool {
     caller_sleeps_ = false;
   }
   void work() {
-    inside_job = true;
     for (;;) {
       while (!spin([this] { return sit(); })) sleep();
       help(*job_);
@@ -245,29 +249,66 @@ class Pool {
 
 // Never destroyed: workers may outlive main(), and a forked child must not join threads it does not have.
 Pool* pool = nullptr;
+[[maybe_unused]] bool forked = false;  // in a child of fork
 
 Pool& the_pool() {
   static std::once_flag once;
   std::call_once(once, [] {
     pool = new Pool;
-    pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+    pthread_atfork(nullptr, nullptr, [] {
+      pool = new Pool;
+      forked = true;
+    });
   });
   return *pool;
 }
 
+#ifdef STEEP_OPENMP
+// One job by OpenMP's threads. Their barrier does not look for Ctrl-C, so the caller waits for the helpers before it; a
+// helper that starts later finds no block.
+void run_by_openmp(Job& job, int helpers) {
+  std::atomic<int> working{0};
+#pragma omp parallel num_threads(helpers + 1)
+  {
+    if (omp_get_thread_num() == 0) {
+      drain(job);
+      for (auto next = Clock::now() + between_looks; working > 0;) {
+        std::this_thread::yield();
+        if (Clock::now() < next) continue;
+        job.guard(look_up);
+        next = Clock::now() + between_looks;
+      }
+    } else {
+      ++working;
+      help(job);
+      --working;
+    }
+  }
+}
+#endif
+
 void run_job(Job& job, int helpers, double total) {
+  if (helpers == 0) return drain(job);
   Pool& p = the_pool();
   std::unique_lock owner(p.owner(), std::try_to_lock);
-  if (!owner || helpers == 0) return drain(job);  // another Python thread has the workers
+  if (!owner) return drain(job);  // another Python thread has the workers
+#ifdef STEEP_OPENMP
+  if (!forked) return run_by_openmp(job, helpers);
+#endif
   p.run(job, helpers, total < least_wake, [&] { drain(job); });
 }
-
-#endif
 
 }  // namespace
 
 void set_threads(int n) { thread_count = std::clamp(n, 1, 256); }
 int threads() { return thread_count; }
+const char* thread_pool() {
+#ifdef STEEP_OPENMP
+  return "OpenMP";
+#else
+  return "steep";
+#endif
+}
 void set_host_hooks(const HostHooks& h) {
   hooks = h;
   k::set_interruption(look_up);

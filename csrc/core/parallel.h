@@ -14,6 +14,7 @@ namespace steep {
 
 void set_threads(int n);  // process-wide; n >= 1
 int threads();
+const char* thread_pool();  // whose threads were built in: "steep" or "OpenMP"
 
 // Hooks of the host language around long work; set once by the bindings. Null members are skipped.
 struct HostHooks {

@@ -68,6 +68,7 @@ def gather() -> dict[str, Any]:
         "matrix_units": [] if _core._amx_missing() else ["amx"],
         "matrix_units_not_used": _reasons({"amx": _core._amx_missing()}),
         "threads": _core.get_num_threads(),
+        "thread_pool": _core._thread_pool(),
         "ops": len(rows),
         "gradient_rules": sum(bool(row["differentiable"]) for row in rows),
         "memory": dict(_core.memory_report()),

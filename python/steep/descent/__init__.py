@@ -7,7 +7,7 @@ Start reading at ``landscapes.py`` (the table), then ``paths.py`` (what each opt
 from steep.descent import draw
 from steep.descent.expression import parse
 from steep.descent.html import page
-from steep.descent.kinks import Kink, described, in_domain, suspects
+from steep.descent.kinks import Kink, described, in_domain, suspects, undefined
 from steep.descent.landscapes import LANDSCAPES, Landscape, find, landscape
 from steep.descent.orders import ORDERS, Cost, compare, valley
 from steep.descent.paths import METHODS, Path, descend, find_methods, outcome
@@ -17,5 +17,6 @@ from steep.descent.verdict import Minimum, Verdict, judge
 __all__ = [
     "LANDSCAPES", "METHODS", "ORDERS", "Cost", "Kink", "Landscape", "Minimum", "Path", "StabilityMap", "Verdict",
     "boundary", "compare", "descend", "described", "draw", "find", "find_methods", "five_rates", "in_domain",
-    "iteration", "judge", "landscape", "outcome", "page", "parse", "stability", "steps_to", "suspects", "valley",
+    "iteration", "judge", "landscape", "outcome", "page", "parse", "stability", "steps_to", "suspects", "undefined",
+    "valley",
 ]  # fmt: skip

@@ -202,6 +202,27 @@ def _distinct_points(found: list[Kink], landscape: Landscape) -> list[Kink]:
     return kept
 
 
+def undefined(landscape: Landscape, points: int = 33) -> str:
+    """Where a function is not finite, on a grid over the domain.
+
+    Args:
+        landscape: the landscape.
+        points: number of points per variable.
+
+    Returns:
+        Text such as "not finite at 34% of the domain, such as (-1, -1)"; "" if it is finite everywhere.
+
+    Example:
+        >>> sp.descent.undefined(sp.descent.landscape("log(x)", domain=((-1, 1),)))
+        'not finite at 52% of the domain, such as (-1)'
+    """
+    axes = [np.linspace(low, high, points) for low, high in landscape.domain]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, landscape.dimensions)
+    with np.errstate(all="ignore"):
+        wrong = ~np.isfinite(landscape.at(grid))
+    return f"not finite at {wrong.mean():.0%} of the domain, such as {shown(grid[wrong][0])}" if wrong.any() else ""
+
+
 def described(found: list[Kink], landscape: Landscape) -> str:
     """Where a function is differentiable, as text.
 

@@ -6,7 +6,7 @@ positions, and ``paint()`` draws all of it.
 
 STYLE = """
 <style>
-.descent { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1.5rem; align-items: start; }
+.descent { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); gap: 1.5rem; align-items: start; }
 @media (max-width: 54rem) { .descent { grid-template-columns: minmax(0, 1fr); } }
 .descent canvas { width: 100%; aspect-ratio: 1; display: block; border: 1px solid var(--line); border-radius: 6px;
   background: #fff; }
@@ -67,15 +67,15 @@ function trace(run, colour, step) {
   dot(at[0], 4, "#fff", "#1d2430");
 }
 
-const number = v => v === null ? "not finite" : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3)
-  ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+const number = (v, digits = 4) => v === null ? "not finite" : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3)
+  ? v.toExponential(2) : String(Number(v.toPrecision(digits)));
 
 function row(method, step) {
   const run = chosen(method), line = document.getElementById("row-" + method.id);
   const last = Math.min(step, run.p.length - 1), ended = last === run.p.length - 1;
   const point = data.dimensions === 1 ? run.p[last].slice(0, 1) : run.p[last];
   line.cells[1].textContent = number(run.v[last]);
-  line.cells[2].textContent = "(" + point.map(number).join(", ") + ")";
+  line.cells[2].textContent = "(" + point.map(v => number(v, 3)).join(", ") + ")";
   line.cells[3].textContent = last + (ended && run.s !== "finished" ? " " + run.s : "");
 }
 
@@ -101,7 +101,7 @@ function paint() {
     if (shown.has(method.name)) trace(chosen(method), method.colour, step);
   }
   for (const name of ["rate", "momentum"]) slider(name + "-is").textContent = number(data[name][slider(name).value]);
-  slider("start-is").textContent = "(" + data.start[slider("start").value].map(number).join(", ") + ")";
+  slider("start-is").textContent = "(" + data.start[slider("start").value].map(v => number(v)).join(", ") + ")";
   slider("step-is").textContent = step;
   problems(step);
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 import steep
 from steep import _core
-from steep.descent.kinks import Kink, along_segments, described, in_domain, suspects
+from steep.descent.kinks import Kink, along_segments, described, in_domain, suspects, undefined
 from steep.descent.landscapes import Landscape, Points, shown
 from steep.descent.paths import Path, Settings, descend, find_methods, follow, outcome
 
@@ -64,6 +64,8 @@ class Verdict:
     def differentiable(self) -> str:
         """Where it is differentiable, as text."""
         text = described(self.kinks, self.landscape)
+        missing = undefined(self.landscape)
+        text += f", where it is finite; it is {missing}" if missing else ""
         ops = f"; the trace has {', '.join(self.suspects)}" if self.suspects else ""
         return text + ops
 
