@@ -73,6 +73,12 @@ def begins(names, said):
     assert names["look"].history[-1] > names["look"].history[0]
 
 
+def calculus(names, said):
+    """What the book prints; the page asserts it too."""
+    assert "h=0.00001, numerical limit=2.00003" in said and "[ 0.,  4.,  8., 12.]" in said
+    assert "except at (0, 0) (kinks)" in said and "retain_graph=True" in names["again"]
+
+
 CHECKS = {
     "start": begins,
     "tutorial_train": train,
@@ -82,6 +88,7 @@ CHECKS = {
     "saliency": maps,
     "attack": lambda names, said: "False []" in said,
     "onnx": lambda names, said: sorted(names["model"].activations(names["x"], ["conv2", "fc1"])) == ["conv2", "fc1"],
+    "calculus": calculus,
     "descent": lambda names, said: "[0.9456492" in said and "[-1.046680" in said and "the trace has abs" in said,
     "glossary": lambda names, said: "[2., 1., 0.]" in said and "[3., 0.]" in said,
 }

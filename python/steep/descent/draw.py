@@ -7,7 +7,7 @@ Each function returns colours, a uint8 array, and needs Pillow; the same argumen
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from steep.descent.paths import METHODS, Path
 from steep.descent.stability import StabilityMap
 from steep.pictures import Colours
 
-__all__ = ["film", "orders", "picture", "rates", "stability"]
+__all__ = ["curves", "film", "orders", "picture", "rates", "stability"]
 
 PLOT, PANEL, MARGIN, TOP = 460, 430, 56, 80
 COLOURS: dict[str, Colour] = {method.name: method.colour for method in METHODS}
@@ -171,12 +171,12 @@ def _curve(canvas: Canvas, landscape: Landscape, ground: Points, paths: list[tup
         _path(canvas, axes, np.stack([points[:, 0], values], axis=-1), COLOURS[name])
 
 
-def _graph(canvas: Canvas, axes: Axes, x: Points, y: Points) -> None:
+def _graph(canvas: Canvas, axes: Axes, x: Points, y: Points, colour: Colour = SOFT) -> None:
     """A curve, with gaps where it is not finite or jumps."""
     steep = np.abs(np.diff(y)) > 0.2 * (axes.y[1] - axes.y[0])
     gaps = np.nonzero(~np.isfinite(np.diff(y)) | steep)[0] + 1
     for part in np.split(np.arange(len(x)), gaps):
-        axes.clipped(canvas, np.stack([x[part], y[part]], axis=-1), SOFT, 2)
+        axes.clipped(canvas, np.stack([x[part], y[part]], axis=-1), colour, 2)
 
 
 def _values(canvas: Canvas, landscape: Landscape, paths: Sequence[Path], upto: int | None) -> None:
@@ -195,6 +195,36 @@ def _values(canvas: Canvas, landscape: Landscape, paths: Sequence[Path], upto: i
         words = f"{len(points) - 1}" + (f" {path.status}" if ended and path.status != "finished" else "")
         canvas.text(columns[3], y, canvas.fitted(words, 100), colour=RED if path.status == "diverged" else INK)
     canvas.text(left, y + 34, "white: the start; large: the last step", 11, SOFT)
+
+
+def curves(x: Any, lines: Mapping[str, Any]) -> Colours:
+    """Functions of one variable in one plot, such as a function with its tangent or its derivative.
+
+    Args:
+        x: where the values are, an array (n,).
+        lines: names with values (n,); those that are not finite are gaps.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Example:
+        >>> x = np.linspace(0, 1, 50)
+        >>> sp.descent.draw.curves(x, {"x^2": x**2, "its derivative": 2 * x}).shape
+        (524, 736, 3)
+    """
+    across = np.asarray(x, np.float64)
+    heights = {name: np.asarray(values, np.float64) for name, values in lines.items()}
+    canvas, top = Canvas(MARGIN + PLOT + 220, PLOT + 64), 20
+    span = (float(across.min()), float(across.max()))
+    axes = Axes((MARGIN, top, MARGIN + PLOT, top + PLOT), span, range_of(np.concatenate(list(heights.values()))))
+    axes.ticks(canvas, ("x", ""))
+    for k, (name, y) in enumerate(heights.items()):
+        colour = METHODS[k % len(METHODS)].colour
+        _graph(canvas, axes, across, y, colour)
+        left, y = MARGIN + PLOT + 20, top + 26 * k
+        canvas.box(left, y, left + 14, y + 14, colour)
+        canvas.text(left + 22, y + 7, canvas.fitted(name, 170))
+    return canvas.finished()
 
 
 def rates(runs: Sequence[tuple[float, Path]], counts: Sequence[int | None]) -> Colours:

@@ -242,6 +242,8 @@ def described(found: list[Kink], landscape: Landscape) -> str:
         return "differentiable everywhere in the domain"
     kind = "jumps" if all(k.jump for k in found) else "kinks and jumps" if any(k.jump for k in found) else "kinks"
     points = np.array([kink.point for kink in found])
+    if landscape.dimensions > 1 and np.ptp(points, axis=0).max() < 1e-6:
+        return f"differentiable except at {shown(points[0])} ({kind})"
     for name, values in zip("xy", points.T, strict=False):
         if np.ptp(values) < 1e-6 * max(1.0, float(np.abs(values).max())):
             return f"differentiable except where {name} = {_rounded(values.mean())} ({kind})"
