@@ -221,9 +221,9 @@ def curves(x: Any, lines: Mapping[str, Any]) -> Colours:
     for k, (name, y) in enumerate(heights.items()):
         colour = METHODS[k % len(METHODS)].colour
         _graph(canvas, axes, across, y, colour)
-        left, y = MARGIN + PLOT + 20, top + 26 * k
-        canvas.box(left, y, left + 14, y + 14, colour)
-        canvas.text(left + 22, y + 7, canvas.fitted(name, 170))
+        left, down = MARGIN + PLOT + 20, top + 26 * k
+        canvas.box(left, down, left + 14, down + 14, colour)
+        canvas.text(left + 22, down + 7, canvas.fitted(name, 170))
     return canvas.finished()
 
 
