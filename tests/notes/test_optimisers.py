@@ -7,7 +7,22 @@ import numpy as np
 import pytest
 import steep as sp
 from numeric import arr, variable
-from steep.optim import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSProp, maximize, minimize, schedules
+from steep.optim import (
+    CMAES,
+    LBFGS,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    NelderMead,
+    NewtonCG,
+    RandomSearch,
+    RMSProp,
+    Steepest,
+    maximize,
+    minimize,
+    schedules,
+)
 
 
 def half_square(w):
@@ -51,7 +66,12 @@ def test_row_1_one_descent_step(dtype):
         partial(RMSProp, lr=0.1),
         partial(Adam, lr=0.1),
         partial(AdamW, lr=0.1),
+        partial(Steepest, lr=0.1, norm="l2"),
         LBFGS,
+        NewtonCG,
+        NelderMead,
+        CMAES,
+        RandomSearch,
     ],
 )
 def test_row_5_maximising_is_minimising_the_negative_bit_for_bit(make):
