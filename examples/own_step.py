@@ -104,7 +104,7 @@ class GAN:
 
 def gan(
     epochs: int,
-    channels: int = 32,
+    channels: int = 16,
     latent: int = 64,
     count: int = 4000,
     seed: int = 0,
@@ -139,7 +139,7 @@ def main() -> None:
             print(f"step {progress.step}/{progress.steps}  {shown}")
 
     trained = regression(given.epochs or 3, callback=told) if given.example == "regression" else gan(
-        given.epochs or 30, callback=told)  # fmt: skip
+        given.epochs or 25, callback=told)  # fmt: skip
     print(f"{trained.status}, {time.perf_counter() - began:.0f} s")
     if given.output and given.example == "gan":
         given.output.write_bytes(pictures.png(samples(trained.model), 3))

@@ -229,7 +229,8 @@ class _Step:
 
     def __call__(self) -> float:
         """Evaluates and updates; returns the value before the update."""
-        return float(self.optimizer.advance(*self._parts[:3])) * self.sign
+        wanted = self._parts[: 3 if self.optimizer.order > 1 else 2]
+        return float(self.optimizer.advance(*wanted)) * self.sign
 
     def project(self) -> None:
         """Projects the parameters."""
