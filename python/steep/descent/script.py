@@ -21,7 +21,9 @@ STYLE = """
 .values th { color: var(--soft); } .values td:first-child { color: var(--ink); }
 .values .number { text-align: right; }
 .values label { display: flex; gap: .5rem; align-items: center; cursor: pointer; }
-.values i { width: .8rem; height: .8rem; border-radius: 50%; flex: none; }
+.values i { width: .8rem; height: .8rem; border-radius: 50%; flex: none; outline: 1px solid var(--line); }
+@media (max-width: 30rem) { .sliders { grid-template-columns: auto minmax(0, 1fr) 4.8rem; }
+  .values { font-size: .78rem; } }
 .ranges { color: var(--soft); font-size: .88rem; margin: .4rem 0 0; }
 .problems { color: var(--soft); font-size: .9rem; margin: .8rem 0 0; padding-left: 1.1rem; }
 .play { font: inherit; padding: .3rem 1rem; border: 1px solid var(--line); border-radius: 6px; background: var(--page);
