@@ -101,7 +101,7 @@ def test_row_91_the_boundary_is_twice_one_plus_beta(momentum):
         curvature = 2 * (1 + momentum) * factor
         x = variable(1.0)
         run = minimize(lambda w, c=curvature: c * w * w / 2, x, partial(SGD, lr=1.0, momentum=momentum), 20_000)
-        assert ((abs(float(x)) < 1e-3) == shrinks and run.diverged != shrinks) or abs(float(x)) > 1e3
+        assert abs(float(x)) < 1e-3 if shrinks else run.diverged or abs(float(x)) > 1e3
 
 
 def test_row_91_it_oscillates_where_the_roots_are_complex():
