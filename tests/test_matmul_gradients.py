@@ -110,3 +110,12 @@ def test_leading_dimensions_are_one_product_wherever_strides_allow(cut):
     w = draw(part.shape[-1], 5, seed=1)
     found = (sp.tensor(x)[cut] @ sp.tensor(w)).numpy()
     np.testing.assert_array_equal(found, (sp.tensor(np.ascontiguousarray(part)) @ sp.tensor(w)).numpy())
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 1, 4, 5), (2, 1, 4, 5), (3, 1, 1, 5), (2, 1, 2, 1, 3)], ids=str)
+def test_a_leading_dimension_of_size_one_says_nothing_about_the_rows(shape):
+    """Its stride is arbitrary: rows that are not evenly spaced are no single product."""
+    x, w = draw(*shape), draw(shape[-2], 3, seed=1)
+    found = (sp.moveaxis(sp.tensor(x), -2, -1) @ sp.tensor(w)).numpy()
+    wanted = np.moveaxis(x, -2, -1) @ w
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

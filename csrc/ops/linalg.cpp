@@ -138,8 +138,12 @@ struct Leading {
 // A batch of matrices against one shared right-hand matrix is one tall product, if the rows are evenly spaced.
 bool is_tall(T a, T b) {
   if (b.ndim() != 2 || a.ndim() < 3 || a.size() == 0) return false;
-  for (int d = a.ndim() - 3; d >= 0; --d)
-    if (a.dim(d) != 1 && a.strides()[d] != a.strides()[d + 1] * a.dim(d + 1)) return false;
+  // What the rows so far span, since the stride of a dimension of size 1 is arbitrary.
+  std::int64_t span = a.strides()[a.ndim() - 2] * a.dim(-2);
+  for (int d = a.ndim() - 3; d >= 0; --d) {
+    if (a.dim(d) != 1 && a.strides()[d] != span) return false;
+    span *= a.dim(d);
+  }
   return true;
 }
 
