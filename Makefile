@@ -125,17 +125,17 @@ werror: $(VENV)/.tools
 	  $(BIN)/cmake --build $$at --parallel $(JOBS) --target _core native_tests; done
 
 # The suite under AddressSanitizer and UndefinedBehaviorSanitizer, what uses threads under ThreadSanitizer, and the
-# kernels alone under the first two, leaks included. TESTS="tests/test_nn.py" runs less.
+# kernels alone under the first two, leaks included. TESTS="tests/nn/test_nn.py" runs less.
 asan: $(VENV)/.tools
 	$(SANITIZE) address $(TESTS)
 	$(BIN)/cmake -S tests/native -B build/native-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE=address,undefined
 	$(BIN)/cmake --build build/native-asan --parallel $(JOBS) --target native_tests
 	set -e; for t in gemm_test "kernels_test 1000003"; do ASAN_OPTIONS=detect_leaks=1 build/native-asan/$$t; done
 tsan: $(VENV)/.tools
-	$(SANITIZE) thread $(or $(TESTS),tests/test_process.py tests/test_trust.py tests/test_bits.py tests/test_compile_memory.py)
+	$(SANITIZE) thread $(or $(TESTS),$(addprefix tests/trust/test_,process.py trust.py bits.py) tests/compiling/test_compile_memory.py)
 
 # OpenMP's threads in place of steep's own pool (-DSTEEP_OPENMP=ON): bits, threads, fork, Ctrl-C, exceptions.
-# TESTS="tests/test_process.py" runs less.
+# TESTS="tests/trust/test_process.py" runs less.
 openmp: $(VENV)/.tools
 	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
 

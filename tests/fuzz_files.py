@@ -1,7 +1,7 @@
 """Damaged files for every reader: ``python tests/fuzz_files.py MUTANTS SEED [FORMAT]``.
 
 A mutant is read or refused with a ValueError that names the file; anything else is a fault. What a checkpoint's reader
-restores is whole or as it was. tests/test_fuzz_files.py makes the short run, tests/trust the long ones. Start at
+restores is whole or as it was. tests/io/test_fuzz_files.py makes the short run, tests/trust the long ones. Start at
 ``FORMATS``.
 """
 

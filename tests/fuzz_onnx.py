@@ -11,6 +11,9 @@ import random
 import resource
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "onnx"))
 
 import onnx_nodes
 import steep as sp

@@ -1,7 +1,7 @@
 """Random calls of every op with hostile arguments: ``python tests/fuzz_ops.py CALLS SEED``.
 
 Exits 0 if each call returned or raised one of Python's ordinary exceptions with text, quickly. What was called last is
-in the file named at the start, so that a crash can be traced. tests/test_errors.py makes the short run.
+in the file named at the start, so that a crash can be traced. tests/bindings/test_errors.py makes the short run.
 """
 
 from __future__ import annotations

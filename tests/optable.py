@@ -1,8 +1,9 @@
 """THE op table of tests: every op of the core's registry, hidden ones included, and Python's operators, as data.
 
 A row says what NumPy would answer (a reference that never calls steep), calls to try, and what to expect of dtypes,
-derivatives and accuracy. tests/test_ops.py derives its checks from these rows, and the fuzzer its calls. A registered
-op without a row fails a test. Operands are written A(shape, values): `values` names a row of VALUES. Start at ROWS.
+derivatives and accuracy. tests/ops/test_ops.py derives its checks from these rows, and the fuzzer its calls. A
+registered op without a row fails a test. Operands are written A(shape, values): `values` names a row of VALUES. Start
+at ROWS.
 """
 
 from __future__ import annotations

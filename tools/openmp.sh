@@ -22,6 +22,6 @@ rm -f "$package"/_core*.so
 ln -s "$folder"/_core*.so "$package"
 export PYTHONPATH=$folder/python:$PWD/tests
 "$python" -c 'from steep import _core; assert _core._thread_pool() == "OpenMP", _core._thread_pool()'
-default=(tests/test_process.py tests/test_openmp.py tests/test_bits.py tests/test_limits.py tests/test_compile_memory.py tests/test_trust.py)
+default=(tests/trust/test_{process,openmp,bits,limits,trust}.py tests/compiling/test_compile_memory.py)
 [ $# -gt 0 ] || set -- "${default[@]}"
 "$python" -m pytest -p no:cacheprovider "$@"

@@ -1,7 +1,7 @@
 """Row 19: memory after many steps, exceptions and reference cycles included. ``python tests/trust/growth.py [STEPS]``.
 
 Resident memory after a tenth of the steps, when caches and allocators have settled, against that at the end. The cycles
-are those of tests/test_cycles.py. Start reading at ``growth``.
+are those of tests/graph/test_cycles.py. Start reading at ``growth``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "graph"))
 
 import numpy as np
 import steep as sp

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CSRC, PYTHON = ROOT / "csrc", ROOT / "python" / "steep"
 
 # What a folder of csrc/ may include. core/tensor.cpp releases nodes, the only upward dependency.

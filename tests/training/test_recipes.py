@@ -170,7 +170,7 @@ def test_the_example_that_made_it_runs_and_resumes(monkeypatch, tmp_path, capsys
         data.load("mnist5k")
     except data.FetchError as error:
         pytest.skip(str(error))
-    examples = Path(__file__).resolve().parent.parent / "examples"
+    examples = Path(__file__).resolve().parents[2] / "examples"
     monkeypatch.syspath_prepend(str(examples))
     outputs = []
     for more in ([], ["--resume"]):

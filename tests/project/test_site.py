@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import steep as sp
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

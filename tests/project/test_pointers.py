@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NAME = re.compile(
     r"(?<![\w/.<>*{~$-])((?:[\w.-]+/)*\w[\w.-]*\.(?:py|cpp|h|def|md|toml|ipynb|yml|pyi))(?![\w*(/-])(?!\.\w)"
 )

@@ -16,7 +16,7 @@ import pytest
 from steep.data import FetchError
 from steep.scores import predicted
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import steep as sp
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NEEDS = {
     "sp.onnx": "onnx",
     "sp.pictures": "PIL",

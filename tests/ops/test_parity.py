@@ -11,7 +11,7 @@ from pathlib import Path
 
 import optable
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "parity.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "parity.md").read_text()
 FLOATS = ("float32", "float64")
 
 
