@@ -2,8 +2,8 @@
 
 A fenced block of Python becomes a cell; one that opens with ``# file: NAME`` a cell that writes that file; one of
 ``sh`` a cell of commands; all else is text. ``python tools/notebooks.py`` writes the notebooks, ``--check`` exits with
-1 if one is out of date, ``--pictures`` runs the pages and writes what they show below docs/pictures. tests/project/test_docs.py
-runs the same cells. Start reading at ``cells``.
+1 if one is out of date, ``--pictures`` runs the pages and writes what they show below docs/pictures.
+tests/project/test_docs.py runs the same cells. Start reading at ``cells``.
 """
 
 from __future__ import annotations

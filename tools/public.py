@@ -1,5 +1,5 @@
-"""The public names of steep, as its packages list them: tools/reference.py shows them,
-tests/project/test_docstrings.py checks.
+"""The public names of steep, as its packages list them: tools/reference.py shows them, and
+tests/project/test_docstrings.py checks them.
 
 A public module is ``steep`` or one that a public module exports; its public names are those of ``__all__`` or, without
 one, those that it defines without a leading underscore. So a new name or module is found without a list to keep. Start

@@ -2,7 +2,8 @@
 
 What is written in Python is left to mkdocstrings, which reads signatures and docstrings from the sources. What is
 written in C++ is described by the rows of the ops, the docstrings of the bindings, and the signatures of
-python/steep/_core.pyi. tests/project/test_site.py checks that every public name has an entry. Start reading at ``pages``.
+python/steep/_core.pyi. tests/project/test_site.py checks that every public name has an entry. Start
+reading at ``pages``.
 """
 
 from __future__ import annotations
