@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 kind=$1
 shift
 folder=$PWD/build/$kind
+mkdir -p build
 python=${PYTHON:-python3}
 case $kind in
   address) compiler=g++ sanitizers=address,undefined ;;
