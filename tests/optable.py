@@ -458,7 +458,7 @@ SORT_ROWS = (
          C(A((5,), "distinct"), 0), C(A((40,), "ties"), 9, grad=False), out="any", dtypes=NUMBERS),
     Row("argsort_last", lambda x, down: ref.argsort(x, -1, bool(down)), (C(A((3, 7)), 0), C(A((3, 7)), 1)), FLOATS,
         exact=True, out="int64",
-        differentiable=False, call=hidden("argsort_last", lambda x, down: {"descending": bool(down)})),
+        differentiable=False, call=hidden("argsort_last", lambda x, down: {"descending": bool(down), "count": -1})),
 )  # fmt: skip
 
 RANDOM_ROWS = tuple(

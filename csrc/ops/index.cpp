@@ -61,10 +61,19 @@ void infer_take(Call& c) {
   for (int d = 1; d < c.in[0].ndim(); ++d) shape.push(c.in[0].dim(d));
   c.out = empty(shape, c.in[0].dtype());
 }
+template <class E> void take_elements(const Call& c, T from, const Positions& at) {
+  const E* x = from.data<E>();
+  E* out = c.out.data<E>();
+  serial_for(at.size(), stretch, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i) out[i] = x[at[i]];
+  });
+}
 void compute_take(const Call& c) {
   const Tensor from = contiguous(c.in[0]);
   const Positions at(c.in[1], from.dim(0), "take");
   const std::int64_t bytes = row_size(from) * size_of(from.dtype());
+  if (bytes == 4) return take_elements<std::uint32_t>(c, from, at);
+  if (bytes == 8) return take_elements<std::uint64_t>(c, from, at);
   serial_for(at.size(), stretch_of(bytes / 4), [&](std::int64_t b, std::int64_t e) {
     for (std::int64_t i = b; i < e; ++i)
       std::memcpy(c.out.bytes() + i * bytes, from.bytes() + at[i] * bytes, static_cast<std::size_t>(bytes));

@@ -16,11 +16,19 @@ const Param x{"x", Kind::tensor, required, "a tensor with at least one axis"},
     stable{"stable", Kind::flag, "True", "whether equal elements keep their order; they always do", true};
 constexpr const char* bad_axis = "IndexError: if x has no such axis.\nValueError: if x has no axes.";
 
-// Attributes of argsort_last.
+// Attributes of argsort_last: the first `count` positions, or all if it is negative.
 struct Order {
   bool descending = false;
-  STEEP_ATTRIBUTES(descending)
+  std::int64_t count = -1;
+  STEEP_ATTRIBUTES(descending, count)
 };
+
+void infer_argsort(Call& c) {
+  Dims shape = c.in[0].shape();
+  const std::int64_t count = c.attrs.as<Order>().count;
+  if (count >= 0) shape.back() = count;
+  c.out = empty(shape, Int64);
+}
 
 void compute_argsort(const Call& c) {
   const Tensor in = contiguous(c.in[0]);
@@ -29,17 +37,17 @@ void compute_argsort(const Call& c) {
   order_rows(in, c.out, down);
 }
 
-Tensor argsort(const Op& op, T t, std::int64_t axis_number, bool down) {
+Tensor argsort(const Op& op, T t, std::int64_t axis_number, Order order) {
   static const Op& row = find_op("argsort_last");
   if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no axis to sort along");
   const int at = normalize_axis(axis_number, t.ndim(), op.name), end = t.ndim() - 1;
-  return moveaxis(apply(row, {moveaxis(t, at, end)}, Order{down}), end, at);
+  return moveaxis(apply(row, {moveaxis(t, at, end)}, order), end, at);
 }
 std::vector<Tensor> topk(const Op& op, T t, std::int64_t k, std::int64_t axis, bool largest) {
-  const Tensor order = argsort(op, t, axis, largest);
-  const int at = normalize_axis(axis, t.ndim(), op.name);
-  if (k < 0 || k > t.dim(at)) fail<ValueError>(op.name, ": k = ", k, " for an axis of size ", t.dim(at), " of ", t);
-  const Tensor best = narrow(order, at, 0, k);
+  const int at = normalize_axis(axis, std::max(1, t.ndim()), op.name);
+  if (t.ndim() > 0 && (k < 0 || k > t.dim(at)))
+    fail<ValueError>(op.name, ": k = ", k, " for an axis of size ", t.dim(at), " of ", t);
+  const Tensor best = argsort(op, t, axis, {largest, k});
   return {take_along_axis(t, best, at), best};
 }
 
@@ -49,7 +57,7 @@ Rows sort_rows() {
   return {
       {.name = "argsort_last",
        .attrs = attributes<Order>(),
-       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), Int64); },
+       .infer = infer_argsort,
        .compute = compute_argsort,
        .hidden = true},
       {.name = "argsort",
@@ -61,7 +69,7 @@ Rows sort_rows() {
                   "tensor([1, 2, 0], dtype=int64)",
        .params = {x, axis, descending, stable},
        .call = [](const Op& op, T x, std::int64_t axis, bool descending,
-                  Unused) { return argsort(op, x, axis, descending); },
+                  Unused) { return argsort(op, x, axis, {descending}); },
        .discrete = true},
       {.name = "sort",
        .doc = "x sorted along an axis; stable, NaN last.",
@@ -74,7 +82,7 @@ Rows sort_rows() {
        .call =
            [](const Op& op, T x, std::int64_t axis, bool descending, Unused) {
              const int at = normalize_axis(axis, std::max(1, x.ndim()), op.name);
-             return take_along_axis(x, argsort(op, x, axis, descending), at);
+             return take_along_axis(x, argsort(op, x, axis, {descending}), at);
            }},
       {.name = "topk",
        .doc = "The k largest (smallest) elements along an axis, in order, and their positions.",

@@ -43,6 +43,18 @@ def test_argsort_is_stable_and_puts_nan_last(dtype, n, descending):
     np.testing.assert_array_equal(sp.sort(sp.tensor(x), descending=descending).numpy(), x[found])
 
 
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("k", [0, 1, 7, 62, 63, 1000])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_topk_gives_the_first_of_argsort(dtype, k, largest):
+    """By a heap up to a sixteenth of the elements, which are 62, and by sorting all beyond."""
+    x = np.stack([numbers(dtype, 1000, seed) for seed in range(3)])
+    values, at = sp.topk(sp.tensor(x), k, largest=largest)
+    wanted = np.stack([expected(row, largest)[:k] for row in x])
+    np.testing.assert_array_equal(at.numpy(), wanted)
+    np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, wanted, 1))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (7, 1), (5, 97), (2, 66_000), (300, 300)], ids=str)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_rows_and_columns(shape, axis):

@@ -69,6 +69,7 @@ def test_ctrl_c_ends_a_product_on_several_threads_and_the_next_one_is_right():
     code = """
 import os, signal, threading, time, numpy as np, steep as sp
 sp.set_num_threads(4)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 a = sp.ones((3000, 3000))
 b = sp.ones((400, 400))
 def press():
