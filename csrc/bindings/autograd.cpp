@@ -180,8 +180,9 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
   backward({t}, {g}, nullptr, {.free_saved = !retain_graph});
 }
 
-void bind_autograd(py::module_& m) {
-  install_shells();
+namespace {
+
+void bind_node(py::module_& m) {
   py::class_<NodeHandle>(m, "Node", "A node of a graph.", py::custom_type_setup(collect_node))
       .def(py::init([](const py::args&, const py::kwargs&) -> NodeHandle {
         fail<TypeError>("Node: nodes come with recorded tensors, and are not made by hand");
@@ -201,6 +202,13 @@ void bind_autograd(py::module_& m) {
       .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
       .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
   set_signature(m.attr("Node"), "");
+}
+
+}  // namespace
+
+void bind_autograd(py::module_& m) {
+  install_shells();
+  bind_node(m);
   bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);
   m.def("_walk_forward", walk_forward);

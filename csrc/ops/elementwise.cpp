@@ -45,8 +45,9 @@ Tensor hardsigmoid_rule(R r, T g) {
 }
 Tensor relu_rule(R r, T g) { return zero_where(less_equal(r.out(), scalar_like(0, g)), g); }
 
-Rows float_rows() {
-  constexpr double ln2 = std::numbers::ln2, ln10 = std::numbers::ln10;
+constexpr double ln2 = std::numbers::ln2, ln10 = std::numbers::ln10;
+
+Rows exponential_rows() {
   return {
       smooth("exp",
              {"e to the x.",
@@ -97,6 +98,11 @@ Rows float_rows() {
               "tensor([1.  , 0.25], dtype=float32)"},
              K::reciprocal,
              {[](R r, T g) { return mul_zero(g, negative(square(r.out()))); }, save_out, K::reciprocal_df}),
+  };
+}
+
+Rows trigonometric_rows() {
+  return {
       smooth("sin",
              {"Sine of x in radians.",
               ">>> sp.sin(sp.tensor([0.0, 1.0]))\n"
@@ -155,6 +161,11 @@ Rows float_rows() {
               ">>> sp.atanh(sp.tensor([0.0, 0.5]))\n"
               "tensor([0.        , 0.54930615], dtype=float32)"},
              K::atanh, {[](R r, T g) { return mul_zero(g, reciprocal(one_minus_square(r.in(0)))); }, in0, K::atanh_df}),
+  };
+}
+
+Rows sigmoid_rows() {
+  return {
       smooth("tanh",
              {"Hyperbolic tangent.",
               ">>> sp.tanh(sp.tensor([0.0, 1.0]))\n"
@@ -191,6 +202,11 @@ Rows float_rows() {
               "tensor([0.6931472, 1.3132617], dtype=float32)",
               "Dugas et al. 2000, \"Incorporating second-order functional knowledge for better option pricing\"."},
              K::softplus, {[](R r, T g) { return mul_zero(g, sigmoid(r.in(0))); }, in0, K::softplus_df}),
+  };
+}
+
+Rows activation_rows() {
+  return {
       smooth("gelu",
              {"x * Phi(x), Phi the normal distribution function (exact, by erfc; Hendrycks and Gimpel 2016).",
               ">>> sp.gelu(sp.tensor([0.0, 1.0]))\n"
@@ -300,9 +316,8 @@ Rows fused_rows(const Rows& rows) {
 }  // namespace
 
 Rows elementwise_rows() {
-  Rows all;
-  for (auto part : {float_rows, parameter_rows, number_rows, pair_rows, integer_rows, bool_rows, other_rows})
-    for (Op& op : part()) all.push_back(std::move(op));
+  Rows all = joined({exponential_rows, trigonometric_rows, sigmoid_rows, activation_rows, parameter_rows, number_rows,
+                     pair_rows, integer_rows, bool_rows, other_rows});
   for (Op& op : fused_rows(all)) all.push_back(std::move(op));
   return all;
 }

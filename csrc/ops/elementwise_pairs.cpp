@@ -4,6 +4,7 @@
 
 #include "core/iterate.h"
 #include "graph/mode.h"
+#include "ops/registry.h"
 #include "ops/elementwise_rows.h"
 
 namespace steep::elementwise {
@@ -163,8 +164,11 @@ Rows number_rows() {
   };
 }
 
-Rows pair_rows() {
-  const char* ties = "half to each operand at a tie";
+namespace {
+
+const char* ties = "half to each operand at a tie";
+
+Rows arithmetic_rows() {
   return {
       pair("add",
            {"x1 + x2.",
@@ -221,6 +225,11 @@ Rows pair_rows() {
         op.flat = true;
         return op;
       }(),
+  };
+}
+
+Rows other_pair_rows() {
+  return {
       pair("remainder",
            {"x1 - floor(x1 / x2) * x2, with the sign of x2.",
             ">>> sp.remainder(sp.tensor([-7, 7]), sp.tensor([3, 3]))\n"
@@ -266,6 +275,10 @@ Rows pair_rows() {
            Promote::floating),
   };
 }
+
+}  // namespace
+
+Rows pair_rows() { return joined({arithmetic_rows, other_pair_rows}); }
 
 Rows integer_rows() {
   return {

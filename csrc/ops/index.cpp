@@ -270,7 +270,9 @@ Tensor nonzero_flat(T mask) {
   return t;
 }
 
-Rows index_rows() {
+namespace {
+
+Rows primitive_rows() {
   return {
       {.name = "take_rows",
        .infer = infer_take,
@@ -309,6 +311,11 @@ Rows index_rows() {
                   const std::string& op) { return checked_labels(labels, classes, op); },
        .hidden = true,
        .discrete = true},
+  };
+}
+
+Rows function_rows() {
+  return {
       {.name = "take",
        .doc = "Elements by index along an axis; of the flattened tensor if axis is None.",
        .returns = "A tensor with the axes of indices in place of the axis.",
@@ -378,5 +385,9 @@ Rows index_rows() {
        .discrete = true},
   };
 }
+
+}  // namespace
+
+Rows index_rows() { return joined({primitive_rows, function_rows}); }
 
 }  // namespace steep

@@ -254,10 +254,13 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   return apply(op, parts.data(), static_cast<int>(parts.size()), Concat{axis, sizes});
 }
 
-Rows join_rows() {
-  const Param k{"k", Kind::integer, "0", "the last diagonal that is kept: 0 the main one, above it if positive"};
-  constexpr const char* bad_axis = "IndexError: if x has no such axis.";
-  constexpr const char* bad_matrix = "ValueError: if x has fewer than two axes.";
+namespace {
+
+const Param k{"k", Kind::integer, "0", "the last diagonal that is kept: 0 the main one, above it if positive"};
+constexpr const char* bad_axis = "IndexError: if x has no such axis.";
+constexpr const char* bad_matrix = "ValueError: if x has fewer than two axes.";
+
+Rows joining_rows() {
   return {
       {.name = "concat",
        .doc = "Tensors joined along an existing axis; flattened first where axis is None.",
@@ -313,6 +316,11 @@ Rows join_rows() {
                   "(tensor([1, 2], dtype=int64), tensor([3, 4], dtype=int64))",
        .params = {x, {"axis", Kind::integer, "0", "the axis to take apart"}},
        .call_many = call_unstack},
+  };
+}
+
+Rows moving_rows() {
+  return {
       {.name = "roll",
        .doc = "Circular shift of the elements along the axes: those that leave at one end come in at the other.",
        .returns = "A tensor of x's shape.",
@@ -388,5 +396,9 @@ Rows join_rows() {
        .call = triangle<false>},
   };
 }
+
+}  // namespace
+
+Rows join_rows() { return joined({joining_rows, moving_rows}); }
 
 }  // namespace steep

@@ -286,9 +286,12 @@ Tensor matmul(T a, T b) {
   return row ? squeeze_axes(y, 1u << (y.ndim() - (column ? 1 : 2))) : y;
 }
 
-Rows linalg_rows() {
-  const Param x1{"x1", Kind::tensor, required, "a tensor"}, x2{"x2", Kind::tensor, required, "a tensor"};
-  const auto vector = [](const char* name) { return Param{name, Kind::tensor, required, "a vector"}; };
+namespace {
+
+const Param x1{"x1", Kind::tensor, required, "a tensor"}, x2{"x2", Kind::tensor, required, "a tensor"};
+const auto vector = [](const char* name) { return Param{name, Kind::tensor, required, "a vector"}; };
+
+Rows product_rows() {
   return {
       {.name = "matmul",
        .doc = "Matrix product of the last two axes, batched over the others; 1-d operands are vectors. How float32 "
@@ -345,6 +348,11 @@ Rows linalg_rows() {
                   x2,
                   {"axes", Kind::ints, "2", "n for the last n axes of x1 and the first n of x2, or two lists of axes"}},
        .call = tensordot},
+  };
+}
+
+Rows trace_rows() {
+  return {
       {.name = "trace",
        .doc = "Sum of the diagonal of the last two axes.",
        .returns = "A tensor without the last two axes; int64 for integers.",
@@ -379,5 +387,9 @@ Rows linalg_rows() {
                   const std::vector<Tensor>& operands) { return einsum(subscripts, operands); }},
   };
 }
+
+}  // namespace
+
+Rows linalg_rows() { return joined({product_rows, trace_rows}); }
 
 }  // namespace steep

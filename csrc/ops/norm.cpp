@@ -147,12 +147,15 @@ Tensor call_attention(const Op& op, T query, T key, T value, T mask, bool causal
 
 }  // namespace
 
-Rows norm_rows() {
-  const Param x{"x", Kind::tensor, required, "a tensor (N, C, ...)"},
-      weight{"weight", Kind::optional_tensor, "None", "factors (C,), one for each channel; none where None"},
-      bias{"bias", Kind::optional_tensor, "None", "summands (C,), one for each channel; none where None"},
-      eps{"eps", Kind::real, "1e-05", "added to the variance, so that constants do not divide by 0"};
-  constexpr const char* like_x = "A float tensor of x's shape.";
+namespace {
+
+const Param x{"x", Kind::tensor, required, "a tensor (N, C, ...)"},
+    weight{"weight", Kind::optional_tensor, "None", "factors (C,), one for each channel; none where None"},
+    bias{"bias", Kind::optional_tensor, "None", "summands (C,), one for each channel; none where None"},
+    eps{"eps", Kind::real, "1e-05", "added to the variance, so that constants do not divide by 0"};
+constexpr const char* like_x = "A float tensor of x's shape.";
+
+Rows normalisation_rows() {
   return {
       {.name = "layer_norm",
        .doc = "Mean 0 and variance 1 over the trailing dimensions `shape`, then scaled and shifted (Ba et al. 2016): "
@@ -215,6 +218,11 @@ Rows norm_rows() {
                   bias,
                   eps},
        .call = call_batch_norm},
+  };
+}
+
+Rows other_layer_rows() {
+  return {
       {.name = "local_response_norm",
        .doc = "x / (k + alpha * mean of x**2 over `size` channels around)**beta (Krizhevsky et al. 2012), "
               "zeros beyond the first and the last channel, as in PyTorch.",
@@ -261,5 +269,9 @@ Rows norm_rows() {
        .call = call_attention},
   };
 }
+
+}  // namespace
+
+Rows norm_rows() { return joined({normalisation_rows, other_layer_rows}); }
 
 }  // namespace steep

@@ -382,7 +382,7 @@ Op adaptive_row(const char* name, const char* example, Function<Tensor> call) {
           .call = call};
 }
 
-Rows composite_rows() {
+Rows max_rows() {
   const char* largest = "The largest element of every window; stride None: the window's size.";
   Op indices =
       max_row("max_pool_indices",
@@ -427,6 +427,11 @@ Rows composite_rows() {
                   padding_param,
                   {"output_size", Kind::axes, "None", "(H, W) of the result, where the pooling left a rest"}},
        .call = call_unpool},
+  };
+}
+
+Rows average_rows() {
+  return {
       average_row("avg_pool1d",
                   ">>> sp.avg_pool1d(sp.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)\n"
                   "tensor([[[2., 1.]]], dtype=float32)",
@@ -480,10 +485,6 @@ Tensor take_planes(T x, T at) {
   return apply(op, {x, at});
 }
 
-Rows pool_rows() {
-  Rows all = primitive_rows();
-  for (Op& op : composite_rows()) all.push_back(std::move(op));
-  return all;
-}
+Rows pool_rows() { return joined({primitive_rows, max_rows, average_rows}); }
 
 }  // namespace steep

@@ -8,10 +8,8 @@ namespace steep {
 namespace {
 
 Rows gather() {
-  Rows all;
-  for (auto family : {elementwise_rows, reduce_rows, view_rows, join_rows, index_rows, linalg_rows, loss_rows,
-                      layer_norm_rows, conv_rows, pool_rows, norm_rows, resample_rows, sort_rows, random_rows})
-    for (Op& op : family()) all.push_back(std::move(op));
+  Rows all = joined({elementwise_rows, reduce_rows, view_rows, join_rows, index_rows, linalg_rows, loss_rows,
+                     layer_norm_rows, conv_rows, pool_rows, norm_rows, resample_rows, sort_rows, random_rows});
   for (const Op& op : all)
     if (!op.call.fits(op.params) || !op.call_many.fits(op.params))
       fail<ValueError>("the parameters of ", op.name, " are not those of its function");
@@ -19,6 +17,13 @@ Rows gather() {
 }
 
 }  // namespace
+
+Rows joined(std::initializer_list<Rows (*)()> parts) {
+  Rows all;
+  for (auto part : parts)
+    for (Op& op : part()) all.push_back(std::move(op));
+  return all;
+}
 
 const Rows& all_ops() {
   static const Rows rows = gather();

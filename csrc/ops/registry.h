@@ -1,9 +1,14 @@
 // What a family of ops contributes: its rows. Add a family by declaring it here and listing it in registry.cpp.
 #pragma once
 
+#include <initializer_list>
+
 #include "graph/op.h"
 
 namespace steep {
+
+// The rows of several functions in one list: of a family whose rows are too many for one.
+Rows joined(std::initializer_list<Rows (*)()> parts);
 
 Rows elementwise_rows();
 Rows reduce_rows();

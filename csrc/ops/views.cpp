@@ -268,7 +268,7 @@ Rows primitive_rows() {
   return rows;
 }
 
-Rows composite_rows() {
+Rows axis_rows() {
   return {
       {.name = "squeeze",
        .doc = "Without the given axes of size 1 (all of them by default); a view.",
@@ -323,6 +323,11 @@ Rows composite_rows() {
                   "        [2, 4]], dtype=int64)",
        .params = {x},
        .call = call_transpose},
+  };
+}
+
+Rows flip_rows() {
+  return {
       {.name = "flip",
        .doc = "The order of elements reversed along the axes (all by default); a view.",
        .returns = "A tensor of x's shape.",
@@ -428,10 +433,6 @@ Tensor flip(T t, unsigned axes) {
   return slice(t, start, step, t.shape());
 }
 
-Rows view_rows() {
-  Rows all = primitive_rows();
-  for (Op& op : composite_rows()) all.push_back(std::move(op));
-  return all;
-}
+Rows view_rows() { return joined({primitive_rows, axis_rows, flip_rows}); }
 
 }  // namespace steep
