@@ -9,7 +9,6 @@
 #include "kernels/scratch.h"
 
 namespace steep {
-namespace {}
 
 void TileGroup::bind(const std::vector<char*>& base, char* scratch) {
   scratch_ = scratch;

@@ -1,6 +1,6 @@
 // Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding. Included
-// by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly
-// through double and round-to-odd, so that every instruction set gives the same bits.
+// by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly through double and
+// round-to-odd, so that every instruction set gives the same bits.
 
 enum class Round { nearest_even, down, up, to_zero };
 
