@@ -13,34 +13,36 @@ constexpr int most_members = 512, patience = 4096;
 // An instruction that must run before another. `joins`: the two may still be in one group, since each element of the
 // later one needs only the same element of the earlier one.
 struct Need {
-  int earlier;
+  InstructionId earlier;
   bool joins;
 };
 
 struct Needs {
-  std::vector<std::vector<Need>> of;  // by instruction
-  explicit Needs(const Program& p) : of(p.code.size()), writer_(p.buffers.size(), -1), readers_(p.buffers.size()) {
-    for (std::size_t i = 0; i < p.code.size(); ++i) add(p, static_cast<int>(i));
+  Table<InstructionId, std::vector<Need>> of;
+  explicit Needs(const Program& p)
+      : of(p.code.size()), writer_(p.buffers.size(), InstructionId::none), readers_(p.buffers.size()) {
+    for (const InstructionId i : p.code.ids()) add(p, i);
   }
-  int writer(int buffer) const { return writer_[static_cast<std::size_t>(buffer)]; }
+  // The last one that writes it.
+  InstructionId writer(BufferId b) const { return writer_[b]; }
 
  private:
   struct Read {
-    int by;
+    InstructionId by;
     const View* view;
   };
-  void add(const Program& p, int i) {
-    const Instruction& c = p.code[static_cast<std::size_t>(i)];
-    auto& needs = of[static_cast<std::size_t>(i)];
+  void add(const Program& p, InstructionId i) {
+    const Instruction& c = p.code[i];
+    auto& needs = of[i];
     for (const View& v : c.in) {
-      const auto b = static_cast<std::size_t>(v.buffer);
-      if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], v)});
+      const BufferId b = v.buffer;
+      if (is_some(writer_[b])) needs.push_back({writer_[b], joins(p, writer_[b], v)});
       readers_[b].push_back({i, &v});
     }
     refuse_first(p, i);
-    const auto b = static_cast<std::size_t>(c.out.buffer);
+    const BufferId b = c.out.buffer;
     if (c.in_place) {
-      if (writer_[b] >= 0) needs.push_back({writer_[b], joins(p, writer_[b], c.out)});
+      if (is_some(writer_[b])) needs.push_back({writer_[b], joins(p, writer_[b], c.out)});
       for (const Read& r : readers_[b])
         if (r.by != i) needs.push_back({r.by, read_in_step(p, r, c.out)});
       readers_[b].clear();
@@ -49,53 +51,50 @@ struct Needs {
   }
   // Instructions that may raise (an index out of range) do so in the order of the function, and before anything that
   // outlives the call is written: an error leaves parameters unchanged.
-  void refuse_first(const Program& p, int i) {
-    const Instruction& c = p.code[static_cast<std::size_t>(i)];
+  void refuse_first(const Program& p, InstructionId i) {
+    const Instruction& c = p.code[i];
     const bool refuses = c.op->may_raise && !c.loop, lasting = c.in_place && p.buffer(c.out).place != Place::temporary;
-    if (last_refusal_ >= 0 && (refuses || lasting)) of[static_cast<std::size_t>(i)].push_back({last_refusal_, false});
+    if (is_some(last_refusal_) && (refuses || lasting)) of[i].push_back({last_refusal_, false});
     if (refuses) last_refusal_ = i;
   }
   // A reduction reads whole tiles, after every step: its operand must not be written by a step.
   static bool read_in_step(const Program& p, const Read& r, const View& out) {
-    return is_elementwise(p.code[static_cast<std::size_t>(r.by)]) && same_elements(*r.view, out);
+    return is_elementwise(p.code[r.by]) && same_elements(*r.view, out);
   }
-  static bool joins(const Program& p, int writer, const View& v) {
-    const Instruction& w = p.code[static_cast<std::size_t>(writer)];
+  static bool joins(const Program& p, InstructionId writer, const View& v) {
+    const Instruction& w = p.code[writer];
     return is_elementwise(w) && same_elements(w.out, v);
   }
-  std::vector<int> writer_;
-  std::vector<std::vector<Read>> readers_;
-  int last_refusal_ = -1;
+  Table<BufferId, InstructionId> writer_;
+  Table<BufferId, std::vector<Read>> readers_;
+  InstructionId last_refusal_ = InstructionId::none;
 };
 
 class Grouping {
  public:
   // `exact`: no path between units is overlooked.
   Grouping(const Program& p, bool exact)
-      : p_(p), exact_(exact), needs_(p), unit_of_(p.code.size()), place_(p.code.size(), -1), seen_(p.code.size(), 0) {
-    for (std::size_t i = 0; i < p.code.size(); ++i) {
-      unit_of_[i] = static_cast<int>(i);
-      units_.push_back({{static_cast<int>(i)}, is_elementwise(p.code[i])});
-    }
+      : p_(p), exact_(exact), needs_(p), unit_of_(p.code.size()), place_(p.code.size()), seen_(p.code.size(), 0) {
+    for (const InstructionId i : p.code.ids()) unit_of_[i] = units_.add({{i}, is_elementwise(p.code[i])});
   }
-  std::vector<Unit> run() {
-    for (std::size_t i = 0; i < p_.code.size(); ++i)
-      if (is_elementwise(p_.code[i]) || is_fold(p_.code[i])) join(static_cast<int>(i));
+  Table<UnitId, Unit> run() {
+    for (const InstructionId i : p_.code.ids())
+      if (is_elementwise(at(i)) || is_fold(at(i))) join(i);
     return ordered();
   }
   bool complete() const { return placed_ == p_.code.size(); }
 
  private:
-  const Instruction& at(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
-  Unit& unit(int u) { return units_[static_cast<std::size_t>(u)]; }
-  int unit_of(int i) const { return unit_of_[static_cast<std::size_t>(i)]; }
-  const std::vector<Need>& needs(int i) const { return needs_.of[static_cast<std::size_t>(i)]; }
+  const Instruction& at(InstructionId i) const { return p_.code[i]; }
+  Unit& unit(UnitId u) { return units_[u]; }
+  UnitId unit_of(InstructionId i) const { return unit_of_[i]; }
+  const std::vector<Need>& needs(InstructionId i) const { return needs_.of[i]; }
 
   static std::int64_t elements(const Instruction& c) { return is_fold(c) ? c.in[0].count() : c.out.count(); }
 
-  void join(int i) {
+  void join(InstructionId i) {
     for (const Need& n : needs(i)) {
-      const int a = unit_of(n.earlier), b = unit_of(i);
+      const UnitId a = unit_of(n.earlier), b = unit_of(i);
       if (a == b || !n.joins || !unit(a).group || !fits(unit(a), at(i)) || !legal(a, b)) continue;
       merge(a, b);
     }
@@ -104,26 +103,26 @@ class Grouping {
   bool fits(const Unit& u, const Instruction& c) const {
     if (elements(at(u.members[0])) != elements(c) || u.members.size() >= most_members) return false;
     const std::int64_t length = is_fold(c) ? fold_length(c) : 0;
-    for (int m : u.members)
+    for (const InstructionId m : u.members)
       if (length && is_fold(at(m)) && (fold_length(at(m)) != length || at(m).in[0].dtype != c.in[0].dtype))
         return false;
     return true;
   }
   bool same_folds(const Unit& a, const Unit& b) const {
-    for (int m : b.members)
+    for (const InstructionId m : b.members)
       if (is_fold(at(m)) && !fits(a, at(m))) return false;
     return a.members.size() + b.members.size() <= most_members;
   }
   // No unit lies between the two, and all their dependences allow joining.
-  bool legal(int a, int b) { return same_folds(unit(a), unit(b)) && clear(b, a) && clear(a, b); }
+  bool legal(UnitId a, UnitId b) { return same_folds(unit(a), unit(b)) && clear(b, a) && clear(a, b); }
 
-  bool clear(int from, int to) {
+  bool clear(UnitId from, UnitId to) {
     ++stamp_;
     budget_ = patience;
-    const int stop = unit(to).members.front();
-    for (int m : unit(from).members)
+    const InstructionId stop = unit(to).members.front();
+    for (const InstructionId m : unit(from).members)
       for (const Need& n : needs(m)) {
-        const int u = unit_of(n.earlier);
+        const UnitId u = unit_of(n.earlier);
         if (u == from) continue;
         if (u == to ? !n.joins : reaches(u, from, to, stop)) return false;
       }
@@ -131,25 +130,25 @@ class Grouping {
   }
   // Whether unit u depends on `to` through units other than `from`. Units that end before `to` begins are assumed not
   // to depend on it: rarely one does, through a group that spans them, and then exact_ is used.
-  bool reaches(int u, int from, int to, int stop) {
-    std::vector<int> open{u};
+  bool reaches(UnitId u, UnitId from, UnitId to, InstructionId stop) {
+    std::vector<UnitId> open{u};
     while (!open.empty()) {
-      const int next = open.back();
+      const UnitId next = open.back();
       open.pop_back();
       if (next == to || --budget_ < 0) return true;
-      auto& mark = seen_[static_cast<std::size_t>(next)];
+      int& mark = seen_[next];
       if (next == from || mark == stamp_ || (!exact_ && unit(next).members.back() < stop)) continue;
       mark = stamp_;
-      for (int m : unit(next).members)
+      for (const InstructionId m : unit(next).members)
         for (const Need& n : needs(m))
           if (unit_of(n.earlier) != next) open.push_back(unit_of(n.earlier));
     }
     return false;
   }
-  void merge(int a, int b) {
+  void merge(UnitId a, UnitId b) {
     Unit& to = unit(b);
-    for (int m : unit(a).members) unit_of_[static_cast<std::size_t>(m)] = b;
-    std::vector<int> all;
+    for (const InstructionId m : unit(a).members) unit_of_[m] = b;
+    std::vector<InstructionId> all;
     std::merge(unit(a).members.begin(), unit(a).members.end(), to.members.begin(), to.members.end(),
                std::back_inserter(all));
     to.members = std::move(all);
@@ -158,56 +157,58 @@ class Grouping {
   }
 
   // Units in dependence order; of those ready, the one recorded first.
-  std::vector<Unit> ordered() {
-    std::vector<int> waits(units_.size(), 0);
-    std::vector<std::vector<int>> frees(units_.size());
-    for (std::size_t u = 0; u < units_.size(); ++u)
-      for (int m : units_[u].members)
+  Table<UnitId, Unit> ordered() {
+    Table<UnitId, int> waits(units_.size(), 0);
+    Table<UnitId, std::vector<UnitId>> frees(units_.size());
+    for (const UnitId u : units_.ids())
+      for (const InstructionId m : unit(u).members)
         for (const Need& n : needs(m))
-          if (unit_of(n.earlier) != static_cast<int>(u)) {
-            frees[static_cast<std::size_t>(unit_of(n.earlier))].push_back(static_cast<int>(u));
+          if (unit_of(n.earlier) != u) {
+            frees[unit_of(n.earlier)].push_back(u);
             ++waits[u];
           }
-    using Ready = std::pair<int, int>;
+    using Ready = std::pair<InstructionId, UnitId>;
     std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
-    const auto offer = [&](int u) { ready.emplace(unit(u).members.back(), u); };
-    for (std::size_t u = 0; u < units_.size(); ++u)
-      if (!units_[u].members.empty() && waits[u] == 0) offer(static_cast<int>(u));
-    std::vector<Unit> order;
+    const auto offer = [&](UnitId u) { ready.emplace(unit(u).members.back(), u); };
+    for (const UnitId u : units_.ids())
+      if (!unit(u).members.empty() && waits[u] == 0) offer(u);
+    Table<UnitId, Unit> order;
     while (!ready.empty()) {
-      const int u = ready.top().second;
+      const UnitId u = ready.top().second;
       ready.pop();
-      for (int next : frees[static_cast<std::size_t>(u)])
-        if (--waits[static_cast<std::size_t>(next)] == 0) offer(next);
-      place_[static_cast<std::size_t>(u)] = static_cast<int>(order.size());
+      for (const UnitId next : frees[u])
+        if (--waits[next] == 0) offer(next);
       placed_ += unit(u).members.size();
-      order.push_back(std::move(unit(u)));
+      place_[u] = order.add(std::move(unit(u)));
     }
     if (!complete()) return order;
     for (Unit& u : order) u.finishes = product_of(order, u);
     return order;
   }
 
-  // The unit that writes a buffer last, -1 where none does.
-  int maker(const View& v) const { return needs_.writer(v.buffer) < 0 ? -1 : unit_of(needs_.writer(v.buffer)); }
-  int place(int instruction) const { return place_[static_cast<std::size_t>(unit_of(instruction))]; }
+  // The unit that writes a buffer last, none where none does.
+  UnitId maker(const View& v) const {
+    return is_some(needs_.writer(v.buffer)) ? unit_of(needs_.writer(v.buffer)) : UnitId::none;
+  }
+  // Where an instruction's unit comes in the order.
+  UnitId place(InstructionId i) const { return place_[unit_of(i)]; }
   // The last unit that a group depends on, if that is a product which it needs elementwise.
-  int product_of(const std::vector<Unit>& order, const Unit& u) const {
-    int last = -1;
-    for (int m : u.members)
+  UnitId product_of(const Table<UnitId, Unit>& order, const Unit& u) const {
+    UnitId last = UnitId::none;
+    for (const InstructionId m : u.members)
       for (const Need& n : needs(m))
         if (place(n.earlier) != place(m)) last = std::max(last, place(n.earlier));
-    if (last < 0 || !u.group || order[static_cast<std::size_t>(last)].members.size() != 1) return -1;
-    const int product = order[static_cast<std::size_t>(last)].members[0];
-    if (!at(product).op->compute_parts || at(product).in_place || !is_finished_by(u, at(product))) return -1;
+    if (!is_some(last) || !u.group || order[last].members.size() != 1) return UnitId::none;
+    const Instruction& product = at(order[last].members[0]);
+    if (!product.op->compute_parts || product.in_place || !is_finished_by(u, product)) return UnitId::none;
     for (const Unit& other : order)
-      if (other.finishes == last) return -1;
+      if (other.finishes == last) return UnitId::none;
     return last;
   }
   // Parts are short rows: with more than one other operand of the same shape, a separate pass is faster.
   bool is_finished_by(const Unit& u, const Instruction& product) const {
-    std::vector<int> arrays;
-    for (int m : u.members) {
+    std::vector<BufferId> arrays;
+    for (const InstructionId m : u.members) {
       if (is_fold(at(m))) return false;
       for (const View& v : at(m).in) {
         if (v.buffer == product.out.buffer && !same_elements(v, product.out)) return false;
@@ -224,10 +225,10 @@ class Grouping {
   bool exact_;
   std::size_t placed_ = 0;  // instructions of ordered units; those in a cycle are never ordered
   Needs needs_;
-  std::vector<int> unit_of_;
-  std::vector<int> place_;  // of a unit in the final order
-  std::vector<Unit> units_;
-  std::vector<int> seen_;
+  Table<InstructionId, UnitId> unit_of_;
+  Table<UnitId, UnitId> place_;  // in the final order
+  Table<UnitId, Unit> units_;
+  Table<UnitId, int> seen_;
   int stamp_ = 0, budget_ = 0;
 };
 
@@ -248,10 +249,10 @@ bool is_fold(const Instruction& c) {
 
 std::int64_t fold_length(const Instruction& c) { return c.in[0].count() / c.out.count(); }
 
-std::vector<Unit> fuse(const Program& p) {
+Table<UnitId, Unit> fuse(const Program& p) {
   for (const bool exact : {false, true}) {
     Grouping grouping(p, exact);
-    std::vector<Unit> units = grouping.run();
+    Table<UnitId, Unit> units = grouping.run();
     if (grouping.complete()) return units;
   }
   fail<CompileError>("compile: no order of the instructions respects what they need of each other; please report this");

@@ -8,13 +8,14 @@
 namespace steep {
 
 struct Unit {
-  std::vector<int> members;  // numbers of instructions, ascending
-  bool group = false;        // elementwise, even if it is a single instruction
-  int finishes = -1;         // the unit, a product, on whose result it can run part by part as parts are finished
+  std::vector<InstructionId> members;  // ascending
+  bool group = false;                  // elementwise, even if it is a single instruction
+  // The unit, a product, on whose result it can run part by part as parts are finished.
+  UnitId finishes = UnitId::none;
 };
 
 // The units in an order that respects every dependence.
-std::vector<Unit> fuse(const Program& p);
+Table<UnitId, Unit> fuse(const Program& p);
 
 // Elements in one leaf of a row's fold: longer rows are reduced by a tree over leaves.
 inline std::int64_t fold_leaf(DType t) { return k::row_leaf_bytes / size_of(t); }

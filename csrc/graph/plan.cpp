@@ -55,18 +55,18 @@ class Gaps {
 
 }  // namespace
 
-Plan plan_memory(const std::vector<Lifetime>& lives) {
-  Plan plan{std::vector<std::size_t>(lives.size(), 0), 0};
-  std::vector<std::size_t> births, deaths;
-  for (std::size_t b = 0; b < lives.size(); ++b)
+Plan plan_memory(const Table<BufferId, Lifetime>& lives) {
+  Plan plan{Table<BufferId, std::size_t>(lives.size(), 0), 0};
+  std::vector<BufferId> births, deaths;
+  for (const BufferId b : lives.ids())
     if (lives[b].bytes) births.push_back(b);
   deaths = births;
   std::sort(births.begin(), births.end(), [&](auto a, auto b) { return lives[a].first < lives[b].first; });
   std::sort(deaths.begin(), deaths.end(), [&](auto a, auto b) { return lives[a].last < lives[b].last; });
-  const auto size = [&](std::size_t b) { return (lives[b].bytes + 63) / 64 * 64; };
+  const auto size = [&](BufferId b) { return (lives[b].bytes + 63) / 64 * 64; };
   Gaps gaps;
   std::size_t dead = 0;
-  for (const std::size_t b : births) {
+  for (const BufferId b : births) {
     for (; dead < deaths.size() && lives[deaths[dead]].last < lives[b].first; ++dead)
       gaps.give_back(plan.offset[deaths[dead]], size(deaths[dead]));
     plan.offset[b] = gaps.take(size(b));

@@ -11,11 +11,11 @@ namespace steep {
 namespace {
 
 // a0: an argument, c: a captured tensor, g: a .grad, t: a temporary; numbers are those of the buffers.
-std::string buffer_name(const Program& p, int b) {
+std::string buffer_name(const Program& p, BufferId b) {
   static constexpr char letters[] = {'t', 'k', 'c', 'a', 'g'};
   static_assert(std::size(letters) == static_cast<std::size_t>(Place::gradient) + 1);
-  const Buffer& buffer = p.buffers[static_cast<std::size_t>(b)];
-  return str(letters[static_cast<int>(buffer.place)], buffer.number >= 0 ? buffer.number : b);
+  const Buffer& buffer = p.buffers[b];
+  return str(letters[static_cast<int>(buffer.place)], buffer.number >= 0 ? buffer.number : static_cast<int>(b));
 }
 
 std::string number_text(const Program& p, const View& v) {
@@ -64,29 +64,26 @@ std::string Replay::text() const {
       << " repeated, " << p.uniform << " of one value) in " << units_.size() << " units, " << groups_.size()
       << " fused groups; arena " << bytes_text(plan_.bytes) << " for " << bytes_text(temporary_bytes())
       << " of temporaries\n";
-  for (std::size_t i = 0; i < p.arguments.size(); ++i)
-    out << "  argument " << buffer_name(p, p.arguments[i].buffer) << "  " << p.arguments[i].dtype
-        << p.arguments[i].shape << (p.buffer(p.arguments[i]).written ? "  written in place" : "") << '\n';
-  for (std::size_t b = 0; b < p.buffers.size(); ++b)
+  for (const View& v : p.arguments)
+    out << "  argument " << buffer_name(p, v.buffer) << "  " << v.dtype << v.shape
+        << (p.buffer(v).written ? "  written in place" : "") << '\n';
+  for (const BufferId b : p.buffers.ids())
     if (p.buffers[b].place == Place::captured)
-      out << "  captured " << buffer_name(p, static_cast<int>(b)) << "  " << bytes_text(p.buffers[b].bytes)
+      out << "  captured " << buffer_name(p, b) << "  " << bytes_text(p.buffers[b].bytes)
           << (p.buffers[b].written ? "  written in place" : "") << '\n';
   int number = 0, group = 0;
   for (const Unit& u : units_) {
     out << std::right << std::setw(4) << number++ << ' ';
     if (u.group) {
-      const TileGroup& g = groups_[static_cast<std::size_t>(group++)];
+      const TileGroup& g = groups_[group++];
       if (u.members.size() > 1)
         out << "group of " << u.members.size() << " over " << g.elements() << " elements, tiles of " << g.tile();
-      if (u.members.size() > 1 && u.finishes >= 0) out << ", ";
-      if (u.finishes >= 0) out << "part by part with " << u.finishes;
+      if (u.members.size() > 1 && is_some(u.finishes)) out << ", ";
+      if (is_some(u.finishes)) out << "part by part with " << static_cast<int>(u.finishes);
       if (u.members.size() > 1) out << '\n';
     }
-    for (int m : u.members)
-      print_instruction(out, p, p.code[static_cast<std::size_t>(m)],
-                        u.members.size() > 1 ? "       "
-                        : u.finishes >= 0    ? ": "
-                                             : " ");
+    for (const InstructionId m : u.members)
+      print_instruction(out, p, p.code[m], u.members.size() > 1 ? "       " : is_some(u.finishes) ? ": " : " ");
   }
   for (const Slot& s : p.slots)
     if (s.set) out << "  .grad " << (s.none ? "None" : describe(s.value, p)) << '\n';

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/ids.h"
 #include "graph/op.h"
 
 namespace steep {
@@ -23,7 +24,7 @@ struct Buffer {
 
 // A layout over a buffer. The offset counts elements; an argument's buffer starts at its first element.
 struct View {
-  int buffer = -1;
+  BufferId buffer = BufferId::none;
   DType dtype = Float32;
   Dims shape, strides;
   std::int64_t offset = 0;
@@ -44,7 +45,7 @@ struct Instruction {
   View out;
   bool in_place = false;   // out is existing memory
   k::Loop loop = nullptr;  // of elementwise ops
-  int number = 0;          // as recorded
+  InstructionId number{};  // as recorded
   std::string where;       // the user's line
 };
 
@@ -69,19 +70,17 @@ struct Slot {
 };
 
 struct Program {
-  std::vector<Buffer> buffers;
-  std::vector<Instruction> code;
-  std::vector<View> arguments;
-  std::vector<Result> results;
-  std::vector<Slot> slots;
+  Table<BufferId, Buffer> buffers;
+  Table<InstructionId, Instruction> code;
+  Table<int, View> arguments;
+  Table<int, Result> results;
+  Table<int, Slot> slots;
   int recorded = 0, dead = 0, repeated = 0, uniform = 0;  // for the report
 
-  int add_buffer(Place place, std::size_t bytes) {
-    buffers.push_back({.place = place, .bytes = bytes});
-    return static_cast<int>(buffers.size()) - 1;
-  }
-  Buffer& buffer(const View& v) { return buffers[static_cast<std::size_t>(v.buffer)]; }
-  const Buffer& buffer(const View& v) const { return buffers[static_cast<std::size_t>(v.buffer)]; }
+  BufferId add_buffer(Place place, std::size_t bytes) { return buffers.add({.place = place, .bytes = bytes}); }
+  InstructionId next_number() { return static_cast<InstructionId>(recorded++); }
+  Buffer& buffer(const View& v) { return buffers[v.buffer]; }
+  const Buffer& buffer(const View& v) const { return buffers[v.buffer]; }
   View new_temporary(const Dims& shape, DType dtype);
   // After recording: releases what only the recorded run needed.
   void forget_values() {

@@ -47,7 +47,7 @@ Recorder::Recorder(const std::vector<Tensor>& arguments, bool trace)
       trace_(trace) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     enter(arguments[i], Place::argument, static_cast<int>(i));
-    program_.arguments.push_back(view_of(arguments[i]));
+    program_.arguments.add(view_of(arguments[i]));
   }
 }
 Recorder::~Recorder() { stop(); }
@@ -57,11 +57,11 @@ void Recorder::stop() {
   if (allocation_scope().epoch == epoch_) allocation_scope().epoch = epoch_before_;
 }
 
-int Recorder::new_buffer(const Tensor& t, Place place) {
-  const int b = program_.add_buffer(place, t->storage->bytes);
+BufferId Recorder::new_buffer(const Tensor& t, Place place) {
+  const BufferId b = program_.add_buffer(place, t->storage->bytes);
   program_.buffers.back().storage = t->storage;
-  base_.push_back(0);
-  uniform_.push_back(false);
+  base_.add(0);
+  uniform_.add(false);
   at_[t->storage.get()] = b;
   return b;
 }
@@ -69,45 +69,44 @@ int Recorder::new_buffer(const Tensor& t, Place place) {
 // An argument or a gradient is another tensor at the next call: its views count from its own first element.
 void Recorder::enter(const Tensor& t, Place place, int number) {
   if (at_.contains(t->storage.get())) return;
-  const int b = new_buffer(t, place);
-  program_.buffers[static_cast<std::size_t>(b)].number = number;
-  base_[static_cast<std::size_t>(b)] = t->offset * size_of(t.dtype());
+  const BufferId b = new_buffer(t, place);
+  program_.buffers[b].number = number;
+  base_[b] = t->offset * size_of(t.dtype());
 }
 
 bool Recorder::born_here(const Tensor& t) const { return t->storage->born == epoch_; }
 
-int Recorder::known_buffer(const Tensor& t) const {
+BufferId Recorder::known_buffer(const Tensor& t) const {
   const auto found = at_.find(t->storage.get());
-  return found == at_.end() ? -1 : found->second;
+  return found == at_.end() ? BufferId::none : found->second;
 }
 
 // Equal numbers share a buffer, so that equal instructions can be seen to be equal.
-int Recorder::merged_constant(const Tensor& t, int made) {
+BufferId Recorder::merged_constant(const Tensor& t, BufferId made) {
   if (t->storage->bytes > 8 || t->storage->bytes != static_cast<std::size_t>(size_of(t.dtype()))) return made;
   std::uint64_t bits = 0;
   std::memcpy(&bits, t->storage->data, t->storage->bytes);
   for (const auto& [value, buffer] : scalars_)
-    if (value == bits && program_.buffers[static_cast<std::size_t>(buffer)].bytes == t->storage->bytes) return buffer;
+    if (value == bits && program_.buffers[buffer].bytes == t->storage->bytes) return buffer;
   scalars_.emplace_back(bits, made);
   return made;
 }
 
-int Recorder::buffer_of(const Tensor& t) {
-  const int known = known_buffer(t);
-  if (known >= 0) return known;
+BufferId Recorder::buffer_of(const Tensor& t) {
+  const BufferId known = known_buffer(t);
+  if (is_some(known)) return known;
   const bool constant = born_here(t);
-  const int made = new_buffer(t, constant ? Place::constant : Place::captured);
+  const BufferId made = new_buffer(t, constant ? Place::constant : Place::captured);
   if (!constant) return made;
   uniform_.back() = all_equal(t->storage->data, t->storage->bytes, static_cast<std::size_t>(size_of(t.dtype())));
   return made;
 }
 
 View Recorder::view_of(const Tensor& t) {
-  const int b = buffer_of(t);
-  const auto at = static_cast<std::size_t>(b);
-  View v{b, t.dtype(), t.shape(), t.strides(), t->offset - base_[at] / size_of(t.dtype())};
-  if (program_.buffers[at].place != Place::constant) return v;
-  if (uniform_[at]) {
+  const BufferId b = buffer_of(t);
+  View v{b, t.dtype(), t.shape(), t.strides(), t->offset - base_[b] / size_of(t.dtype())};
+  if (program_.buffers[b].place != Place::constant) return v;
+  if (uniform_[b]) {
     v.strides = Dims::filled(t.ndim(), 0);
     v.offset = 0;
   }
@@ -116,8 +115,8 @@ View Recorder::view_of(const Tensor& t) {
 }
 
 bool Recorder::is_constant(const Tensor& t) {
-  const int b = known_buffer(t);
-  return b < 0 ? born_here(t) : program_.buffers[static_cast<std::size_t>(b)].place == Place::constant;
+  const BufferId b = known_buffer(t);
+  return !is_some(b) ? born_here(t) : program_.buffers[b].place == Place::constant;
 }
 
 void Recorder::push(const Call& c, bool in_place) {
@@ -125,10 +124,10 @@ void Recorder::push(const Call& c, bool in_place) {
   for (int k = 0; k < c.count; ++k) i.in.push_back(view_of(c.in[k]));
   i.out = view_of(c.out);
   if (c.op.loop) i.loop = c.op.loop(c);
-  i.number = program_.recorded++;
+  i.number = program_.next_number();
   i.where = where_am_i();
   if (in_place) program_.buffer(i.out).written = true;
-  program_.code.push_back(std::move(i));
+  program_.code.add(std::move(i));
 }
 
 void Recorder::trace(const Call& c, bool in_place) {
@@ -163,18 +162,18 @@ void Recorder::undo() {
 void Recorder::will_write(const Call& c) {
   keep(c.out);
   if (!is_constant(c.out)) return;
-  const int before = known_buffer(c.out);
+  const BufferId before = known_buffer(c.out);
   const bool whole = c.op.loop && c.out.contiguous() &&  // ops without a loop may write some elements only
                      static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())) == c.out->storage->bytes;
-  bool fresh = before < 0 && whole;
+  bool fresh = !is_some(before) && whole;
   for (int i = 0; i < c.count; ++i) fresh = fresh && c.in[i]->storage.get() != c.out->storage.get();
   if (fresh) return;
-  const int constant = buffer_of(c.out);
+  const BufferId constant = buffer_of(c.out);
   const StorageRef kept = copy_of(*c.out->storage.get());
   const Tensor value = flat_bytes(kept), target = flat_bytes(c.out->storage);
-  program_.buffers[static_cast<std::size_t>(constant)].storage = kept;
+  program_.buffers[constant].storage = kept;
   at_[kept.get()] = constant;
-  uniform_[static_cast<std::size_t>(constant)] = false;  // its elements are equal, its bytes need not be
+  uniform_[constant] = false;  // its elements are equal, its bytes need not be
   new_buffer(target, Place::temporary);
   push({copy_op(), &value, 1, {}, target}, false);
 }
@@ -194,9 +193,8 @@ Slot& Recorder::slot_of(const Tensor& owner) {
   Slot s{.owner = owner};
   for (std::size_t i = 0; i < arguments_.size(); ++i)
     if (arguments_[i].get() == owner.get()) s = {.argument = static_cast<int>(i)};
-  program_.slots.push_back(s);
   grads_before_.emplace_back(owner, Tensor::share(owner->grad));
-  return program_.slots.back();
+  return program_.slots[program_.slots.add(s)];
 }
 
 void Recorder::grad_read(const Tensor& owner) {
@@ -206,7 +204,7 @@ void Recorder::grad_read(const Tensor& owner) {
   s.present = owner->grad != nullptr;
   if (!s.present) return;
   const Tensor g = Tensor::share(owner->grad);
-  enter(g, Place::gradient, static_cast<int>(&s - program_.slots.data()));
+  enter(g, Place::gradient, static_cast<int>(&s - &program_.slots[0]));
   s.before = view_of(g);
 }
 
@@ -232,7 +230,7 @@ Program Recorder::finish(const std::vector<Tensor>& outputs) {
     const Place place = program_.buffer(r.view).place;
     r.known = place == Place::captured || place == Place::argument;
     if (place == Place::captured) r.tensor = t;
-    program_.results.push_back(std::move(r));
+    program_.results.add(std::move(r));
   }
   return std::move(program_);
 }

@@ -41,25 +41,25 @@ class Recorder {
   void undo();
 
  private:
-  int buffer_of(const Tensor& t);
-  int known_buffer(const Tensor& t) const;
+  BufferId buffer_of(const Tensor& t);
+  BufferId known_buffer(const Tensor& t) const;
   View view_of(const Tensor& t);
   bool is_constant(const Tensor& t);
   bool born_here(const Tensor& t) const;
-  int merged_constant(const Tensor& t, int made);
+  BufferId merged_constant(const Tensor& t, BufferId made);
   void push(const Call& c, bool in_place);
   void enter(const Tensor& t, Place place, int number);
-  int new_buffer(const Tensor& t, Place place);
+  BufferId new_buffer(const Tensor& t, Place place);
   Slot& slot_of(const Tensor& owner);
   void trace(const Call& c, bool in_place);
   void keep(const Tensor& t);
 
   Program program_;
   std::vector<Tensor> arguments_;
-  std::vector<std::int64_t> base_;  // of each buffer: the offset of its first element within the storage, in bytes
-  std::vector<bool> uniform_;       // of each constant: one value everywhere
-  std::vector<std::pair<std::uint64_t, int>> scalars_;
-  std::unordered_map<const Storage*, int> at_;
+  Table<BufferId, std::int64_t> base_;  // the offset of its first element within the storage, in bytes
+  Table<BufferId, bool> uniform_;       // of constants: one value everywhere
+  std::vector<std::pair<std::uint64_t, BufferId>> scalars_;
+  std::unordered_map<const Storage*, BufferId> at_;
   std::unordered_map<const Storage*, std::pair<StorageRef, StorageRef>> bytes_before_;  // of what was written outside
   std::vector<std::pair<Tensor, Tensor>> grads_before_;  // of each slot: the owner, and its .grad
   std::uint32_t epoch_, epoch_before_;

@@ -55,14 +55,14 @@ Replay::Replay(Program p, bool keep)
       base_(program_.buffers.size(), nullptr),
       moved_(program_.buffers.size(), true) {
   units_ = fuse(program_);
-  std::vector<Lifetime> lives(program_.buffers.size());
-  std::vector<bool> escapes(program_.buffers.size(), false);
+  Table<BufferId, Lifetime> lives(program_.buffers.size());
+  Table<BufferId, bool> escapes(program_.buffers.size(), false);
   find_lifetimes(lives, escapes);
   if (keep) keep_all(lives, escapes);
   plan_ = plan_memory(lives);
   arena_ = new_memory(plan_.bytes);
-  for (const Result& r : program_.results) owned_results_.push_back({.view = r.view});
-  for (const Slot& s : program_.slots) owned_grads_.push_back({.view = s.value});
+  for (const Result& r : program_.results) owned_results_.add({.view = r.view});
+  for (const Slot& s : program_.slots) owned_grads_.add({.view = s.value});
   place_buffers();
   make_steps(escapes);
 }
@@ -74,58 +74,58 @@ Replay::~Replay() {
 }
 
 // A temporary escapes if a unit other than its own reads it; those that are returned are not planned.
-void Replay::find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const {
-  std::vector<int> maker(lives.size(), -1);
-  const auto touch = [&](const View& v, int unit) {
-    const auto b = static_cast<std::size_t>(v.buffer);
+void Replay::find_lifetimes(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const {
+  Table<BufferId, UnitId> maker(lives.size(), UnitId::none);
+  const auto touch = [&](const View& v, UnitId unit) {
+    const BufferId b = v.buffer;
     if (!planned(program_.buffers[b])) return;
     Lifetime& life = lives[b];
-    if (life.first < 0) life.first = unit;
+    if (!is_some(life.first)) life.first = unit;
     life.last = std::max(life.last, unit);
-    if (maker[b] < 0) maker[b] = unit;
-    if (maker[b] != unit || !units_[static_cast<std::size_t>(unit)].group) escapes[b] = true;
+    if (!is_some(maker[b])) maker[b] = unit;
+    if (maker[b] != unit || !units_[unit].group) escapes[b] = true;
     life.bytes = std::max<std::size_t>(1, program_.buffers[b].bytes);
   };
   // What a group writes while it finishes a product must not overlap memory still in use.
-  const auto stretch = [&](const View& v, int unit) {
-    Lifetime& life = lives[static_cast<std::size_t>(v.buffer)];
+  const auto stretch = [&](const View& v, UnitId unit) {
+    Lifetime& life = lives[v.buffer];
     if (life.first > unit) life.first = unit;
   };
-  for (std::size_t u = 0; u < units_.size(); ++u)
-    for (int m : units_[u].members) {
-      const Instruction& c = program_.code[static_cast<std::size_t>(m)];
-      for (const View& v : c.in) touch(v, static_cast<int>(u));
-      touch(c.out, static_cast<int>(u));
-      if (units_[u].finishes >= 0) stretch(c.out, units_[u].finishes);
-      if (is_fold(c)) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
-      if (c.in_place) escapes[static_cast<std::size_t>(c.out.buffer)] = true;
+  for (const UnitId u : units_.ids())
+    for (const InstructionId m : units_[u].members) {
+      const Instruction& c = program_.code[m];
+      for (const View& v : c.in) touch(v, u);
+      touch(c.out, u);
+      if (is_some(units_[u].finishes)) stretch(c.out, units_[u].finishes);
+      if (is_fold(c)) escapes[c.out.buffer] = true;
+      if (c.in_place) escapes[c.out.buffer] = true;
     }
   const auto give_away = [&](const View& v) {
-    escapes[static_cast<std::size_t>(v.buffer)] = true;
-    lives[static_cast<std::size_t>(v.buffer)].bytes = 0;
+    escapes[v.buffer] = true;
+    lives[v.buffer].bytes = 0;
   };
   for (const Result& r : program_.results)
     if (!r.known) give_away(r.view);
   for (const Slot& s : program_.slots)
     if (s.set && !s.none) give_away(s.value);
-  for (std::size_t b = 0; b < lives.size(); ++b)
+  for (const BufferId b : lives.ids())
     if (!escapes[b]) lives[b].bytes = 0;
 }
 
-void Replay::keep_all(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const {
-  std::vector<bool> given(lives.size(), false);
-  for (const Result& r : program_.results) given[static_cast<std::size_t>(r.view.buffer)] = true;
+void Replay::keep_all(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const {
+  Table<BufferId, bool> given(lives.size(), false);
+  for (const Result& r : program_.results) given[r.view.buffer] = true;
   for (const Slot& s : program_.slots)
-    if (s.set && !s.none) given[static_cast<std::size_t>(s.value.buffer)] = true;
-  for (std::size_t b = 0; b < lives.size(); ++b) {
-    if (lives[b].first < 0 || given[b]) continue;
-    lives[b] = {std::max<std::size_t>(1, program_.buffers[b].bytes), 0, static_cast<int>(units_.size())};
+    if (s.set && !s.none) given[s.value.buffer] = true;
+  for (const BufferId b : lives.ids()) {
+    if (!is_some(lives[b].first) || given[b]) continue;
+    lives[b] = {std::max<std::size_t>(1, program_.buffers[b].bytes), UnitId{}, units_.last()};
     escapes[b] = true;
   }
 }
 
 void Replay::place_buffers() {
-  for (std::size_t b = 0; b < base_.size(); ++b) {
+  for (const BufferId b : base_.ids()) {
     const Buffer& buffer = program_.buffers[b];
     if (planned(buffer)) base_[b] = arena_ + plan_.offset[b];
     else if (buffer.storage) base_[b] = buffer.storage->data;
@@ -144,7 +144,7 @@ Tensor Replay::over(const View& v) {
   t->offset = v.offset;
   t->count = v.count();
   t->contiguous = v.contiguous();
-  Storage* header = &headers_[static_cast<std::size_t>(v.buffer)];
+  Storage* header = &headers_[v.buffer];
   ++header->refs;
   t->storage = StorageRef(header);
   return t;
@@ -153,27 +153,26 @@ Tensor Replay::over(const View& v) {
 void Replay::add_call(const Instruction& c) {
   Call call{c.op, c.attrs, {}, over(c.out)};
   for (const View& v : c.in) call.in.push_back(over(v));
-  steps_.push_back({-1, static_cast<int>(calls_.size())});
-  calls_.push_back(std::move(call));
+  steps_.push_back({-1, calls_.add(std::move(call))});
 }
 
-std::vector<bool> Replay::moving_buffers() const {
-  std::vector<bool> moving(program_.buffers.size(), false);
-  for (std::size_t b = 0; b < moving.size(); ++b) moving[b] = may_move(program_.buffers[b]);
+Table<BufferId, bool> Replay::moving_buffers() const {
+  Table<BufferId, bool> moving(program_.buffers.size(), false);
+  for (const BufferId b : moving.ids()) moving[b] = may_move(program_.buffers[b]);
   for (const auto* all : {&owned_results_, &owned_grads_})
     for (const Own& o : *all)
-      if (o.view.buffer >= 0) moving[static_cast<std::size_t>(o.view.buffer)] = true;
+      if (is_some(o.view.buffer)) moving[o.view.buffer] = true;
   return moving;
 }
 
-void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moving) {
-  groups_.emplace_back(program_, unit, escapes);
-  touched_.emplace_back();
+void Replay::add_group(const Unit& unit, const Table<BufferId, bool>& escapes, const Table<BufferId, bool>& moving) {
+  groups_.add({program_, unit, escapes});
+  std::vector<BufferId>& touched = touched_[touched_.add({})];
   const auto note = [&](const View& v) {
-    if (moving[static_cast<std::size_t>(v.buffer)]) touched_.back().push_back(v.buffer);
+    if (moving[v.buffer]) touched.push_back(v.buffer);
   };
-  for (int m : unit.members) {
-    const Instruction& c = program_.code[static_cast<std::size_t>(m)];
+  for (const InstructionId m : unit.members) {
+    const Instruction& c = program_.code[m];
     for (const View& v : c.in) note(v);
     note(c.out);
   }
@@ -181,31 +180,31 @@ void Replay::add_group(const Unit& unit, const std::vector<bool>& escapes, const
 
 // Whether it writes memory that others see before the program has ended.
 bool Replay::writes_outside(const Unit& unit) const {
-  return std::any_of(unit.members.begin(), unit.members.end(), [&](int m) {
-    const Buffer& b = program_.buffer(program_.code[static_cast<std::size_t>(m)].out);
+  return std::any_of(unit.members.begin(), unit.members.end(), [&](InstructionId m) {
+    const Buffer& b = program_.buffer(program_.code[m].out);
     return b.written && (b.place == Place::captured || b.place == Place::argument);
   });
 }
 
-void Replay::make_steps(const std::vector<bool>& escapes) {
-  const std::vector<bool> moving = moving_buffers();
-  std::vector<std::size_t> step_of(units_.size(), 0);
+void Replay::make_steps(const Table<BufferId, bool>& escapes) {
+  const Table<BufferId, bool> moving = moving_buffers();
+  Table<UnitId, std::size_t> step_of(units_.size(), 0);
   std::int64_t scratch = 0;
-  for (std::size_t u = 0; u < units_.size(); ++u) {
+  for (const UnitId u : units_.ids()) {
     const Unit& unit = units_[u];
     step_of[u] = steps_.size();
     const bool writes = writes_outside(unit);
     if (!unit.group) {
-      add_call(program_.code[static_cast<std::size_t>(unit.members[0])]);
+      add_call(program_.code[unit.members[0]]);
       steps_.back().writes = writes;
       continue;
     }
     add_group(unit, escapes, moving);
     scratch = std::max(scratch, groups_.back().scratch_bytes());
-    const int number = static_cast<int>(groups_.size()) - 1;
-    if (unit.finishes < 0) steps_.push_back({number, -1});
-    Step& step = unit.finishes < 0 ? steps_.back() : steps_[step_of[static_cast<std::size_t>(unit.finishes)]];
-    step.group = number;
+    const bool alone = !is_some(unit.finishes);
+    if (alone) steps_.emplace_back();
+    Step& step = alone ? steps_.back() : steps_[step_of[unit.finishes]];
+    step.group = groups_.last();
     step.writes |= writes;
   }
   scratch_ = new_memory(static_cast<std::size_t>(scratch));
@@ -218,7 +217,7 @@ const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
 // Arguments that shared memory must share it again; memory that is written must not be shared with another argument.
 bool Replay::same_sharing(const Tensor* arguments, int count) const {
   for (int i = 0; i < count; ++i) {
-    const View& v = program_.arguments[static_cast<std::size_t>(i)];
+    const View& v = program_.arguments[i];
     const Tensor& base = arguments[program_.buffer(v).number];
     if (arguments[i].bytes() - base.bytes() != v.offset * size_of(v.dtype)) return false;
   }
@@ -226,7 +225,7 @@ bool Replay::same_sharing(const Tensor* arguments, int count) const {
     if (!b.written || (b.place != Place::captured && b.place != Place::argument)) continue;
     const Storage* written = b.storage ? b.storage.get() : arguments[b.number]->storage.get();
     for (int i = 0; i < count; ++i) {
-      const bool mine = program_.buffer(program_.arguments[static_cast<std::size_t>(i)]).number == b.number;
+      const bool mine = program_.buffer(program_.arguments[i]).number == b.number;
       if (arguments[i]->storage.get() == written && !(b.place == Place::argument && mine)) return false;
     }
   }
@@ -236,7 +235,7 @@ bool Replay::same_sharing(const Tensor* arguments, int count) const {
 bool Replay::accepts(const Tensor* arguments, int count) const {
   if (count != static_cast<int>(program_.arguments.size())) return false;
   for (int i = 0; i < count; ++i)
-    if (!same_layout(program_.arguments[static_cast<std::size_t>(i)], arguments[i])) return false;
+    if (!same_layout(program_.arguments[i], arguments[i])) return false;
   if (!same_sharing(arguments, count)) return false;
   for (const Slot& s : program_.slots) {
     if (!s.read) continue;
@@ -247,8 +246,7 @@ bool Replay::accepts(const Tensor* arguments, int count) const {
   return true;
 }
 
-void Replay::move_to(int buffer, char* at) {
-  const auto b = static_cast<std::size_t>(buffer);
+void Replay::move_to(BufferId b, char* at) {
   if (base_[b] == at) return;
   base_[b] = headers_[b].data = at;
   moved_[b] = any_moved_ = true;
@@ -264,13 +262,13 @@ void Replay::check_writable(const Tensor* arguments) const {
 }
 
 void Replay::bind_arguments(const Tensor* arguments) {
-  for (std::size_t b = 0; b < program_.buffers.size(); ++b) {
+  for (const BufferId b : program_.buffers.ids()) {
     const Buffer& buffer = program_.buffers[b];
     if (buffer.place == Place::argument) {
-      move_to(static_cast<int>(b), arguments[buffer.number].bytes());
+      move_to(b, arguments[buffer.number].bytes());
     } else if (buffer.place == Place::gradient) {
-      const Slot& s = program_.slots[static_cast<std::size_t>(buffer.number)];
-      move_to(static_cast<int>(b), Tensor::share(owner_of(s, arguments)->grad).bytes());
+      const Slot& s = program_.slots[buffer.number];
+      move_to(b, Tensor::share(owner_of(s, arguments)->grad).bytes());
     }
   }
 }
@@ -290,9 +288,9 @@ void Replay::renew(Own& own, std::uint32_t holders) {
 }
 
 void Replay::bind_results(const Tensor* arguments) {
-  for (std::size_t i = 0; i < program_.results.size(); ++i)
+  for (const int i : program_.results.ids())
     if (!program_.results[i].known && program_.results[i].part_of < 0) renew(owned_results_[i], 0);
-  for (std::size_t i = 0; i < program_.slots.size(); ++i) {
+  for (const int i : program_.slots.ids()) {
     const Slot& s = program_.slots[i];
     if (!s.set || s.none) continue;
     Own& own = owned_grads_[i];
@@ -302,10 +300,9 @@ void Replay::bind_results(const Tensor* arguments) {
 
 void Replay::rebind() {
   if (!any_moved_) return;
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
+  for (const int g : groups_.ids()) {
     const auto& touched = touched_[g];
-    const bool moved =
-        std::any_of(touched.begin(), touched.end(), [&](int b) { return moved_[static_cast<std::size_t>(b)]; });
+    const bool moved = std::any_of(touched.begin(), touched.end(), [&](BufferId b) { return moved_[b]; });
     if (first_ || moved) groups_[g].bind(base_, scratch_);
   }
   std::fill(moved_.begin(), moved_.end(), false);
@@ -313,7 +310,7 @@ void Replay::rebind() {
 }
 
 void Replay::run_call(const Step& s) {
-  const Call& c = calls_[static_cast<std::size_t>(s.call)];
+  const Call& c = calls_[s.call];
   const ReserveScope scope(reserve_);
   const steep::Call call{*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out};
   if (s.group < 0) return c.op->compute(call);
@@ -358,15 +355,15 @@ void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
     ++s->version;
     s->writer = "compile";
   }
-  for (std::size_t i = 0; i < program_.slots.size(); ++i) {
+  for (const int i : program_.slots.ids()) {
     const Slot& s = program_.slots[i];
     if (s.set) set_grad(owner_of(s, arguments), s.none ? Tensor() : owned_grads_[i].tensor);
   }
-  for (std::size_t i = 0; i < program_.results.size(); ++i) {
+  for (const int i : program_.results.ids()) {
     const Result& r = program_.results[i];
     if (r.part_of >= 0) {
-      const auto whole = static_cast<std::size_t>(r.part_of), count = program_.results.size();
-      const Own& own = whole < count ? owned_results_[whole] : owned_grads_[whole - count];
+      const int count = static_cast<int>(program_.results.size());
+      const Own& own = r.part_of < count ? owned_results_[r.part_of] : owned_grads_[r.part_of - count];
       results.push_back(r.view == own.view ? own.tensor
                                            : view(own.tensor, r.view.shape, r.view.strides, r.view.offset));
     } else if (!r.known) {
@@ -375,7 +372,7 @@ void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {
       results.push_back(r.tensor);
     } else {
       const Tensor& a = arguments[program_.buffer(r.view).number];
-      results.push_back(r.view == program_.arguments[static_cast<std::size_t>(program_.buffer(r.view).number)]
+      results.push_back(r.view == program_.arguments[program_.buffer(r.view).number]
                             ? a
                             : view(a, r.view.shape, r.view.strides, a->offset + r.view.offset));
     }

@@ -23,7 +23,7 @@ class Replay {
   // Raises what an instruction raises. `results`: the tensors the recorded run returned, in order.
   void run(const Tensor* arguments, std::vector<Tensor>& results);
   // The reason why a result that has a graph in the plain function has none here.
-  void detach(int result, const char* why) { owned_results_[static_cast<std::size_t>(result)].detached_by = why; }
+  void detach(int result, const char* why) { owned_results_[result].detached_by = why; }
   std::uint64_t versions() const;  // of captured memory, summed: it grows with every write
 
   const Program& program() const { return program_; }
@@ -31,7 +31,7 @@ class Replay {
   std::size_t temporary_bytes() const;  // what the temporaries would need without sharing
   int groups() const { return static_cast<int>(groups_.size()); }
   std::string text() const;
-  const char* address(int buffer) const { return base_[static_cast<std::size_t>(buffer)]; }
+  const char* address(BufferId b) const { return base_[b]; }
 
  private:
   struct Call;
@@ -48,14 +48,14 @@ class Replay {
     bool writes = false;  // into memory visible outside: not interruptible
   };
 
-  void find_lifetimes(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
-  void keep_all(std::vector<Lifetime>& lives, std::vector<bool>& escapes) const;
+  void find_lifetimes(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const;
+  void keep_all(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const;
   bool writes_outside(const Unit& unit) const;
-  void make_steps(const std::vector<bool>& escapes);
+  void make_steps(const Table<BufferId, bool>& escapes);
   void place_buffers();
   void add_call(const Instruction& c);
-  void add_group(const Unit& unit, const std::vector<bool>& escapes, const std::vector<bool>& moving);
-  std::vector<bool> moving_buffers() const;
+  void add_group(const Unit& unit, const Table<BufferId, bool>& escapes, const Table<BufferId, bool>& moving);
+  Table<BufferId, bool> moving_buffers() const;
   Tensor over(const View& v);
   bool same_sharing(const Tensor* arguments, int count) const;
   void check_writable(const Tensor* arguments) const;
@@ -63,24 +63,24 @@ class Replay {
   void bind_arguments(const Tensor* arguments);
   void bind_results(const Tensor* arguments);
   void renew(Own& own, std::uint32_t holders);
-  void move_to(int buffer, char* at);
+  void move_to(BufferId b, char* at);
   void rebind();
   void run_call(const Step& s);
-  const TileGroup& group(const Step& s) const { return groups_[static_cast<std::size_t>(s.group)]; }
+  const TileGroup& group(const Step& s) const { return groups_[s.group]; }
   void deliver(const Tensor* arguments, std::vector<Tensor>& results);
 
   Program program_;
-  std::vector<Unit> units_;
+  Table<UnitId, Unit> units_;
   Plan plan_;
   std::vector<Step> steps_;
-  std::vector<TileGroup> groups_;
-  std::vector<std::vector<int>> touched_;  // by group: buffers that may move
-  std::vector<Storage> headers_;           // one a buffer, for instructions that take tensors
-  std::vector<Call> calls_;                // after headers_, which they refer to
-  std::vector<char*> base_;
-  std::vector<bool> moved_;
+  Table<int, TileGroup> groups_;
+  Table<int, std::vector<BufferId>> touched_;  // by group: buffers that may move
+  Table<BufferId, Storage> headers_;           // for instructions that take tensors
+  Table<int, Call> calls_;                     // after headers_, which they refer to
+  Table<BufferId, char*> base_;
+  Table<BufferId, bool> moved_;
   bool any_moved_ = true, first_ = true;
-  std::vector<Own> owned_results_, owned_grads_;  // by result and slot
+  Table<int, Own> owned_results_, owned_grads_;  // by result and slot
   char *arena_ = nullptr, *scratch_ = nullptr;
   Reserve reserve_;
 };

@@ -10,20 +10,23 @@ namespace steep {
 namespace {
 
 void remove_dead(Program& p) {
-  std::vector<bool> used(p.buffers.size(), false);
-  const auto use = [&](const View& v) { used[static_cast<std::size_t>(v.buffer)] = true; };
+  Table<BufferId, bool> used(p.buffers.size(), false);
+  const auto use = [&](const View& v) { used[v.buffer] = true; };
   for (const Result& r : p.results) use(r.view);
   for (const Slot& s : p.slots)
     if (s.set && !s.none) use(s.value);
-  std::vector<Instruction> kept;
-  for (std::size_t i = p.code.size(); i-- > 0;) {
-    Instruction& c = p.code[i];
-    if (!used[static_cast<std::size_t>(c.out.buffer)] && !p.outlives(p.buffer(c.out))) continue;
+  Table<InstructionId, bool> needed(p.code.size(), false);
+  for (InstructionId i = p.code.last(); is_some(i); i = before(i)) {
+    const Instruction& c = p.code[i];
+    if (!used[c.out.buffer] && !p.outlives(p.buffer(c.out))) continue;
     for (const View& v : c.in) use(v);
-    kept.push_back(std::move(c));
+    needed[i] = true;
   }
+  Table<InstructionId, Instruction> kept;
+  for (const InstructionId i : p.code.ids())
+    if (needed[i]) kept.add(std::move(p.code[i]));
   p.dead += static_cast<int>(p.code.size() - kept.size());
-  p.code.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+  p.code = std::move(kept);
 }
 
 // A key of what determines an instruction's result: the op, its attributes, its operands and their state.
@@ -48,42 +51,43 @@ class Key {
   std::string text_;
 };
 
-std::string key_of(const Instruction& c, const std::vector<int>& version) {
+std::string key_of(const Instruction& c, const Table<BufferId, int>& version) {
   Key key;
   key.add(reinterpret_cast<std::uintptr_t>(c.op));
   key.add(c.attrs.stored().size());
   for (auto word : c.attrs.stored()) key.add(word);
-  for (const View& v : c.in) key.add(v, version[static_cast<std::size_t>(v.buffer)]);
+  for (const View& v : c.in) key.add(v, version[v.buffer]);
   key.add(c.out.dtype);
   key.add(c.out.shape);
   return key.take();
 }
 
 void merge_repeated(Program& p) {
-  std::unordered_map<std::string, int> seen;
-  std::vector<int> version(p.buffers.size(), 0), same_as(p.buffers.size());
-  for (std::size_t b = 0; b < same_as.size(); ++b) same_as[b] = static_cast<int>(b);
-  const auto redirect = [&](View& v) { v.buffer = same_as[static_cast<std::size_t>(v.buffer)]; };
+  std::unordered_map<std::string, BufferId> seen;
+  Table<BufferId, int> version(p.buffers.size(), 0);
+  Table<BufferId, BufferId> same_as(p.buffers.size());
+  for (const BufferId b : same_as.ids()) same_as[b] = b;
+  const auto redirect = [&](View& v) { v.buffer = same_as[v.buffer]; };
   for (Instruction& c : p.code) {
     for (View& v : c.in) redirect(v);
-    if (c.in_place) ++version[static_cast<std::size_t>(c.out.buffer)];
+    if (c.in_place) ++version[c.out.buffer];
     if (c.in_place || p.buffer(c.out).written) continue;
     const auto [at, fresh] = seen.emplace(key_of(c, version), c.out.buffer);
-    if (!fresh) same_as[static_cast<std::size_t>(c.out.buffer)] = at->second, ++p.repeated;
+    if (!fresh) same_as[c.out.buffer] = at->second, ++p.repeated;
   }
   p.each_use(redirect);
 }
 
 // An alias of a buffer: every later use of it reads a part of another buffer.
 struct Alias {
-  int buffer = -1;  // none: not an alias
+  BufferId buffer = BufferId::none;  // none: not an alias
   std::int64_t offset = 0;
   bool single = false;
 };
 
-void resolve(View& v, const std::vector<Alias>& aliases) {
-  const Alias& s = aliases[static_cast<std::size_t>(v.buffer)];
-  if (s.buffer < 0) return;
+void resolve(View& v, const Table<BufferId, Alias>& aliases) {
+  const Alias& s = aliases[v.buffer];
+  if (!is_some(s.buffer)) return;
   v.buffer = s.buffer;
   v.offset = s.single ? s.offset : v.offset + s.offset;
   if (s.single) v.strides = Dims::filled(v.shape.size(), 0);
@@ -91,11 +95,11 @@ void resolve(View& v, const std::vector<Alias>& aliases) {
 
 // Operands of an op that is not a loop keep the layout they were recorded with: a sum over columns differs in its bits
 // from one over rows.
-std::vector<bool> rigid_buffers(const Program& p) {
-  std::vector<bool> rigid(p.buffers.size(), false);
+Table<BufferId, bool> rigid_buffers(const Program& p) {
+  Table<BufferId, bool> rigid(p.buffers.size(), false);
   for (const Instruction& c : p.code)
     for (const View& v : c.in)
-      if (!c.loop) rigid[static_cast<std::size_t>(v.buffer)] = true;
+      if (!c.loop) rigid[v.buffer] = true;
   return rigid;
 }
 
@@ -118,12 +122,12 @@ bool is_plain_copy(const Instruction& c, const Program& p) {
 }
 
 void substitute(Program& p) {
-  std::vector<Alias> aliases(p.buffers.size());
-  const std::vector<bool> rigid = rigid_buffers(p);
+  Table<BufferId, Alias> aliases(p.buffers.size());
+  const Table<BufferId, bool> rigid = rigid_buffers(p);
   for (Instruction& c : p.code) {
     for (View& v : c.in) resolve(v, aliases);
-    if (rigid[static_cast<std::size_t>(c.out.buffer)] && !(is_plain_copy(c, p) && c.in[0].contiguous())) continue;
-    Alias& mine = aliases[static_cast<std::size_t>(c.out.buffer)];
+    if (rigid[c.out.buffer] && !(is_plain_copy(c, p) && c.in[0].contiguous())) continue;
+    Alias& mine = aliases[c.out.buffer];
     if (shrink(c, p)) mine = {c.out.buffer, 0, true};
     else if (is_plain_copy(c, p)) mine = {c.in[0].buffer, c.in[0].offset, c.in[0].single() && c.out.count() > 1};
   }
@@ -137,45 +141,44 @@ void substitute(Program& p) {
 }
 
 // A result may own a whole temporary; otherwise it is a copy.
-bool can_take(const Program& p, const View& v, const std::vector<bool>& taken) {
+bool can_take(const Program& p, const View& v, const Table<BufferId, bool>& taken) {
   const Buffer& b = p.buffer(v);
-  return b.place == Place::temporary && !taken[static_cast<std::size_t>(v.buffer)] && v.offset == 0 && v.contiguous() &&
+  return b.place == Place::temporary && !taken[v.buffer] && v.offset == 0 && v.contiguous() &&
          static_cast<std::size_t>(v.count() * size_of(v.dtype)) == b.bytes;
 }
 
+// Slots are counted after the results.
 void own_results(Program& p) {
   static const Op& copy = find_op("copy");
-  std::vector<bool> taken(p.buffers.size(), false);
-  std::vector<int> taker(p.buffers.size(), -1);
-  const auto take = [&](const View& v, std::size_t by) {
+  Table<BufferId, bool> taken(p.buffers.size(), false);
+  Table<BufferId, int> taker(p.buffers.size(), -1);
+  const int results = static_cast<int>(p.results.size());
+  const auto take = [&](const View& v, int by) {
     if (!can_take(p, v, taken)) return;
-    taken[static_cast<std::size_t>(v.buffer)] = true;
-    taker[static_cast<std::size_t>(v.buffer)] = static_cast<int>(by);
+    taken[v.buffer] = true;
+    taker[v.buffer] = by;
   };
   const auto own = [&](View& v) {
     if (!can_take(p, v, taken)) {
       const View out = p.new_temporary(v.shape, v.dtype);
-      taken.push_back(false);
-      const int number = p.recorded++;
-      p.code.push_back(
-          {.op = &copy, .in = {v}, .out = out, .loop = k::table().cast[v.dtype][v.dtype], .number = number});
+      taken.add(false);
+      taker.add(-1);
+      p.code.add(
+          {.op = &copy, .in = {v}, .out = out, .loop = k::table().cast[v.dtype][v.dtype], .number = p.next_number()});
       v = out;
     }
-    taken[static_cast<std::size_t>(v.buffer)] = true;
+    taken[v.buffer] = true;
   };
-  for (std::size_t i = 0; i < p.slots.size(); ++i)
-    if (p.slots[i].set && !p.slots[i].none) take(p.slots[i].value, p.results.size() + i);
-  for (std::size_t i = 0; i < p.results.size(); ++i)
+  for (const int i : p.slots.ids())
+    if (p.slots[i].set && !p.slots[i].none) take(p.slots[i].value, results + i);
+  for (const int i : p.results.ids())
     if (!p.results[i].known) take(p.results[i].view, i);
-  const auto taken_by = [&](const View& v) { return taker[static_cast<std::size_t>(v.buffer)]; };
-  const auto before = taker.size();  // copies come after
-  for (std::size_t i = 0; i < p.slots.size(); ++i)
-    if (p.slots[i].set && !p.slots[i].none && taken_by(p.slots[i].value) != static_cast<int>(p.results.size() + i))
-      own(p.slots[i].value);
-  for (std::size_t i = 0; i < p.results.size(); ++i) {
+  const auto taken_by = [&](const View& v) { return taker[v.buffer]; };
+  for (const int i : p.slots.ids())
+    if (p.slots[i].set && !p.slots[i].none && taken_by(p.slots[i].value) != results + i) own(p.slots[i].value);
+  for (const int i : p.results.ids()) {
     Result& r = p.results[i];
-    if (r.known || static_cast<std::size_t>(r.view.buffer) >= before || taken_by(r.view) == static_cast<int>(i))
-      continue;
+    if (r.known || taken_by(r.view) == i) continue;
     r.part_of = taken_by(r.view);
     if (r.part_of < 0) own(r.view);
   }
@@ -195,7 +198,7 @@ bool same_elements(const View& a, const View& b) {
 }
 
 View Program::new_temporary(const Dims& shape, DType dtype) {
-  View v{-1, dtype, shape, contiguous_strides(shape), 0};
+  View v{BufferId::none, dtype, shape, contiguous_strides(shape), 0};
   v.buffer = add_buffer(Place::temporary, static_cast<std::size_t>(checked_mul(v.count(), size_of(dtype))));
   return v;
 }

@@ -10,10 +10,10 @@
 
 namespace steep {
 
-void TileGroup::bind(const std::vector<char*>& base, char* scratch) {
+void TileGroup::bind(const Table<BufferId, char*>& base, char* scratch) {
   scratch_ = scratch;
   const auto resolve = [&](Operand& o) {
-    if (o.buffer >= 0) o.at = base[static_cast<std::size_t>(o.buffer)] + o.offset;
+    if (is_some(o.buffer)) o.at = base[o.buffer] + o.offset;
   };
   for (Step& s : steps_) {
     for (int i = 0; i < s.count; ++i) resolve(s.in[i]);

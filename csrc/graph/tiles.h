@@ -11,11 +11,11 @@ namespace steep {
 class TileGroup {
  public:
   // `escapes`: by buffer, whether a temporary is needed outside of this unit.
-  TileGroup(const Program& p, const Unit& unit, const std::vector<bool>& escapes);
+  TileGroup(const Program& p, const Unit& unit, const Table<BufferId, bool>& escapes);
 
   // The addresses of all buffers, and memory for what is local to the group: scratch_bytes() bytes, kept until the next
   // bind.
-  void bind(const std::vector<char*>& base, char* scratch);
+  void bind(const Table<BufferId, char*>& base, char* scratch);
   std::int64_t scratch_bytes() const;
   void run() const;
   // The part of rows [i, i + mi) and columns [j, j + nj), of elements seen as rows of `columns`; for groups without
@@ -33,7 +33,7 @@ class TileGroup {
   // reduction.
   struct Operand {
     Kind kind = Kind::memory;
-    int buffer = -1;
+    BufferId buffer = BufferId::none;
     std::int64_t offset = 0;  // bytes, in the buffer or in the working memory
     std::int64_t item = 0;
     char* at = nullptr;                          // in memory, once bound

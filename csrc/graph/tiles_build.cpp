@@ -14,7 +14,7 @@ constexpr std::int64_t usual_tile = 1024, one_tile_limit = 2048, chunk_tiles = 8
 
 class TileGroup::Builder {
  public:
-  Builder(TileGroup& group, const Program& p, const Unit& unit, const std::vector<bool>& escapes)
+  Builder(TileGroup& group, const Program& p, const Unit& unit, const Table<BufferId, bool>& escapes)
       : g_(group), p_(p), unit_(unit), escapes_(escapes) {}
 
   void build() {
@@ -25,18 +25,18 @@ class TileGroup::Builder {
       if (is_fold(c)) continue;
       add_step(c, at);
     }
-    for (int m : unit_.members)
+    for (const InstructionId m : unit_.members)
       if (is_fold(instruction(m))) add_fold(instruction(m));
   }
 
  private:
-  const Instruction& instruction(int i) const { return p_.code[static_cast<std::size_t>(i)]; }
+  const Instruction& instruction(InstructionId i) const { return p_.code[i]; }
 
   // The number of elements and their division: reductions determine chunks, repeated rows determine tiles.
   void measure() {
     DType folded = Float32;
     std::int64_t period = 0;
-    for (int m : unit_.members) {
+    for (const InstructionId m : unit_.members) {
       const Instruction& c = instruction(m);
       if (is_fold(c)) {
         g_.length_ = fold_length(c);
@@ -79,7 +79,7 @@ class TileGroup::Builder {
   std::int64_t row_length() const {
     std::int64_t length = 0;
     bool gains = false;
-    for (int m : unit_.members) {
+    for (const InstructionId m : unit_.members) {
       const Instruction& c = instruction(m);
       if (is_fold(c)) continue;
       for (const View& v : c.in) {
@@ -109,13 +109,11 @@ class TileGroup::Builder {
       }
     }
   }
-  bool is_stretched(int buffer) const {
+  bool is_stretched(BufferId buffer) const {
     return std::find(stretched_.begin(), stretched_.end(), buffer) != stretched_.end();
   }
   // Exists in working memory only.
-  bool is_local(const View& v) const {
-    return p_.buffer(v).place == Place::temporary && !escapes_[static_cast<std::size_t>(v.buffer)];
-  }
+  bool is_local(const View& v) const { return p_.buffer(v).place == Place::temporary && !escapes_[v.buffer]; }
 
   std::int64_t new_scratch(std::int64_t bytes) {
     const std::int64_t at = g_.work_bytes_;
@@ -148,17 +146,18 @@ class TileGroup::Builder {
     const bool whole_tiles = g_.length_ == 0 || (!g_.long_folds_ && g_.chunk_ % g_.tile_ == 0);
     g.steady = period > 0 && g_.tile_ % period == 0 && whole_tiles;
     g.offset = new_scratch(g_.tile_ * g.from.item);
-    const Operand copy{Kind::gathered, -1, g.offset, g.from.item};
+    const Operand copy{Kind::gathered, BufferId::none, g.offset, g.from.item};
     g_.gathers_.push_back(g);
     return copy;
   }
   Operand output(const View& v) {
     if (!is_local(v)) return memory(v, Kind::memory);
     const std::int64_t item = size_of(v.dtype);
-    if (is_stretched(v.buffer)) return {Kind::stretch, -1, new_scratch(std::max(g_.chunk_, g_.tile_) * item), item};
+    if (is_stretched(v.buffer))
+      return {Kind::stretch, BufferId::none, new_scratch(std::max(g_.chunk_, g_.tile_) * item), item};
     auto& free = free_[item];
-    if (free.empty()) return {Kind::tile, -1, new_scratch(g_.tile_ * item), item};
-    const Operand o{Kind::tile, -1, free.back(), item};
+    if (free.empty()) return {Kind::tile, BufferId::none, new_scratch(g_.tile_ * item), item};
+    const Operand o{Kind::tile, BufferId::none, free.back(), item};
     free.pop_back();
     return o;
   }
@@ -179,7 +178,7 @@ class TileGroup::Builder {
     g_.steps_.push_back(s);
   }
   // Working memory is free again after its last reader; the result of that step may be written there.
-  void release(int buffer, std::size_t at) {
+  void release(BufferId buffer, std::size_t at) {
     const auto local = local_.find(buffer);
     if (local == local_.end() || local->second.kind != Kind::tile) return;
     const auto last = last_use_.find(buffer);
@@ -203,14 +202,14 @@ class TileGroup::Builder {
   TileGroup& g_;
   const Program& p_;
   const Unit& unit_;
-  const std::vector<bool>& escapes_;
-  std::map<int, std::size_t> last_use_;
-  std::map<int, Operand> local_;
+  const Table<BufferId, bool>& escapes_;
+  std::map<BufferId, std::size_t> last_use_;
+  std::map<BufferId, Operand> local_;
   std::map<std::int64_t, std::vector<std::int64_t>> free_;
-  std::vector<int> stretched_;
+  std::vector<BufferId> stretched_;
 };
 
-TileGroup::TileGroup(const Program& p, const Unit& unit, const std::vector<bool>& escapes) {
+TileGroup::TileGroup(const Program& p, const Unit& unit, const Table<BufferId, bool>& escapes) {
   Builder(*this, p, unit, escapes).build();
 }
 

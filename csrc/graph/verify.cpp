@@ -12,7 +12,7 @@ namespace steep {
 namespace {
 
 std::string name_of(const Instruction& c) {
-  return str("instruction ", c.number, ", ", c.op->name, c.where.empty() ? "" : " at ", c.where);
+  return str("instruction ", static_cast<int>(c.number), ", ", c.op->name, c.where.empty() ? "" : " at ", c.where);
 }
 
 std::string_view bytes_of(const StorageRef& s) { return {s->data, s->bytes}; }
@@ -54,12 +54,12 @@ bool alike(const Slot& a, const Slot& b) {
 std::string different_ends(const Program& p, const Program& q) {
   if (p.results.size() != q.results.size())
     return str("it returned ", p.results.size(), " tensors, now ", q.results.size());
-  for (std::size_t i = 0; i < p.results.size(); ++i) {
+  for (const int i : p.results.ids()) {
     const std::string text = different_views(p.results[i].view, q.results[i].view, p, q);
     if (!text.empty()) return str("result ", i, ": ", text);
   }
   if (!std::ranges::equal(p.slots, q.slots, alike)) return "it sets other gradients";
-  for (std::size_t i = 0; i < p.slots.size(); ++i) {
+  for (const int i : p.slots.ids()) {
     const Slot &a = p.slots[i], &b = q.slots[i];
     const std::string text = a.set && !a.none ? different_views(a.value, b.value, p, q) : "";
     if (!text.empty()) return str("gradient ", i, ": ", text);
@@ -109,7 +109,7 @@ std::vector<std::pair<std::string, std::string>> Snapshot::now() const {
 }
 
 std::string difference(const Program& recorded, const Program& again) {
-  for (std::size_t i = 0; i < std::min(recorded.code.size(), again.code.size()); ++i) {
+  for (const InstructionId i : IdRange<InstructionId>(std::min(recorded.code.size(), again.code.size()))) {
     const std::string text = different(recorded.code[i], again.code[i], recorded, again);
     if (!text.empty()) return name_of(again.code[i]) + ": " + text;
   }
@@ -122,7 +122,7 @@ std::string first_wrong(const Replay& kept, const Program& recorded) {
   const Program& p = kept.program();
   for (const Instruction& c : p.code) {
     if (c.where.empty() || p.buffer(c.out).written) continue;
-    const Instruction& plain = recorded.code[static_cast<std::size_t>(c.number)];
+    const Instruction& plain = recorded.code[c.number];
     const Buffer& wanted = recorded.buffer(plain.out);
     const auto got = static_cast<std::int64_t>(p.buffer(c.out).bytes), bytes = static_cast<std::int64_t>(wanted.bytes);
     const std::int64_t at =
