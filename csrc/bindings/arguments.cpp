@@ -69,7 +69,7 @@ std::optional<Dims> nest_of(PyObject* o) {
 }
 
 double number(const Op& op, const Param& p, PyObject* o) {
-  if (is_tensor(o) && borrow(o)->node && mode().grad)
+  if (is_tensor(o) && borrow(o)->node && grad_enabled())
     fail<GradientError>(op.name, ": ", p.name, " is a plain number, so the gradient of ", borrow(o),
                         " would be lost; pass float(x) if that is meant");
   const double v = PyFloat_AsDouble(o);

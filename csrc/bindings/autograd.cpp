@@ -134,18 +134,6 @@ PyObject* explain_in_words(const Op& op, const py::object& y, const py::object& 
   return py::str(explain(borrow(y.ptr()), borrow(x.ptr()))).release().ptr();
 }
 
-std::string python_line() {
-  PyFrameObject* frame = PyEval_GetFrame();
-  if (!frame || PyErr_Occurred()) return "";
-  const py::object f = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
-  try {
-    return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
-  } catch (py::error_already_set& e) {  // CPython 3.11's f_back, when memory runs out
-    if (!e.matches(PyExc_MemoryError) && !e.matches(PyExc_SystemError)) throw;
-    return "";
-  }
-}
-
 }  // namespace
 
 void require_grad(const Tensor& t, bool wanted) {
@@ -207,7 +195,6 @@ void bind_node(py::module_& m) {
 }  // namespace
 
 void bind_autograd(py::module_& m) {
-  install_shells();
   bind_node(m);
   bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);
@@ -245,7 +232,7 @@ void bind_autograd(py::module_& m) {
                 .example = ">>> with sp.no_grad():\n"
                            "...     sp.is_grad_enabled()\n"
                            "False"},
-               [](const Op&) { return PyBool_FromLong(mode().grad); });
+               [](const Op&) { return PyBool_FromLong(grad_enabled()); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
   m.def("_pop_override", [] {
@@ -268,7 +255,6 @@ void bind_autograd(py::module_& m) {
                   ">>> sp.live_nodes() - before\n"
                   "2"},
       [](const Op&) { return PyLong_FromLongLong(static_cast<long long>(live_nodes())); });
-  where_am_i = python_line;
 }
 
 }  // namespace steep

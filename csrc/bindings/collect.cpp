@@ -106,9 +106,12 @@ int traverse_tensor(PyObject* self, visitproc visit, void* arg) {
   return visit_shell(t->node, visit, arg);
 }
 
-void install_shells() {
+void add_shells(HostHooks& hooks) {
   if (PyType_Ready(&ShellType) < 0) throw_python_error();
-  set_shell_hooks({make_shell, retain_one, release_one, node_gone});
+  hooks.make_shell = make_shell;
+  hooks.retain_shell = retain_one;
+  hooks.release_shell = release_one;
+  hooks.node_gone = node_gone;
 }
 
 }  // namespace steep

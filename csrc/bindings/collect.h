@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings/python.h"
+#include "core/host.h"
 
 namespace steep {
 
@@ -28,6 +29,6 @@ void collect_kept(PyHeapTypeObject* type);
 int traverse_tensor(PyObject* self, visitproc visit, void* arg);
 inline bool is_collected(const TensorImpl* t) { return has_shell(t->node) || t->storage->release; }
 
-void install_shells();
+void add_shells(HostHooks& hooks);
 
 }  // namespace steep

@@ -190,7 +190,7 @@ void bind_helpers(py::module_& m) {
       "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
       "Whether anomalies are looked for, or gradient rules replaced, on this thread.");
   m.def(
-      "_is_recording", [] { return mode().recorder != nullptr; }, "Whether a call is being recorded on this thread.");
+      "_is_recording", [] { return is_recording(); }, "Whether a call is being recorded on this thread.");
 }
 
 }  // namespace

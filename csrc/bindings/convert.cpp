@@ -121,7 +121,7 @@ Tensor make_tensor(PyObject* data, PyObject* dtype) {
     fail<GradientError>(
         "tensor: the list holds tensors that have a graph, and tensor() copies values alone; use "
         "stack() or asarray() to keep their gradients, or detach() them");
-  const Scope<bool> off(mode().grad, false);
+  const NoGrad off;
   return alias(copy(t));
 }
 

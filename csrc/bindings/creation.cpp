@@ -116,7 +116,7 @@ Tensor ramp(double start, double step, std::int64_t n, DType dtype) {
 Object python_number(const Op& op, const char* what, const Object& given) {
   PyObject* o = given.ptr();
   if (is_tensor(o)) {
-    if (borrow(o)->node && mode().grad)
+    if (borrow(o)->node && grad_enabled())
       fail<GradientError>(op.name, ": ", what, " is a plain number, so the gradient of ", borrow(o),
                           " would be lost; pass float(x) if that is meant");
     host_read(borrow(o), op.name);

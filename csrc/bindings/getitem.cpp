@@ -38,7 +38,7 @@ IndexPart part(PyObject* o) {
   p.index = to_tensor(o);
   const bool empty_list = PyList_Check(o) && p.index.size() == 0;
   if (empty_list) p.index = astype(p.index, Int64);
-  if (p.index.ndim() == 0 && is_integer(p.index.dtype()) && !mode().recorder)
+  if (p.index.ndim() == 0 && is_integer(p.index.dtype()) && !is_recording())
     return {.kind = IndexPart::integer, .start = item_int(p.index)};
   return p;
 }

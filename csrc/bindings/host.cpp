@@ -8,8 +8,8 @@
 #include <atomic>
 #include <chrono>
 
-#include "bindings/python.h"
-#include "core/parallel.h"
+#include "bindings/collect.h"
+#include "core/host.h"
 
 namespace steep {
 namespace {
@@ -59,6 +59,18 @@ void wait_for_walk() {
   lock(state);
 }
 
+std::string python_line() {
+  PyFrameObject* frame = PyEval_GetFrame();
+  if (!frame || PyErr_Occurred()) return "";
+  const py::object f = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
+  try {
+    return py::module_::import("steep._repr").attr("user_line")(f).cast<std::string>();
+  } catch (py::error_already_set& e) {  // CPython 3.11's f_back, when memory runs out
+    if (!e.matches(PyExc_MemoryError) && !e.matches(PyExc_SystemError)) throw;
+    return "";
+  }
+}
+
 // A forked child has only this thread: other threads' traversals are over.
 void after_fork() {
   if (!free_to_walk()) depth = 0;
@@ -104,7 +116,9 @@ WalkLock::~WalkLock() {
 }
 
 void install_host_hooks() {
-  set_host_hooks({.unlock = unlock, .lock = lock, .poll = poll, .after_fork = after_fork});
+  HostHooks hooks{.unlock = unlock, .lock = lock, .poll = poll, .after_fork = after_fork, .line = python_line};
+  add_shells(hooks);
+  set_host_hooks(hooks);
   py::module_::import("atexit").attr("register")(py::cpp_function(close));
 }
 

@@ -39,7 +39,7 @@ Tensor shared_float(double value, DType dtype) {
 bool operand(PyObject* o, DType beside, Tensor& out) {
   if (is_tensor(o)) return out = borrow(o), true;
   // A recording tells its constants from others' tensors by their age.
-  if (PyFloat_CheckExact(o) && is_float(beside) && !mode().recorder)
+  if (PyFloat_CheckExact(o) && is_float(beside) && !is_recording())
     return out = shared_float(PyFloat_AS_DOUBLE(o), beside), true;
   if (is_scalar(o)) return out = from_scalar(o, beside), true;
   if (!PyObject_CheckBuffer(o) && !PyList_Check(o) && !PyObject_HasAttrString(o, "__array__")) return false;

@@ -61,7 +61,7 @@ Recording::Recording(std::shared_ptr<Replay> replay, Conditions conditions, std:
     : replay_(std::move(replay)),
       conditions_(std::move(conditions)),
       refresh_(std::move(refresh)),
-      grad_(mode().grad),
+      grad_(grad_enabled()),
       precision_(matmul_precision()) {}
 
 PyObject* Recording::run(PyObject* const* given, std::size_t count, Shape shape) {

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/host.h"
+
 #ifdef STEEP_OPENMP
 #include <omp.h>
 #endif

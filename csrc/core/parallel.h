@@ -16,16 +16,6 @@ void set_threads(int n);  // process-wide; n >= 1
 int threads();
 const char* thread_pool();  // whose threads were built in: "steep" or "OpenMP"
 
-// Hooks of the host language around long work; set once by the bindings. Null members are skipped.
-struct HostHooks {
-  void* (*unlock)();     // release the interpreter lock
-  void (*lock)(void*);   // take it back
-  void (*poll)();        // with the lock held: throws when the user has pressed Ctrl-C
-  void (*after_fork)();  // in the child
-};
-void set_host_hooks(const HostHooks& hooks);
-const HostHooks& host_hooks();
-
 // While one of these lives, the calling thread is not interrupted: around writes into memory that others see, so that
 // none is left half-written.
 class Uninterrupted {

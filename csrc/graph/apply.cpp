@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/host.h"
 #include "core/parallel.h"
 #include "graph/mode.h"
 #include "graph/node.h"
@@ -12,7 +13,6 @@
 namespace steep {
 
 thread_local Mode mode_storage __attribute__((tls_model("initial-exec")));
-std::string (*where_am_i)() = [] { return std::string(); };
 
 namespace {
 
@@ -96,7 +96,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
     save(n, which, c.in, out);
   }
   add_shell(n);
-  if (mode().anomaly) n->more().where = where_am_i();
+  if (mode().anomaly) n->more().where = user_line();
 }
 
 // bfloat16 is stored, copied and cast. Arithmetic on it is done in float32 and rounded once, gradients included.
@@ -167,7 +167,7 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
   n->input_count = static_cast<std::uint16_t>(inputs.size());
   for (Node* in : inputs) retain(in);
   add_shell(n);
-  if (mode().anomaly) extra.where = where_am_i();
+  if (mode().anomaly) extra.where = user_line();
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {
@@ -199,7 +199,7 @@ void check_finite(const Tensor& t, const char* op, const char* phase, const Tens
   if (all_finite(t)) return;
   std::string operands;
   for (int i = 0; i < count; ++i) operands += str(i ? ", " : "", in[i]);
-  const std::string line = where.empty() ? where_am_i() : where;
+  const std::string line = where.empty() ? user_line() : where;
   fail<GradientError>("detect_anomaly: ", op, " is the first to produce a NaN or an infinity, in the ", phase, " pass",
                       operands.empty() ? "" : " from ", operands, line.empty() ? "" : " at ", line);
 }

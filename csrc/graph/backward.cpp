@@ -2,6 +2,7 @@
 // at a node is moved into its entry, the second makes a sum of its own, later ones are added into that sum in place.
 #include "graph/backward.h"
 
+#include "core/host.h"
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "graph/apply.h"
@@ -16,7 +17,7 @@ namespace {
 void accumulate(Entry& e, Tensor g, bool recording) {
   if (!e.value) {
     e.value = std::move(g);
-  } else if (e.owned && !recording && !mode().recorder) {
+  } else if (e.owned && !recording && !is_recording()) {
     add_into(e.value, g);
   } else {
     e.value = add(e.value, g);
@@ -26,14 +27,14 @@ void accumulate(Entry& e, Tensor g, bool recording) {
 
 // .grad is shared with nobody, since users scale it in place: g's two counts are the entry's and this one.
 Tensor own(const Tensor& g) {
-  if (mode().recorder) return copy(g);
+  if (is_recording()) return copy(g);
   if (g->refs <= 2 && g->storage->refs == 1 && g.contiguous() && !g->node) return g;
   return copied(g);
 }
 
 void store_grad(TensorImpl* leaf, Tensor g) {
   const Tensor owner = Tensor::share(leaf), before = grad_of(owner);
-  Scope<bool> off(mode().grad, false);
+  const NoGrad off;
   set_grad(owner, before ? add(before, g) : own(g));
 }
 

@@ -34,10 +34,10 @@ struct Mode {
 };
 
 extern thread_local Mode mode_storage;
+// For apply(), the traversals, and the bindings that set a mode; others ask the questions below.
 inline Mode& mode() { return mode_storage; }
-
-// The user's line, as "file.py:12", or "" outside Python; set by the bindings.
-extern std::string (*where_am_i)();
+inline bool grad_enabled() { return mode().grad; }                 // what runs may get a node
+inline bool is_recording() { return mode().recorder != nullptr; }  // what runs becomes part of a program
 
 template <class T> class Scope {
  public:
@@ -49,6 +49,11 @@ template <class T> class Scope {
  private:
   T& place_;
   T before_;
+};
+
+// While it lives, nothing on this thread gets a node.
+struct NoGrad {
+  Scope<bool> grad{mode().grad, false};
 };
 
 }  // namespace steep

@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "core/host.h"
 #include "core/iterate.h"
 #include "graph/apply.h"
 #include "graph/mode.h"
@@ -18,7 +19,6 @@ union Slot {
 Slot* free_slots = nullptr;
 std::size_t live = 0;
 std::uint64_t counter = 1;
-ShellHooks shells{};
 
 void refill() {
   constexpr int batch = 256;
@@ -30,7 +30,7 @@ void refill() {
 }
 
 void free_node(Node* n) {
-  if (has_shell(n)) shells.node_gone(std::exchange(n->extra->shell, nullptr));
+  if (has_shell(n)) host_hooks().node_gone(std::exchange(n->extra->shell, nullptr));
   drop_saved(n);
   Node* const* in = n->inputs();
   for (int i = 0; i < n->input_count; ++i)
@@ -42,7 +42,7 @@ void free_node(Node* n) {
 
 // Memory that others can write without steep's knowledge is copied when it is saved.
 Tensor safe_to_keep(const Tensor& t) {
-  if (t->storage->exports == 0 || mode().recorder) return t;
+  if (t->storage->exports == 0 || is_recording()) return t;
   Tensor copy = empty(t.shape(), t.dtype());
   copy_strided(copy, t);
   copy->node = retain(t->node);
@@ -87,14 +87,13 @@ Tensor reconnected(const Tensor& kept, Node* source) {
   return t;
 }
 
-void set_shell_hooks(const ShellHooks& hooks) { shells = hooks; }
 void retain_shell(Node* n) {
-  if (n->extra->shell) shells.retain(n->extra->shell);
+  if (n->extra->shell) host_hooks().retain_shell(n->extra->shell);
 }
 void add_shell_if_wanted(Node* n) {
   bool wanted = n->extra && n->extra->rule.held;
   for (int i = 0; i < n->input_count && !wanted; ++i) wanted = has_shell(n->inputs()[i]);
-  if (wanted && shells.make) n->more().shell = shells.make(n);
+  if (wanted && host_hooks().make_shell) n->more().shell = host_hooks().make_shell(n);
 }
 
 Node* new_node(const Tensor& out) {
@@ -118,7 +117,7 @@ void release(Node* n) {
   static Node* pending = nullptr;  // linked through `target`, which is unused in a node without references
   static bool draining = false;
   if (--n->refs) {
-    if (has_shell(n)) shells.release(n->extra->shell);
+    if (has_shell(n)) host_hooks().release_shell(n->extra->shell);
     return;
   }
   n->target = reinterpret_cast<TensorImpl*>(pending);

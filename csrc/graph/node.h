@@ -20,7 +20,7 @@ struct DynamicRule {
   explicit operator bool() const { return static_cast<bool>(run); }
 };
 
-// What few nodes have: many dimensions, many inputs, a user's rule, the user's source line, a shell.
+// What few nodes have: many dimensions, many inputs, a user's rule, the user's source line, a shell (core/host.h).
 struct Extra {
   Dims shape;  // of more dimensions than a node has room for
   std::vector<Node*> inputs;
@@ -28,17 +28,6 @@ struct Extra {
   std::string where;
   void* shell = nullptr;
 };
-
-// A rule in the host language may hold tensors of its own graph, and only the host's garbage collector can free such a
-// cycle. So every node with such a rule at or before it has a shell, an object of the host whose count follows the
-// node's (bindings/collect.cpp).
-struct ShellHooks {
-  void* (*make)(Node*);      // throws when memory runs out
-  void (*retain)(void*);     // one count more
-  void (*release)(void*);    // one less
-  void (*node_gone)(void*);  // the last one; the node is about to be freed
-};
-void set_shell_hooks(const ShellHooks& hooks);
 
 struct Node {
   static constexpr int inline_inputs = 3, max_saved = 3, inline_dims = 4;

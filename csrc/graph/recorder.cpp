@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/host.h"
 #include "graph/mode.h"
 
 namespace steep {
@@ -125,7 +126,7 @@ void Recorder::push(const Call& c, bool in_place) {
   i.out = view_of(c.out);
   if (c.op.loop) i.loop = c.op.loop(c);
   i.number = program_.next_number();
-  i.where = where_am_i();
+  i.where = user_line();
   if (in_place) program_.buffer(i.out).written = true;
   program_.code.add(std::move(i));
 }
@@ -217,7 +218,7 @@ void Recorder::grad_set(const Tensor& owner, const Tensor& g) {
 
 void Recorder::host_read(const Tensor& t, const char* what) {
   if (is_constant(t)) return;
-  const std::string line = where_am_i();
+  const std::string line = user_line();
   fail<CompileError>(what, ": the value of ", t, " is asked for inside a compiled function",
                      line.empty() ? "" : ", at ", line,
                      "; it may be another one at the next call. Use where() or other ops, return the tensor, or "

@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "core/host.h"
 #include "core/parallel.h"
 #include "graph/recorder.h"
 

@@ -23,7 +23,7 @@ Tensor run_row(Node& n, int i, const Tensor& g) {
   const Vjp& v = row_rule(n, i);
   const Rule r{n, i};
   ++mode().rules_run;
-  const bool fused = v.fused != k::Kernel::count && !mode().grad;
+  const bool fused = v.fused != k::Kernel::count && !grad_enabled();
   return fused ? run_fused(v, r, g) : v.rule(r, g);
 }
 

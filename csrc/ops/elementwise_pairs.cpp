@@ -89,7 +89,7 @@ Tensor remainder_divisor(R r, T g) {
 // Where a bound replaces x: where x is past it, or it is NaN. Most bounds are a single number, whose value is checked.
 Tensor beyond(K past, T v, T bound) {
   const Tensor out = binary(past, v, bound);
-  const bool one = bound.ndim() == 0 && !mode().recorder;
+  const bool one = bound.ndim() == 0 && !is_recording();
   const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
   return numbers ? out : binary(K::logical_or, out, isnan(bound));
 }

@@ -30,14 +30,15 @@ k::Loop find_loop(const char* op, K kernel, DType t) {
   return f;
 }
 
-const Op* const* kernel_index() {
+// The op that a kernel computes.
+const Op* op_of(K kernel) {
   static const auto table = [] {
-    std::vector<const Op*> v(static_cast<std::size_t>(K::count), nullptr);
+    k::EnumArray<K, const Op*> all{};
     for (const Op& op : all_ops())
-      if (op.kernel != K::count) v[static_cast<std::size_t>(op.kernel)] = &op;
-    return v;
+      if (op.kernel != K::count) all[op.kernel] = &op;
+    return all;
   }();
-  return table.data();
+  return table[kernel];
 }
 
 }  // namespace
@@ -92,13 +93,9 @@ void compute_power(const Call& c) {
   run_loop(loop_of_kernel(c), c.in, c.count, c.out, nullptr, c.op.cost);
 }
 
-Tensor unary(K kernel, const Tensor& x) { return apply(*kernel_index()[static_cast<std::size_t>(kernel)], &x, 1); }
-Tensor binary(K kernel, const Tensor& a, const Tensor& b) {
-  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b});
-}
-Tensor ternary(K kernel, const Tensor& a, const Tensor& b, const Tensor& c) {
-  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {a, b, c});
-}
+Tensor unary(K kernel, const Tensor& x) { return apply(*op_of(kernel), &x, 1); }
+Tensor binary(K kernel, const Tensor& a, const Tensor& b) { return apply(*op_of(kernel), {a, b}); }
+Tensor ternary(K kernel, const Tensor& a, const Tensor& b, const Tensor& c) { return apply(*op_of(kernel), {a, b, c}); }
 Tensor astype(const Tensor& x, DType dtype) {
   static const Op& op = find_op("astype");
   return x.dtype() == dtype ? x : apply(op, &x, 1, Cast{dtype});
@@ -117,7 +114,7 @@ Tensor multiply(const Tensor& x, double v) { return multiply(x, scalar_like(v, x
 Tensor zeros(const Dims& shape, DType dtype) { return full_int(shape, 0, dtype); }
 
 Tensor fused_gradient(K kernel, const Tensor& g, const Tensor& saved, const AttrsRef& attrs) {
-  return apply(*kernel_index()[static_cast<std::size_t>(kernel)], {g, saved}, attrs);
+  return apply(*op_of(kernel), {g, saved}, attrs);
 }
 
 void add_into(const Tensor& target, const Tensor& value) {
@@ -135,7 +132,7 @@ void assign(const char* op, const Tensor& target, const Tensor& value) {
   static const Op& row = find_op("copy");
   require_fits(op, target, value);
   before_write(op, target, &value, 1);
-  Scope<bool> off(mode().grad, false);
+  const NoGrad off;
   Tensor source = astype(broadcast_to(alias(value), target.shape()), target.dtype());
   if (may_overlap(target, source)) source = copy(source);
   apply_into(row, {source}, target);
@@ -147,8 +144,8 @@ void update_in_place(const char* op, K kernel, const Tensor& target, const Tenso
   const DType t = promote(target.dtype(), operand.dtype());
   if (t != target.dtype() && is_float(t) && !is_float(target.dtype()))
     fail<TypeError>(op, ": a result in ", t, " cannot be written into ", target, "; use astype() first");
-  Scope<bool> off(mode().grad, false);
-  const Op& row = *kernel_index()[static_cast<std::size_t>(kernel)];
+  const NoGrad off;
+  const Op& row = *op_of(kernel);
   const Tensor in[] = {alias(target), astype(alias(operand), target.dtype())};
   if (target.dtype() == BFloat16) return apply_into(find_op("copy"), {binary(kernel, in[0], in[1])}, target);
   const bool quick = row.cost * static_cast<double>(target.size()) < least_interrupted;

@@ -195,7 +195,7 @@ void write_elements(T x, T positions, T value) {
   static const Op& row = find_op("write_elements");
   require_fits("setitem", positions, value);
   before_write("setitem", x, &value, 1);
-  Scope<bool> off(mode().grad, false);
+  const NoGrad off;
   Tensor source = astype(broadcast_to(alias(value), positions.shape()), x.dtype());
   if (source->storage.get() == x->storage.get()) source = copy(source);
   apply_into(row, {source, positions}, x);
@@ -223,9 +223,8 @@ void setitem(T x, const std::vector<IndexPart>& key, T value) {
     const Tensor positions = getitem(numbered(x), key);
     return write_elements(x, positions, without_leading_ones(value, positions.ndim()));
   }
-  Scope<bool> off(mode().grad, mode().grad);
   before_write("setitem", x, &value, 1);
-  mode().grad = false;
+  const NoGrad off;
   const Tensor target = reshape(sliced(alias(x), plan), plan.shape);
   assign("setitem", target, without_leading_ones(alias(value), target.ndim()));
 }

@@ -100,7 +100,7 @@ double eps_of(R r) { return r.attrs().as<Norm>().eps; }
 Tensor by_x(R r, T g) {
   const bool is_scaled = r.node.input_count > 1;
   static const Op& fused = find_op("layer_norm_gradient");
-  if (!mode().grad)
+  if (!grad_enabled())
     return is_scaled ? apply(fused, {g, r.in(0), r.in(1)}, r.attrs()) : apply(fused, {g, r.in(0)}, r.attrs());
   const Standard s(r.in(0), eps_of(r));
   const Tensor d = is_scaled ? mul_zero(g, r.in(1)) : g;
@@ -112,8 +112,10 @@ Tensor fused_sums(R r, T g, std::int64_t which) {
   static const Op& fused = find_op("layer_norm_sums");
   return squeeze_axes(narrow(apply(fused, {g, r.in(0)}, r.attrs()), 0, which, 1), 1);
 }
-Tensor by_weight(R r, T g) { return mode().grad ? mul_zero(g, Standard(r.in(0), eps_of(r)).y) : fused_sums(r, g, 0); }
-Tensor by_bias(R r, T g) { return mode().grad ? g : fused_sums(r, g, 1); }
+Tensor by_weight(R r, T g) {
+  return grad_enabled() ? mul_zero(g, Standard(r.in(0), eps_of(r)).y) : fused_sums(r, g, 0);
+}
+Tensor by_bias(R r, T g) { return grad_enabled() ? g : fused_sums(r, g, 1); }
 
 }  // namespace
 
