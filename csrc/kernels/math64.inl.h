@@ -35,9 +35,10 @@ STEEP_INLINE VD expm1_reduced(VD r) {  // |r| <= log(2) / 2
   return r * r * q + r;
 }
 STEEP_INLINE VD expv(VD x) {
-  const VD within = clamp(x, -746.0, 710.0);
+  const auto none = x < -746.0;
+  const VD within = select(none, VD(0.0), select(x > 710.0, VD(710.0), x));
   const Nearest64 n = nearest(within, kLog2e64);
-  return scale2(expm1_reduced(minus_ln2(within, n.f)) + 1, n.f);
+  return select(none, VD(0.0), scale2(expm1_reduced(minus_ln2(within, n.f)) + 1, n.f));
 }
 STEEP_INLINE VD expm1v(VD x) {
   const VD within = clamp(x, -60.0, 710.0);
