@@ -113,6 +113,35 @@ def norm_row(name: str, *cases: Any, **more: Any) -> Row:
     return norm(name, getattr(ref, name), *cases, call=hidden(name, lambda *args: {"eps": 1e-5}), **more)
 
 
+def batch_norm_training(x: Any, weight: Any, bias: Any) -> Any:
+    """The hidden row, with the moments of x: its gradient counts what they owe to x."""
+    moments = hidden("batch_norm_moments", lambda *args: {"eps": 1e-5})(sp.asarray(x).detach())
+    return hidden("batch_norm_training", lambda *args: {"eps": 1e-5})(x, moments, weight, bias)
+
+
+def batch_norm_gradient(g: Any, x: Any, weight: Any) -> Any:
+    moments = hidden("batch_norm_moments", lambda *args: {"eps": 1e-5})(x)
+    return hidden("batch_norm_gradient", lambda *args: {"eps": 1e-5})(g, x, moments, weight)
+
+
+def attention_attributes(*args: Any) -> dict[str, Any]:
+    return {"scale": 0.5, "causal": False, "precision": "auto"}
+
+
+def attention_gradient(*operands: Any) -> Any:
+    """The hidden row's result with every part in row-major order: in it each is laid out as its operand."""
+    flat = hidden("attention_gradient", attention_attributes)(*operands)
+    parts, start = [], 0
+    for x in map(sp.asarray, operands[1:4]):
+        part, strides = flat[start : start + x.size], x.numpy().strides
+        start += x.size
+        if x.ndim > 2 and x.shape[-3] > 1 and x.shape[-2] > 1 and strides[-3] < strides[-2]:
+            tokens = sp.reshape(part, (*x.shape[:-3], x.shape[-2], x.shape[-3], x.shape[-1]))
+            part = sp.reshape(sp.moveaxis(tokens, -2, -3), (-1,))
+        parts.append(part)
+    return sp.concat(parts)
+
+
 MAPS, WEIGHTS = A((2, 4, 3, 5)), A((4,))
 BIG_MAPS = A((6, 20, 31, 33))
 NORM_ROWS = (
@@ -128,8 +157,16 @@ NORM_ROWS = (
     norm("group_norm", ref.group_norm, C(MAPS, 2), C(MAPS, 4, WEIGHTS, WEIGHTS), C(A((3, 6)), 3, A((6,))),
          C(MAPS, 1, eps=0.1), big=(C(BIG_MAPS, 5, A((20,)), A((20,))),)),
     norm("instance_norm", ref.instance_norm, C(MAPS), C(MAPS, WEIGHTS, WEIGHTS), C(A((2, 3, 6)), eps=1e-3)),
-    norm("_channel_moments", ref.channel_moments, C(MAPS), C(A((5, 3))), C(A((2, 3, 6))), big=(C(BIG_MAPS),),
-        call=sp._core._channel_moments),
+    norm("batch_norm_moments", ref.batch_norm_moments, C(MAPS), C(A((5, 3))), C(A((2, 3, 40))), big=(C(BIG_MAPS),),
+         differentiable=False, call=hidden("batch_norm_moments", lambda *args: {"eps": 1e-5})),
+    norm("batch_norm_training", ref.batch_norm_training, C(MAPS, WEIGHTS, WEIGHTS), C(A((3, 2, 17)), A((2,)), A((2,))),
+         C(A((5, 3)), A((3,)), A((3,))), big=(C(BIG_MAPS, A((20,)), A((20,))),), call=batch_norm_training),
+    norm("batch_norm_gradient", ref.batch_norm_gradient, C(MAPS, MAPS, WEIGHTS),
+         C(A((3, 2, 17)), A((3, 2, 17)), A((2,))),
+         big=(C(BIG_MAPS, BIG_MAPS, A((20,))),), differentiable=False, call=batch_norm_gradient),
+    norm("_batch_norm_training", ref.batch_norm_training, C(A((2, 3, 4, 5))), C(A((2, 3, 4, 5)), A((3,)), A((3,))),
+         C(A((5, 3)), None, A((3,))), C(A((2, 3, 6)), A((3,))), C(A((3, 2, 30)), None, None, 0.1),
+         big=(C(BIG_MAPS, A((20,)), A((20,))),), call=lambda *args: sp._core._batch_norm_training(*args)[0]),
     norm("batch_norm", ref.batch_norm, C(MAPS, WEIGHTS, A((4,), "positive")), C(MAPS, WEIGHTS, A((4,), "positive"),
          WEIGHTS, WEIGHTS), C(A((5, 3)), A((3,)), A((3,), "positive"), None, A((3,)), 0.1),
          C(A((0, 4, 2)), WEIGHTS, A((4,), "positive")),
@@ -142,6 +179,14 @@ NORM_ROWS = (
          causal=True), C(A((2, 2, 3, 4)), A((2, 2, 5, 4)), A((2, 2, 5, 6)), A((3, 5))),
          C(A((3, 4)), A((3, 4)), A((3, 4)), np.tri(3, dtype=bool), scale=0.3),
          big=(C(A((4, 60, 33)), A((4, 70, 33)), A((4, 70, 40))),)),
+    norm("attention_blocks", ref.attention_blocks, C(A((3, 4)), A((5, 4)), A((5, 2))), C(A((2, 3, 4)), A((2, 5, 4)),
+         A((5, 2)), A((3, 5))), C(A((2, 0, 4)), A((2, 5, 4)), A((2, 5, 3))),
+         big=(C(A((4, 60, 33)), A((4, 70, 33)), A((4, 70, 40))),),
+         call=hidden("attention_blocks", attention_attributes)),
+    norm("attention_gradient", ref.attention_gradient, C(A((3, 2)), A((3, 4)), A((5, 4)), A((5, 2))),
+         C(A((2, 3, 2)), A((2, 3, 4)), A((2, 5, 4)), A((2, 5, 2)), A((3, 5))), differentiable=False,
+         big=(C(A((4, 60, 40)), A((4, 60, 33)), A((4, 70, 33)), A((4, 70, 40))),),
+         call=attention_gradient),
 )  # fmt: skip
 
 GRID = A((2, 3, 2, 2), "grid")

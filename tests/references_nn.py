@@ -267,14 +267,42 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
     return group_norm(x, x.shape[1], weight, bias, eps)
 
 
-def channel_moments(x: Any) -> list[np.ndarray]:
+def batch_norm_moments(x: Any) -> np.ndarray:
     axes = (0, *range(2, x.ndim))
-    return [x.mean(axis=axes), x.var(axis=axes)]
+    return np.stack([x.mean(axis=axes), x.var(axis=axes)])
+
+
+def batch_norm_training(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
+    return batch_norm(x, *batch_norm_moments(x), weight, bias, eps)
+
+
+def batch_norm_gradient(g: Any, x: Any, weight: Any, eps: float = 1e-5) -> np.ndarray:
+    """With respect to x, weight and bias, one after the other (Ioffe and Szegedy 2015, section 3)."""
+    axes = (0, *range(2, x.ndim))
+    y, n = batch_norm_training(x, eps=eps), x.size // x.shape[1]
+    along, total = (g * y).sum(axis=axes), g.sum(axis=axes)
+    scale = column(weight / np.sqrt(batch_norm_moments(x)[1] + eps), x)
+    return np.concatenate([((g - column(total, x) / n - y * column(along, x) / n) * scale).ravel(), along, total])
 
 
 def batch_norm(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> np.ndarray:
     y = (x - column(mean, x)) / np.sqrt(column(var, x) + eps)
     return affine(y, column(weight, x), column(bias, x))
+
+
+def attention_blocks(q: Any, k: Any, v: Any, mask: Any = None) -> np.ndarray:
+    """With a scale of 0.5."""
+    return attention(q, k, v, mask, scale=0.5)
+
+
+def attention_gradient(g: Any, q: Any, k: Any, v: Any, mask: Any = 0.0) -> np.ndarray:
+    """With respect to q, k and v, one after the other, at a scale of 0.5."""
+    scores = q @ k.swapaxes(-1, -2) / 2 + mask
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    y = e / e.sum(axis=-1, keepdims=True)
+    gy = g @ v.swapaxes(-1, -2) * y
+    ds = (gy - gy.sum(axis=-1, keepdims=True) * y) / 2
+    return np.concatenate([t.ravel() for t in (ds @ k, ds.swapaxes(-1, -2) @ q, y.swapaxes(-1, -2) @ g)])
 
 
 def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> np.ndarray:

@@ -65,12 +65,17 @@ int position(const Node& n, unsigned which) { return __builtin_popcount(n.saves 
                       t->storage->writer, "; write into a copy, or after backward()");
 }
 
-// A kept tensor, connected to `source`, the graph node it stood for when it was recorded.
-Tensor kept(const Node& n, unsigned which, Node* source) {
+void check_kept(const Node& n) {
   if (n.freed)
     fail<GradientError>(n.name(),
                         ": the values kept for its gradient were freed by an earlier backward(); call the "
                         "first one with retain_graph=True to go through the graph twice");
+}
+
+// A kept tensor, connected to `source`, the graph node it stood for when it was recorded.
+Tensor kept(const Node& n, unsigned which, Node* source) {
+  check_kept(n);
+  if (which == in3) return reconnected(n.extra->kept[0].get(n.name()), source);
   const int at = position(n, which);
   TensorImpl* p = n.saved[at];
   if (p->storage->version != n.versions[at]) written_since(n.name(), Tensor::share(p));
@@ -148,6 +153,7 @@ void save(Node* n, unsigned which, const Tensor* in, const Tensor& out) {
   for (int i = 0; i < 3; ++i)
     if (which & (1u << i)) keep(n, at++, in[i]);
   if (which & save_out) keep(n, at, alias(out));
+  if ((which & in3) && n->input_count > 3) n->more().kept.emplace_back(beside_graph(in[3]));
 }
 
 void drop_saved(Node* n) {
@@ -157,6 +163,7 @@ void drop_saved(Node* n) {
       Tensor gone(p);
       p = nullptr;
     }
+  if (n->extra) n->extra->kept.clear();
 }
 
 std::uint64_t sequence() { return counter; }
@@ -215,7 +222,7 @@ Tensor Kept::get(const char* op) const {
   return tensor_;
 }
 
-Tensor Rule::in(int i) const { return kept(node, 1u << i, node.inputs()[i]); }
+Tensor Rule::in(int i) const { return kept(node, i < 3 ? 1u << i : in3, node.inputs()[i]); }
 Tensor Rule::out() const { return kept(node, save_out, const_cast<Node*>(&node)); }
 const AttrsRef& Rule::attrs() const { return node.attrs; }
 Dims Rule::shape(int i) const { return node.inputs()[i]->shape(); }

@@ -20,10 +20,30 @@ struct DynamicRule {
   explicit operator bool() const { return static_cast<bool>(run); }
 };
 
-// What few nodes have: many dimensions, many inputs, a user's rule, the user's source line, a shell (core/host.h).
+// A tensor kept for a gradient rule outside a node's own slots, under the same guarantee: memory that others may write
+// is copied, and an in-place write is detected.
+class Kept {
+ public:
+  explicit Kept(const Tensor& t);
+  Kept(Kept&& o) noexcept = default;
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  ~Kept();
+  Tensor get(const char* op) const;  // GradientError if it was written since
+  // Its graph, if this tensor holds the only reference to it.
+  Node* sole_way() const { return tensor_->refs == 1 ? tensor_->node : nullptr; }
+
+ private:
+  Tensor tensor_;
+  std::uint32_t version_;
+};
+
+// What few nodes have: many dimensions, many inputs, an operand kept beyond the third, a user's rule, the user's source
+// line, a shell (core/host.h).
 struct Extra {
   Dims shape;  // of more dimensions than a node has room for
   std::vector<Node*> inputs;
+  std::vector<Kept> kept;
   DynamicRule rule;
   std::string where;
   void* shell = nullptr;
@@ -89,24 +109,6 @@ void drop_saved(Node* n);
 // node's own count is enough, and this one is t without its graph. reconnected() gives it back.
 Tensor beside_graph(const Tensor& t);
 Tensor reconnected(const Tensor& kept, Node* source);
-
-// A tensor kept for a gradient rule outside a node's own slots, under the same guarantee: memory that others may write
-// is copied, and an in-place write is detected.
-class Kept {
- public:
-  explicit Kept(const Tensor& t);
-  Kept(Kept&& o) noexcept = default;
-  Kept(const Kept&) = delete;
-  Kept& operator=(const Kept&) = delete;
-  ~Kept();
-  Tensor get(const char* op) const;  // GradientError if it was written since
-  // Its graph, if this tensor holds the only reference to it.
-  Node* sole_way() const { return tensor_->refs == 1 ? tensor_->node : nullptr; }
-
- private:
-  Tensor tensor_;
-  std::uint32_t version_;
-};
 
 std::uint64_t sequence();  // nodes made from now on have at least this number
 

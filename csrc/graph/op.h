@@ -39,7 +39,7 @@ struct Rule {
   DType dtype(int i) const;
 };
 
-inline constexpr unsigned in0 = 1, in1 = 2, in2 = 4, save_out = 8, nothing = 0;
+inline constexpr unsigned in0 = 1, in1 = 2, in2 = 4, save_out = 8, in3 = 16, nothing = 0;
 
 // The gradient for one input: from the output's gradient g. May return a null tensor (no gradient) or one of the
 // broadcast shape, which backward sums to the input's shape.
@@ -48,6 +48,9 @@ struct Vjp {
   unsigned saves = nothing;
   k::Kernel fused = k::Kernel::count;  // a kernel of (g, saved) equal to the rule, used when no graph is recorded
 };
+
+// The gradients of all inputs at once, where they share work: fills grads[i] for every input i with needed[i].
+using JointVjp = void (*)(const Rule&, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads);
 
 // How tangents are propagated: diagonal, the vjp of a broadcast tangent (every elementwise op); linear, the op itself
 // on the tangent of its one input; custom, a rule from the tangents of all inputs (null where none); otherwise by
@@ -94,6 +97,7 @@ struct Op {
   int part_rows = -1;
   Promote promotes = Promote::none;  // what operands are cast to first
   std::vector<Vjp> vjp = {};         // one per input; the last serves all later inputs
+  JointVjp joint = nullptr;          // in place of the rules of vjp, of which only `saves` is read
   Jvp jvp = Jvp::by_vjp;
   JvpRule jvp_rule = nullptr;
   k::Kernel kernel = k::Kernel::count;      // of elementwise ops

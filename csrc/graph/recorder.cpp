@@ -245,6 +245,7 @@ void set_grad(const Tensor& owner, const Tensor& g) {
   const Tensor before(owner->grad);
   owner->grad = Tensor(g).release();
 }
+bool is_traced() { return mode().recorder && mode().recorder->traces(); }
 void host_read(const Tensor& t, const char* what) {
   if (mode().recorder) mode().recorder->host_read(t, what);
 }

@@ -35,6 +35,7 @@ class Recorder {
   void host_read(const Tensor& t, const char* what);
   void give(const Tensor& t);  // a value made by others during the recording, to be taken for another argument
   const std::vector<Traced>& traced() const { return traced_; }
+  bool traces() const { return trace_; }
 
   Program finish(const std::vector<Tensor>& outputs);
   // Puts back what the run has written in place outside of itself, and every .grad that it set.
@@ -70,6 +71,9 @@ class Recorder {
 // The tensor's .grad, null for None: every read and write goes through these two.
 Tensor grad_of(const Tensor& owner);
 void set_grad(const Tensor& owner, const Tensor& g);
+
+// Whether what runs is written down for a translation, which wants composites in their parts.
+bool is_traced();
 
 // What a function asks that needs a tensor's value outside of any op.
 void host_read(const Tensor& t, const char* what);

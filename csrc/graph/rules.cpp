@@ -81,6 +81,9 @@ void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::v
   if (n.extra && n.extra->rule) {
     ++mode().rules_run;
     n.extra->rule.run(n, g, needed, grads);
+  } else if (n.op->joint) {
+    ++mode().rules_run;
+    n.op->joint({n, 0}, g, needed, grads);
   } else {
     for (int i = 0; i < n.input_count; ++i)
       if (needed[static_cast<std::size_t>(i)]) grads[static_cast<std::size_t>(i)] = run_row(n, i, g);

@@ -18,6 +18,7 @@ enum class Scratch : std::uint8_t {
   conv_columns,  // the matrix of a convolution
   split_ranges,  // magnitudes of rows and columns
   split_spare,   // elements computed again
+  attention,     // scores of some queries, and sums over them
   tiles,         // intermediate results of fused elementwise operations
   count
 };

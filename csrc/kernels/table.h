@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/enum_array.h"
 #include "kernels/norm.h"
@@ -35,6 +36,9 @@ using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_
 // x is [rows, n] contiguous, out alike: softmax, log_softmax, cumulative sum and product along the row.
 enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
 using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
+
+// The gradient of softmax along rows: g and y, its result, are [rows, n] contiguous, out alike; out may be g.
+using RowGradient = void (*)(const void* g, const void* y, void* out, std::int64_t rows, std::int64_t n);
 
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
 struct SplitGemm {
@@ -66,7 +70,9 @@ struct Table {
   EnumArray<Reduction, RowReduce[type_count]> row_reduce;  // argmax, argmin write int64
   EnumArray<Reduction, ColReduce[type_count]> col_reduce;  // any, all take and write bool
   EnumArray<RowMap, RowLoop[type_count]> row_map;
-  LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];      // floats
+  RowGradient softmax_gradient[type_count];                                 // floats, as are the following
+  LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];  // floats
+  BatchNormLoop batch_moments[type_count], batch_norm[type_count], batch_norm_gradient[type_count];
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
   SplitGemm split;

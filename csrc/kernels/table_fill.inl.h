@@ -11,6 +11,8 @@
 #include "kernels/reduce.inl.h"
 #include "kernels/losses.inl.h"
 #include "kernels/norm.inl.h"
+#include "kernels/softmax.inl.h"
+#include "kernels/batch_norm.inl.h"
 #include "kernels/random.inl.h"
 #include "kernels/gemm_micro.inl.h"
 #include "kernels/gemm_transpose.inl.h"
@@ -125,11 +127,15 @@ template <class T> constexpr void fill_number(Table& t, Type type) {
 template <class T> constexpr void fill_float(Table& t, Type type) {
   t.row_map[RowMap::softmax][type] = &row_softmax<T>;
   t.row_map[RowMap::log_softmax][type] = &row_log_softmax<T>;
+  t.softmax_gradient[type] = &softmax_gradient<T>;
   t.cross_entropy[type] = &row_cross_entropy<T>;
   t.cross_entropy_gradient[type] = &row_cross_entropy_gradient<T>;
   t.norm[type] = &norm_rows<T>;
   t.norm_gradient[type] = &norm_gradient<T>;
   t.norm_sums[type] = &norm_sums<T>;
+  t.batch_moments[type] = &batch_moments<T>;
+  t.batch_norm[type] = &batch_norm<T>;
+  t.batch_norm_gradient[type] = &batch_norm_gradient<T>;
   t.uniform[type] = &random_fill<Uniform<T>>;
   t.normal[type] = &random_fill<Normal<T>>;
 }

@@ -1,7 +1,9 @@
-// Normalised rows as C++ functions, for the norms composed of them (norm.cpp).
+// Normalised rows and channels as C++ functions, for the norms composed of them (norm.cpp).
 #pragma once
 
-#include "core/tensor.h"
+#include <vector>
+
+#include "graph/op.h"
 
 namespace steep {
 
@@ -9,5 +11,11 @@ namespace steep {
 Tensor standardize(const Tensor& rows, double eps);
 // The same, times weight plus bias, both of one value for each column.
 Tensor layer_norm(const Tensor& rows, const Tensor& weight, const Tensor& bias, double eps);
+
+// norm.cpp: the mean and the biased variance of each channel of (N, C, ...), and batch norm by given ones, of which the
+// errors name `op`.
+std::vector<Tensor> channel_moments(const Tensor& x);
+Tensor batch_norm(const Op& op, const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& weight,
+                  const Tensor& bias, double eps);
 
 }  // namespace steep

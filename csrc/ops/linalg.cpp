@@ -118,23 +118,6 @@ struct Product {
   }
 };
 
-// The offsets of the matrices of a batched operand: broadcast dimensions have a step of 0.
-struct Leading {
-  Dims batch, steps;
-
-  Leading(T t, const Dims& shape) : batch(shape) {
-    const int lead = batch.size() - (t.ndim() - 2);
-    for (int d = 0; d < batch.size(); ++d)
-      steps.push(d < lead || t.dim(d - lead) == 1 ? 0 : t.strides()[d - lead] * size_of(t.dtype()));
-  }
-  // The offset in bytes of matrix i.
-  std::int64_t at(std::int64_t i) const {
-    std::int64_t offset = 0;
-    for (int d = batch.size() - 1; d >= 0; i /= batch[d], --d) offset += i % batch[d] * steps[d];
-    return offset;
-  }
-};
-
 // A batch of matrices against one shared right-hand matrix is one tall product, if the rows are evenly spaced.
 bool is_tall(T a, T b) {
   if (b.ndim() != 2 || a.ndim() < 3 || a.size() == 0) return false;

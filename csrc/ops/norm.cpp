@@ -74,10 +74,11 @@ Tensor channel_mean(T x) {
   const double n = static_cast<double>(rows.dim(0) * rows.dim(2));
   return divide(sum(sum(rows, 4, false), 1, false), scalar_like(n, x));
 }
+}  // namespace
+
 // The rounding error of the mean is corrected, so that equal numbers minus their mean are 0.
-std::vector<Tensor> call_moments(const Op&, T given) {
+std::vector<Tensor> channel_moments(T x) {
   static const Op& op = find_op("batch_norm");  // which errors name
-  const Tensor x = as_float(given);
   require_channels(op, x);
   require_elements(op, x);
   const Tensor rounded = channel_mean(x);
@@ -85,7 +86,7 @@ std::vector<Tensor> call_moments(const Op&, T given) {
   const Tensor mean = add(rounded, left);
   return {mean, channel_mean(square(subtract(x, by_channel(op, "mean", mean, x))))};
 }
-Tensor call_batch_norm(const Op& op, T given, T means, T variances, T weights, T biases, double eps) {
+Tensor batch_norm(const Op& op, T given, T means, T variances, T weights, T biases, double eps) {
   const Tensor x = as_float(given);
   require_channels(op, x);
   const Tensor mean = by_channel(op, "mean", means, x), variance = by_channel(op, "var", variances, x);
@@ -93,6 +94,8 @@ Tensor call_batch_norm(const Op& op, T given, T means, T variances, T weights, T
   const Tensor scale = rsqrt(add(variance, eps));
   return scaled(subtract(x, mean), weight ? multiply(scale, weight) : scale, bias);
 }
+
+namespace {
 
 // Squares averaged over `size` neighbouring channels, zeros beyond the ends, as in PyTorch.
 Tensor call_local_response(const Op& op, T given, std::int64_t size, double alpha, double beta, double k) {
@@ -124,25 +127,6 @@ Tensor call_prelu(const Op& op, T given, T weights) {
   }
   // Where the weight is 0 the function is constant below 0, and an infinite gradient is not propagated.
   return where(less_equal(x, scalar_like(0, x)), mul_zero_either(x, weight), x);
-}
-
-// Which keys a query may see: those not after it, counted from the first of both.
-Tensor causal_mask(std::int64_t queries, std::int64_t keys) {
-  return greater_equal(reshape(arange(0, queries, 1, Int64), {queries, 1}), arange(0, keys, 1, Int64));
-}
-Tensor call_attention(const Op& op, T query, T key, T value, T mask, bool causal, double factor) {
-  const Tensor q = as_float(query), k = as_float(key), v = as_float(value);
-  const bool fits = q.ndim() > 1 && k.ndim() > 1 && v.ndim() > 1 && q.dim(-1) == k.dim(-1) && k.dim(-2) == v.dim(-2);
-  if (!fits || q.dim(-1) == 0 || k.dim(-2) == 0)
-    fail<ValueError>(op.name, ": needs query (..., L, E), key (..., S, E) and value (..., S, D), and got ", q, ", ", k,
-                     " and ", v);
-  const double scale = factor != 0 ? factor : 1 / std::sqrt(static_cast<double>(q.dim(-1)));
-  Tensor scores = matmul(multiply(q, scale), transpose_last(k));
-  const Tensor never = scalar_like(-INFINITY, scores);
-  if (mask) scores = mask.dtype() == Bool ? where(mask, scores, never) : add(scores, mask);
-  if (causal) scores = where(causal_mask(q.dim(-2), k.dim(-2)), scores, never);
-  static const Op& softmax = find_op("softmax_last");
-  return matmul(apply(softmax, {scores}), v);
 }
 
 }  // namespace
@@ -198,11 +182,6 @@ Rows normalisation_rows() {
                   "         [ 0.      ,  0.      ]]], dtype=float32)",
        .params = {x, weight, bias, eps},
        .call = call_instance_norm},
-      {.name = "_channel_moments",
-       .doc = "Mean and biased variance per channel of (N, C, ...): the batch statistics of batch_norm.",
-       .params = {{"images", Kind::tensor, required, "a tensor (N, C, ...)"}},
-       .call_many = call_moments,
-       .hidden = true},
       {.name = "batch_norm",
        .doc = "(x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015), with "
               "statistics that are given. nn.functional.batch_norm computes them too.",
@@ -217,7 +196,7 @@ Rows normalisation_rows() {
                   weight,
                   bias,
                   eps},
-       .call = call_batch_norm},
+       .call = batch_norm},
   };
 }
 
@@ -249,24 +228,6 @@ Rows other_layer_rows() {
                   {"weight", Kind::tensor, required, "the factor below 0: one, or (C,)"}},
        .call = call_prelu,
        .subgradient = "weight at 0"},
-      {.name = "attention",
-       .doc = "softmax(query @ key.T * scale + mask) @ value; a bool mask is true where a key is seen. Scale 0: "
-              "1 / sqrt(E).",
-       .returns = "A tensor (..., L, D).",
-       .raises = "ValueError: if the shapes do not fit, or there are no keys.",
-       .source = "Vaswani et al. 2017, \"Attention is all you need\", arXiv:1706.03762, section 3.2.1.",
-       .example = ">>> q = k = v = sp.tensor([[1.0, 0.0], [0.0, 1.0]])\n"
-                  ">>> sp.attention(q, k, v, causal=True, scale=1.0)\n"
-                  "tensor([[1.        , 0.        ],\n"
-                  "        [0.26894143, 0.7310586 ]], dtype=float32)",
-       .params = {{"query", Kind::tensor, required, "queries (..., L, E)"},
-                  {"key", Kind::tensor, required, "keys (..., S, E)"},
-                  {"value", Kind::tensor, required, "values (..., S, D), one for each key"},
-                  {"mask", Kind::optional_tensor, "None",
-                   "which keys a query sees, bools that broadcast to (..., L, S); floats are added to the scores"},
-                  {"causal", Kind::flag, "False", "whether a query sees only the keys up to its own position"},
-                  {"scale", Kind::real, "0.0", "the factor of the scores"}},
-       .call = call_attention},
   };
 }
 

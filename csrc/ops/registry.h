@@ -21,6 +21,8 @@ Rows loss_rows();
 Rows conv_rows();
 Rows pool_rows();
 Rows norm_rows();
+Rows attention_rows();
+Rows batch_norm_rows();
 Rows resample_rows();
 Rows sort_rows();
 Rows random_rows();

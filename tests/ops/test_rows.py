@@ -169,7 +169,7 @@ def test_a_sum_of_integers_is_no_barrier():
 
 
 def test_helpers_are_not_public():
-    for name in ("checked_labels", "random_draw", "channel_moments"):
+    for name in ("checked_labels", "random_draw", "batch_norm_training"):
         assert not hasattr(sp, name) and not hasattr(sp, f"_{name}") and not hasattr(sp.Tensor, name)
         assert ROWS[f"_{name}"]["hidden"]
 
@@ -189,4 +189,4 @@ def test_a_label_that_is_out_of_range_names_the_function(function, call):
 
 def test_the_moments_of_no_elements_name_batch_norm():
     with pytest.raises(ValueError, match=r"batch_norm: .* has no elements"):
-        sp._core._channel_moments(sp.zeros((0, 3)))
+        sp._core._batch_norm_training(sp.zeros((0, 3)))

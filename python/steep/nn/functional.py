@@ -158,14 +158,14 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: outside training it needs running_mean and running_var")
         return _core.batch_norm(values, running_mean, running_var, weight, bias, eps)
-    mean, var = _core._channel_moments(values)
+    y, mean, var = _core._batch_norm_training(values, weight, bias, eps)
     count = values.size // values.shape[1]
     with _core.no_grad():
         if running_mean is not None:
-            running_mean += (mean.detach() - running_mean) * momentum
+            running_mean += (mean - running_mean) * momentum
         if running_var is not None:
-            running_var += (var.detach() * (count / max(1, count - 1)) - running_var) * momentum
-    return _core.batch_norm(values, mean, var, weight, bias, eps)
+            running_var += (var * (count / max(1, count - 1)) - running_var) * momentum
+    return y
 
 
 def dropout(x: Any, p: float, generator: Generator, training: bool = True) -> Tensor:
