@@ -90,7 +90,8 @@ void composed_gradients(R r, T g, std::vector<Tensor>& grads) {
   const std::vector<Tensor> moments = channel_moments(x);
   const Tensor inverse = rsqrt(add(moments[1], r.attrs().as<BatchNorm>().eps));
   const Tensor y = multiply(subtract(x, by_channel(moments[0], x)), by_channel(inverse, x));
-  const Tensor n = scalar_like(static_cast<double>(x.size() / x.dim(1)), x);
+  const std::int64_t count = x.size() / x.dim(1);
+  const Tensor n = scalar_like(static_cast<double>(count), x);
   const Tensor along = sum(mul_zero(g, y), but_channels(x), false), total = sum(g, but_channels(x), false);
   const Tensor centred =
       subtract(subtract(g, by_channel(divide(total, n), x)), mul_zero(by_channel(divide(along, n), x), y));
