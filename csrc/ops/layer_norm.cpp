@@ -107,15 +107,20 @@ Tensor by_x(R r, T g) {
   const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
   return mul_zero(subtract(subtract(d, mean(d)), mul_zero(mean(mul_zero(d, s.y)), s.y)), s.inverse);
 }
-// Both gradients come from one op, so that a compiled step, which merges equal instructions, runs it once.
-Tensor fused_sums(R r, T g, std::int64_t which) {
+// Those with respect to weight and bias come from one op.
+void gradients(R r, T g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
   static const Op& fused = find_op("layer_norm_sums");
-  return squeeze_axes(narrow(apply(fused, {g, r.in(0)}, r.attrs()), 0, which, 1), 1);
+  if (needed[0]) grads[0] = by_x(r, g);
+  if (grad_enabled()) {
+    grads[1] = mul_zero(g, Standard(r.in(0), eps_of(r)).y);
+    grads[2] = g;
+  } else if (needed[1] || needed[2]) {
+    const Tensor sums = apply(fused, {g, r.in(0)}, r.attrs());
+    const auto row = [&](std::int64_t i) { return squeeze_axes(narrow(sums, 0, i, 1), 1); };
+    grads[1] = row(0);
+    grads[2] = row(1);
+  }
 }
-Tensor by_weight(R r, T g) {
-  return grad_enabled() ? mul_zero(g, Standard(r.in(0), eps_of(r)).y) : fused_sums(r, g, 0);
-}
-Tensor by_bias(R r, T g) { return grad_enabled() ? g : fused_sums(r, g, 1); }
 
 }  // namespace
 
@@ -140,7 +145,8 @@ Rows layer_norm_rows() {
        .infer = infer_norm,
        .compute = compute_norm,
        .promotes = Promote::floating,
-       .vjp = {{by_x, in0 | in1}, {by_weight, in0}, {by_bias, in0}},
+       .vjp = {{nullptr, in0 | in1}, {nullptr, in0}},
+       .joint = gradients,
        .hidden = true},
       {.name = "layer_norm_gradient", .infer = infer_like_x, .compute = compute_gradient, .hidden = true},
       {.name = "layer_norm_sums", .infer = infer_sums, .compute = compute_sums, .hidden = true},

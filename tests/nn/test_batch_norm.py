@@ -1,0 +1,79 @@
+"""Batch norm in training as a primitive: the same bits on any number of threads, what follows it in a compiled step,
+and the sums of constant and of far-off channels. tests/optable_nn.py has its values and derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import steep as sp
+from steep.nn import functional as F
+
+RNG = np.random.default_rng(3)
+
+
+def draw(shape: tuple[int, ...]) -> sp.Tensor:
+    return sp.asarray(RNG.standard_normal(shape).astype("float32"))
+
+
+def step(x: sp.Tensor, weight: sp.Tensor, bias: sp.Tensor, residual: sp.Tensor) -> tuple[sp.Tensor, ...]:
+    """The loss of a block and its gradients."""
+
+    def loss(x: sp.Tensor, weight: sp.Tensor, bias: sp.Tensor) -> sp.Tensor:
+        return sp.sum(sp.square(sp.relu(F.batch_norm(x, None, None, weight, bias, training=True) + residual)))
+
+    value, grads = sp.value_and_grad(loss, argnums=(0, 1, 2))(x, weight, bias)
+    return value, *grads
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 9, 7), (16, 8, 12, 12), (1, 2, 500), (5, 6), (3, 2, 4)])
+def test_the_same_bits_on_any_number_of_threads_and_compiled(shape: tuple[int, ...]) -> None:
+    operands = draw(shape), draw(shape[1:2]), draw(shape[1:2]), draw(shape)
+    before = sp.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            sp.set_num_threads(threads)
+            for f in (step, sp.compile(step)):
+                found.append([t.numpy().tobytes() for t in f(*operands)])
+    finally:
+        sp.set_num_threads(before)
+    assert all(f == found[0] for f in found)
+
+
+def test_a_residual_and_a_rectifier_run_on_planes_as_they_are_finished() -> None:
+    def block(x: sp.Tensor, weight: sp.Tensor, bias: sp.Tensor, residual: sp.Tensor) -> sp.Tensor:
+        return sp.relu(F.batch_norm(x, None, None, weight, bias, training=True) + residual)
+
+    compiled = sp.compile(block)
+    compiled(draw((2, 3, 8, 8)), draw((3,)), draw((3,)), draw((2, 3, 8, 8)))
+    assert "part by part" in str(compiled.program)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_a_channel_far_from_zero_keeps_its_digits(offset: float) -> None:
+    x = draw((4, 2, 20, 20)).numpy() + np.float32(offset)
+    y = F.batch_norm(sp.asarray(x), None, None, training=True).numpy()
+    wide = x.astype("float64")
+    centred = wide - wide.mean(axis=(0, 2, 3), keepdims=True)
+    exact = centred / np.sqrt(centred.var(axis=(0, 2, 3), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y, exact, rtol=0, atol=2e-6 + 2e-7 * abs(offset))
+
+
+def test_equal_numbers_become_zero() -> None:
+    x = sp.full((3, 2, 5, 5), 0.1)
+    assert not F.batch_norm(x, None, None, training=True).numpy().any()
+
+
+def test_running_statistics_follow_the_batch() -> None:
+    x, mean, var = draw((6, 3, 7, 5)), sp.zeros(3), sp.ones(3)
+    F.batch_norm(x, mean, var, training=True, momentum=1.0)
+    axes = (0, 2, 3)
+    np.testing.assert_allclose(mean.numpy(), x.numpy().mean(axis=axes), atol=1e-6)
+    np.testing.assert_allclose(var.numpy(), x.numpy().var(axis=axes, ddof=1), rtol=1e-6)
+    assert mean.is_leaf and not mean.requires_grad
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 3)])
+def test_a_weight_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"batch_norm: weight .* one for each channel"):
+        F.batch_norm(sp.ones(shape), None, None, sp.ones(4), training=True)
