@@ -41,18 +41,29 @@ def make(plate: Path) -> str:
     return f"## {title}\n\n{words}\n\n![{title}](pictures/gallery/{picture.name})\n{note}\n```python\n{code}\n```\n"
 
 
+def title_of(plate: Path) -> str:
+    """The first line of a plate's docstring."""
+    return (ast.get_docstring(ast.parse(plate.read_text())) or "").partition("\n")[0]
+
+
+def written(page: str) -> dict[str, str]:
+    """The parts of the page as it is, by their titles."""
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in page.split("\n## ")[1:]}
+
+
 def main() -> None:
-    """All plates in the order of their names; with ``--only``, one, and the page stays."""
+    """All plates in the order of their names; with ``--only``, one, and the other parts of the page stay."""
     parser = argparse.ArgumentParser(description="Make the gallery.")
     parser.add_argument("--only", help="the name of one plate, without its ending")
     only = parser.parse_args().only
     PICTURES.mkdir(parents=True, exist_ok=True)
-    plates = sorted(p for p in (HERE / "plates").glob("*.py") if only in (None, p.stem))
-    if not plates:
+    plates = sorted((HERE / "plates").glob("*.py"))
+    if only not in (None, *(plate.stem for plate in plates)):
         raise SystemExit(f"there is no plate {only!r}")
-    parts = [make(plate) for plate in plates]
-    if only is None:
-        (DOCS / "gallery.md").write_text("\n".join([INTRODUCTION, *parts]))
+    page = DOCS / "gallery.md"
+    old = written(page.read_text()) if only else {}
+    parts = [make(plate) if only in (None, plate.stem) else old[title_of(plate)] for plate in plates]
+    page.write_text("\n".join([INTRODUCTION, *parts]))
 
 
 if __name__ == "__main__":

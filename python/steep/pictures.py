@@ -158,6 +158,29 @@ def sheet(tiles: Sequence[Colours], columns: int, gap: int = 1, background: int 
     return page
 
 
+def outlined(colours: Colours, box: Sequence[int], width: int = 2, colour: Sequence[int] = (0, 255, 0)) -> Colours:
+    """An image with a rectangle drawn into it.
+
+    Args:
+        colours: a uint8 array (height, width, 3).
+        box: the rectangle (top, left, bottom, right), such as a ``data.Box``; the lines are inside of it.
+        width: width of the lines in pixels.
+        colour: red, green and blue.
+
+    Returns:
+        A new uint8 array (height, width, 3).
+
+    Example:
+        >>> sp.pictures.outlined(sp.pictures.grey(np.zeros((4, 4))), (0, 0, 4, 4), 1)[:, 1, 1].tolist()
+        [255, 0, 0, 255]
+    """
+    top, left, bottom, right = box
+    inside = np.zeros(colours.shape[:2], bool)
+    inside[top:bottom, left:right] = True
+    inside[top + width : max(bottom - width, 0), left + width : max(right - width, 0)] = False
+    return np.where(inside[..., None], np.asarray(colour, np.uint8), colours)
+
+
 def resized(colours: Colours, height: int, width: int) -> Colours:
     """Resizes an image by bicubic interpolation; needs Pillow.
 

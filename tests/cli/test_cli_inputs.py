@@ -75,6 +75,22 @@ def test_every_map_states_its_verdict(method, command):
     assert code == 0 and len(told["sanity"]["correlations"]) == 4 and isinstance(told["sanity"]["passed"], bool)
 
 
+@pytest.mark.parametrize("method", ["threshold", "graph_cut"])
+def test_the_box_of_a_digit_is_drawn_and_told(method, command, tmp_path):
+    words = ("saliency", "digit.png", *MODEL, "--method", "guided_backprop", "--no-sanity", "--json")
+    code, out, _ = command(*words, "--box", method, "-o", "boxed.png")
+    told = json.loads(out)
+    assert (
+        code == 0
+        and told["box"]["bottom"] - told["box"]["top"] > 10
+        and told["certificate"]["settings"]["box"] == method
+    )
+    with Image.open(tmp_path / "boxed.png") as picture:
+        corner = picture.convert("RGB").getpixel((told["box"]["left"], told["box"]["top"]))
+        assert corner == (0, 255, 0) and picture.size == (28, 28)
+    assert "box" not in json.loads(command(*words)[1])
+
+
 @pytest.mark.parametrize("method", ["fgsm", "deepfool", "carlini_wagner", "ddn", "lbfgs"])
 def test_every_attack_tells_what_predicting_again_gave(method, command):
     radius = ("--eps", "0.5") if method == "fgsm" else ()
@@ -109,6 +125,7 @@ def test_an_attack_that_fails_says_so(command):
         (("visualize", "--class", "3", "-o", "nowhere/it.png"), "there is no folder"),
         (("saliency", "digit.png", "--method", "gradeint"), "did you mean 'gradient'"),
         (("saliency", "digit.png", "--layer", "conv1"), "--layer is for grad_cam"),
+        (("saliency", "digit.png", "--box", "graphcut"), "did you mean 'graph_cut'"),
         (("saliency", "nothing.png"), "nothing.png"),
         (("dream", "digit.png", "--octaves", "30"), "leave no pixels"),
         (("invert", "digit.png", "--layer", "relu9"), "did you mean 'relu"),

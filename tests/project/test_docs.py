@@ -65,8 +65,13 @@ def neuron(names, said):
 def maps(names, said):
     table = re.findall(r"^\|.*\| `(\w+).*\| (-?\.\d\d) \|$", (DOCS / "saliency.md").read_text(), re.MULTILINE)
     assert len(table) == len(names["asked"]) == 8
+    assert sp_iou(names) > 0.5
     for name, stated in table:
         assert names["asked"][name].final == pytest.approx(float(stated), abs=0.05), name
+
+
+def sp_iou(names):
+    return names["saliency"].iou(names["found"], names["drawn"])
 
 
 def begins(names, said):

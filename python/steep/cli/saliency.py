@@ -34,13 +34,14 @@ def saliency_(
         str, typer.Option("--class", help="A class, by index or name; the predicted one by default.")
     ] = "",
     layer: Layer = "",
+    box: Annotated[str, typer.Option(help="Draw the rectangle around the object: threshold or graph_cut.")] = "",
     sanity: Annotated[bool, typer.Option(help="Test whether the map depends on the weights.")] = True,
     output: File = Path("saliency.png"),
 ) -> None:
     """Map which pixels of an image the score of a class depends on, and test the map.
 
     The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
-    grad_cam.
+    grad_cam. ``--box`` localises the object, which the network was not trained to do.
     """
     out.check(output)
     opened = session.opened
@@ -49,14 +50,21 @@ def saliency_(
     draw, settings = _method(session, method, layer, x)
     map = draw(opened.model, x, target)
     values = _flat(map)
-    findings, facts = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)], {}
+    findings = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)]
+    facts: dict[str, Any] = {}
+    shown = [(method, pictures.hot(values)), (image.name, session.picture(x))]
+    if box:
+        around = saliency.box(values, shown[1][1], method=box)
+        shown = [(f"{name} and box", pictures.outlined(picture, around)) for name, picture in reversed(shown)]
+        settings["box"], facts["box"] = box, around._asdict()
+        findings.append(Finding("box", "rows {0} to {2}, columns {1} to {3}".format(*around)))
     if method == "integrated_gradients":
         gap = float(saliency.completeness_gap(opened.model, x, map, target)[0])
         findings.append(Finding("completeness gap", gap, 0.05))
     if sanity:
         asked = saliency.sanity.cascade(opened.model, x, target, draw, generator=session.generator(), stages=STAGES)
         findings.append(Finding("sanity", asked.verdict))
-        facts = {"sanity": {"layers": asked.layers, "correlations": asked.correlations,
+        facts |= {"sanity": {"layers": asked.layers, "correlations": asked.correlations,
                             "passed": asked.passed if asked.checked else None}}  # fmt: skip
     number, label, chance = session.verdict(x)
     findings.append(Finding("predicted", f"{label}, p = {chance:.4f}"))
@@ -65,7 +73,7 @@ def saliency_(
     told = {"image": str(image), "method": method, "class": target, "label": opened.label(target), "predicted": number,
             "probability": chance, **facts}  # fmt: skip
     result = out.Result(
-        f"What {opened.name} depends on", text, [(method, pictures.hot(values)), (image.name, session.picture(x))],
+        f"What {opened.name} depends on", text, shown,
         Certificate(opened.name, opened.hash, {"method": method, "class": target, **settings, "seed": session.seed},
                     findings), told,
     )  # fmt: skip
