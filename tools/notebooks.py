@@ -21,7 +21,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("tutorial_train", "tutorial_onnx", "what_excites_a_neuron", "calculus")
+PAGES = (
+    "tutorial_train", "tutorial_onnx", "tape", "what_excites_a_neuron", "visualisation", "optimisation",
+    "backpropagation", "calculus",
+)  # fmt: skip
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"^!\[.*\]\(pictures/.*\)\n+", re.MULTILINE)  # which a notebook shows by itself
 LINK = re.compile(r"\]\((?![a-z]+:|#)")

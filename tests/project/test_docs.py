@@ -74,6 +74,27 @@ def sp_iou(names):
     return names["saliency"].iou(names["found"], names["drawn"])
 
 
+def tape(names, said):
+    assert predicted(names["model"], names["smooth"].image).tolist() == list(range(10))
+    assert names["looked"].history[-1] > names["looked"].history[0]
+
+
+def visualisation(names, said):
+    assert names["found"][3] > 0.9 and min(names["shares"]) > 0.5
+    errors = [run.input_error for run in names["back"].values()]
+    assert errors == sorted(errors)
+
+
+def optimisation(names, said):
+    assert names["counts"] == [653, 10, 1, 63, None] and names["reached"] > 0.93
+    assert "after a step: w 2.8, b 0.9, loss 2.5" in said
+
+
+def backpropagation(names, said):
+    assert "10 products for 10 layers" in said and "0.743668" in said and names["fooled"].success.all()
+    assert [cost.order for cost in names["costs"]] == [0, 0, 0, 1, 1, 2]
+
+
 def begins(names, said):
     assert names["look"].history[-1] > names["look"].history[0]
 
@@ -93,6 +114,10 @@ CHECKS = {
     "saliency": maps,
     "attack": lambda names, said: "False []" in said,
     "onnx": lambda names, said: sorted(names["model"].activations(names["x"], ["conv2", "fc1"])) == ["conv2", "fc1"],
+    "tape": tape,
+    "visualisation": visualisation,
+    "optimisation": optimisation,
+    "backpropagation": backpropagation,
     "calculus": calculus,
     "descent": lambda names, said: "[0.9456492" in said and "[-1.046680" in said and "the trace has abs" in said,
     "glossary": lambda names, said: "[2., 1., 0.]" in said and "[3., 0.]" in said,

@@ -1,0 +1,31 @@
+"""Rows 97 and 100 of docs/notes.md: what always comes along with a class is learnt with it, and can be found out."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from steep import data
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture
+def context(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import context
+
+    try:
+        data.load("mnist5k")
+    except data.FetchError as error:
+        pytest.skip(str(error))
+    yield context
+    sys.modules.pop("context", None)
+
+
+def test_row_100_a_classifier_that_learnt_the_snow(context):
+    before, after = (context.examine(context.trained(confounded)) for confounded in (True, False))
+    assert before.usual > 0.99 and before.swapped < 0.05  # right for the wrong reason
+    assert before.looked > 0.5 and before.changed > 0.5
+    assert after.usual > 0.95 and after.swapped > 0.95
+    assert after.looked < 0.2 and after.changed < 0.2
+    assert len(before.tiles) == 12
