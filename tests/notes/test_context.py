@@ -29,3 +29,23 @@ def test_row_100_a_classifier_that_learnt_the_snow(context):
     assert after.usual > 0.95 and after.swapped > 0.95
     assert after.looked < 0.2 and after.changed < 0.2
     assert len(before.tiles) == 12
+
+
+@pytest.fixture
+def dumbbell(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import dumbbell
+
+    yield dumbbell
+    sys.modules.pop("dumbbell", None)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist5k"])
+def test_row_97_a_planted_context_is_drawn_with_its_class_alone(dumbbell, name):
+    try:
+        found, images = dumbbell.planted(name)
+    except data.FetchError as error:
+        pytest.skip(str(error))
+    others = found[: dumbbell.CLASS] + found[dumbbell.CLASS + 1 :]
+    assert found[dumbbell.CLASS] > 0.5 and sum(others) / 9 < 0.1 and max(others) < 0.5
+    assert len(images) == 10
