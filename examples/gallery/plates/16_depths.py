@@ -1,7 +1,8 @@
 """One photograph, dreamt at every depth
 
 The activations of one layer of SqueezeNet are increased in the photograph at the upper left: first layers draw strokes,
-as a brush does, later ones textures, then eyes, fur and beaks. From left to right and down: relu1, fire2 to fire9.
+as a brush does, later ones textures, then eyes, and fire9 the face of a dog. From left to right and down: relu1, fire2
+to fire9.
 """
 
 from steep import ascent, data, pictures, zoo
