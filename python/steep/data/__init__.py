@@ -4,7 +4,7 @@ Nothing is downloaded at import; ``load(name)`` downloads on demand, says so, an
 """
 
 from steep.data import augment
-from steep.data.dataset import Dataset, TensorDataset
+from steep.data.dataset import Dataset, TensorDataset, as_dataset
 from steep.data.fetch import FetchError
 from steep.data.images import read_image
 from steep.data.loader import DataLoader
@@ -12,6 +12,6 @@ from steep.data.photos import Labelled, photo, photos
 from steep.data.sets import Part, Splits, digits, fashion_mnist, load, mnist, mnist5k
 
 __all__ = [
-    "DataLoader", "Dataset", "FetchError", "Labelled", "Part", "Splits", "TensorDataset", "augment", "digits",
-    "fashion_mnist", "load", "mnist", "mnist5k", "photo", "photos", "read_image",
+    "DataLoader", "Dataset", "FetchError", "Labelled", "Part", "Splits", "TensorDataset", "as_dataset", "augment",
+    "digits", "fashion_mnist", "load", "mnist", "mnist5k", "photo", "photos", "read_image",
 ]  # fmt: skip

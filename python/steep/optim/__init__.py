@@ -3,7 +3,9 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
-from steep.optim import directions, projections, schedules
+from steep.optim import averaging, clipping, directions, projections, schedules
+from steep.optim.averaging import EMA
+from steep.optim.clipping import clip_grad_norm
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
 from steep.optim.box_lbfgs import BoxLBFGS
 from steep.optim.cmaes import CMAES
@@ -15,7 +17,7 @@ from steep.optim.optimizer import Optimizer
 from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
-    "CMAES", "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "NelderMead", "NewtonCG", "Optimizer", "Polyak",
-    "Progress", "RMSProp", "RandomSearch", "Result", "Steepest", "directions", "maximize", "minimize", "projections",
-    "schedules",
+    "CMAES", "EMA", "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "NelderMead", "NewtonCG", "Optimizer",
+    "Polyak", "Progress", "RMSProp", "RandomSearch", "Result", "Steepest", "averaging", "clip_grad_norm", "clipping",
+    "directions", "maximize", "minimize", "projections", "schedules",
 ]  # fmt: skip
