@@ -82,7 +82,7 @@ def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np
     Args:
         name: name of the metric, for error messages.
         outputs: scores (..., classes), or logits of the shape of the targets, with an axis of length 1 or without.
-        targets: labels (...).
+        targets: labels (...), or probabilities of the shape of the scores, of which the highest is the label.
 
     Returns:
         A float64 array and an int64 array.
@@ -93,6 +93,8 @@ def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np
     scores, labels = array(outputs).astype(np.float64), array(targets)
     if labels.shape == (*scores.shape[:-1], 1) and scores.shape[-1:] == (1,):
         labels = labels[..., 0]
+    if scores.shape == labels.shape and _are_probabilities(labels):
+        labels = labels.argmax(axis=-1)
     if scores.shape == labels.shape:
         scores = scores[..., None]
     if scores.shape[:-1] != labels.shape:
@@ -104,6 +106,12 @@ def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np
         label, row = labels[wrong[0]], wrong[0]
         raise ValueError(f"{name}: the label {label} of row {row} is not among {scores.shape[1]} classes")
     return scores, labels.astype(np.int64)
+
+
+def _are_probabilities(targets: NDArray[Any]) -> bool:
+    """Whether they are rows of probabilities of two classes or more."""
+    rows = targets.ndim > 1 and targets.shape[-1] > 1 and targets.dtype.kind == "f" and targets.size > 0
+    return bool(rows and targets.min() >= 0 and np.abs(targets.sum(axis=-1) - 1).max() < 1e-3)
 
 
 def numbers(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

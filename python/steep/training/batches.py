@@ -7,7 +7,8 @@ reading at ``refill``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from collections.abc import Generator as Generator_
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,10 @@ class Batches:
             x, y, weights = self._loaded
             self._write(x, y, weights, self.source)
 
+    def close(self) -> None:
+        """Ends the threads that load batches."""
+        self._stream.close()
+
     def show(self, shard: int) -> None:
         """Writes a shard of the loaded batch into the tensors.
 
@@ -115,7 +120,7 @@ class Batches:
                 total = total * _core.asarray(self.class_weights[np.asarray(y)])
             self.weights[...] = total
 
-    def _endless(self) -> Iterator[Any]:
+    def _endless(self) -> Generator_[Any, None, None]:
         while True:
             yield from self.loader
 

@@ -103,7 +103,7 @@ def fit(
         'finished'
         >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
         >>> line = sp.nn.Linear(1, 1, generator=0)
-        >>> done = fit(line, (x, 3 * x[:, 0]), (x, 3 * x[:, 0]), Recipe(loss="mse", optimizer="adam", lr=0.1))
+        >>> done = fit(line, (x, 3 * x[:, 0]), (x, 3 * x[:, 0]), Recipe(loss="mse"))
         >>> done.test["rmse"] < 0.1
         True
     """

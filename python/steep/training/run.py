@@ -193,8 +193,11 @@ class Run:
                 stops = [callback(seen) for callback in callbacks]
                 return any(stops) or self.epochs.over
 
-            params, stepper = self.model.parameters(), self.stepper
-            result = optim.minimize(self.loss, params, stepper, left, callback=after, capture=self.capture)
+            try:
+                params, stepper = self.model.parameters(), self.stepper
+                result = optim.minimize(self.loss, params, stepper, left, callback=after, capture=self.capture)
+            finally:
+                self.batches.close()
         return self.finish(result)
 
     def refill(self) -> None:
@@ -207,7 +210,8 @@ class Run:
         batches = self.batches
         value, outputs = self.objective.whole(self.model, batches.x, batches.y, batches.weights)
         if self._counts_hits:
-            right = _core.argmax(outputs.detach(), axis=-1) == batches.y
+            labels = batches.y if batches.y.ndim < outputs.ndim else _core.argmax(batches.y, axis=-1)
+            right = _core.argmax(outputs.detach(), axis=-1) == labels
             self.hits[...] = _core.mean(right.astype(_core.float32))
         return value
 
