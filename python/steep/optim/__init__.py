@@ -7,6 +7,7 @@ from steep.optim import averaging, clipping, directions, projections, schedules
 from steep.optim.averaging import EMA
 from steep.optim.clipping import clip_grad_norm
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
+from steep.optim.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam
 from steep.optim.box_lbfgs import BoxLBFGS
 from steep.optim.cmaes import CMAES
 from steep.optim.direct import NelderMead, RandomSearch
@@ -17,7 +18,8 @@ from steep.optim.optimizer import Optimizer
 from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
-    "CMAES", "EMA", "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "NelderMead", "NewtonCG", "Optimizer",
-    "Polyak", "Progress", "RMSProp", "RandomSearch", "Result", "Steepest", "averaging", "clip_grad_norm", "clipping",
-    "directions", "maximize", "minimize", "projections", "schedules",
+    "CMAES", "EMA", "LBFGS", "SGD", "AdaGrad", "Adadelta", "Adam", "AdamW", "Adamax", "BoxLBFGS", "Lion", "NAdam",
+    "NelderMead", "NewtonCG", "Optimizer", "Polyak", "Progress", "RAdam", "RMSProp", "RandomSearch", "Result",
+    "Steepest", "averaging", "clip_grad_norm", "clipping", "directions", "maximize", "minimize", "projections",
+    "schedules",
 ]  # fmt: skip

@@ -52,7 +52,12 @@ OPTIMIZERS: dict[str, Callable[[Recipe], Callable[..., optim.Optimizer]]] = {
     "adam": lambda recipe: optim.Adam,
     "adamw": lambda recipe: optim.AdamW,
     "adagrad": lambda recipe: optim.AdaGrad,
-    "rmsprop": lambda recipe: optim.RMSProp,
+    "rmsprop": lambda recipe: partial(optim.RMSProp, momentum=recipe.momentum),
+    "adadelta": lambda recipe: optim.Adadelta,
+    "adamax": lambda recipe: optim.Adamax,
+    "nadam": lambda recipe: optim.NAdam,
+    "radam": lambda recipe: optim.RAdam,
+    "lion": lambda recipe: optim.Lion,
 }
 SCHEDULES: dict[str, Callable[[float, int], optim.optimizer.Rate]] = {
     "constant": lambda lr, steps: schedules.constant(lr),
