@@ -41,9 +41,9 @@ def key(seed: int, step: int, shard: int) -> int:
 class Batches:
     """The next batch, in tensors ``x``, ``y`` and ``weights`` that ``refill`` and ``show`` overwrite.
 
-    Inputs are float32. Integer labels are int64; targets that are floats, for regression or a training step of one's
-    own, float32. Inputs and targets may be trees of arrays. An epoch consists of full batches; the samples left out
-    differ from epoch to epoch.
+    Inputs have the dtype of the model's parameters, float32 or float64, and so have targets that are floats, for
+    regression or a training step of one's own. Integer labels are int64. Inputs and targets may be trees of arrays. An
+    epoch consists of full batches; the samples left out differ from epoch to epoch.
 
     Args:
         train: a data set of samples (x, y) or (x, y, weight), or a tuple of arrays.
@@ -52,6 +52,7 @@ class Batches:
         class_weights: a weight for each class, or None.
         part: the numbers of the first shard and of the one after the last that are computed here; all if None.
         workers: threads that load batches ahead, see ``DataLoader``.
+        dtype: dtype of floats, "float32" or "float64".
 
     Raises:
         ValueError: for a batch that cannot be divided into the shards.
@@ -65,7 +66,9 @@ class Batches:
         class_weights: NDArray[np.float32] | None = None,
         part: tuple[int, int] | None = None,
         workers: int = 0,
+        dtype: Any = None,
     ) -> None:
+        self.dtype = dtype or _core.float32
         dataset = as_dataset(train)
         size = min(recipe.batch_size, max(1, len(dataset)))
         if size % recipe.shards:
@@ -85,10 +88,13 @@ class Batches:
     def _buffers(self, sample: Any) -> tuple[Any, Any, Tensor | None]:
         if not isinstance(sample, tuple) or len(sample) not in (2, 3):
             raise TypeError(f"fit: samples must be (x, y) or (x, y, weight), got {type(sample).__name__}")
-        x = tree.map(lambda leaf: _core.zeros((self.size, *leaf.shape[1:]), dtype=_core.float32), sample[0])
-        y = tree.map(lambda leaf: _core.zeros((self.size, *leaf.shape[1:]), dtype=_target_dtype(leaf)), sample[1])
+        x = tree.map(lambda leaf: _core.zeros((self.size, *leaf.shape[1:]), dtype=self.dtype), sample[0])
+        y = tree.map(lambda leaf: _core.zeros((self.size, *leaf.shape[1:]), dtype=self._target_dtype(leaf)), sample[1])
         weighted = len(sample) == 3 or self.class_weights is not None
-        return x, y, _core.zeros((self.size,), dtype=_core.float32) if weighted else None
+        return x, y, _core.zeros((self.size,), dtype=self.dtype) if weighted else None
+
+    def _target_dtype(self, leaf: Tensor) -> Any:
+        return self.dtype if leaf.dtype.kind == "f" else _core.int64
 
     def refill(self) -> None:
         """Loads the next batch; its first shard is shown."""
@@ -115,9 +121,9 @@ class Batches:
         _assign(self.x, self._augmented(x, y, source))
         _assign(self.y, y)
         if self.weights is not None:
-            total = 1.0 if weights is None else weights.astype(_core.float32)
+            total = 1.0 if weights is None else weights.astype(self.dtype)
             if self.class_weights is not None:
-                total = total * _core.asarray(self.class_weights[np.asarray(y)])
+                total = total * _core.asarray(self.class_weights[np.asarray(y)]).astype(self.dtype)
             self.weights[...] = total
 
     def _endless(self) -> Generator_[Any, None, None]:
@@ -130,10 +136,6 @@ class Batches:
             x = augment.flip(x, source) if self.recipe.flip else x
             x = augment.noise(x, self.recipe.noise, source) if self.recipe.noise else x
         return self.augment(x, y, source) if self.augment else x
-
-
-def _target_dtype(leaf: Tensor) -> Any:
-    return _core.float32 if leaf.dtype.kind == "f" else _core.int64
 
 
 def _assign(buffers: Any, values: Any) -> None:

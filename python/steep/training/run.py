@@ -132,7 +132,9 @@ class Run:
         self.world = distributed.world()
         weights = class_weights(given.class_weight, as_dataset(given.train))
         part = self.world.part(recipe.shards)
-        self.batches = Batches(given.train, recipe, given.augment, weights, part, workers)
+        wide = all(parameter.dtype == _core.float64 for parameter in model.parameters())
+        dtype = _core.float64 if wide else _core.float32
+        self.batches = Batches(given.train, recipe, given.augment, weights, part, workers, dtype)
         self.steps = recipe.epochs * len(self.batches.loader)
         self.objective = Objective(given.loss if given.loss is not None else recipe.loss, given.objective)
         self.metrics = given.chosen(recipe)
