@@ -126,12 +126,7 @@ class DataLoader:
                     future.cancel()
 
     def _samples(self, indices: NDArray[np.int64], epoch: int) -> Any:
-        """The samples as arrays with their number first."""
-        if isinstance(self.dataset, Batched):
-            return self.dataset.batch(indices)
-        keyed = self.dataset if isinstance(self.dataset, Keyed) else None
-        samples = [keyed.sample(int(i), epoch) if keyed else self.dataset[int(i)] for i in indices]
-        return tree.map(lambda *parts: _stack(indices, parts), *samples)
+        return stack_samples(self.dataset, indices, epoch)
 
     def state_dict(self) -> dict[str, int]:
         """The state: seed, epoch, and batches returned in it.
@@ -155,6 +150,24 @@ class DataLoader:
                 f"the state {dict(state)} does not belong to a loader of seed {self.seed}, {len(self)} batches"
             )
         self.epoch, self.position, self._resumed = state["epoch"], state["position"], True
+
+
+def stack_samples(dataset: Any, indices: NDArray[np.int64], epoch: int = 0) -> Any:
+    """Samples as arrays with their number first.
+
+    Args:
+        dataset: the data set.
+        indices: numbers of the samples.
+        epoch: number of the epoch, for data sets with augmentations.
+
+    Returns:
+        An array, or a tree of arrays.
+    """
+    if isinstance(dataset, Batched):
+        return dataset.batch(indices)
+    keyed = dataset if isinstance(dataset, Keyed) else None
+    samples = [keyed.sample(int(i), epoch) if keyed else dataset[int(i)] for i in indices]
+    return tree.map(lambda *parts: _stack(indices, parts), *samples)
 
 
 def _stack(indices: NDArray[np.int64], parts: Any) -> NDArray[Any]:
