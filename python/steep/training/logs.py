@@ -89,7 +89,7 @@ def as_page(rows: Rows, running: bool) -> str:
     curves = []
     for name in names_of(rows):
         values = [row[name] for row in rows if isinstance(row.get(name), int | float)]
-        if name not in ("epoch", "step", "seconds"):
+        if name not in ("epoch", "step"):
             drawn = page.curve([float(value) for value in values], f"{escape(name)} by epoch")
             curves += [page.section(escape(name), "", drawn)] if drawn else []
     state = "The run goes on; this page renews itself." if running else "The run is over."

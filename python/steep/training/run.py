@@ -5,19 +5,23 @@ Start reading at ``Run.go``.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
-import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from steep import _core, distributed, io, nn, optim
+import numpy as np
+
+import steep
+from steep import _core, distributed, io, nn, optim, tree
 from steep import metrics as metrics_
 from steep._core import Tensor
 from steep.data import as_dataset
+from steep.data.loader import stack_samples
 from steep.optim.loop import Progress
 from steep.optim.schedules import Plateau
 from steep.progress import Bar
@@ -66,7 +70,7 @@ class Trained(Generic[M]):
         train_accuracy: accuracy on the training data; NaN without test data, or if accuracy is not among the metrics.
         test_accuracy: accuracy on the test data, likewise.
         status: as in ``optim.Result``; "stopped" also if ``patience`` epochs passed without improvement.
-        epochs: a row per epoch: "epoch", "step", "loss", "lr", "seconds", "val_loss" and so on.
+        epochs: a row per epoch: "epoch", "step", "loss", "lr", "val_loss" and so on.
         best: the row of the best epoch; None if no epoch ended.
         test: loss and metrics on the test data; empty without.
         message: why the run stopped early, "" if it did not.
@@ -103,6 +107,31 @@ class Options:
         own = self.loss is not None or self.objective is not None or self.train_step is not None
         usual = METRICS_OF.get(recipe.loss, ()) if not own else ()
         return metrics_.named(usual if self.metrics is None else self.metrics)
+
+
+def facts_of(model: Any, dataset: Any, recipe: Recipe) -> dict[str, Any]:
+    """What all ranks of a run have to agree on, as plain values.
+
+    Args:
+        model: the model.
+        dataset: the training data.
+        recipe: the recipe.
+
+    Returns:
+        A dict.
+    """
+    ends = [stack_samples(dataset, np.array([i])) for i in (0, len(dataset) - 1)] if len(dataset) else []
+    weights = hashlib.sha256(b"".join(np.asarray(t).tobytes() for t in model.state_dict().values()))
+    data = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in tree.leaves(ends)))
+    return {
+        "steep": steep.__version__,
+        "matmul precision": _core.get_matmul_precision(),
+        "matrix units": "" if _core._amx_missing() or _core.get_matmul_precision() != "auto" else "amx",
+        **{f"recipe.{name}": value for name, value in described(recipe).items()},
+        "number of samples": len(dataset),
+        "first and last sample": data.hexdigest()[:16],
+        "initial weights": weights.hexdigest()[:16],
+    }
 
 
 class Run:
@@ -143,12 +172,14 @@ class Run:
         self.hits = _core.zeros((), dtype=_core.float32)
         self._counts_hits = given.objective is None and given.loss is None and recipe.loss == "cross_entropy"
         self._recent: tuple[float, float] | None = None
-        self._began = time.monotonic()
         self.stepper = self._stepper()  # what the loop steps
         larger = [name for name, metric in self.metrics.items() if metric.larger_is_better]
         validated = given.validation is not None
         self.epochs = Epochs(model, recipe, validated, larger, recipe.patience is not None)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.world.agree(facts_of(model, as_dataset(given.train), recipe))
+        if self.world.size > 1 and given.train_step is not None:
+            raise ValueError("fit: several ranks share the shards of a recipe; a train_step of one's own has none")
         self.every = len(self.batches.loader) if every is None else every
         if checkpoint is not None:
             state_of(given.train_step)  # raises before the run rather than at its first checkpoint
@@ -186,7 +217,7 @@ class Run:
         self.log = Log(log if self.world.rank == 0 else None)
         left = 0 if self.epochs.over else self.steps - len(self.history)
         self.refill()
-        with Bar("training", self.steps, progress, len(self.history)) as bar:
+        with Bar("training", self.steps, progress if self.world.rank == 0 else False, len(self.history)) as bar:
 
             def after(step: Progress) -> object:
                 self.end_of_step(step.value)
@@ -235,7 +266,6 @@ class Run:
             if self.given.validation is not None:
                 found = measure(self.model, self.given.validation, self.objective, self.metrics)
                 row.update({f"val_{name}": value for name, value in found.items()})
-            row["seconds"] = round(time.monotonic() - self._began, 3)
             better = self.epochs.end(row)
             if better and self.checkpoint is not None and self.given.validation is not None and not self.world.rank:
                 best = self.checkpoint.with_name(f"{self.checkpoint.stem}.best{self.checkpoint.suffix}")
