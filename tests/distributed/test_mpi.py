@@ -59,11 +59,9 @@ def test_a_run_goes_on_with_another_number_of_ranks(plain, tmp_path):
 @pytest.mark.parametrize(
     ("action", "rank", "words"),
     [
-        ("kill", "0", "rank 0 on {host} was killed"),
         ("kill", "2", "rank 2 on {host} was killed"),
         ("stop", "1", "rank 1 on {host} was stopped"),
         ("raise", "1", "rank 1 on {host} failed: RuntimeError: something of one rank"),
-        ("exit", "2", "rank 2 on {host} failed: exit code 3"),
     ],
 )
 def test_what_ends_one_rank_ends_all_and_is_named(action, rank, words, plain, tmp_path):

@@ -169,7 +169,7 @@ def test_ranks_that_end_as_they_should_end_nobody(ranks):
 
 
 @pytest.mark.parametrize("culprit", [0, 1])
-@pytest.mark.parametrize("action", ["kill", "stop", "fail", "silent"])
+@pytest.mark.parametrize("action", ["kill", "stop", "fail", "mute"])
 def test_the_lost_rank_is_named_and_all_are_ended(ranks, action, culprit):
     three = ranks(3)
     pid = three.processes[culprit].pid
@@ -177,19 +177,19 @@ def test_the_lost_rank_is_named_and_all_are_ended(ranks, action, culprit):
         three.tell(culprit, "failed: ValueError: mine")
     else:
         os.kill(
-            three.watches[culprit] if action == "silent" else pid,
+            three.watches[culprit] if action == "mute" else pid,
             signal.SIGKILL if action == "kill" else signal.SIGSTOP,
         )
     what = {"kill": "was killed", "stop": "was stopped", "fail": "failed: ValueError: mine",
-            "silent": "has not answered for 1 s"}[action]  # fmt: skip
-    if action == "silent":  # its own rank is left to the launcher
+            "mute": "has not answered for 1 s"}[action]  # fmt: skip
+    if action == "mute":  # its own rank is left to the launcher
         others = [p for rank, p in enumerate(three.processes) if rank != culprit]
         assert all(p.wait(20) != 0 for p in others)
         said = "".join(p.stderr.read() for p in others)
     else:
         codes, said = three.ends()
         assert all(code != 0 for code in codes)
-    host = "hub" if action == "silent" and culprit == 0 else f"h{culprit}"
+    host = "hub" if action == "mute" and culprit == 0 else f"h{culprit}"
     assert f"rank {culprit} on {host} {what}" in said
 
 

@@ -214,12 +214,15 @@ def _results(task: _Task, parts: list[Tensor], start: int) -> Arrays:
 
 
 def _draws(method: Callable[..., Any], model: Any, one: list[Tensor]) -> bool:
-    """Whether it draws random numbers: it was given a generator, or does so on one sample."""
+    """Whether it draws random numbers: it was given a generator or needs one, or does so on one sample."""
+    wanted = inspect.signature(method).parameters.get("generator")
+    if wanted is not None and wanted.default is inspect.Parameter.empty:
+        return True
     if isinstance(method, functools.partial) and method.keywords.get("generator") is not None:
         return True
     with observed_draws() as drawn:
         method(model, *one)
-    if drawn and "generator" not in inspect.signature(method).parameters:
+    if drawn and wanted is None:
         raise ValueError(
             f"map: {described(method)} draws random numbers, and has no parameter 'generator' to key them by"
         )

@@ -146,7 +146,7 @@ class Watch:
             self.end(message["culprit"], False)
 
     def check(self) -> None:
-        """Ends if a peer is lost or silent for too long, or has never come."""
+        """Ends if a peer is lost or quiet for too long, or has never come."""
         now = time.monotonic()
         for peer in list(self.peers):
             if peer.rank in self.gone:
