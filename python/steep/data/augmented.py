@@ -79,9 +79,12 @@ class CutMix:
 class Augmented:
     """What ``augmented`` returns: a data set whose samples differ from epoch to epoch.
 
-    Attributes:
+    Args:
         dataset: the data set below.
+        rows: the augmentations.
+        mix: what mixes two samples, or None.
         classes: number of classes, if two samples are mixed; targets are then float32 (classes,).
+        seed: seed of all random numbers.
     """
 
     def __init__(self, dataset: Any, rows: Sequence[Row], mix: Any, classes: int, seed: int) -> None:

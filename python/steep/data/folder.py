@@ -26,10 +26,14 @@ LUMA = np.array([299, 587, 114], np.int64)  # thousandths of ITU-R BT.601
 class Folder:
     """A data set of picture files. Samples are (x, y): float32 (channels, height, width) in [0, 1], and an integer.
 
-    Attributes:
+    Args:
         files: paths of the pictures.
         labels: int64 (n,), indices of ``classes``.
         classes: names of the subfolders, sorted.
+        size: side of the squares to which pictures are resized, or None.
+        grey: whether they have one channel rather than three.
+
+    Attributes:
         skipped: pairs of a path and what was wrong with it.
         ignored: paths of files that are no pictures by their names.
     """

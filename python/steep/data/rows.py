@@ -15,6 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "OPERATIONS", "Colour", "Crop", "Cutout", "Draw", "Flip", "RandAugment", "Resize", "ResizedCrop", "Rotate", "Row",
+]  # fmt: skip
+
 Image = NDArray[np.float32]
 
 

@@ -49,13 +49,17 @@ class Column:
 class Table(TensorDataset):
     """A data set of the rows of a table: (x, y), float32 (features,) and the target, or x alone without a target.
 
-    Attributes:
+    Args:
+        columns: how each column was encoded.
+        target: how the target was, or None.
         x: float32 (n, features).
         y: targets (n,), float32, or int64 indices of ``classes``; None without.
-        names: name of each feature.
-        columns: how each column was encoded.
-        classes: the values of a target that holds categories; else empty.
+        missing: what is done about missing values.
         dropped: numbers of the rows that were left out for their missing values.
+
+    Attributes:
+        names: name of each feature.
+        classes: the values of a target that holds categories; else empty.
     """
 
     def __init__(

@@ -45,6 +45,7 @@ class Mapped:
     Attributes:
         files: the files, one per chunk; empty without a folder.
         failures: pairs of the number of a chunk's first sample and what went wrong.
+        _parts: without a folder, the results by the number of their first sample.
     """
 
     files: list[Path]

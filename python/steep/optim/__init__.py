@@ -3,9 +3,9 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
-from steep.optim import averaging, clipping, directions, projections, schedules
+from steep.optim import averaging, gradients, directions, projections, schedules
 from steep.optim.averaging import EMA
-from steep.optim.clipping import clip_grad_norm
+from steep.optim.gradients import clip_grad_norm
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
 from steep.optim.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam
 from steep.optim.box_lbfgs import BoxLBFGS
@@ -20,6 +20,6 @@ from steep.optim.steepest import Polyak, Steepest
 __all__ = [
     "CMAES", "EMA", "LBFGS", "SGD", "AdaGrad", "Adadelta", "Adam", "AdamW", "Adamax", "BoxLBFGS", "Lion", "NAdam",
     "NelderMead", "NewtonCG", "Optimizer", "Polyak", "Progress", "RAdam", "RMSProp", "RandomSearch", "Result",
-    "Steepest", "averaging", "clip_grad_norm", "clipping", "directions", "maximize", "minimize", "projections",
+    "Steepest", "averaging", "clip_grad_norm", "gradients", "directions", "maximize", "minimize", "projections",
     "schedules",
 ]  # fmt: skip

@@ -24,6 +24,12 @@ def update(averages: Sequence[Tensor], params: Sequence[Tensor], decay: float) -
         averages: the averages.
         params: the parameters.
         decay: the decay.
+
+    Example:
+        >>> average = sp.tensor([0.0])
+        >>> sp.optim.averaging.update([average], [sp.tensor([4.0])], 0.75)
+        >>> average.tolist()
+        [1.0]
     """
     with _core.no_grad():
         for average, param in zip(averages, params, strict=True):
@@ -37,6 +43,12 @@ def write(params: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     Args:
         params: the parameters.
         values: tensors of their shapes.
+
+    Example:
+        >>> w = sp.tensor([0.0])
+        >>> sp.optim.averaging.write([w], [sp.tensor([4.0])])
+        >>> w.tolist()
+        [4.0]
     """
     with _core.no_grad():
         for param, value in zip(params, values, strict=True):

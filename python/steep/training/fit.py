@@ -47,53 +47,48 @@ def fit(
     progress: bool | None = None,
     workers: int = 0,
 ) -> Trained[M]:
-    """Trains a model in place: a classifier, by default, or one of any loss, or by a training step of one's own.
+    """Trains a model in place, a classifier by default: the same bits for any number of threads and workers.
 
-    The same model, data and recipe give the same weights, bit for bit, on any number of threads and workers. The model
-    is left in evaluation mode.
+    The model is left in evaluation mode.
 
     Args:
         model: a module; for the default loss it maps inputs (n, ...) to scores (n, classes).
-        train: the training data: a tuple (x, y) or (x, y, weights) of arrays, such as ``data.Part``, or a data set of
-            such samples (``data.folder``, ``data.table``). Inputs and targets may be tuples or dicts of arrays.
+        train: a tuple (x, y) or (x, y, weights), such as ``data.Part``, or a data set of such samples
+            (``data.folder``, ``data.table``). Inputs and targets may be tuples or dicts of arrays.
         test: data to measure at the end; None to measure nothing.
         recipe: all numbers that determine the run.
-        callback: a function, or several, called with a ``TrainingProgress`` after each step; one that returns True
-            stops the run.
-        checkpoint: path at which the run is saved. With a validation set, the weights of the best epoch are saved
-            beside it, in "name.best.safetensors" for "name.safetensors".
+        callback: called with a ``TrainingProgress`` after each step; True stops the run. Several are possible.
+        checkpoint: path at which the run is saved; with a validation set, the best weights are beside it, in
+            "name.best.safetensors".
         every: steps between checkpoints; one epoch if None.
         resume: whether to continue from ``checkpoint``, with the bits of a run that was never interrupted.
         augment: a function ``(x, y, generator) -> x`` applied to each batch last, such as ``attack.adversary``.
         capture: whether to compile the steps; pass False for models with side effects in Python.
-        train_step: a function ``(model, optimizer, x, y)`` that makes one step from a batch: it computes the loss,
-            updates the weights, by ``optimizer.apply_gradients`` or by optimisers of its own, and returns the loss, or
-            a dict of scalars with the loss first. One that holds optimisers or generators is an object with
-            ``state_dict()`` and ``load_state_dict(state)``, which checkpoints use. If a scalar is not finite, the run
-            ends as "diverged", after that step.
+        train_step: a function ``(model, optimizer, x, y)`` that makes one step: it computes the loss, updates the
+            weights, by ``optimizer.apply_gradients`` or optimisers of its own, and returns the loss, or a dict of
+            scalars with the loss first; the run ends as "diverged" if one is not finite. One that holds optimisers or
+            generators has ``state_dict()`` and ``load_state_dict(state)``, which checkpoints use.
         validation: data to measure after each epoch: loss and metrics, as "val_loss" and so on.
         loss: in place of the recipe's, a function (outputs, targets) that returns the loss of every sample or their
             mean, or a tuple or dict of names and functions for a model with such outputs, whose losses are added.
         objective: in place of a loss, a function (model, x, y) that returns a scalar.
-        optimizer: in place of the recipe's, an optimiser of the model's parameters or a function that makes one from
-            them; learning rate, schedule and weight decay are then its own.
-        metrics: names of ``steep.metrics`` and ``Metric`` objects for test and validation set; those that suit the
-            recipe's loss if None.
-        class_weight: a weight for each class that multiplies the loss of its samples: an array, a dict, or "balanced".
-        log: one or several paths that get a row per epoch: ``.csv``, ``.jsonl``, an ``.html`` page that renews itself
-            while the run goes on, or a folder for TensorBoard's event files.
-        progress: whether to show a progress bar; if None, in terminals and notebooks, for runs over a second.
+        optimizer: in place of the recipe's with its rate and decay, an optimiser of the model's parameters, or a
+            function that makes one from them.
+        metrics: names of ``steep.metrics`` and ``Metric`` objects; those that suit the recipe's loss if None.
+        class_weight: factors of the losses by class: an array, a dict, or "balanced".
+        log: paths that get a row per epoch: ``.csv``, ``.jsonl``, an ``.html`` page that renews itself while the run
+            goes on, or a folder for TensorBoard's event files.
+        progress: whether to show a bar; if None, in terminals and notebooks, for runs over a second.
         workers: threads that load batches ahead.
 
     Returns:
         A ``Trained``.
 
     Raises:
-        ValueError: for invalid options of the recipe, fewer than 1 step between checkpoints, or a checkpoint of another
-            recipe or model; for a ``train_step`` whose state a checkpoint would lack.
+        ValueError: for options that no run can have, a checkpoint of another run, or a ``train_step`` without a state.
 
     References:
-        Chollet, "Customizing what happens in fit()", keras.io/guides; ``examples/own_step.py`` has its two examples.
+        Chollet, "Customizing what happens in fit()", keras.io/guides; ``examples/own_step.py`` has its examples.
 
     Example:
         >>> from steep.training import Recipe, fit
@@ -101,19 +96,12 @@ def fit(
         >>> model = sp.nn.Sequential(sp.nn.Flatten(), sp.nn.Linear(8, 2, generator=0))
         >>> fit(model, part, part, Recipe(epochs=2, batch_size=4, shift=0)).status
         'finished'
-        >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
-        >>> line = sp.nn.Linear(1, 1, generator=0)
-        >>> done = fit(line, (x, 3 * x[:, 0]), (x, 3 * x[:, 0]), Recipe(loss="mse"))
-        >>> done.test["rmse"] < 0.1
-        True
     """
     given = Options(train, test, validation, loss, objective, optimizer, metrics, class_weight, augment, train_step)
     callbacks = [callback] if callable(callback) else list(callback)
     with _precision(recipe):
         run = Run(model.train(), recipe, given, capture, checkpoint, every, workers)
-        if resume:
-            run.load()
-        done: Trained[M] = run.go(callbacks, log, progress)
+        done: Trained[M] = run.go(callbacks, log, progress, resume)
         return done
 
 

@@ -203,17 +203,22 @@ class Run:
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
-    def go(self, callbacks: list[Callable[[TrainingProgress], object]], log: Any, progress: bool | None) -> Any:
+    def go(
+        self, callbacks: list[Callable[[TrainingProgress], object]], log: Any, progress: bool | None, resume: bool
+    ) -> Any:
         """Makes the steps that are left, and measures.
 
         Args:
             callbacks: called after each step.
             log: paths of the log.
             progress: whether to show a bar.
+            resume: whether to continue from the checkpoint.
 
         Returns:
             A ``Trained``.
         """
+        if resume:
+            self.load()
         self.log = Log(log if self.world.rank == 0 else None)
         left = 0 if self.epochs.over else self.steps - len(self.history)
         self.refill()

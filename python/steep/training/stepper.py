@@ -75,7 +75,7 @@ class Stepper(Optimizer):
     def _whole(self, evaluate: Evaluate) -> tuple[Any, Gradients]:
         loss, gradients = evaluate() if self.recipe.shards == 1 else self._sharded(evaluate)
         if self.recipe.clip is not None:
-            gradients = optim.clipping.clip_norm(gradients, self.recipe.clip)
+            gradients = optim.gradients.clip_norm(gradients, self.recipe.clip)
         return loss, gradients
 
     def _sharded(self, evaluate: Evaluate) -> tuple[Any, Gradients]:

@@ -1,7 +1,7 @@
 """TensorBoard's event files, written without TensorBoard: scalars as protocol buffers in framed records.
 
 A record is its length, a checksum of the length, the data and a checksum of the data; the checksum is CRC-32C, rotated
-and shifted by a constant. Format: tensorflow/core/lib/io/record_writer.h and tensorflow/core/util/event.proto.
+and shifted by a constant. The formats are those of TensorFlow's RecordWriter and of its message ``Event``.
 """
 
 from __future__ import annotations

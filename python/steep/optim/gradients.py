@@ -26,7 +26,7 @@ def norm(gradients: Sequence[Tensor | None], ord: float = 2.0) -> Tensor:
         A scalar tensor; 0 for no gradients.
 
     Example:
-        >>> sp.optim.clipping.norm([sp.tensor([3.0]), None, sp.tensor([4.0])]).item()
+        >>> sp.optim.gradients.norm([sp.tensor([3.0]), None, sp.tensor([4.0])]).item()
         5.0
     """
     norms = [_core.norm(_core.reshape(g.detach(), (-1,)), ord) for g in gradients if g is not None and g.size]
@@ -52,7 +52,7 @@ def clip_norm(gradients: Sequence[Tensor | None], most: float, ord: float = 2.0)
         ValueError: for a negative norm.
 
     Example:
-        >>> [g.tolist() for g in sp.optim.clipping.clip_norm([sp.tensor([3.0, 4.0])], 10.0)]
+        >>> [g.tolist() for g in sp.optim.gradients.clip_norm([sp.tensor([3.0, 4.0])], 10.0)]
         [[3.0, 4.0]]
     """
     factor = _core.minimum(non_negative("the largest norm", most) / (norm(gradients, ord) + 1e-6), 1.0)
@@ -73,7 +73,7 @@ def clip_value(gradients: Sequence[Tensor | None], most: float) -> Gradients:
         ValueError: for a negative limit.
 
     Example:
-        >>> sp.optim.clipping.clip_value([sp.tensor([3.0, -4.0])], 1.0)[0].tolist()
+        >>> sp.optim.gradients.clip_value([sp.tensor([3.0, -4.0])], 1.0)[0].tolist()
         [1.0, -1.0]
     """
     limit = non_negative("the largest magnitude", most)
