@@ -147,7 +147,23 @@ def test_activations_listen_on_their_own_thread_only():
 def test_summary_lists_layers_parameters_and_shapes():
     text = mlp().summary(np.ones((2, 4), np.float32))
     assert "0        Linear      25          (2, 5)" in text
-    assert text.endswith("43 parameters, 0 in buffers")
+    assert "43 parameters, 0 in buffers" in text and mlp().summary().endswith("43 parameters, 0 in buffers")
+
+
+def test_the_cost_of_a_network_by_hand():
+    """Products count two, a bias that is added afterwards and an activation one per element."""
+    layers = (
+        nn.Conv2d(3, 8, 3, padding=1, groups=1, generator=0), nn.ReLU(), nn.ConvTranspose2d(8, 4, 2, generator=1),
+        nn.Flatten(), nn.Linear(4 * 81, 10, bias=False, generator=2),
+    )  # fmt: skip
+    model = nn.Sequential(*layers)
+    found = nn.cost.cost(model, np.ones((2, 3, 8, 8), np.float32))
+    conv, transposed = 2 * 2 * 8 * 64 * 27, 2 * 2 * 8 * 64 * 4 * 4
+    assert found["0"].flops == conv and found["2"].flops == transposed + 2 * 4 * 81
+    assert found["1"].flops == 1024 and found["3"].flops == 0 and found["4"].flops == 2 * 20 * 324
+    assert found["2"].shape == "(2, 4, 9, 9)"
+    assert found[""].flops == sum(found[str(i)].flops for i in range(5)) and found["4"].memory == 80
+    assert model.training and all(module.training for module in model.modules())
 
 
 def test_repr_shows_the_tree():

@@ -105,7 +105,23 @@ def calculus(names, said):
     assert "except at (0, 0) (kinks)" in said and "retain_graph=True" in names["again"]
 
 
+def training(names, said):
+    assert names["done"].test["r2"] > 0.9 and names["own"].test["mae"] < 0.3 and names["scores"].mean() > 0.6
+    assert "flops" in said and names["done"].best["val_loss"] == min(row["val_loss"] for row in names["done"].epochs)
+
+
+def own_data(names, said):
+    assert "Folder(16 pictures of 2 classes)" in said and "['area', 'district=north', 'district=south']" in said
+
+
+def distributed(names, said):
+    assert names["value"].item() < 1e-6 and "13 files" in said and "{'loss': 0.0}" in said
+
+
 CHECKS = {
+    "training": training,
+    "data": own_data,
+    "distributed": distributed,
     "start": begins,
     "tutorial_train": train,
     "tutorial_onnx": onnx,

@@ -3,7 +3,7 @@
 Start reading at ``module.py`` (a model is a tree of attributes); layers call the functions of ``functional.py``.
 """
 
-from steep.nn import functional, init
+from steep.nn import cost, functional, init
 from steep.nn.activations import (
     ELU,
     GELU,
@@ -54,5 +54,5 @@ __all__ = [
     "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "MSELoss",
     "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module", "MultiheadAttention", "NLLLoss", "PReLU", "ReLU",
     "ReLU6", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits",
-    "cross_entropy", "functional", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
+    "cost", "cross_entropy", "functional", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
 ]  # fmt: skip

@@ -364,22 +364,31 @@ class Module:
         """A table of the layers and their numbers of parameters.
 
         Args:
-            x: an input; if given, output shapes are listed too.
+            x: an input; if given, the shape and the bytes of each output, and the operations of arithmetic are listed
+                too (``nn.cost``), in evaluation mode.
 
         Returns:
             A string.
 
         Example:
-            >>> "15 parameters" in sp.nn.Linear(4, 3, generator=0).summary()
-            True
+            >>> print(sp.nn.Linear(4, 3, generator=0).summary(sp.ones((2, 4))))
+            layer    type    parameters  output  flops  memory
+            (model)  Linear  15          (2, 3)  54     24 B
+            15 parameters, 0 in buffers; 54 flops, 60 B of weights
         """
-        shapes = {} if x is None else {name: _shape_of(out) for name, out in self.activations(x).items()}
-        rows = [["layer", "type", "parameters", "output" if shapes else ""]]
+        from steep.nn.cost import cost, shown
+
+        costs = {} if x is None else cost(self, x)
+        rows = [["layer", "type", "parameters", *(["output", "flops", "memory"] if costs else [""])]]
         for name, module in self.named_modules():
-            own = f"{module._own_count():,}"
-            rows.append([name or "(model)", type(module).__name__, own, shapes.get(name, "")])
+            own, mine = f"{module._own_count():,}", costs.get(name)
+            there = [mine.shape, shown(mine.flops), shown(mine.memory, "B")] if mine else ["", "", ""]
+            rows.append([name or "(model)", type(module).__name__, own, *(there if costs else [""])])
         total = sum(parameter.size for parameter in self.parameters())
-        return _table(rows) + f"\n{total:,} parameters, {sum(buffer.size for buffer in self.buffers()):,} in buffers"
+        text = f"{total:,} parameters, {sum(buffer.size for buffer in self.buffers()):,} in buffers"
+        weights = sum(t.size * t.dtype.itemsize for t in (*self.parameters(), *self.buffers()))
+        more = f"; {shown(costs[''].flops)} flops, {shown(weights, 'B')} of weights" if "" in costs else ""
+        return f"{_table(rows)}\n{text}{more}"
 
     def _own_count(self) -> int:
         return sum(m.size for _, m in self._members() if isinstance(m, Tensor) and m.requires_grad)
@@ -432,10 +441,6 @@ def _run_listening(model: Callable[[Any], Any], x: Any, listener: Callable[[Modu
         model(x)
     finally:
         _listeners.active = before
-
-
-def _shape_of(output: Any) -> str:
-    return ", ".join(str(tuple(leaf.shape)) for leaf in tree.leaves(output) if isinstance(leaf, Tensor))
 
 
 def _table(rows: list[list[str]]) -> str:

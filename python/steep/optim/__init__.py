@@ -3,8 +3,11 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
-from steep.optim import directions, projections, schedules
+from steep.optim import averaging, gradients, directions, projections, schedules
+from steep.optim.averaging import EMA
+from steep.optim.gradients import clip_grad_norm
 from steep.optim.first_order import SGD, AdaGrad, Adam, AdamW, RMSProp
+from steep.optim.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam
 from steep.optim.box_lbfgs import BoxLBFGS
 from steep.optim.cmaes import CMAES
 from steep.optim.direct import NelderMead, RandomSearch
@@ -15,7 +18,8 @@ from steep.optim.optimizer import Optimizer
 from steep.optim.steepest import Polyak, Steepest
 
 __all__ = [
-    "CMAES", "LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "BoxLBFGS", "NelderMead", "NewtonCG", "Optimizer", "Polyak",
-    "Progress", "RMSProp", "RandomSearch", "Result", "Steepest", "directions", "maximize", "minimize", "projections",
+    "CMAES", "EMA", "LBFGS", "SGD", "AdaGrad", "Adadelta", "Adam", "AdamW", "Adamax", "BoxLBFGS", "Lion", "NAdam",
+    "NelderMead", "NewtonCG", "Optimizer", "Polyak", "Progress", "RAdam", "RMSProp", "RandomSearch", "Result",
+    "Steepest", "averaging", "clip_grad_norm", "gradients", "directions", "maximize", "minimize", "projections",
     "schedules",
 ]  # fmt: skip

@@ -43,9 +43,10 @@ class SGD(Optimizer):
         formulation: "torch" or "keras".
         weight_decay: this multiple of a parameter is added to its gradient.
         maximize: whether to ascend.
+        dampening: the velocity gets (1 - dampening) g after its first step; only "torch", and not with Nesterov.
 
     Raises:
-        ValueError: for a momentum outside [0, 1), or Nesterov without momentum.
+        ValueError: for a momentum outside [0, 1), or Nesterov without momentum or with dampening.
 
     References:
         Polyak 1964, doi:10.1016/0041-5553(64)90137-5; Sutskever et al. 2013, "On the importance of initialization and
@@ -69,10 +70,14 @@ class SGD(Optimizer):
         formulation: str = "torch",
         weight_decay: float = 0.0,
         maximize: bool = False,
+        dampening: float = 0.0,
     ) -> None:
         self.momentum = non_negative("momentum", momentum)
-        self.nesterov = nesterov
+        self.nesterov, self.dampening = nesterov, dampening
         self.formulation = _formulation(formulation)
+        self.counts_updates = dampening != 0
+        if dampening and (nesterov or formulation != "torch"):
+            raise ValueError("dampening is of the formulation 'torch', without Nesterov momentum")
         if nesterov and not momentum:
             raise ValueError("nesterov needs a momentum greater than 0")
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
@@ -94,13 +99,15 @@ class SGD(Optimizer):
         if not self.momentum:
             param -= grad * lr
         elif self.formulation == "torch":
-            self._torch(param, grad, slots["velocity"], lr)
+            self._torch(param, grad, slots["velocity"], lr, count)
         else:
             self._keras(param, grad, slots["velocity"], lr)
 
-    def _torch(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float | Tensor) -> None:
+    def _torch(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float | Tensor, count: Tensor) -> None:
         velocity *= self.momentum
-        velocity += grad
+        velocity += (
+            grad * _core.where(count == 1, 1.0, 1 - self.dampening).astype(grad.dtype) if self.dampening else grad
+        )
         param -= (grad + velocity * self.momentum if self.nesterov else velocity) * lr
 
     def _keras(self, param: Tensor, grad: Tensor, velocity: Tensor, lr: float | Tensor) -> None:
@@ -122,9 +129,10 @@ class AdaGrad(Optimizer):
         formulation: "torch" or "keras".
         weight_decay: this multiple of a parameter is added to its gradient.
         maximize: whether to ascend.
+        lr_decay: the rate of a parameter's update t, from 0, is divided by 1 + t * lr_decay.
 
     Raises:
-        ValueError: for a negative eps or accumulator, or an unknown formulation.
+        ValueError: for a negative eps, accumulator or decay, or an unknown formulation.
 
     References:
         Duchi et al. 2011, "Adaptive subgradient methods for online learning and stochastic optimization", JMLR 12.
@@ -147,7 +155,10 @@ class AdaGrad(Optimizer):
         formulation: str = "torch",
         weight_decay: float = 0.0,
         maximize: bool = False,
+        lr_decay: float = 0.0,
     ) -> None:
+        self.lr_decay = non_negative("lr_decay", lr_decay)
+        self.counts_updates = lr_decay != 0
         torch = _formulation(formulation) == "torch"
         self.formulation = formulation
         self.eps = _default("eps", eps, 1e-10 if torch else 1e-7)
@@ -170,25 +181,31 @@ class AdaGrad(Optimizer):
         """
         square = slots["square"]
         square += grad * grad
+        if self.lr_decay:
+            lr = (lr / (1 + (count.astype(_core.float64) - 1) * self.lr_decay)).astype(param.dtype)
         param -= grad * lr / _root(square, self.eps, self.formulation)
 
 
 class RMSProp(Optimizer):
     """RMSProp: a = rho a + (1 - rho) g^2, step lr g / root(a).
 
-    torch: rho .99, root(a) = sqrt(a) + eps, eps 1e-8. keras: rho .9, root(a) = sqrt(a + eps), eps 1e-7.
+    torch: rho .99, root(a) = sqrt(a) + eps, eps 1e-8. keras: rho .9, root(a) = sqrt(a + eps), eps 1e-7. With momentum,
+    torch: v = momentum v + g / root(a), step lr v; keras: v = momentum v + lr g / root(a), step v.
 
     Args:
         params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
         lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
-        rho: decay of the mean of squares, in [0, 1); that of the formulation if None.
+        rho: decay of the mean of squares, in [0, 1), PyTorch's ``alpha``; that of the formulation if None.
         eps: term of the denominator; that of the formulation if None.
         formulation: "torch" or "keras".
         weight_decay: this multiple of a parameter is added to its gradient.
         maximize: whether to ascend.
+        momentum: decay of a velocity.
+        centered: whether a running mean of g, squared, is subtracted from a: the variance rather than the mean square.
+        alpha: another name of ``rho``.
 
     Raises:
-        ValueError: for a rho outside [0, 1), a negative eps, or an unknown formulation.
+        ValueError: for a rho outside [0, 1), a negative eps or momentum, an unknown formulation, or both names of rho.
 
     References:
         Hinton 2012, *Neural Networks for Machine Learning*, lecture 6e.
@@ -211,16 +228,24 @@ class RMSProp(Optimizer):
         formulation: str = "torch",
         weight_decay: float = 0.0,
         maximize: bool = False,
+        momentum: float = 0.0,
+        centered: bool = False,
+        alpha: float | None = None,
     ) -> None:
         torch = _formulation(formulation) == "torch"
-        self.formulation = formulation
+        if alpha is not None and rho is not None:
+            raise ValueError("RMSProp: rho and alpha are two names of one option")
+        rho = alpha if rho is None else rho
+        self.formulation, self.centered = formulation, centered
+        self.momentum = non_negative("momentum", momentum)
         self.rho = _fraction("rho", _default("rho", rho, 0.99 if torch else 0.9))
         self.eps = _default("eps", eps, 1e-8 if torch else 1e-7)
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """The slots: the running mean of squares."""
-        return {"square": 0.0}
+        """The slots: the running mean of squares; that of gradients if centered, a velocity if there is momentum."""
+        more = {"mean": 0.0} if self.centered else {}
+        return {"square": 0.0, **more, **({"velocity": 0.0} if self.momentum else {})}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """Applies the update rule of the class to one parameter, in place.
@@ -235,24 +260,40 @@ class RMSProp(Optimizer):
         square = slots["square"]
         square *= self.rho
         square += grad * grad * (1 - self.rho)
-        param -= grad * lr / _root(square, self.eps, self.formulation)
+        if self.centered:
+            mean = slots["mean"]
+            mean *= self.rho
+            mean += grad * (1 - self.rho)
+            square = square - mean * mean
+        if not self.momentum:
+            param -= grad * lr / _root(square, self.eps, self.formulation)
+            return
+        velocity, step = slots["velocity"], grad / _root(square, self.eps, self.formulation)
+        velocity *= self.momentum
+        velocity += step if self.formulation == "torch" else step * lr
+        param -= velocity * lr if self.formulation == "torch" else velocity
 
 
 class Adam(Optimizer):
     """Adam: m and a, running means of g and g^2 with bias correction; step lr m / (sqrt(a) + eps).
 
+    keras: the corrections are factors of the rate, so that eps is added to the root of the uncorrected mean; eps 1e-7.
+
     Args:
         params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
         lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
         betas: decay of the two means, in [0, 1).
-        eps: term of the denominator.
+        eps: term of the denominator; that of the formulation if None.
         weight_decay: this multiple of a parameter is added to its gradient.
         maximize: whether to ascend.
+        amsgrad: whether the largest mean of squares so far takes the place of the present one.
+        formulation: "torch" or "keras".
 
     Raises:
-        ValueError: for betas outside [0, 1) or a negative eps.
+        ValueError: for betas outside [0, 1), a negative eps, or an unknown formulation.
 
     References:
+        Reddi et al. 2018, "On the convergence of Adam and beyond", arXiv:1904.09237;
         Kingma and Ba 2015, "Adam: a method for stochastic optimization", arXiv:1412.6980, in PyTorch's form.
 
     Example:
@@ -272,17 +313,20 @@ class Adam(Optimizer):
         params: Tree,
         lr: Rate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        eps: float | None = None,
         weight_decay: float = 0.0,
         maximize: bool = False,
+        amsgrad: bool = False,
+        formulation: str = "torch",
     ) -> None:
         self.betas = (_fraction("betas[0]", betas[0]), _fraction("betas[1]", betas[1]))
-        self.eps = non_negative("eps", eps)
+        self.amsgrad, self.formulation = amsgrad, _formulation(formulation)
+        self.eps = _default("eps", eps, 1e-8 if formulation == "torch" else 1e-7)
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:
-        """The slots: the running means of the gradient and of its square."""
-        return {"mean": 0.0, "square": 0.0}
+        """The slots: the running means of the gradient and of its square; the largest of these with ``amsgrad``."""
+        return {"mean": 0.0, "square": 0.0, **({"largest": 0.0} if self.amsgrad else {})}
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """Applies the update rule of the class to one parameter, in place.
@@ -301,6 +345,13 @@ class Adam(Optimizer):
         square *= second
         square += grad * grad * (1 - second)
         steps = count.astype(_core.float64)
+        if self.amsgrad:
+            slots["largest"][...] = _core.maximum(slots["largest"], square)
+            square = slots["largest"]
+        if self.formulation == "keras":
+            rate = lr * _core.sqrt(1 - second**steps) / (1 - first**steps)
+            param -= mean * rate.astype(param.dtype) / (_core.sqrt(square) + self.eps)
+            return
         root = _core.sqrt(square) / _core.sqrt(1 - second**steps).astype(param.dtype) + self.eps
         param -= mean * (lr / (1 - first**steps)).astype(param.dtype) / root
 
@@ -312,12 +363,14 @@ class AdamW(Adam):
         params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
         lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
         betas: decay of the two means, in [0, 1).
-        eps: term of the denominator.
+        eps: term of the denominator; that of the formulation if None.
         weight_decay: the decay.
         maximize: whether to ascend.
+        amsgrad: as in ``Adam``.
+        formulation: "torch" or "keras".
 
     Raises:
-        ValueError: for betas outside [0, 1) or a negative eps.
+        ValueError: for betas outside [0, 1), a negative eps, or an unknown formulation.
 
     References:
         Loshchilov and Hutter 2019, "Decoupled weight decay regularization", arXiv:1711.05101, in PyTorch's form.
@@ -338,11 +391,13 @@ class AdamW(Adam):
         params: Tree,
         lr: Rate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        eps: float | None = None,
         weight_decay: float = 1e-2,
         maximize: bool = False,
+        amsgrad: bool = False,
+        formulation: str = "torch",
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, maximize, amsgrad, formulation)
 
     def update(self, param: Tensor, grad: Tensor, slots: Slots, lr: float | Tensor, count: Tensor) -> None:
         """Applies the update rule of the class to one parameter, in place.
@@ -354,7 +409,7 @@ class AdamW(Adam):
             lr: the learning rate of this step.
             count: number of updates of the parameter, this one included; int64, 0-d.
         """
-        param *= 1 - lr * self.weight_decay
+        param *= 1 - lr * self.decay_of(param)
         super().update(param, grad, slots, lr, count)
 
 

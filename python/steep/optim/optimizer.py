@@ -28,13 +28,14 @@ class Optimizer:
     A subclass defines ``initial``, its slots (tensors like the parameter), and ``update``, the rule for one parameter.
 
     Args:
-        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place.
+        params: a tree of tensors (dicts, lists, tuples, ...) that are updated in place; or groups as in PyTorch, a list
+            of dicts with "params" and, where they differ, "lr" and "weight_decay".
         lr: learning rate, a number or a schedule, any callable from the step's number (from 0) to a number.
         weight_decay: this multiple of a parameter is added to its gradient.
         maximize: whether to ascend.
 
     Raises:
-        ValueError: for a negative learning rate, or no parameters.
+        ValueError: for a negative learning rate, no parameters, one in two groups, or another option of a group.
         TypeError: for a leaf that is not a tensor.
 
     Example:
@@ -56,9 +57,12 @@ class Optimizer:
     exact_rate = False  # whether update() takes the rate in double precision rather than the parameter's
 
     def __init__(self, params: Tree, lr: Rate, *, weight_decay: float = 0.0, maximize: bool = False) -> None:
-        self.params = _tensors(params)
+        self._groups = groups_of(params)
+        self.params = [param for group in self._groups for param in group["params"]]
         self.lr = lr
         self.weight_decay = non_negative("weight_decay", weight_decay)
+        self._group_index = tuple(i for i, group in enumerate(self._groups) for _ in group["params"])
+        self._decays = tuple(group.get("weight_decay") for group in self._groups)
         self.maximize = maximize
         self._steps = _core.zeros((), dtype=_core.int64)  # a tensor, so that compiled steps count too
         self._index = {id(param): i for i, param in enumerate(self.params)}
@@ -119,11 +123,26 @@ class Optimizer:
         Raises:
             ValueError: if it is negative or not finite.
         """
-        return _checked_rate(self.lr(self.steps) if callable(self.lr) else self.lr)
+        return self._rate_of(self.lr)
 
-    def _rate(self) -> float | Tensor:
+    def _rate_of(self, lr: Rate) -> float:
+        return _checked_rate(lr(self.steps) if callable(lr) else lr)
+
+    def _rate(self, lr: Rate) -> float | Tensor:
         """The rate as a step uses it: in a compiled step, a schedule is evaluated before every replay."""
-        return host_value(self.rate) if callable(self.lr) else self.rate()
+        return host_value(lambda: self._rate_of(lr)) if callable(lr) else self._rate_of(lr)
+
+    def decay_of(self, param: Tensor) -> float:
+        """The weight decay of a parameter: that of its group, or the optimiser's.
+
+        Args:
+            param: the parameter.
+
+        Returns:
+            A float.
+        """
+        own = self._decays[self._group_index[self._position(param)]]
+        return self.weight_decay if own is None else own
 
     def zero_grad(self) -> None:
         """Sets the ``.grad`` of every parameter to None."""
@@ -190,11 +209,12 @@ class Optimizer:
         if not updates:
             raise ValueError(f"{type(self).__name__}: no parameter has a gradient; call backward() on a loss first")
         guard_options(self)
-        lr = self._rate()
+        rates = [self._rate(group.get("lr", self.lr)) for group in self._groups]
         with _core.no_grad():
             for i, param, grad in updates:
                 if self.counts_updates:
                     self._counts[i] += 1
+                lr = rates[self._group_index[i]]
                 mine = lr if self.exact_rate or not isinstance(lr, Tensor) else lr.astype(param.dtype)
                 self.update(param, self._effective(param, grad), self._slots[i], mine, self._counts[i])
             self._steps += 1
@@ -237,7 +257,8 @@ class Optimizer:
 
     def _effective(self, param: Tensor, grad: Tensor) -> Tensor:
         grad = -grad if self.maximize else grad
-        return grad + param * self.weight_decay if self.weight_decay and self.couples_decay else grad
+        decay = self.decay_of(param) if self.couples_decay else 0.0
+        return grad + param * decay if decay else grad
 
     def _position(self, param: Tensor) -> int:
         at = self._index.get(id(param))
@@ -263,6 +284,38 @@ def _tensors(params: Tree) -> list[Tensor]:
         if not isinstance(leaf, Tensor):
             raise TypeError(f"parameters must be tensors, got {type(leaf).__name__}; use steep.tensor(...)")
     return list({id(leaf): leaf for leaf in found}.values())
+
+
+GROUP_OPTIONS = ("lr", "params", "weight_decay")
+
+
+def groups_of(params: Tree) -> list[dict[str, Any]]:
+    """Parameters as groups, each a dict with the list "params" and options of its own.
+
+    Args:
+        params: a tree of tensors, or a list of dicts with "params".
+
+    Returns:
+        A list of dicts.
+
+    Raises:
+        ValueError: for an option that groups do not have, or a parameter in two groups.
+    """
+    grouped = isinstance(params, list | tuple) and params and all(isinstance(g, dict) and "params" in g for g in params)
+    if not grouped:
+        return [{"params": _tensors(params)}]
+    groups = [{**group, "params": _tensors(group["params"])} for group in params]
+    unknown = sorted({name for group in groups for name in group} - set(GROUP_OPTIONS))
+    if unknown:
+        raise ValueError(f"a group of parameters has the options lr and weight_decay, got {unknown}")
+    seen = [id(param) for group in groups for param in group["params"]]
+    if len(set(seen)) != len(seen):
+        raise ValueError("a parameter is in two groups")
+    for group in groups:
+        non_negative("weight_decay", group.get("weight_decay", 0.0))
+        if "lr" in group and not callable(group["lr"]):
+            _checked_rate(group["lr"])
+    return groups
 
 
 def _checked_rate(lr: float) -> float:

@@ -1,0 +1,78 @@
+"""Sums over shards in one binary tree, whoever computes which shard.
+
+Shard 2i is added to shard 2i + 1, such pairs to one another, and so on. A ``Fold`` holds the complete subtrees of the
+shards that it was given, and adds two as soon as both are there, so it needs memory for log2(shards) + 1 sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Node = tuple[int, int]  # level, and number in the level
+
+
+class Fold:
+    """Sums of lists of tensors or arrays, one list per shard.
+
+    Args:
+        shards: number of shards, a power of two.
+
+    Raises:
+        ValueError: for another number.
+
+    Example:
+        >>> fold = sp.distributed.Fold(4)
+        >>> for shard in (3, 0, 1, 2):
+        ...     fold.add(shard, [float(shard)])
+        >>> fold.total()
+        [6.0]
+    """
+
+    def __init__(self, shards: int) -> None:
+        if shards < 1 or shards & (shards - 1):
+            raise ValueError(f"Fold: the number of shards must be a power of two, got {shards}")
+        self.shards = shards
+        self.nodes: dict[Node, list[Any]] = {}
+
+    def add(self, shard: int, values: Sequence[Any]) -> None:
+        """Adds the values of a shard.
+
+        Args:
+            shard: its number.
+            values: tensors or arrays.
+
+        Raises:
+            ValueError: for a shard that there is not.
+        """
+        if not 0 <= shard < self.shards:
+            raise ValueError(f"Fold: shard {shard} is not among {self.shards}")
+        self.merge({(0, shard): list(values)})
+
+    def merge(self, nodes: Mapping[Node, list[Any]]) -> None:
+        """Adds complete subtrees.
+
+        Args:
+            nodes: sums by level and number.
+        """
+        for node, values in nodes.items():
+            while (sibling := (node[0], node[1] ^ 1)) in self.nodes:
+                other = self.nodes.pop(sibling)
+                left, right = (other, values) if node[1] & 1 else (values, other)
+                values = [a + b for a, b in zip(left, right, strict=True)]
+                node = (node[0] + 1, node[1] // 2)
+            self.nodes[node] = values
+
+    def total(self) -> list[Any]:
+        """The sums over all shards.
+
+        Returns:
+            A list like those added.
+
+        Raises:
+            ValueError: if a shard is missing.
+        """
+        top = (self.shards.bit_length() - 1, 0)
+        if list(self.nodes) != [top]:
+            raise ValueError(f"Fold: not all of the {self.shards} shards were added")
+        return self.nodes[top]

@@ -1,0 +1,136 @@
+"""What a metric is, and how outputs of a model are read as classes or numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep._core import Tensor
+
+
+class Metric:
+    """Base of the metrics: ``update`` for every batch, then ``value``.
+
+    A subclass defines ``reset``, ``update`` and ``value``, and ``larger_is_better``, by which the best epoch is found.
+
+    Example:
+        >>> class Share(sp.metrics.Metric):
+        ...     def reset(self):
+        ...         self.positive = self.seen = 0
+        ...     def update(self, outputs, targets):
+        ...         self.positive += int((outputs > 0).sum())
+        ...         self.seen += outputs.size
+        ...     def value(self):
+        ...         return self.positive / self.seen
+        >>> Share().of(sp.tensor([1.0, -1.0]), [0, 0])
+        0.5
+    """
+
+    larger_is_better = True
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was seen; to be overridden."""
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        """Takes a batch; to be overridden.
+
+        Args:
+            outputs: what the model returned.
+            targets: what it should have returned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    def value(self) -> Any:
+        """The metric of what was seen so far; to be overridden."""
+        raise NotImplementedError(f"{type(self).__name__} defines no value")
+
+    def of(self, outputs: Any, targets: Any) -> Any:
+        """The metric of these alone.
+
+        Args:
+            outputs: what the model returned.
+            targets: what it should have returned.
+
+        Returns:
+            What ``value`` returns.
+        """
+        self.reset()
+        self.update(outputs, targets)
+        return self.value()
+
+
+def array(values: Any) -> NDArray[Any]:
+    """A tensor or array-like as a NumPy array.
+
+    Args:
+        values: a tensor or array-like.
+
+    Returns:
+        An array.
+    """
+    return np.asarray(values.detach() if isinstance(values, Tensor) else values)
+
+
+def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Scores (n, classes) and labels (n,): one score per row is the logit of class 1, and class 0 has the score 0.
+
+    Args:
+        name: name of the metric, for error messages.
+        outputs: scores (..., classes), or logits of the shape of the targets, with an axis of length 1 or without.
+        targets: labels (...), or probabilities of the shape of the scores, of which the highest is the label.
+
+    Returns:
+        A float64 array and an int64 array.
+
+    Raises:
+        ValueError: for shapes that do not fit, or a label that is not among the classes; with its number.
+    """
+    scores, labels = array(outputs).astype(np.float64), array(targets)
+    if labels.shape == (*scores.shape[:-1], 1) and scores.shape[-1:] == (1,):
+        labels = labels[..., 0]
+    if scores.shape == labels.shape and _are_probabilities(labels):
+        labels = labels.argmax(axis=-1)
+    if scores.shape == labels.shape:
+        scores = scores[..., None]
+    if scores.shape[:-1] != labels.shape:
+        raise ValueError(f"{name}: outputs of shape {array(outputs).shape} and targets of {labels.shape} do not fit")
+    scores, labels = scores.reshape(-1, scores.shape[-1]), labels.reshape(-1)
+    scores = np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
+    wrong = np.flatnonzero((labels != np.floor(labels)) | (labels < 0) | (labels >= scores.shape[1]))
+    if len(wrong):
+        label, row = labels[wrong[0]], wrong[0]
+        raise ValueError(f"{name}: the label {label} of row {row} is not among {scores.shape[1]} classes")
+    return scores, labels.astype(np.int64)
+
+
+def _are_probabilities(targets: NDArray[Any]) -> bool:
+    """Whether they are rows of probabilities of two classes or more."""
+    rows = targets.ndim > 1 and targets.shape[-1] > 1 and targets.dtype.kind == "f" and targets.size > 0
+    return bool(rows and targets.min() >= 0 and np.abs(targets.sum(axis=-1) - 1).max() < 1e-3)
+
+
+def numbers(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predictions and targets as float64 (n, columns).
+
+    Args:
+        name: name of the metric, for error messages.
+        outputs: predictions (n, ...).
+        targets: targets of the same shape; an axis of length 1 may be missing in one of them.
+
+    Returns:
+        Two arrays.
+
+    Raises:
+        ValueError: if shapes differ.
+    """
+    found = [array(values).astype(np.float64) for values in (outputs, targets)]
+    shapes = [values.shape[:-1] if values.shape[1:] == (1,) else values.shape for values in found]
+    if shapes[0] != shapes[1] or not shapes[0]:
+        raise ValueError(f"{name}: outputs of shape {found[0].shape} and targets of {found[1].shape} differ")
+    predictions, wanted = (values.reshape(len(values), -1) if len(values) else values.reshape(0, 1) for values in found)
+    return predictions, wanted

@@ -1,0 +1,225 @@
+"""Methods over data sets and sweeps: the same bits for any chunk and executor, resumed files, named failures."""
+
+import json
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import steep as sp
+from steep import attack, data, nn, saliency
+from steep import distributed as dist
+from steep.random import Generator
+
+RNG = np.random.default_rng(0)
+X = RNG.random((23, 1, 6, 6), np.float32)
+Y = RNG.integers(0, 3, 23)
+
+
+def network():
+    source = Generator(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, generator=source), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+        nn.Dropout(0.5, generator=source), nn.Linear(64, 3, generator=source),
+    )  # fmt: skip
+
+
+METHODS = {
+    "gradient": (saliency.gradient, (X,)),
+    "smoothgrad": (partial(saliency.smoothgrad, samples=3), (X, Y)),
+    "integrated": (partial(saliency.integrated_gradients, steps=4), (X, Y)),
+    "fgsm": (partial(attack.fgsm, eps=0.1), (X, Y)),
+    "pgd": (partial(attack.pgd, eps=0.1, steps=3), (X, Y)),
+    "pgd from random points": (partial(attack.pgd, eps=0.1, steps=3, generator=Generator(5)), (X, Y)),
+}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(one[k].tobytes() == other[k].tobytes() for k in one)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_same_bits_for_any_chunk_and_executor(name, pool):
+    method, given = METHODS[name]
+    whole = dist.map(method, network(), given, chunk=23).arrays()
+    for chunk, executor in ((1, None), (5, None), (16, ThreadPoolExecutor(2)), (7, pool)):
+        assert same(dist.map(method, network(), given, chunk=chunk, executor=executor).arrays(), whole), chunk
+    if "smoothgrad" in name or "random" in name:
+        other = dist.map(method, network(), given, seed=1).arrays()
+        assert not same(other, whole)
+
+
+def test_the_result_is_that_of_the_method():
+    model = network()
+    found = dist.map(saliency.gradient, model, X, chunk=4)
+    assert model.training and np.array_equal(found.arrays()["result"], np.asarray(saliency.gradient(model, X)))
+    assert [len(chunk["result"]) for chunk in found.chunks()] == [4, 4, 4, 4, 4, 3] and found.files == []
+
+
+def test_files_are_kept_and_what_is_missing_is_made(tmp_path, pool):
+    options = {"chunk": 5, "out": tmp_path / "maps", "executor": pool}
+    method = partial(saliency.smoothgrad, samples=2)
+    whole = dist.map(method, network(), data.TensorDataset(X, Y), **options)
+    assert [path.name for path in whole.files] == [f"{i:09d}.safetensors" for i in range(0, 23, 5)]
+    before = {path: path.read_bytes() for path in whole.files}
+    whole.files[2].unlink()
+    seen = []
+
+    def counted(model, x, y, generator):
+        seen.append(len(x))
+        return saliency.smoothgrad(model, x, y, samples=2, generator=generator)
+
+    assert same(dist.map(method, network(), (X, Y), chunk=5, out=tmp_path / "maps").arrays(), whole.arrays())
+    assert {path: path.read_bytes() for path in whole.files} == before and seen == []
+    assert json.loads((tmp_path / "maps" / "map.json").read_text())["samples"] == 23
+
+
+def test_a_folder_of_other_results_is_refused(tmp_path):
+    dist.map(saliency.gradient, network(), X, chunk=10, out=tmp_path)
+    other = network()
+    with sp.no_grad():
+        other[0].weight[...] = 0.0
+    for words, model, given, options in (
+        ("method 'steep.saliency.maps.gradient', not of .*smoothgrad", network(), X, {"method": saliency.smoothgrad}),
+        ("model", other, X, {}),
+        ("samples 23, not of 20", network(), X[:20], {}),
+        ("data", network(), X + 1, {}),
+        ("chunk 10, not of 5", network(), X, {"chunk": 5}),
+        ("seed 0, not of 3", network(), X, {"seed": 3}),
+    ):
+        method = options.pop("method", saliency.gradient)
+        with pytest.raises(ValueError, match=f"holds results of {words}"):
+            dist.map(method, model, given, **{"chunk": 10, "out": tmp_path, **options})
+
+
+def fragile(model, x):
+    if (np.asarray(x) > 0.999).any():
+        raise ValueError("too bright")
+    return x * 2
+
+
+def test_failures_are_named_or_skipped(tmp_path):
+    x = np.minimum(X, 0.9)
+    x[11, 0, 0, 0] = 1.0
+    with pytest.raises(RuntimeError, match="samples 10 to 14 failed by ValueError: too bright"):
+        dist.map(fragile, network(), x, chunk=5)
+    found = dist.map(fragile, network(), x, chunk=5, errors="skip", out=tmp_path)
+    assert found.failures == [(10, "ValueError: too bright")] and len(found.files) == 4
+    assert len(found.arrays()["result"]) == 18
+    with pytest.raises(ValueError, match="errors must be one of"):
+        dist.map(fragile, network(), x, errors="ignore")
+    with pytest.raises(ValueError, match="chunk must be at least 1"):
+        dist.map(fragile, network(), x, chunk=0)
+    with pytest.raises(RuntimeError, match=r"'x' has the shape .* one row for each"):
+        dist.map(partial(attack.fgsm, eps=[0.1, 0.2]), network(), (X, Y), chunk=5)
+
+
+def drawing(model, x):
+    return x + Generator(0).normal(tuple(x.shape))
+
+
+def test_draws_without_a_key_are_refused():
+    with pytest.raises(RuntimeError, match="draws random numbers, and has no parameter 'generator'"):
+        dist.map(drawing, network(), X)
+
+
+def deadly(mark, model, x):
+    if not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x * 2
+
+
+def test_a_killed_worker_costs_a_call_and_no_result(tmp_path):
+    method = partial(deadly, tmp_path / "mark")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as broken, pytest.raises(RuntimeError) as caught:
+        dist.map(method, network(), X, chunk=5, executor=broken, out=tmp_path / "maps")
+    assert isinstance(caught.value.__cause__, BrokenProcessPool)
+    found = dist.map(method, network(), X, chunk=5, out=tmp_path / "maps")
+    assert np.array_equal(found.arrays()["result"], X * 2)
+
+
+def test_few_tasks_wait_at_a_time():
+    class Counting(ThreadPoolExecutor):
+        alive = most = 0
+
+        def submit(self, *call):
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            future = super().submit(*call)
+            future.add_done_callback(lambda _: setattr(self, "alive", self.alive - 1))
+            return future
+
+    with Counting(2) as executor:
+        dist.map(saliency.gradient, network(), X, chunk=1, executor=executor)
+    assert executor.most <= 4
+
+
+def test_a_folder_of_pictures_is_read_where_it_is_mapped(tmp_path, pool):
+    image = pytest.importorskip("PIL.Image")
+    for number in range(6):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        picture = RNG.integers(0, 256, (6, 6, 3)).astype(np.uint8)
+        image.fromarray(picture).save(tmp_path / "ab"[number % 2] / f"{number}.png")
+    found = data.folder(tmp_path, size=6, grey=True)
+    here = dist.map(saliency.gradient, network(), found, chunk=2).arrays()
+    assert same(dist.map(saliency.gradient, network(), found, chunk=4, executor=pool).arrays(), here)
+
+
+def power(a, b):
+    if a == 2 and b == 3:
+        raise ZeroDivisionError("no")
+    return a**b
+
+
+def test_a_sweep_is_resumed_and_in_order(tmp_path, pool):
+    grid = {"a": [2, 3], "b": (1, 2, 3)}
+    points = dist.sweep(power, grid, out=tmp_path, executor=pool, errors="skip")
+    assert [p.result for p in points] == [2, 4, None, 3, 9, 27] and points[2].error == "ZeroDivisionError: no"
+    assert points[5].config == {"a": 3, "b": 3} and len(list(tmp_path.iterdir())) == 5
+    again = dist.sweep(lambda a, b: -1, grid, out=tmp_path)
+    assert [p.result for p in again] == [2, 4, -1, 3, 9, 27]
+    with pytest.raises(RuntimeError, match=r"sweep: {'a': 2, 'b': 3} failed by ZeroDivisionError: no"):
+        dist.sweep(power, grid)
+
+
+# -- the tree -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 5, 8])
+def test_a_sum_is_the_same_bits_whoever_computes_which_shard(ranks):
+    values = RNG.normal(size=(8, 50)).astype(np.float32) * 10.0 ** RNG.integers(-6, 6, (8, 50))
+    values[2, :3], values[5, 3] = [np.nan, np.inf, -0.0], -np.inf
+    pairs = [values[i] + values[i + 1] for i in range(0, 8, 2)]
+    with np.errstate(invalid="ignore"):
+        wanted = (pairs[0] + pairs[1]) + (pairs[2] + pairs[3])
+    folds = [dist.Fold(8) for _ in range(ranks)]
+    for rank, fold in enumerate(folds):
+        for shard in range(rank * 8 // ranks, (rank + 1) * 8 // ranks):
+            fold.add(shard, [values[shard]])
+    whole = dist.Fold(8)
+    for fold in folds[::-1]:
+        whole.merge(fold.nodes)
+    assert whole.total()[0].tobytes() == wanted.tobytes()
+    assert max(len(fold.nodes) for fold in folds) <= 4
+
+
+def test_shards_that_there_are_not():
+    with pytest.raises(ValueError, match="power of two, got 6"):
+        dist.Fold(6)
+    with pytest.raises(ValueError, match="shard 4 is not among 4"):
+        dist.Fold(4).add(4, [1.0])
+    fold = dist.Fold(2)
+    fold.add(0, [1.0])
+    with pytest.raises(ValueError, match="not all of the 2 shards"):
+        fold.total()
