@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
-from steep.looking import looked, looking
+from steep.evaluation import evaluated, evaluating
 
 Classifier: TypeAlias = Callable[[Any], Tensor]
 
@@ -37,7 +37,7 @@ def unnormalised(who: str, model: Classifier, shifted: bool = True) -> Classifie
     Returns:
         A function from inputs to scores. Calling it raises ValueError for normalised outputs.
     """
-    scores = looked(model.unnormalised() if hasattr(model, "unnormalised") else model)
+    scores = evaluated(model.unnormalised() if hasattr(model, "unnormalised") else model)
 
     def run(x: Any) -> Tensor:
         found: Tensor = scores(x)
@@ -160,7 +160,7 @@ def predicted(model: Classifier, x: Any) -> NDArray[np.int64]:
         >>> sp.scores.predicted(lambda x: sp.asarray(x), [[0.1, 0.9]])
         array([1])
     """
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         return np.asarray(_core.argmax(one_tensor(model(x)), axis=-1))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from steep import _core
 from steep._core import Tensor
 from steep.ascent.term import Term
-from steep.looking import looking
+from steep.evaluation import evaluating
 
 Reduce = Callable[[Tensor, tuple[int, ...]], Tensor]
 
@@ -45,7 +45,7 @@ def activation(model: Any, layer: str, x: Any) -> Tensor:
     if not hasattr(model, "activations"):
         raise TypeError(f"layers are found by model.activations, which {type(model).__name__} lacks: pass an nn.Module "
                         "or an ONNX model")  # fmt: skip
-    with looking():
+    with evaluating():
         found = model.activations(x, layer)[layer]
     if not isinstance(found, Tensor) or found.ndim < 2:
         what = f"shape {found.shape}" if isinstance(found, Tensor) else type(found).__name__

@@ -15,7 +15,7 @@ from steep import _core, optim, tree
 from steep._core import Tensor
 from steep.ascent.params import Parameterization, pixels
 from steep.ascent.term import Scalar
-from steep.looking import looked
+from steep.evaluation import evaluated
 from steep.modes import gradient_rule
 from steep.optim.loop import Make, Progress, Result
 from steep.optim.projections import Projection
@@ -97,7 +97,7 @@ def maximize(
     params = tree.map(_core.tensor, begin.params)
     render, seen = begin.render, transform or _same
 
-    @looked
+    @evaluated
     def value(params: Any) -> Tensor:
         picture = render(params)
         return objective(seen(picture)) if penalty is None else objective(seen(picture)) - penalty(picture)

@@ -20,7 +20,7 @@ from steep._core import Tensor
 from steep.attack.pgd import pgd
 from steep.attack.problem import Attack, Box, Problem, checked_eps, validated
 from steep.custom import custom_vjp
-from steep.looking import looked
+from steep.evaluation import evaluated
 from steep.nn import cross_entropy
 from steep.optim.norms import find_norm, in_rows
 from steep.random import Generator
@@ -172,7 +172,7 @@ def without_gradient(model: Classifier, samples: int, delta: float, generator: G
         >>> sp.grad(lambda x: model(x).sum())(sp.ones((1, 2))).shape
         (1, 2)
     """
-    model = looked(model)
+    model = evaluated(model)
     hidden = custom_vjp(lambda x: model(x))
 
     def estimate(x: Tensor, g: Tensor) -> tuple[Tensor]:

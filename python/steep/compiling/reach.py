@@ -24,7 +24,7 @@ from steep.compiling.arrays import bytes_of, is_large, too_large
 from steep.compiling.code import Names, is_library, is_library_module, names_in
 from steep.compiling.kinds import BUILT_IN, is_layer, is_record, parts_of
 from steep.compiling.restore import ADVANCED, refusal, restore
-from steep.looking import looking_now
+from steep.evaluation import evaluating_now
 
 Guard = _core._Guard
 MISSING = _core._MISSING
@@ -277,7 +277,7 @@ class Reach:
         own.setdefault("training", True)  # so that it is a plain entry, which a guard compares without a call
         self.guard("item", own, "training")
         if not self._looks:
-            self.guard("attribute", *looking_now()[:2])
+            self.guard("attribute", *evaluating_now()[:2])
             self._looks = True
         users = not is_library(type(module))
         if users:

@@ -28,8 +28,8 @@ from steep import _core, io, modes, progress
 from steep._core import Tensor
 from steep.data.dataset import TensorDataset
 from steep.data.loader import stack_samples
+from steep.evaluation import evaluating
 from steep.io import safetensors
-from steep.looking import looking
 from steep.random import Generator, observed_draws
 
 Arrays = dict[str, NDArray[Any]]
@@ -195,7 +195,7 @@ def _chunk(task: _Task, samples: Any, indices: NDArray[np.int64], start: int, pa
         _core.set_num_threads(1)
     loaded = stack_samples(samples, indices)
     parts = loaded if isinstance(loaded, tuple) else (loaded,)
-    with modes.matmul_precision(task.precision), looking():
+    with modes.matmul_precision(task.precision), evaluating():
         arrays = _results(task, [_core.asarray(part) for part in parts], start)
     if path is None:
         return arrays

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from steep import _core
 from steep.data import DataLoader, as_dataset
-from steep.looking import looking
+from steep.evaluation import evaluating
 from steep.metrics.base import Metric
 from steep.metrics.classes import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
 from steep.metrics.numbers import MAE, MSE, R2, RMSE
@@ -103,7 +103,7 @@ def evaluate(
     chosen = named(metrics)
     for metric in chosen.values():
         metric.reset()
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         for x, y, *_ in DataLoader(as_dataset(data), batch_size):
             outputs = model(x)
             for metric in chosen.values():

@@ -12,7 +12,7 @@ from typing import Any
 
 from steep import _core, tree
 from steep._core import Tensor
-from steep.looking import looking
+from steep.evaluation import evaluating
 from steep.nn.module import Module, around_calls
 
 # Ops that compute nothing.
@@ -96,7 +96,7 @@ def cost(model: Module, x: Any) -> dict[str, Cost]:
         return output
 
     try:
-        with looking(), around_calls(around):
+        with evaluating(), around_calls(around):
             model(leaf)
     finally:
         capture.stop()

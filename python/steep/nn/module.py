@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from steep import _core, tree
 from steep._core import Tensor
-from steep.looking import Mode
+from steep.evaluation import Mode
 from steep.random import Generator
 from steep.suggest import near
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from steep import _core, nn
 from steep._core import Tensor
+from steep.evaluation import evaluating
 from steep.io.atomic import atomic_write
-from steep.looking import looking
 from steep.nn.module import Module
 from steep.onnx.model import Model, load
 from steep.onnx.save_again import rewritten
@@ -51,7 +51,7 @@ def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> No
         'scores'
     """
     x = _core.asarray(example_input)
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         content = _written(module, x)
     with atomic_write(path) as file:
         file.write(content)

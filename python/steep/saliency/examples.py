@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep import _core
-from steep.looking import looked, looking
+from steep.evaluation import evaluated, evaluating
 
 Unit = Callable[[Any], Any]
 
@@ -51,7 +51,7 @@ def unit(model: Any, layer: str, channel: int) -> Unit:
         >>> sp.saliency.unit(model, "relu1", 3)(sp.zeros((2, 1, 28, 28))).shape
         (2, 28, 28)
     """
-    return looked(lambda x: model.activations(x, layer)[layer][:, channel])
+    return evaluated(lambda x: model.activations(x, layer)[layer][:, channel])
 
 
 def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
@@ -81,7 +81,7 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
     if k < 1 or batch_size < 1 or not len(dataset):
         raise ValueError(f"top_k: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
     best, places = [], []
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         for first in range(0, len(dataset), batch_size):
             maps = np.asarray(unit(_core.asarray(dataset[first : first + batch_size])))
             flat = maps.reshape(len(maps), -1)
@@ -170,7 +170,7 @@ def _reaches(
     """Whether pixels on these lines along ``axis`` influence the position."""
     probe = np.zeros((1, *shape), np.float32)
     np.moveaxis(probe[0], axis, 0)[lines] = np.nan
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         maps = np.asarray(model.activations(_core.asarray(probe), layer)[layer])
     at: Any = (0, slice(None), *position)
     return bool(np.isnan(maps[at]).any())

@@ -8,7 +8,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.looking import looking
+from steep.evaluation import evaluating
 from steep.scores import class_scores, one_tensor
 from steep.tape import GradientTape
 
@@ -82,6 +82,6 @@ def _layer_and_scores(model: Any, x: Tensor, layer: str) -> tuple[Tensor, Tensor
         raise TypeError(f"grad_cam: a classifier returns one tensor of scores, this one {len(outputs)}, {outputs}; put "
                         "it into a module whose forward returns the scores alone")  # fmt: skip
     output = outputs[0]
-    with looking():
+    with evaluating():
         found = model.activations(x, [layer, output])
     return found[layer], found[output]

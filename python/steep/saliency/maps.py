@@ -13,7 +13,7 @@ import numpy as np
 
 from steep import _core, transforms
 from steep._core import Tensor
-from steep.looking import looked
+from steep.evaluation import evaluated
 from steep.random import Generator
 from steep.saliency.rectifiers import rectifiers
 from steep.scores import class_scores, predicted
@@ -231,9 +231,9 @@ def score_function(model: Any, x: Tensor, target: Any) -> Callable[[Tensor], Ten
         A function of inputs.
     """
     if callable(target) and not isinstance(target, Tensor | np.ndarray):
-        return looked(target)
+        return evaluated(target)
     chosen = predicted(model, x) if target is None else target
-    return looked(lambda v: class_scores(model(v), chosen))
+    return evaluated(lambda v: class_scores(model(v), chosen))
 
 
 def as_floats(x: Any) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
-from steep.looking import looked
+from steep.evaluation import evaluated
 from steep.nn.module import Module
 from steep.random import Generator
 from steep.saliency.maps import gradient
@@ -111,7 +111,7 @@ def cascade(
     layers = list(weights_by_layer(model)) if isinstance(model, Module) else []
     if not layers:
         return Cascade([], [])
-    before, method = model.state_dict(), looked(method)
+    before, method = model.state_dict(), evaluated(method)
     original = np.asarray(method(model, inputs, chosen, **options))
     stops = {round((i + 1) * len(layers) / (stages or len(layers))) for i in range(stages or len(layers))}
     names, correlations = [], []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steep import _core, metrics, nn, tree
 from steep.data import DataLoader, as_dataset
-from steep.looking import looking
+from steep.evaluation import evaluating
 from steep.training.choices import Objective
 from steep.training.recipe import Recipe
 
@@ -38,7 +38,7 @@ def measure(
     for metric in chosen.values():
         metric.reset()
     total, weight = metrics.ExactSum(), metrics.ExactSum()
-    with _core.no_grad(), looking():
+    with _core.no_grad(), evaluating():
         for x, y, *rest in DataLoader(dataset, batch_size) if len(dataset) else ():
             losses, outputs = objective.measured(model, x, y, bool(chosen))
             values = np.atleast_1d(np.asarray(losses, np.float64))

@@ -57,7 +57,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_looking_leaves_the_mode_the_statistics_and_the_generators_of_a_model_alone(name):
+def test_evaluation_leaves_the_mode_the_statistics_and_the_generators_of_a_model_alone(name):
     model = in_training()
     model.conv.eval()
     before = {key: arr(value).copy() for key, value in model.state_dict().items()}
@@ -80,7 +80,7 @@ def test_training_goes_on_in_training_mode_after_a_look_and_after_an_error():
     assert not np.array_equal(before, arr(model.bn.running_mean))
 
 
-def test_a_compiled_step_of_training_is_not_replayed_while_looking():
+def test_a_compiled_step_of_training_is_not_replayed_in_evaluation():
     model = in_training()
     step = sp.compile(lambda v: model(v))
     trained = arr(step(sp.asarray(X)))
