@@ -51,6 +51,8 @@ def train(
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
     if output is not None and not output.parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
+    if data == "emoji":
+        raise ValueError("--data emoji: emoji have texts instead of classes: steep imagine --train clip")
     laid = (DIGITS.noise if data in OF_DIGITS else DEFAULT.noise) if noise is None else noise
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, laid, shift, seed=seed)
     (train, test), began = map(_with_channel, datasets.load(data)), time.perf_counter()
