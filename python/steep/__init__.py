@@ -45,17 +45,17 @@ from steep.transforms import (
 )
 
 if _TYPE_CHECKING:
-    from steep import ascent as ascent, attack as attack, data as data, descent as descent, io as io, nn as nn
+    from steep import ascent as ascent, attack as attack, data as data, descent as descent, imagine as imagine
+    from steep import io as io, nn as nn
     from steep import onnx as onnx, optim as optim, pictures as pictures, saliency as saliency, scores as scores
-    from steep import selftest as selftest, training as training, zoo as zoo
+    from steep import selftest as selftest, text as text, training as training, zoo as zoo
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 _LAZY = (
-    "ascent", "attack", "data", "descent", "io", "nn", "onnx", "optim", "pictures", "saliency", "scores", "selftest",
-    "training",
-    "zoo",
+    "ascent", "attack", "data", "descent", "imagine", "io", "nn", "onnx", "optim", "pictures", "saliency", "scores",
+    "selftest", "text", "training", "zoo",
 )  # fmt: skip
 _PACKAGES = ("random", "tree", *_LAZY)  # what is public of the modules below steep, for the reference of the API
 
