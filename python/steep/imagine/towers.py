@@ -94,7 +94,14 @@ class Towers(nn.Module):
         return direction(self.image_head(self.trunk(x) if x.ndim == 4 else x))
 
     def text_vectors(self, features: Any) -> Tensor:
-        """The vectors of texts from the encoder's features (n, 384); differentiable."""
+        """The vectors of texts from the encoder's features; differentiable.
+
+        Args:
+            features: a tensor (n, 384).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
         return direction(self.text_head(features))
 
     def trained(self) -> list[Tensor]:
@@ -136,7 +143,14 @@ class Towers(nn.Module):
             return in_batches(self, self.inputs(pictures), callback)
 
     def inputs(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
-        """Pictures as squares of the trunk's size, uint8 (n, size, size, 3)."""
+        """Pictures as squares of the trunk's size.
+
+        Args:
+            pictures: as in ``images``.
+
+        Returns:
+            A uint8 array (n, size, size, 3).
+        """
         return np.stack([square(picture, self.way.size) for picture in pictures])
 
     def save(self, path: Path, about: dict[str, str]) -> None:
