@@ -45,18 +45,17 @@ from steep.transforms import (
 )
 
 if _TYPE_CHECKING:
-    from steep import ascent as ascent, attack as attack, data as data, descent as descent, io as io, nn as nn
-    from steep import metrics as metrics, onnx as onnx, optim as optim, pictures as pictures, saliency as saliency
-    from steep import distributed as distributed, progress as progress, scores as scores
-    from steep import selftest as selftest, sklearn as sklearn, training as training, zoo as zoo
+    from steep import ascent as ascent, attack as attack, data as data, descent as descent, distributed as distributed
+    from steep import imagine as imagine, io as io, metrics as metrics, nn as nn, onnx as onnx, optim as optim
+    from steep import pictures as pictures, progress as progress, saliency as saliency, scores as scores
+    from steep import selftest as selftest, sklearn as sklearn, text as text, training as training, zoo as zoo
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 _LAZY = (
-    "ascent", "attack", "data", "descent", "distributed", "io", "metrics", "nn", "onnx", "optim", "pictures",
-    "progress", "saliency", "scores", "selftest", "sklearn", "training",
-    "zoo",
+    "ascent", "attack", "data", "descent", "distributed", "imagine", "io", "metrics", "nn", "onnx", "optim",
+    "pictures", "progress", "saliency", "scores", "selftest", "sklearn", "text", "training", "zoo",
 )  # fmt: skip
 _PACKAGES = ("random", "tree", *_LAZY)  # what is public of the modules below steep, for the reference of the API
 

@@ -149,6 +149,8 @@ sp.onnx.save(module, "model.onnx", x)
 }
 NOT_RUN = {  # pages with code that no test runs, and why
     "zoo": "fetches 90 MB",
+    "text": "fetches 84 MB",
+    "imagine": "fetches 250 MB, and trains for minutes",
     "gallery": "make gallery runs it, for minutes",
     "performance": "a part of a step, and the program that came of it",
     "precision": "two lines that set a mode",

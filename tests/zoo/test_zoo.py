@@ -66,6 +66,7 @@ def test_labelled_photos(fetched, name, top1, top5, parameters):
 FIRST = [
     ("alexnet_features", (0.11864, 0.09407, 0.09544), 2_469_696),
     ("vgg16_features", (-0.55373, 0.14270, 0.52896), 14_714_688),
+    ("mobilenetv2_trunk", (0.04444, -0.03391, -0.13749), 2_257_984),
 ]
 
 
@@ -184,7 +185,7 @@ def numeric(function, x, places, step):
     return (above - below) / (2 * step)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.names(images=True))
 def test_gradients_of_pixels_equal_central_differences(fetched, name):
     model = fetched(zoo.load, name, dtype=sp.float64)
     picture = to_square(fetched(sp.data.photo, "chelsea"), 28 if name == "digits_cnn" else 67, 1.0)
@@ -219,7 +220,7 @@ def test_layers_are_found_by_name(fetched):
 
 def test_a_picture_survives_the_way_there_and_back():
     picture = np.random.default_rng(0).integers(0, 256, (227, 227, 3)).astype(np.uint8)
-    for name in zoo.names():
+    for name in zoo.names(images=True):
         way = table.MODELS[name].preprocessing
         source = picture[..., 0] if way.channels == "grey" else picture
         square, x = to_square(source, way.size, way.margin), way.preprocess(source)

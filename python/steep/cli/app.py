@@ -8,7 +8,22 @@ from collections.abc import Callable
 import typer
 
 import steep
-from steep.cli import attack, bench, classify, demo, descend, dream, info, invert, saliency, selftest, train, visualize
+from steep.cli import (
+    attack,
+    bench,
+    classify,
+    demo,
+    descend,
+    dream,
+    imagine,
+    info,
+    invert,
+    saliency,
+    search,
+    selftest,
+    train,
+    visualize,
+)
 
 app = typer.Typer(
     name="steep",
@@ -27,6 +42,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dream": dream.dream,
     "invert": invert.invert,
     "attack": attack.attack_,
+    "imagine": imagine.imagine,
+    "search": search.search_,
     "descend": descend.descend,
     "selftest": selftest.selftest,
     "bench": bench.bench,

@@ -9,9 +9,12 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from steep import _core
+from steep import _core, imagine
 from steep.cli import models, screen
+from steep.cli.imagine import Bars
+from steep.cli.search import Scorer
 from steep.cli.session import Session, on_model
+from steep.data import read_image
 
 Image = Annotated[Path, typer.Argument(help="The image.", show_default=False)]
 
@@ -21,12 +24,20 @@ def classify(
     session: Session,
     image: Image,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print.")] = 5,
+    labels: Annotated[str, typer.Option(help='Classes in words instead of a model\'s: "a cat, a dog".')] = "",
+    scorer: Scorer = "emoji",
 ) -> None:
     """Print the most probable classes of an image.
 
     A model of the zoo includes its preprocessing; for others it is given by options, by default that of torchvision's
     ImageNet networks. Outputs that are probabilities already are not normalised again.
+
+    With ``--labels`` the classes are texts, and the probabilities the softmax of their similarities with the image by
+    ``--scorer``, which was trained on emoji: for drawings, not for photographs.
     """
+    if labels:
+        _by_words(session, image, [each.strip() for each in labels.split(",") if each.strip()], scorer)
+        return
     opened = session.opened
     with _core.no_grad():
         chances = models.probabilities(models.class_scores(opened, opened.read(image)).numpy())
@@ -38,3 +49,18 @@ def classify(
         return
     rows = [[f"{chances[i]:.4f}", str(i), escape(opened.label(i))] for i in best]
     screen.out.print(screen.table("probability>", "class>", "name", rows=rows))
+
+
+def _by_words(session: Session, image: Path, labels: list[str], scorer: str) -> None:
+    """Zero-shot classification."""
+    picture = read_image(image)
+    with Bars() as bars:
+        towers = imagine.scorer(scorer, bars.say)
+    chances = imagine.zero_shot(towers, picture, labels)
+    best = sorted(range(len(labels)), key=lambda i: -chances[i])
+    if session.json:
+        found = [{"name": labels[i], "probability": chances[i]} for i in best]
+        screen.print_json({"image": str(image), "scorer": scorer, "top": found})
+        return
+    rows = [[f"{chances[i]:.4f}", escape(labels[i])] for i in best]
+    screen.out.print(screen.table("probability>", "label", rows=rows))

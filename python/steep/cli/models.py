@@ -135,10 +135,11 @@ def open_model(spec: str, factory: str = "", given: Input = Input(), classes: st
     """
     path = Path(spec)
     opener = OPENERS.get(path.suffix.lower())
-    if opener is None and spec not in zoo.names():
-        hint = near(spec, zoo.names()) or "."
+    images = zoo.names(images=True)
+    if opener is None and spec not in images:
+        hint = near(spec, images) or "."
         raise ValueError(f"{spec!r} is no .onnx or .safetensors file and no model of the zoo{hint} "
-                         f"The zoo has {', '.join(zoo.names())}")  # fmt: skip
+                         f"The zoo has {', '.join(images)}")  # fmt: skip
     if factory and path.suffix.lower() != ".safetensors":
         raise ValueError("--factory goes with .safetensors weights only")
     opened = opener(path, factory) if opener else _from_zoo(spec)

@@ -15,9 +15,9 @@ from steep import ascent, pictures, saliency
 from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli.certificate import Certificate, Finding, gradient_finding
-from steep.cli.classify import Image
+from steep.cli.saliency_text import words_of
 from steep.cli.session import Session, on_model
-from steep.cli.visualize import File, Layer
+from steep.cli.visualize import Layer
 from steep.suggest import near
 
 MAPS = ("gradient", "input_times_gradient", "guided_backprop", "deconvnet", "integrated_gradients", "smoothgrad")
@@ -28,7 +28,9 @@ STAGES = 4  # of the cascade: enough for the verdict, and affordable for maps of
 @on_model
 def saliency_(
     session: Session,
-    image: Image,
+    image: Annotated[Path | None, typer.Argument(help="The image.", show_default=False)] = None,
+    text: Annotated[str, typer.Option(help="A text instead of an image: which of its words matter.")] = "",
+    like: Annotated[str, typer.Option(help="With --text: the text that it is compared with.")] = "",
     method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
     klass: Annotated[
         str, typer.Option("--class", help="A class, by index or name; the predicted one by default.")
@@ -36,13 +38,24 @@ def saliency_(
     layer: Layer = "",
     box: Annotated[str, typer.Option(help="Draw the rectangle around the object: threshold or graph_cut.")] = "",
     sanity: Annotated[bool, typer.Option(help="Test whether the map depends on the weights.")] = True,
-    output: File = Path("saliency.png"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A file (.png, .gif, .html), saliency.png by default; of a text .html alone."
+        ),
+    ] = None,
 ) -> None:
     """Map which pixels of an image the score of a class depends on, and test the map.
 
     The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
-    grad_cam. ``--box`` localises the object, which the network was not trained to do.
+    grad_cam. ``--box`` localises the object, which the network was not trained to do. With ``--text "..." --like "..."``
+    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM, by integrated gradients.
     """
+    if (image is None) == (not text):
+        raise ValueError('give an image, or --text "..." with --like "..."')
+    if image is None:
+        raise typer.Exit(words_of(text, like, output, session.json))
+    output = output or Path("saliency.png")
     out.check(output)
     opened = session.opened
     x = opened.read(image)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cached_property, partial, update_wrapper
 from typing import Any, get_type_hints
 
 from steep import _core
@@ -22,11 +22,16 @@ from steep.random import Generator
 
 @dataclass(frozen=True)
 class Session:
-    """An opened model, the seed of all random numbers, and whether the result is printed as JSON."""
+    """A model, opened at first use, the seed of all random numbers, and whether the result is printed as JSON."""
 
-    opened: Opened
+    open: Callable[[], Opened]
     seed: int
     json: bool
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The opened model."""
+        return self.open()
 
     def generator(self) -> Generator:
         """A new generator of the seed."""
@@ -90,7 +95,8 @@ def _shared(
     """The session for these options."""
     require("PIL")
     screen.use_threads(threads)
-    return Session(models.open_model(model, factory, models.Input(size, channels, mean, std), classes), seed, json)
+    given = models.Input(size, channels, mean, std)
+    return Session(partial(models.open_model, model, factory, given, classes), seed, json)
 
 
 def on_model(command: Callable[..., None]) -> Callable[..., None]:

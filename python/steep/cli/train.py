@@ -84,6 +84,8 @@ def train(
         raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
     if page is not None and page.suffix != ".html":
         raise typer.BadParameter(f"{page}: a page ends in .html")
+    if data == "emoji":
+        raise ValueError("--data emoji: emoji have texts instead of classes: steep imagine --train clip")
     laid = (DIGITS.noise if data in OF_DIGITS else DEFAULT.noise) if noise is None else noise
     given, began = _read(data, size, grey, target, seed), time.perf_counter()
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, laid, shift, seed=seed)

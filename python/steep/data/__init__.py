@@ -9,6 +9,7 @@ from steep.data import augment, rows
 from steep.data.augmented import Augmented, CutMix, Mixup, augmented
 from steep.data.boxes import Box, Boxed, boxed_photos
 from steep.data.dataset import Dataset, TensorDataset, as_dataset
+from steep.data.emoji_set import Concept, Emoji, emoji
 from steep.data.fetch import FetchError
 from steep.data.files import cifar, idx, npz, read_idx
 from steep.data.folder import Folder, folder
@@ -21,8 +22,8 @@ from steep.data.split import Subset, split, subset
 from steep.data.table import Table, table
 
 __all__ = [
-    "Augmented", "Box", "Boxed", "CutMix", "DataLoader", "Dataset", "Draw", "FetchError", "Folder", "Labelled",
-    "Mixup", "Part", "Splits", "Subset", "Table", "TensorDataset", "as_dataset", "augment", "augmented",
-    "boxed_photos", "cifar", "digits", "fashion_mnist", "folder", "idx", "load", "mnist", "mnist5k", "npz", "photo",
-    "photos", "read_idx", "read_image", "rows", "split", "subset", "table",
+    "Augmented", "Box", "Boxed", "Concept", "CutMix", "DataLoader", "Dataset", "Draw", "Emoji", "FetchError",
+    "Folder", "Labelled", "Mixup", "Part", "Splits", "Subset", "Table", "TensorDataset", "as_dataset", "augment",
+    "augmented", "boxed_photos", "cifar", "digits", "emoji", "fashion_mnist", "folder", "idx", "load", "mnist",
+    "mnist5k", "npz", "photo", "photos", "read_idx", "read_image", "rows", "split", "subset", "table",
 ]  # fmt: skip

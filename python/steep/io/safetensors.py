@@ -205,8 +205,23 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     with open(path, "rb") as file:
         data = memoryview(file.read())
     with reading(path, "a safetensors file"):
-        header = parse(data)
-        arrays = {name: _array(name, entry, data[header.start :]) for name, entry in header.entries.items()}
+        return decode(data)
+
+
+def decode(data: bytes | memoryview) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The tensors and the metadata in the bytes of a file, as ``read`` gives them.
+
+    Args:
+        data: the bytes of the whole file.
+
+    Returns:
+        A dict of arrays and a dict of strings.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    header, seen = parse(data), memoryview(data)
+    arrays = {name: _array(name, entry, seen[header.start :]) for name, entry in header.entries.items()}
     return arrays, header.metadata
 
 

@@ -42,14 +42,14 @@ class Entry:
     Attributes:
         source: where the weights come from.
         layers: makes the network's layers by name.
-        preprocessing: from images to inputs.
+        preprocessing: from images to inputs; None where the input is no image.
         format: format of the weights; None for a safetensors file that ships with steep.
         labels: returns the names of the classes.
     """
 
     source: Source
     layers: Callable[[], Mapping[str, Layer]]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     format: Format | None
     labels: Callable[[], tuple[str, ...]] | None = None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from steep import _core, nn
 from steep.zoo.entry import Arrays, Entry
+from steep.zoo.preprocessing import Preprocessing
 from steep.zoo.table import MODELS
 from steep.zoo.weights import find, weights
 
@@ -17,13 +18,20 @@ class Pretrained(nn.Sequential):
         entry: the row of the model.
 
     Attributes:
-        preprocessing: from images to inputs and back.
+        preprocessing: from images to inputs and back; of a network whose input is no image, reading it is an error.
         source: package, file, sha256 and licence of the weights.
     """
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.layers())
-        self.preprocessing, self.source, self._labels = entry.preprocessing, entry.source, entry.labels
+        self.source, self._way, self._labels = entry.source, entry.preprocessing, entry.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From images to inputs and back. Raises ValueError if the inputs are no images."""
+        if self._way is None:
+            raise ValueError(f"the inputs of {self.source.name} are no images: it has no preprocessing")
+        return self._way
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -31,8 +39,11 @@ class Pretrained(nn.Sequential):
         return self._labels() if self._labels else None
 
 
-def names() -> list[str]:
+def names(images: bool = False) -> list[str]:
     """The names that ``load`` knows.
+
+    Args:
+        images: whether to leave out networks whose inputs are no images.
 
     Returns:
         A list of strings.
@@ -41,7 +52,7 @@ def names() -> list[str]:
         >>> "digits_cnn" in sp.zoo.names()
         True
     """
-    return list(MODELS)
+    return [name for name, entry in MODELS.items() if entry.preprocessing or not images]
 
 
 def load(name: str, requires_grad: bool = False, dtype: Any = None) -> Pretrained:

