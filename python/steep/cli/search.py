@@ -26,7 +26,7 @@ def search_(
     """Rank the pictures of a folder, and of the folders in it, by their similarity with a text.
 
     The scorer "emoji" was trained on emoji and is good for drawings, icons and stickers, not for photographs. It is
-    made at first use, in one or two minutes, and kept.
+    made at first use, in some minutes, and kept.
     """
     require("PIL")
     screen.use_threads(threads)

@@ -99,8 +99,8 @@ def small_towers(seed: int = 0) -> Towers:
 def scorer(name: str = "emoji", say: Say = _quiet) -> Towers:
     """Two towers by name, or from a file that ``steep imagine --train clip`` has written.
 
-    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in one or
-    two minutes, and kept.
+    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
+    minutes, and kept.
 
     Args:
         name: "emoji", or the path of a file.
