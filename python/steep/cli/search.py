@@ -12,7 +12,9 @@ from steep import imagine as library
 from steep.cli import require, screen
 from steep.cli.imagine import Bars
 
-Scorer = Annotated[str, typer.Option(help='"emoji", or a .safetensors file of steep imagine --train clip.')]
+Scorer = Annotated[
+    str, typer.Option(help='"emoji", a .safetensors file of steep imagine --train clip, or IMAGE.onnx,TEXT.onnx.')
+]
 
 
 def search_(

@@ -5,12 +5,13 @@ docs/imagine.md.
 """
 
 from steep.imagine.contrast import contrastive_loss, retrieval
+from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.recipes import scorer, train_clip
 from steep.imagine.search import Found, search, zero_shot
 from steep.imagine.towers import Towers
 from steep.imagine.train import Pairs, Settings, train
 
 __all__ = [
-    "Found", "Pairs", "Settings", "Towers", "contrastive_loss", "retrieval", "scorer", "search", "train", "train_clip",
-    "zero_shot",
+    "Found", "OnnxTowers", "Pairs", "Settings", "Towers", "contrastive_loss", "retrieval", "scorer", "search", "train",
+    "train_clip", "zero_shot",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from steep.data import Emoji, load
 from steep.data.fetch import cache_folder
 from steep.evaluation import evaluating
 from steep.imagine.contrast import retrieval
+from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.towers import Cnn, Towers, in_batches, square
 from steep.imagine.train import Pairs, Settings, train
 from steep.io import safetensors
@@ -96,14 +97,15 @@ def small_towers(seed: int = 0) -> Towers:
     return Towers(Cnn(seed), way, 256, frozen=False, seed=seed, name="clip")
 
 
-def scorer(name: str = "emoji", say: Say = _quiet) -> Towers:
-    """Two towers by name, or from a file that ``steep imagine --train clip`` has written.
+def scorer(name: str = "emoji", say: Say = _quiet) -> Towers | OnnxTowers:
+    """Two towers by name, from a file that ``steep imagine --train clip`` has written, or from two ONNX files.
 
     "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
     minutes, and kept.
 
     Args:
-        name: "emoji", or the path of a file.
+        name: "emoji", the path of a file, or two paths with a comma between them, "IMAGE.onnx,TEXT.onnx": see
+            ``OnnxTowers``.
         say: called with what is being done, and how much of it.
 
     Returns:
@@ -114,9 +116,12 @@ def scorer(name: str = "emoji", say: Say = _quiet) -> Towers:
         FetchError: if what it needs cannot be downloaded.
     """
     if name != "emoji":
+        if name.count(".onnx") == 2 and "," in name:
+            image, _, text = name.partition(",")
+            return OnnxTowers(image.strip(), text.strip())
         if not name.endswith(".safetensors"):
-            raise ValueError(f'there is no scorer {name!r}: it is "emoji", or a .safetensors file of '
-                             "`steep imagine --train clip`")  # fmt: skip
+            raise ValueError(f'there is no scorer {name!r}: it is "emoji", a .safetensors file of '
+                             "`steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx")  # fmt: skip
         towers = small_towers()
         towers.restore(Path(name))
         return towers.eval()

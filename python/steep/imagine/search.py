@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from steep.data.images import read_image
+from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.towers import Towers
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -27,7 +28,7 @@ class Found(NamedTuple):
 
 
 def search(
-    towers: Towers,
+    towers: Towers | OnnxTowers,
     text: str,
     folder: str | Path,
     callback: Callable[[int, int], object] | None = None,
@@ -66,7 +67,7 @@ def search(
     return [Found(paths[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 
-def zero_shot(towers: Towers, picture: Any, labels: Sequence[str], template: str = "{}") -> list[float]:
+def zero_shot(towers: Towers | OnnxTowers, picture: Any, labels: Sequence[str], template: str = "{}") -> list[float]:
     """The probabilities of labels given in words: the softmax of scaled similarities.
 
     Args:
