@@ -48,8 +48,9 @@ def saliency_(
     """Map which pixels of an image the score of a class depends on, and test the map.
 
     The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
-    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM: integrated gradients.
-    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM, by integrated gradients.
+    grad_cam. ``--box`` localises the object, which the network was not trained to do. With ``--text "..." --like "..."``
+    it is the words of a text that are coloured, by what each adds to the similarity of the two in MiniLM, by integrated
+    gradients.
     """
     if (image is None) == (not text):
         raise ValueError('give an image, or --text "..." with --like "..."')
