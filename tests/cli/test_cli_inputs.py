@@ -196,3 +196,48 @@ def test_the_gradient_finding_of_a_model_that_casts_by_itself_is_in_single_preci
     model, score = sp.onnx.load(file, requires_grad=False), lambda m: lambda v: sp.sum(m(v)[:, 1])
     found = certificate.gradient_finding(model, score, sp.random.Generator(0).normal((1, 6)), 0)
     assert found.holds and found.bound == 0.05 and found.value < 0.01
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty pictures of digits, one file that is none, and one in a folder below."""
+    top = tmp_path / "digits"
+    (top / "below").mkdir(parents=True)
+    images = (sp.data.digits().test.x[:21] * 255).astype(np.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(np.kron(image.reshape(8, 8), np.ones((3, 3), np.uint8))).save(top / f"{i:02d}.png")
+    (top / "20.png").rename(top / "below" / "last.png")
+    (top / "broken.png").write_bytes(b"no picture")
+    return top
+
+
+def maps_in(path):
+    return [sp.io.load(file)["result"].numpy() for file in sorted(path.glob("*.safetensors"))]
+
+
+@pytest.mark.parametrize("method", ["gradient", "smoothgrad", "grad_cam", "occlusion"])
+def test_the_maps_of_a_folder(method, folder, command, tmp_path):
+    code, out, err = command("saliency", folder, "--method", method, *MODEL, "--out", tmp_path / "maps", "--json")
+    told = json.loads(out)
+    assert code == 0 and (told["pictures"], told["left_out"], told["files"]) == (21, 1, 2), err
+    assert "left out" in err and "broken.png" in err
+    found, names = maps_in(tmp_path / "maps"), json.loads((tmp_path / "maps" / "pictures.json").read_text())
+    assert sum(map(len, found)) == 21 and names[0] == "00.png" and names[-1] == "below/last.png"
+
+
+def test_the_maps_of_a_folder_are_the_same_bits_by_several_processes_and_of_one_class(folder, command, tmp_path):
+    options = ("--method", "integrated_gradients", "--class", "3", *MODEL, "--seed", "5")
+    assert command("saliency", folder, *options, "--out", tmp_path / "here")[0] == 0
+    assert command("saliency", folder, *options, "--out", tmp_path / "there", "--workers", "2")[0] == 0
+    for a, b in zip(maps_in(tmp_path / "here"), maps_in(tmp_path / "there"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    code, _, err = command("saliency", folder, "--method", "gradient", *MODEL, "--out", tmp_path / "here")
+    assert code and "holds results of method" in err
+
+
+def test_a_folder_without_a_place_for_its_maps_or_without_pictures_is_refused(folder, command, tmp_path):
+    code, _, err = command("saliency", folder, *MODEL)
+    assert code and "--out FOLDER says where its maps are written" in err
+    (tmp_path / "none").mkdir()
+    code, _, err = command("saliency", tmp_path / "none", *MODEL, "--out", tmp_path / "maps")
+    assert code and "has no picture" in err and not (tmp_path / "maps").exists()

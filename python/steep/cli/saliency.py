@@ -11,10 +11,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from steep import ascent, pictures, saliency
+from steep import _core, ascent, pictures, saliency
 from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli.certificate import Certificate, Finding, gradient_finding
+from steep.cli.saliency_folder import maps_of
 from steep.cli.saliency_text import words_of
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import Layer
@@ -28,7 +29,9 @@ STAGES = 4  # of the cascade: enough for the verdict, and affordable for maps of
 @on_model
 def saliency_(
     session: Session,
-    image: Annotated[Path | None, typer.Argument(help="The image.", show_default=False)] = None,
+    image: Annotated[
+        Path | None, typer.Argument(help="The image, or with --out a folder of images.", show_default=False)
+    ] = None,
     text: Annotated[str, typer.Option(help="A text instead of an image: which of its words matter.")] = "",
     like: Annotated[str, typer.Option(help="With --text: the text that it is compared with.")] = "",
     method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
@@ -44,18 +47,28 @@ def saliency_(
             "--output", "-o", help="A file (.png, .gif, .html), saliency.png by default; of a text .html alone."
         ),
     ] = None,
+    maps: Annotated[
+        Path | None, typer.Option("--out", help="Of a folder of images: where the maps are written, as .safetensors.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Of a folder: the number of processes.")] = 1,
+    dask: Annotated[str, typer.Option(help="Of a folder: the address of a Dask scheduler, tcp://host:8786.")] = "",
 ) -> None:
     """Map which pixels of an image the score of a class depends on, and test the map.
 
     The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
-    grad_cam. ``--box`` localises the object, which the network was not trained to do. With ``--text "..." --like "..."``
-    it is the words of a text that are coloured, by what each adds to the similarity of the two in MiniLM, by integrated
-    gradients.
+    grad_cam. ``--box`` localises the object, which the network was not trained to do. With ``--text`` and ``--like``
+    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM (integrated gradients). A
+    folder's maps are written to ``--out``, by several processes if asked, and an interrupted run goes on.
     """
     if (image is None) == (not text):
         raise ValueError('give an image, or --text "..." with --like "..."')
     if image is None:
         raise typer.Exit(words_of(text, like, output, session.json))
+    if image.is_dir():
+        if maps is None:
+            raise ValueError(f"{image} is a folder: --out FOLDER says where its maps are written")
+        maps_of(session, image, _of_folder(session, image, method, klass, layer), maps, workers, dask)
+        raise typer.Exit(0)
     output = output or Path("saliency.png")
     out.check(output)
     opened = session.opened
@@ -111,6 +124,16 @@ def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Calla
         return lambda model, v, target: saliency.smoothgrad(model, v, target, generator=session.generator()), {}
     function: Callable[..., Tensor] = getattr(saliency, method)
     return function, {}
+
+
+def _of_folder(session: Session, folder: Path, method: str, klass: str, layer: str) -> Callable[..., Tensor]:
+    """The map as a function of model and inputs that another process can be sent."""
+    opened = session.opened
+    blank = _core.zeros(opened.preprocessing.shape)
+    _, settings = _method(session, method, layer, blank)
+    options: dict[str, Any] = {"target": session.class_of(klass, blank)} if klass else {}
+    options |= settings
+    return partial(getattr(saliency, method), **options)
 
 
 def _flat(map: Tensor) -> NDArray[Any]:
