@@ -133,7 +133,7 @@ def attention_gradient(*operands: Any) -> Any:
     flat = hidden("attention_gradient", attention_attributes)(*operands)
     parts, start = [], 0
     for x in map(sp.asarray, operands[1:4]):
-        part, strides = flat[start : start + x.size], x.numpy().strides
+        part, strides = flat[start : start + x.size], x.strides
         start += x.size
         if x.ndim > 2 and x.shape[-3] > 1 and x.shape[-2] > 1 and strides[-3] < strides[-2]:
             tokens = sp.reshape(part, (*x.shape[:-3], x.shape[-2], x.shape[-3], x.shape[-1]))

@@ -229,7 +229,7 @@ def test_outputs_that_are_probabilities_are_not_squashed_again():
     assert np.array_equal(probabilities(chances), chances)
     assert np.allclose(probabilities(np.log(chances) + 3), chances)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax())
-    told = session.Session(models.Opened("soft", model, sp.zoo.Preprocessing(8), None, ""), 0, False)
+    told = session.Session(lambda: models.Opened("soft", model, sp.zoo.Preprocessing(8), None, ""), 0, False)
     x = np.full((1, 3, 8, 8), [[[[0.0]], [[3.0]], [[1.0]]]], "f4")
     assert told.verdict(sp.asarray(x))[2] == float(model(x).max())
 

@@ -249,7 +249,7 @@ def test_threads_that_share_a_compiled_function():
     rates = sp.optim.SGD([sp.tensor([0.0], requires_grad=True)], lambda t: 0.1)
 
     def f(x, scale):
-        return {"y": sp.tanh(x @ x) * scale, "rate": rates._rate() * 1.0}
+        return {"y": sp.tanh(x @ x) * scale, "rate": rates._rate(rates.lr) * 1.0}
 
     fast, wrong = sp.compile(f), []
     scale = sp.tensor(3.0)

@@ -98,7 +98,8 @@ def _facts(outcome: Outcome) -> dict[str, str]:
     settings, recipe, fooled = outcome.settings, outcome.settings.recipe, outcome.adversarial
     pixels, classes = outcome.classes.images[0].size, len(outcome.classes.images)
     facts = {name: f"{value:g}" for name, value in asdict(settings).items() if isinstance(value, int | float)}
-    facts |= {name: f"{value:g}" for name, value in asdict(recipe).items()}
+    named = {name: value for name, value in asdict(recipe).items() if value is not None}
+    facts |= {name: value if isinstance(value, str) else f"{value:g}" for name, value in named.items()}
     facts |= {
         "note": escape(outcome.note[0].upper() + outcome.note[1:]),
         "layers": f"{pixels}-{settings.hidden}-{classes}",
