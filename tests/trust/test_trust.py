@@ -23,7 +23,7 @@ PREAMBLE = (
 )
 
 
-def run(code: str, timeout: float = 60, **env: str) -> str:
+def run(code: str, timeout: float = 300, **env: str) -> str:
     """What ``code`` prints in a fresh interpreter, which must end well."""
     command = [sys.executable, "-c", PREAMBLE + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env={**os.environ, **env})
