@@ -221,7 +221,9 @@ Rows primitive_rows() {
        .attrs = attributes<Shape>(),
        .call = call_reshape,
        .infer = infer_reshape,
-       .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}}},
+       .vjp = {{[](R r, T g) { return reshape(g, r.shape(0)); }}},
+       // A tangent may lie in memory in another order than the operand, and then has to be copied.
+       .jvp_rule = [](R r, const Tensor* t) { return reshape(t[0], r.attrs().as<Shape>().shape.dims()); }},
       {.name = "permute_dims",
        .doc = "The axes in another order; a view.",
        .returns = "A tensor whose axis i is axis axes[i] of x.",
@@ -264,7 +266,7 @@ Rows primitive_rows() {
        .any_dtype = true,
        .hidden = true},
   };
-  for (Op& op : rows) op.jvp = Jvp::linear;
+  for (Op& op : rows) op.jvp = op.jvp_rule ? Jvp::custom : Jvp::linear;
   return rows;
 }
 

@@ -135,6 +135,25 @@ def test_heads_are_read_and_written_where_they_lie() -> None:
     np.testing.assert_array_equal(heads(found, 3).numpy(), wanted.numpy())
 
 
+def test_forward_derivatives_where_heads_are_put_together() -> None:
+    """The tangent of heads side by side lies in memory head by head."""
+    q, k, v, tangent = (draw((2, 5, 12)) for _ in range(4))
+
+    def f(q: sp.Tensor) -> sp.Tensor:
+        return sp.reshape(sp.permute_dims(sp.attention(heads(q, 3), heads(k, 3), heads(v, 3)), (0, 2, 1, 3)), (2, 60))
+
+    _, forward = sp.jvp(f, (q,), (tangent,))
+    g = draw((2, 60))
+    backward = sp.grad(lambda q: sp.sum(f(q) * g))(q)
+    np.testing.assert_allclose(float(sp.sum(forward * g)), float(sp.sum(backward * tangent)), rtol=1e-12)
+
+
+def test_a_tangent_in_another_order_than_its_operand_is_reshaped() -> None:
+    x, tangent = draw((3, 4)), draw((4, 3)).mT
+    _, forward = sp.jvp(lambda x: sp.reshape(x, (2, 6)), (x,), (tangent,))
+    np.testing.assert_array_equal(forward.numpy(), tangent.numpy().reshape(2, 6))
+
+
 def test_columns_apart_in_memory() -> None:
     q, k, v = (sp.asarray(RNG.standard_normal((20, 8))[:, ::2]) for _ in range(3))
     y = sp.attention(q, k, v)
