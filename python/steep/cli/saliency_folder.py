@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,10 @@ def _executor(workers: int, dask: str) -> Iterator[Any]:
     """Where tasks run: a Dask cluster, so many processes, or here."""
     if dask:
         try:
-            from distributed import Client  # type: ignore[import-not-found,import-untyped,unused-ignore]
+            client_type = import_module("distributed").Client  # an optional package, of which mypy is to know nothing
         except ImportError:
             raise ValueError("--dask needs the package distributed: pip install distributed") from None
-        with Client(dask) as client:
+        with client_type(dask) as client:
             yield client.get_executor(pure=False)
     elif workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
