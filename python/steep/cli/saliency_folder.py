@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from steep import distributed
 from steep.cli import screen
 from steep.cli.session import Session
+from steep.data.folder import SUFFIXES
 from steep.data.images import read_image
-from steep.imagine.search import KINDS
 from steep.io.atomic import atomic_write
 from steep.zoo import Preprocessing
 
@@ -53,10 +53,10 @@ class Pictures:
 
 def maps_of(session: Session, folder: Path, method: Callable[..., Any], out: Path, workers: int, dask: str) -> None:
     """Write the maps of a folder's pictures and their names; ValueError if none can be read."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in KINDS and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     kept, left_out = _readable(found)
     if not kept:
-        raise ValueError(f"the folder {folder} has no picture ({', '.join(KINDS)}) that can be read")
+        raise ValueError(f"the folder {folder} has no picture ({', '.join(SUFFIXES)}) that can be read")
     for text in left_out:
         screen.err.print(f"steep: left out {text}", markup=False)
     opened = session.opened

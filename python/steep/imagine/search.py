@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from steep.data.folder import SUFFIXES
 from steep.data.images import read_image
 from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.towers import Towers
-
-KINDS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 class Found(NamedTuple):
@@ -55,14 +54,14 @@ def search(
         raise FileNotFoundError(f"there is no folder {top}")
     wanted = towers.texts(text)[0]
     paths, squares = [], []
-    for path in sorted(each for each in top.rglob("*") if each.suffix.lower() in KINDS and each.is_file()):
+    for path in sorted(each for each in top.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()):
         try:
             squares.append(towers.inputs([read_image(path)])[0])
             paths.append(path)
         except (OSError, ValueError) as error:
             skipped(path, str(error))
     if not paths:
-        raise ValueError(f"the folder {top} has no picture ({', '.join(KINDS)}) that can be read")
+        raise ValueError(f"the folder {top} has no picture ({', '.join(SUFFIXES)}) that can be read")
     scores = towers.images(squares, callback) @ wanted
     return [Found(paths[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
