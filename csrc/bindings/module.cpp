@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, m) {
   steep::bind_autograd(m);
   steep::bind_runtime(m);
   steep::bind_compile(m);
+  steep::bind_profile(m);
 }
 
 #undef PyInit__core

@@ -121,6 +121,7 @@ void bind_creation(py::module_& m);
 void bind_grad_modes(py::module_& m);
 void bind_runtime(py::module_& m);
 void bind_compile(py::module_& m);
+void bind_profile(py::module_& m);
 
 }  // namespace steep
 

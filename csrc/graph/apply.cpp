@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "graph/mode.h"
 #include "graph/node.h"
+#include "graph/profile.h"
 #include "graph/recorder.h"
 #include "ops/functions.h"
 
@@ -96,7 +97,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
     save(n, which, c.in, out);
   }
   add_shell(n);
-  if (mode().anomaly) n->more().where = user_line();
+  if (mode().anomaly || mode().profiler) n->more().where = user_line();
 }
 
 // bfloat16 is stored, copied and cast. Arithmetic on it is done in float32 and rounded once, gradients included.
@@ -116,14 +117,23 @@ bool all_finite(const Tensor& t) {
   return *flags.data<bool>();
 }
 
-// Operations inside a computation are not recorded.
-[[gnu::noinline]] void run_unrecorded(const Call& c) {
-  Scope<Recorder*> off(mode().recorder, nullptr);
-  if (c.op.compute) c.op.compute(c);
+// Operations inside a computation are neither recorded nor timed.
+[[gnu::noinline]] void run_alone(const Call& c) {
+  if (!c.op.compute) return;
+  Scope<Recorder*> unrecorded(mode().recorder, nullptr);
+  Scope<Profiler*> untimed(mode().profiler, nullptr);
+  c.op.compute(c);
 }
-[[gnu::noinline]] void compute_recorded(const Call& c) {
-  run_unrecorded(c);
-  mode().recorder->computed(c);
+void run_timed(const Call& c) {
+  Profiler* profiler = mode().profiler;
+  if (!profiler || !c.op.compute) return run_alone(c);
+  const std::int64_t begin = profiler->now();
+  run_alone(c);
+  profiler->ran(c, begin);
+}
+[[gnu::noinline]] void compute_watched(const Call& c) {
+  run_timed(c);
+  if (is_recording()) mode().recorder->computed(c);
 }
 
 }  // namespace
@@ -135,7 +145,7 @@ Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   Call call{op, in, count, attrs, {}};
   op.infer(call);
   const Mode& m = mode();
-  if (m.recorder) compute_recorded(call);
+  if (m.recorder || m.profiler) compute_watched(call);
   else if (op.compute) op.compute(call);
   if (m.anomaly && op.compute) check_finite(call.out, op.name, "forward", in, count, "");
   if (m.grad && !op.vjp.empty() && is_float(call.out.dtype()) && any_node(in, count)) {
@@ -150,10 +160,10 @@ void apply_into(const Op& op, std::initializer_list<Tensor> in, const Tensor& ta
   const Uninterrupted whole;
   const Call call{op, in.begin(), static_cast<int>(in.size()), attrs, target};
   Recorder* recorder = mode().recorder;
-  if (!recorder) return op.compute(call);
-  recorder->will_write(call);
-  run_unrecorded(call);
-  recorder->written(call);
+  if (!recorder && !mode().profiler) return op.compute(call);
+  if (recorder) recorder->will_write(call);
+  run_timed(call);
+  if (recorder) recorder->written(call);
 }
 
 void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& inputs, DynamicRule rule) {
@@ -167,7 +177,7 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
   n->input_count = static_cast<std::uint16_t>(inputs.size());
   for (Node* in : inputs) retain(in);
   add_shell(n);
-  if (mode().anomaly) extra.where = user_line();
+  if (mode().anomaly || mode().profiler) extra.where = user_line();
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {

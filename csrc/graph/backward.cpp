@@ -8,6 +8,7 @@
 #include "graph/apply.h"
 #include "graph/mode.h"
 #include "graph/order.h"
+#include "graph/profile.h"
 #include "graph/recorder.h"
 #include "ops/functions.h"
 
@@ -109,6 +110,7 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
                              const std::vector<Node*>* targets, const WalkOptions& options) {
   static const std::vector<Node*> none;
   Scope<bool> recording(mode().grad, options.record);
+  const ProfiledPass noted(nullptr);
   Order order(outputs, options.since, targets ? *targets : none);
   mark(order, targets);
   seed(order, outputs, cotangents, options.record);

@@ -21,6 +21,7 @@ struct Override {
   void* held = nullptr;  // the object that every copy of the rule holds a reference to: see DynamicRule
 };
 
+class Profiler;
 class Recorder;
 
 struct Mode {
@@ -30,6 +31,7 @@ struct Mode {
   std::vector<Override> overrides;     // the last one for an op applies
   std::optional<Precision> precision;  // set by the enclosing matmul_precision() block; else the process's applies
   Recorder* recorder = nullptr;        // records what runs, for compile()
+  Profiler* profiler = nullptr;        // notes what runs and how long it takes, for profile()
   std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
 };
 

@@ -8,6 +8,7 @@
 
 #include "core/host.h"
 #include "core/parallel.h"
+#include "graph/profile.h"
 #include "graph/recorder.h"
 
 namespace steep {
@@ -198,6 +199,7 @@ void Replay::make_steps(const Table<BufferId, bool>& escapes) {
     if (!unit.group) {
       add_call(program_.code[unit.members[0]]);
       steps_.back().writes = writes;
+      steps_.back().units = {u};
       continue;
     }
     add_group(unit, escapes, moving);
@@ -207,6 +209,7 @@ void Replay::make_steps(const Table<BufferId, bool>& escapes) {
     Step& step = alone ? steps_.back() : steps_[step_of[unit.finishes]];
     step.group = groups_.last();
     step.writes |= writes;
+    step.units.push_back(u);
   }
   scratch_ = new_memory(static_cast<std::size_t>(scratch));
 }
@@ -327,6 +330,36 @@ void Replay::run_call(const Step& s) {
   c.op->compute_parts(call, &done);
 }
 
+void Replay::run_step(const Step& s) {
+  k::interruption_point();
+  std::optional<Uninterrupted> whole;
+  if (s.writes) whole.emplace();
+  if (s.call < 0) group(s).run();
+  else run_call(s);
+}
+
+// For a profile.
+std::vector<Operation> Replay::operations_of(const Step& s) const {
+  std::vector<Operation> all;
+  for (const UnitId u : s.units)
+    for (const InstructionId m : units_[u].members) {
+      const Instruction& c = program_.code[m];
+      all.push_back({c.op->name, c.where, {}, {c.out.dtype, c.out.shape}});
+      for (const View& v : c.in) all.back().in.push_back({v.dtype, v.shape});
+    }
+  return all;
+}
+
+void Replay::run_steps() {
+  Profiler* profiler = mode().profiler;
+  Scope<Profiler*> untimed(mode().profiler, nullptr);  // what a step is made of
+  for (const Step& s : steps_) {
+    const std::int64_t begin = profiler ? profiler->now() : 0;
+    run_step(s);
+    if (profiler) profiler->ran_step(operations_of(s), begin);
+  }
+}
+
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   if (host_hooks().poll) host_hooks().poll();
   check_writable(arguments);
@@ -334,13 +367,7 @@ void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   bind_results(arguments);
   rebind();
   reserve_.wanted = 0;
-  for (const Step& s : steps_) {
-    k::interruption_point();
-    std::optional<Uninterrupted> whole;
-    if (s.writes) whole.emplace();
-    if (s.call < 0) group(s).run();
-    else run_call(s);
-  }
+  run_steps();
   deliver(arguments, results);
   if (reserve_.wanted <= reserve_.bytes) return;
   const std::size_t wanted = reserve_.wanted;

@@ -10,6 +10,8 @@
 
 namespace steep {
 
+struct Operation;
+
 class Replay {
  public:
   // keep: no memory is shared and every value is kept for verify.h.
@@ -46,6 +48,7 @@ class Replay {
   struct Step {
     int group = -1, call = -1;
     bool writes = false;  // into memory visible outside: not interruptible
+    std::vector<UnitId> units;
   };
 
   void find_lifetimes(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const;
@@ -66,6 +69,9 @@ class Replay {
   void move_to(BufferId b, char* at);
   void rebind();
   void run_call(const Step& s);
+  void run_step(const Step& s);
+  void run_steps();
+  std::vector<Operation> operations_of(const Step& s) const;
   const TileGroup& group(const Step& s) const { return groups_[s.group]; }
   void deliver(const Tensor* arguments, std::vector<Tensor>& results);
 

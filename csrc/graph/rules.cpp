@@ -3,6 +3,7 @@
 #include "graph/apply.h"
 #include "graph/backward.h"
 #include "graph/mode.h"
+#include "graph/profile.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -78,6 +79,7 @@ Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
 }  // namespace
 
 void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+  const ProfiledPass noted(&n);
   if (n.extra && n.extra->rule) {
     ++mode().rules_run;
     n.extra->rule.run(n, g, needed, grads);

@@ -30,6 +30,7 @@ from steep.modes import (
     matmul_precision as matmul_precision,
     threads as threads,
 )
+from steep.profiler import profile as profile
 from steep.array_api.namespace import *
 from steep.tape import GradientTape as GradientTape
 from steep.testing import check_grads as check_grads
@@ -57,7 +58,13 @@ _LAZY = (
     "ascent", "attack", "data", "descent", "distributed", "imagine", "io", "metrics", "nn", "onnx", "optim",
     "pictures", "progress", "saliency", "scores", "selftest", "sklearn", "text", "training", "zoo",
 )  # fmt: skip
-_PACKAGES = ("random", "tree", *_LAZY)  # what is public of the modules below steep, for the reference of the API
+_PACKAGES = (
+    "flops",
+    "profiler",
+    "random",
+    "tree",
+    *_LAZY,
+)  # what the reference of the API shows
 
 
 def _default_threads() -> int:

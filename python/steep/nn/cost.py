@@ -1,29 +1,18 @@
 """What a model costs on an input: operations of arithmetic and bytes of outputs, by layer, from the ops that ran.
 
-A multiplication with an addition counts two, as is usual; elementwise ops and reductions one per element that they
-read or write, whichever is more; ops that only move values nothing. Start reading at ``cost``.
+What an op takes is said in steep/flops.py. Start reading at ``cost``.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from steep import _core, tree
 from steep._core import Tensor
 from steep.evaluation import evaluating
+from steep.flops import flops
 from steep.nn.module import Module, around_calls
-
-# Ops that compute nothing.
-MOVES = frozenset(
-    (
-        "astype", "broadcast_to", "concat", "copy", "embed", "expand_dims", "flatten", "flip", "matrix_transpose",
-        "moveaxis", "one_hot", "pad", "permute_dims", "repeat", "reshape", "roll", "slice", "split", "squeeze", "stack",
-        "swapaxes", "take", "take_along_axis", "take_planes", "take_rows", "tile", "tril", "triu", "unstack",
-        "wrap_index", "write_elements",
-    )
-)  # fmt: skip
 
 
 @dataclass
@@ -39,31 +28,6 @@ class Cost:
     flops: int = 0
     memory: int = 0
     shape: str = ""
-
-
-def flops(name: str, inputs: list[Tensor], output: Tensor) -> int:
-    """The operations of one op.
-
-    Args:
-        name: name of the op.
-        inputs: its operands.
-        output: its result.
-
-    Returns:
-        An integer.
-
-    Example:
-        >>> sp.nn.cost.flops("matmul", [sp.ones((2, 3)), sp.ones((3, 4))], sp.ones((2, 4)))
-        48
-    """
-    if name in MOVES:
-        return 0
-    if name == "matmul":
-        return 2 * output.size * inputs[0].shape[-1]
-    if name in ("conv", "conv_input"):  # of an input and a weight (out, in, ...)
-        swept = output if name == "conv" else inputs[0]
-        return 2 * swept.size * math.prod(inputs[1].shape[1:])
-    return max([output.size, *(each.size for each in inputs)])
 
 
 def cost(model: Module, x: Any) -> dict[str, Cost]:
@@ -101,24 +65,3 @@ def cost(model: Module, x: Any) -> dict[str, Cost]:
     finally:
         capture.stop()
     return found
-
-
-def shown(number: float, unit: str = "") -> str:
-    """A number with three digits and a prefix.
-
-    Args:
-        number: the number.
-        unit: what is counted.
-
-    Returns:
-        Text.
-
-    Example:
-        >>> sp.nn.cost.shown(1_234_000, "B")
-        '1.23 MB'
-    """
-    for prefix in ("", "k", "M", "G"):
-        if number < 1000:
-            return f"{number:.3g} {prefix}{unit}".strip()
-        number /= 1000
-    return f"{number:.3g} T{unit}"

@@ -376,7 +376,8 @@ class Module:
             (model)  Linear  15          (2, 3)  54     24 B
             15 parameters, 0 in buffers; 54 flops, 60 B of weights
         """
-        from steep.nn.cost import cost, shown
+        from steep.flops import shown
+        from steep.nn.cost import cost
 
         costs = {} if x is None else cost(self, x)
         rows = [["layer", "type", "parameters", *(["output", "flops", "memory"] if costs else [""])]]
