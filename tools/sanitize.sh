@@ -7,27 +7,14 @@ cd "$(dirname "$0")/.."
 kind=$1
 shift
 folder=$PWD/build/$kind
-mkdir -p build
-python=${PYTHON:-python3}
+. tools/variant.sh
 case $kind in
   address) compiler=g++ sanitizers=address,undefined ;;
   thread) compiler=${CLANG:-clang++-14} sanitizers=thread ;;
   *) echo "tools/sanitize.sh: address or thread, not $kind"; exit 2 ;;
 esac
-export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-launcher=$(command -v ccache || true)
-cmake -G Ninja -S . -B "$folder" -DCMAKE_CXX_COMPILER="$compiler" ${launcher:+-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher} \
-  -DPython_EXECUTABLE="$(command -v "$python")" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" \
-  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE="$sanitizers" >"$folder.log"
-cmake --build "$folder" --parallel "${JOBS:-2}"
-
-# The package beside the module that was just built.
-package=$folder/python/steep
-rm -rf "$package" && mkdir -p "$package"
-ln -s "$PWD"/python/steep/* "$package"
-rm -f "$package"/_core*.so
-ln -s "$folder"/_core*.so "$package"
-export PYTHONPATH=$folder/python:$PWD/tests STEEP_SANITIZER=$kind
+build_variant "$folder" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE="$sanitizers"
+export STEEP_SANITIZER=$kind
 failed=0
 report() {
   cat "$folder"/report.* 2>/dev/null && failed=1

@@ -215,6 +215,29 @@ Tensor call_tile(const Op& op, Tensor t, const Arg& repetitions) {
   }
   return t;
 }
+// Position i counts[i] times, for every i; one count is everybody's.
+Tensor repeated_positions(const Op& op, T counts, std::int64_t n) {
+  const auto* times = counts.data<std::int64_t>();
+  const std::int64_t step = counts.size() == 1 ? 0 : 1;
+  std::int64_t total = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (i % (1 << 14) == 0) k::interruption_point();
+    if (times[i * step] < 0) fail<ValueError>(op.name, ": a repetition is negative: ", times[i * step]);
+    total = checked_add(total, times[i * step]);
+  }
+  const Tensor index = empty({total}, Int64);
+  auto* to = index.data<std::int64_t>();
+  constexpr std::int64_t stretch = 1 << 14;
+  std::int64_t since = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (i % stretch == 0) k::interruption_point();
+    for (std::int64_t left = times[i * step], some; left > 0; left -= some) {
+      to = std::fill_n(to, some = std::min(left, stretch), i);
+      if ((since += some) >= stretch) since = 0, k::interruption_point();
+    }
+  }
+  return index;
+}
 Tensor call_repeat(const Op& op, Tensor t, T repeats, std::optional<std::int64_t> along) {
   if (!along) t = reshape(t, {t.size()});
   const int axis = along ? normalize_axis(*along, t.ndim(), op.name) : 0;
@@ -223,16 +246,7 @@ Tensor call_repeat(const Op& op, Tensor t, T repeats, std::optional<std::int64_t
   const Tensor counts = contiguous(astype(repeats, Int64));
   if (counts.size() != 1 && counts.size() != n)
     fail<ValueError>(op.name, ": ", counts.size(), " repeats for an axis of size ", n);
-  std::vector<std::int64_t> at;
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (i % (1 << 14) == 0) k::interruption_point();
-    const std::int64_t times = counts.data<std::int64_t>()[counts.size() == 1 ? 0 : i];
-    if (times < 0) fail<ValueError>(op.name, ": a repetition is negative: ", times);
-    at.insert(at.end(), static_cast<std::size_t>(times), i);
-  }
-  const Tensor index = empty({static_cast<std::int64_t>(at.size())}, Int64);
-  std::copy(at.begin(), at.end(), index.data<std::int64_t>());
-  return take(t, index, axis);
+  return take(t, repeated_positions(op, counts, n), axis);
 }
 // x on one side of a diagonal, 0 on the other.
 template <bool lower> Tensor triangle(const Op& op, T t, std::int64_t k) {

@@ -119,6 +119,13 @@ ROWS = (
         (script("trust/kills.py", "50", "1000"), script("fuzz_files.py", "5000 1 checkpoint", "1000000 1 checkpoint")),
     ),
     Row(24, "a resumed run is the same run", (tests("io/test_io.py -k resumed"), tests("training/test_recipes.py"))),
-    Row(25, "a rank dies", ()),
+    Row(
+        25,
+        "a rank dies",
+        (
+            tests("distributed/test_ranks.py -k 'lost or end'"),
+            tests("distributed/test_mpi.py -k 'ends_one or goes_on'"),
+        ),
+    ),
     Row(26, "supply chain", (script("trust/binary.py"), tests("project/test_supply_chain.py"))),
 )
