@@ -234,10 +234,12 @@ Tensor trace(const Op& op, T t) {
 
 void multiply(const Call& c, const k::Epilogue* done) {
   Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const k::Gemm gemm = find_gemm(a.dtype(), c.attrs.as<Matmul>().precision, b.dim(-1), a.dim(-1));
+  const bool tall = is_tall(a, b);
+  const std::int64_t m = tall ? a.size() / std::max<std::int64_t>(1, a.dim(-1)) : a.dim(-2);
+  const k::Gemm gemm = find_gemm(a.dtype(), c.attrs.as<Matmul>().precision, m, b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
   if (out.size() == 0) return;
-  if (is_tall(a, b)) {
+  if (tall) {
     const std::int64_t rows = out.size() / b.dim(1);
     const int last = a.ndim() - 1;
     a = view(a, {rows, a.dim(-1)}, {a.strides()[last - 1], a.strides()[last]}, a->offset);

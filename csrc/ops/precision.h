@@ -16,8 +16,9 @@ void set_matmul_precision(Precision p);
 const char* name(Precision p);
 Precision parse_precision(const std::string& word);
 
-// The kernel for a product of this type with n columns, summed over k; null where there is none. It does not depend on
-// the number of rows, so that a batch gives the bits of its parts. bfloat16 operands come to it as float32.
-k::Gemm find_gemm(DType type, Precision p, std::int64_t n, std::int64_t k);
+// The kernel for a product of this type with m rows and n columns, summed over k; null where there is none. Only
+// "auto" asks for m and n, so in the other modes a batch gives the bits of its parts. bfloat16 operands come to it as
+// float32.
+k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::int64_t k);
 
 }  // namespace steep

@@ -59,6 +59,15 @@ def test_the_same_bits_for_any_chunk_and_executor(name, pool):
         assert not same(other, whole)
 
 
+def test_chunks_of_hundreds_of_rows_are_the_bits_of_small_ones():
+    """ "auto" would split products of 256 rows and more where the processor has AMX."""
+    model = nn.Sequential(nn.Linear(160, 200, generator=0), nn.Tanh(), nn.Linear(200, 3, generator=1))
+    x = RNG.standard_normal((300, 160)).astype(np.float32)
+    with sp.matmul_precision("auto"):
+        whole, parts = (dist.map(saliency.gradient, model, x, chunk=chunk).arrays() for chunk in (300, 70))
+    assert same(whole, parts)
+
+
 def test_the_result_is_that_of_the_method():
     model = network()
     found = dist.map(saliency.gradient, model, X, chunk=4)

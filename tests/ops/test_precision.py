@@ -166,6 +166,38 @@ def test_scopes_nest_and_end_by_exception():
     assert sp.get_matmul_precision() == before
 
 
+def by(mode, function, *operands):
+    with sp.matmul_precision(mode):
+        return np.asarray(function(*operands))
+
+
+@pytest.mark.parametrize("m", [1, 8, 97, 255, 256, 400])
+@pytest.mark.parametrize("n, k", [(512, 512), (192, 128), (191, 512), (512, 127)])
+def test_the_default_splits_only_what_is_large_enough_to_gain(m, n, k):
+    """Splitting a matrix takes as long as some hundred rows gain: one row times 512 x 512 took 27 times as long."""
+    rng = np.random.default_rng(0)
+    x, w = (sp.tensor(rng.standard_normal(s), dtype="float32") for s in ((m, k), (k, n)))
+    gains = m >= 256 and n >= 192 and k >= 128 and not sp._core._amx_missing()
+    stacked = lambda x, w: x.reshape((1, *x.shape)) @ w  # noqa: E731
+    for product in (sp.matmul, stacked, lambda x, w: sp.nn.functional.linear(x, w.mT)):
+        np.testing.assert_array_equal(by("auto", product, x, w), by("split" if gains else "fma", product, x, w))
+
+
+@pytest.mark.parametrize("passed", ["forward", "input", "weight"])
+def test_the_default_leaves_convolutions_alone(passed):
+    """Of VGG16's shape, which was split by default and slower than by fused multiply-adds."""
+    rng = np.random.default_rng(0)
+    x, w = (sp.tensor(rng.standard_normal(s), dtype="float32") for s in ((2, 64, 20, 20), (256, 64, 3, 3)))
+
+    def run(x, w):
+        if passed == "forward":
+            return sp.conv2d(x, w)
+        y, back = sp.vjp(sp.conv2d, x, w)
+        return back(y)[passed == "weight"]
+
+    np.testing.assert_array_equal(by("auto", run, x, w), by("fma", run, x, w))
+
+
 def test_a_scope_is_its_threads_own_and_the_setting_everybodys():
     seen = []
     before = sp.get_matmul_precision()

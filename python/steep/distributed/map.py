@@ -128,7 +128,7 @@ def map(
     if folder is not None:
         _check(folder, _facts(method, model, samples, chunk, seed))
     paths = {start: folder / f"{start:09d}.safetensors" for start in starts} if folder else {}
-    task = _Task(method, packed, seed, _core.get_matmul_precision(), os.getpid())
+    task = _Task(method, packed, seed, _precision(), os.getpid())
     left = [start for start in starts if not (paths and paths[start].exists())]
     calls = ((start, _call(task, samples, start, chunk, paths.get(start))) for start in left)
     found = Mapped([])
@@ -142,6 +142,12 @@ def map(
     found.files = [path for path in paths.values() if path.exists()]
     found.failures.sort()
     return found
+
+
+def _precision() -> str:
+    """The current mode; "auto" chooses by the number of rows and by the processor, so "fma" takes its place."""
+    current = _core.get_matmul_precision()
+    return "fma" if current == "auto" else current
 
 
 def _is_dataset(data: Any) -> bool:
@@ -294,7 +300,7 @@ def _facts(method: Callable[..., Any], model: Any, samples: Any, chunk: int, see
         "data": _hash([first, last]),
         "chunk": chunk,
         "seed": seed,
-        "precision": _core.get_matmul_precision(),
+        "precision": _precision(),
     }
 
 
