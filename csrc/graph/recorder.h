@@ -31,6 +31,8 @@ class Recorder {
   void written(const Call& c);
   void grad_read(const Tensor& owner);
   void grad_set(const Tensor& owner, const Tensor& g);
+  // Whether it has the same value at every replay.
+  bool is_constant(const Tensor& t);
   // Refuses to give away the value of a tensor that may be another one at the next call. `what` is what was asked.
   void host_read(const Tensor& t, const char* what);
   void give(const Tensor& t);  // a value made by others during the recording, to be taken for another argument
@@ -45,7 +47,6 @@ class Recorder {
   BufferId buffer_of(const Tensor& t);
   BufferId known_buffer(const Tensor& t) const;
   View view_of(const Tensor& t);
-  bool is_constant(const Tensor& t);
   bool born_here(const Tensor& t) const;
   BufferId merged_constant(const Tensor& t, BufferId made);
   void push(const Call& c, bool in_place);

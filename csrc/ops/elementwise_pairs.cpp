@@ -4,6 +4,7 @@
 
 #include "core/iterate.h"
 #include "graph/mode.h"
+#include "graph/recorder.h"
 #include "ops/registry.h"
 #include "ops/elementwise_rows.h"
 
@@ -89,7 +90,7 @@ Tensor remainder_divisor(R r, T g) {
 // Where a bound replaces x: where x is past it, or it is NaN. Most bounds are a single number, whose value is checked.
 Tensor beyond(K past, T v, T bound) {
   const Tensor out = binary(past, v, bound);
-  const bool one = bound.ndim() == 0 && !is_recording();
+  const bool one = bound.ndim() == 0 && (!is_recording() || mode().recorder->is_constant(bound));
   const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
   return numbers ? out : binary(K::logical_or, out, isnan(bound));
 }
