@@ -35,9 +35,18 @@ template <class T> struct Bordered {
       }
       for (std::int64_t p = 0; p < x.step; ++p) {  // element i of this phase is p + i * step - border of the plane
         const std::int64_t first = ceil_div(border - p, x.step), end = least(lane, ceil_div(x.in + border - p, x.step));
-        for (std::int64_t i = within(first, end); i < end; ++i) to[p * lane + i] = plane[p + i * x.step - border];
+        split(plane + p - border, x.in + border - p, first, end, to + p * lane);
       }
     }
+  }
+  // Every step-th element of `from`, which has `size`, from number first to end.
+  void split(const T* from, std::int64_t size, std::int64_t first, std::int64_t end, T* to) const {
+    std::int64_t i = within(first, end);
+    const std::int64_t step = w[2].step;
+    for (; step == 2 && 2 * (i + lanes<T>) <= size; i += lanes<T>)
+      store(to + i,
+            evens<T>(load(from + 2 * i), load(from + 2 * i + lanes<T>), std::make_integer_sequence<int, lanes<T>>{}));
+    for (; i < end; ++i) to[i] = from[i * step];
   }
   // Where tap (tz, ty, tx) reads for output row (z, y), one element per position.
   const T* find(std::int64_t z, std::int64_t y, std::int64_t tz, std::int64_t ty, std::int64_t tx) const {
