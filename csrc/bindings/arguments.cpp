@@ -113,8 +113,8 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
       if (!a.given) return;
       [[fallthrough]];
     case Kind::integer: a.integer = whole(op, p, o); return;
-    case Kind::axes:
-      if (!a.given) return;
+    case Kind::axes:  // None where it may be left out
+      if (!a.given && p.fallback) return;
       [[fallthrough]];
     case Kind::ints:
       a.bare = is_one_number(o);

@@ -309,3 +309,11 @@ def test_random_calls_never_crash():
 def test_a_vector_of_the_wrong_length_is_named_as_it_was_given():
     with pytest.raises(ValueError, match=re.escape("float32(3,) @ float32(4, 2)")):
         sp.ones(3) @ sp.ones((4, 2))
+
+
+@pytest.mark.parametrize("places", [(None, None), (None, ()), ((), None), (0, None), (None, 0)])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (0, 2, 1, 4, 5)])
+def test_axes_that_have_to_be_named_are_not_none(places, shape):
+    """None, as "all axes" for reductions, was read as axes that nobody had given: a result of any shape."""
+    with pytest.raises(TypeError, match="moveaxis: (source|destination)"):
+        sp.moveaxis(sp.zeros(shape), *places)
