@@ -89,7 +89,7 @@ template <class A> AttrNames attributes() {
   const auto add = [&](AttrKind kind) {
     const std::size_t end = rest.find(',');
     all.push_back({rest.substr(0, end), kind});
-    rest.remove_prefix(end == rest.npos ? rest.size() : rest.find_first_not_of(", ", end));
+    rest = end == rest.npos ? std::string_view() : rest.substr(end + 2);  // behind ", "
   };
   std::apply([&]<class... T>(T&...) { (add(attr_kind<T>), ...); }, A().fields());
   return all;
