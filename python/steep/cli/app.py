@@ -18,6 +18,7 @@ from steep.cli import (
     imagine,
     info,
     invert,
+    report,
     saliency,
     search,
     selftest,
@@ -29,7 +30,6 @@ app = typer.Typer(
     name="steep",
     help="Automatic differentiation: training, feature visualization, attribution, adversarial examples.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "attack": attack.attack_,
     "imagine": imagine.imagine,
     "search": search.search_,
+    "report": report.report,
     "descend": descend.descend,
     "selftest": selftest.selftest,
     "bench": bench.bench,

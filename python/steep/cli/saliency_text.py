@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
-from steep import page, text
+from steep import text
 from steep.cli import screen
 from steep.io.atomic import atomic_write
+from steep.report import html as page
 from steep.zoo.table import MINILM_FILE
 
 MOST_GAP = 0.05

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from steep import page, pictures
+from steep import pictures
 from steep.demo import text
 from steep.demo.run import Outcome
 from steep.io.atomic import atomic_write
+from steep.report import html as page
 from steep.training import Recipe
 
 Files = dict[str, bytes]
