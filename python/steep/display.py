@@ -109,16 +109,16 @@ def _picture(x: Array) -> tuple[pictures.Colours, str, str, list[str]]:
     top = 255.0 if x.dtype == np.uint8 else 1.0
     if _is_image(x, top):
         parts = x.reshape(-1, *x.shape[-3:])
-        step = _step(parts.shape[-2:], WIDEST)
-        tiles = [pictures.rgb(part[:, ::step, ::step], high=top) for part in parts[:TILES]]
+        rows, columns = (_step(side, WIDEST) for side in parts.shape[-2:])
+        tiles = [pictures.rgb(part[:, ::rows, ::columns], high=top) for part in parts[:TILES]]
         what = _of_many(f"an image of {x.shape[-2]} × {x.shape[-1]} pixels", len(parts), "images")
-        return _sheet(tiles), what + _thinned(step), "grey", ["0", number(top)]
+        return _sheet(tiles), what + _thinned(rows, columns), "grey", ["0", number(top)]
     parts, what = _parts(x.astype(np.float64))
-    step = _step(parts.shape[-2:], SIDE)
+    rows, columns = (_step(side, SIDE) for side in parts.shape[-2:])
     finite = np.abs(x[np.isfinite(x)])
     limit = float(finite.max()) if finite.size else 0.0
-    tiles = [pictures.signed(np.nan_to_num(part[::step, ::step]), limit) for part in parts[:TILES]]
-    return _sheet(tiles), what + _thinned(step), "signed", [f"−{number(limit)}", "0", number(limit)]
+    tiles = [pictures.signed(np.nan_to_num(part[::rows, ::columns]), limit) for part in parts[:TILES]]
+    return _sheet(tiles), what + _thinned(rows, columns), "signed", [f"-{number(limit)}", "0", number(limit)]
 
 
 def _is_image(x: Array, top: float) -> bool:
@@ -126,16 +126,17 @@ def _is_image(x: Array, top: float) -> bool:
     return of_images and bool(np.all((x >= 0) & (x <= top)))
 
 
-def _step(sides: tuple[int, ...], most: int) -> int:
-    return max(1, math.ceil(max(sides) / most))
+def _step(side: int, most: int) -> int:
+    return max(1, math.ceil(side / most))
 
 
-def _thinned(step: int) -> str:
-    return "" if step == 1 else f"; of {step} rows and columns one is drawn"
+def _thinned(rows: int, columns: int) -> str:
+    left_out = [f"one of {step} {name}" for step, name in ((rows, "rows"), (columns, "columns")) if step > 1]
+    return f"; {' and '.join(left_out)} is drawn" if left_out else ""
 
 
 def _sheet(tiles: list[pictures.Colours]) -> pictures.Colours:
-    return pictures.sheet(tiles, math.ceil(math.sqrt(len(tiles))))
+    return pictures.sheet(tiles, len(tiles) if len(tiles) < 4 else math.ceil(math.sqrt(len(tiles))))
 
 
 def _of_many(one: str, count: int, name: str) -> str:
@@ -195,7 +196,7 @@ def as_html(array: Any) -> str:
     bar = "".join(f"<span>{label}</span>" for label in value["labels"])
     return (
         f'<div style="max-width:{width}px;min-width:8rem;font-size:12px"><img alt="{escape(value["what"])}" '
-        f'style="width:100%;image-rendering:pixelated" src="{value["png"]}">'
+        f'style="width:100%;min-height:2rem;image-rendering:pixelated" src="{value["png"]}">'
         f'<div style="height:8px;background:{GRADIENTS[value["colours"]]}"></div>'
         f'<div style="display:flex;justify-content:space-between">{bar}</div>{escape(value["what"])}; '
         f"from {value.get('min', '-')} to {value.get('max', '-')}{_lost(value)}</div>"

@@ -22,7 +22,7 @@ def text(node, what="value"):
     return node[what]["text"]
 
 
-# -- a value that was computed before -------------------------------------------------------------------------------------
+# -- a value that was computed before ---------------------------------------------------------------------------------
 
 
 def test_an_eager_loss_shows_every_value_and_gradient():
@@ -55,7 +55,7 @@ def test_anomaly_detection_keeps_the_lines():
     x = sp.tensor(2.0, requires_grad=True)
     with sp.detect_anomaly():
         loss = sp.exp(x)  # the line
-    where = nodes(flipbook_data(loss))["exp"]["where"]
+    where = nodes(flipbook_data(loss))["loss"]["where"]
     assert where["file"] == "test_flipbook.py" and where["text"] == "loss = sp.exp(x)  # the line"
 
 
@@ -89,7 +89,7 @@ def test_a_gradient_has_a_graph_of_its_own():
     assert text(data["nodes"][-1]) == "12" and text(nodes(data)["leaf"], "gradient") == "12"  # 3 x**2 and 6 x
 
 
-# -- a function -----------------------------------------------------------------------------------------------------------
+# -- a function -------------------------------------------------------------------------------------------------------
 
 
 def weigh(x, w):
@@ -166,7 +166,7 @@ def test_a_rule_in_python_is_said_to_be_one():
     assert guided["own_rule"]
 
 
-# -- what is refused ------------------------------------------------------------------------------------------------------
+# -- what is refused --------------------------------------------------------------------------------------------------
 
 
 def freed():
@@ -208,7 +208,7 @@ def test_a_larger_page_and_a_gradient_can_be_asked_for():
     assert found["leaf"]["gradient"]["rows"] == [["2", "40"]]
 
 
-# -- the page -------------------------------------------------------------------------------------------------------------
+# -- the page ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_page_is_one_file_that_needs_no_other(tmp_path, monkeypatch):

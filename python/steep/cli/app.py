@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ from steep.cli import (
     train,
     visualize,
 )
+from steep.report.html import made_by
 
 app = typer.Typer(
     name="steep",
@@ -70,7 +72,8 @@ def _main(
 def run() -> int:
     """Run the command in ``sys.argv``; gives the exit code. Bad input is one line on stderr and 2."""
     try:
-        app(prog_name="steep")
+        with made_by(shlex.join(["steep", *sys.argv[1:]])):
+            app(prog_name="steep")
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:

@@ -109,14 +109,13 @@ def attack_(
         f"{image.name} classified as {after[1]}",
         f"{method}: {before[1]} (p = {before[2]:.3f}) became {after[1]} (p = {after[2]:.3f}) by a change of "
         f"{distance:.4g} in {used}",
-        picture,
         [out.Shown(f"original: {before[1]}, p = {before[2]:.3f}", whole.picture),
          out.Shown("the change: the channels around grey", pictures.rgb(0.5 + 0.5 * change / size),
-                   Scale("grey", (f"−{size:.3g}", "0", f"{size:.3g}"))),
+                   Scale("grey", (f"-{size:.3g}", "0", f"{size:.3g}"))),
          out.Shown(f"adversarial: {after[1]}, p = {after[2]:.3f}", picture)],
         Certificate(opened.name, opened.hash, {"method": method, "norm": used, **settings, "class": label,
                                                "target": told["target"], "seed": session.seed}, findings),
-        told, found.history, MEASURES.get(method, ""), (), "" if success else f"the prediction held{lost}",
+        told, found.history, (), "" if success else f"the prediction held{lost}", MEASURES.get(method, ""),
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

@@ -68,13 +68,12 @@ def dream(
     result = out.Result(
         f"A dream of {chosen}", f"{chosen} of {session.opened.name} in {image.name}, "
         f"{len(run.octaves)} size{'s' * (len(run.octaves) > 1)}",
-        session.picture(run.image),
         [out.Shown(f"original: {image.name}", session.picture(x)), out.Shown("the dream", session.picture(run.image))],
         Certificate(session.opened.name, session.opened.hash, settings, findings),
         {"image": str(image), "layer": chosen, "before": rise[0], "after": rise[1], "status": run.status},
-        run.history, f"The match of {chosen} with the guide" if guide else f"The norm of {chosen}",
-        [session.picture(frame) for frame in run.frames],
+        run.history, [session.picture(frame) for frame in run.frames],
         "" if run.status == "finished" else f"the ascent {run.status}",
+        f"The match of {chosen} with the guide" if guide else f"The norm of {chosen}",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

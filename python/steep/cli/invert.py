@@ -58,12 +58,11 @@ def invert(
     result = out.Result(
         f"Inversion of {chosen}", f"{image.name} from {chosen} of {session.opened.name}: activations off by "
         f"{run.feature_error:.1%}, pixels by {run.input_error:.1%}",
-        session.picture(run.image),
         [out.Shown(f"original: {image.name}", session.picture(x)),
          out.Shown(f"reconstruction from {chosen}", session.picture(run.image))],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
-        f"The objective, the squared relative difference of {chosen} and the prior,",
         [session.picture(frame) for frame in run.frames],
         "" if run.status == "finished" else f"the descent {run.status}",
+        f"The objective, the squared relative difference of {chosen} and the prior,",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))

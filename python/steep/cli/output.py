@@ -6,8 +6,6 @@ Start reading at ``deliver``.
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -38,23 +36,27 @@ class Shown:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a command: ``picture``, the image that it makes; ``text``, a line.
+    """The result of a command: ``text``, a line; ``shown``, the images of its page, originals before what was made.
 
-    ``shown`` are the images of the page, originals before what was made of them; ``facts`` are added to the JSON;
-    ``history`` is drawn as a curve of ``measure``, ``frames`` become the animation; ``failed`` describes what did not
-    succeed, "" if all did.
+    ``facts`` are added to the JSON; ``history`` is drawn as a curve of ``measure``, ``frames`` become the animation;
+    ``failed`` describes what did not succeed, "" if all did; ``made`` is the position of the result among ``shown``.
     """
 
     title: str
     text: str
-    picture: Colours
     shown: Sequence[Shown]
     certificate: Certificate
     facts: dict[str, Any] = field(default_factory=dict)
     history: Sequence[float] = ()
-    measure: str = ""
     frames: Sequence[Colours] = ()
     failed: str = ""
+    measure: str = ""
+    made: int = -1
+
+    @property
+    def picture(self) -> Colours:
+        """The image that the command makes."""
+        return self.shown[self.made].picture
 
     @property
     def ok(self) -> bool:
@@ -114,11 +116,6 @@ def _gif(result: Result) -> bytes:
     return pictures.gif([*result.frames, result.picture], DURATION)
 
 
-def command_line() -> str:
-    """The command that is running, as it can be typed again."""
-    return shlex.join(["steep", *sys.argv[1:]])
-
-
 def _html(result: Result) -> bytes:
     figures = [
         page.figure(
@@ -132,7 +129,6 @@ def _html(result: Result) -> bytes:
         page.header(escape(result.title), escape(result.text), []),
         page.section("Images", "", page.grid(min(3, max(2, len(figures))), figures)),
         *([page.section("History", f"{escape(result.measure)} before each step.", curve)] if curve else []),
-        page.section("Command", "The same command gives the same bytes.", page.command(command_line())),
         page.section("Settings and checks", "", page.table(rows)),
     ]
     return page.document(escape(result.title), "\n".join(body)).encode()

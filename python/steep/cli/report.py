@@ -107,7 +107,6 @@ def report(
     body = [
         page.header(escape(opened.name), escape(lead), tiles),
         *sections,
-        page.section("Command", "The same command gives the same bytes.", page.command(out.command_line())),
     ]
     with atomic_write(output) as file:
         file.write(page.document(f"Report on {escape(opened.name)}", "\n".join(body)).encode())
@@ -132,22 +131,19 @@ def _layers(subject: Subject) -> Part:
     model, costs = opened.model, cost(opened.model, subject.x)
     with _core.no_grad():
         found = model.activations(subject.x, opened.layers)
-    modules = dict(model.named_modules())
-    weights = getattr(model, "initializers", None) or dict(model.named_parameters())
-    total = sum(int(np.prod(w.shape)) for w in weights.values())
-    rows = [_layer_row(name, v, modules.get(name), costs.get(name)) for name, v in found.items()]
+    weights = {name: sum(w.size for w in held) for name, held in saliency.sanity.weights_by_layer(model)}
+    rows = [_layer_row(name, v, weights.get(name), costs.get(name)) for name, v in found.items()]
     head = ("layer", "output", "parameters", "operations")
     return (
-        {"parameters": total, "flops": costs[""].flops, "layers": {r[0]: r[1] for r in rows}},
+        {"parameters": sum(weights.values()), "flops": costs[""].flops, "layers": {r[0]: r[1] for r in rows}},
         "Operations are additions and multiplications for one image.",
-        page.wide_table(head, [[escape(cell) for cell in row] for row in rows]),
+        page.listed(head, [[escape(cell) for cell in row] for row in rows]),
     )
 
 
-def _layer_row(name: str, value: Any, module: Any, costs: Cost | None) -> list[str]:
-    own = sum(p.size for p in module.parameters()) if module is not None else 0
-    flops = short(costs.flops) if costs else ""
-    return [name, _shape(getattr(value, "shape", ())), f"{own:,}" if own else "", flops]
+def _layer_row(name: str, value: Any, weights: int | None, costs: Cost | None) -> list[str]:
+    operations = short(costs.flops) if costs else ""
+    return [name, _shape(getattr(value, "shape", ())), f"{weights:,}" if weights else "", operations]
 
 
 def _units(subject: Subject) -> Part:
@@ -204,7 +200,7 @@ def _weakness(subject: Subject) -> Part:
     figures = [
         _figure(f"original: {label}", session.picture(subject.x)),
         _figure("the change", pictures.rgb(0.5 + 0.5 * change / size),
-                Scale("grey", (f"−{size:.3g}", "0", f"{size:.3g}"))),
+                Scale("grey", (f"-{size:.3g}", "0", f"{size:.3g}"))),
         _figure(f"adversarial: {after[1]}, p = {after[2]:.3f}", pictures.rgb(np.asarray(found.x)[0])),
     ]  # fmt: skip
     chances = models.probabilities(np.asarray(models.class_scores(session.opened, subject.x).detach()))

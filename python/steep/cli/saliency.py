@@ -89,13 +89,12 @@ def saliency_(
     values = _flat(map)
     findings = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)]
     facts: dict[str, Any] = {}
-    original, picture, scale = session.picture(x), pictures.hot(values), Scale("hot", ("0", f"{values.max():.3g}"))
-    shown = [out.Shown(f"original: {image.name}", original), out.Shown(method, picture, scale)]
+    original, scale = session.picture(x), Scale("hot", ("0", f"{values.max():.3g}"))
+    shown = [out.Shown(f"original: {image.name}", original), out.Shown(method, pictures.hot(values), scale)]
     if box:
         around = saliency.box(values, original, method=box)
         shown = [replace(each, caption=f"{each.caption} and box", picture=pictures.outlined(each.picture, around))
                  for each in shown]  # fmt: skip
-        picture = shown[0].picture
         settings["box"], facts["box"] = box, around._asdict()
         findings.append(Finding("box", "rows {0} to {2}, columns {1} to {3}".format(*around)))
     if method == "integrated_gradients":
@@ -113,9 +112,9 @@ def saliency_(
     told = {"image": str(image), "method": method, "class": target, "label": opened.label(target), "predicted": number,
             "probability": chance, **facts}  # fmt: skip
     result = out.Result(
-        f"What {opened.name} depends on", text, picture, shown,
+        f"What {opened.name} depends on", text, shown,
         Certificate(opened.name, opened.hash, {"method": method, "class": target, **settings, "seed": session.seed},
-                    findings), told,
+                    findings), told, made=0 if box else -1,
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

@@ -60,10 +60,10 @@ def visualize(
     result = out.Result(
         f"Feature visualization of {name}",
         f"{name} of {session.opened.name}: {rise[0]:.4g} for grey, {rise[1]:.4g} for the image",
-        picture, [out.Shown(name, picture)],
+        [out.Shown(name, picture)],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
-        f"The value of {name} under random transforms" if not still else f"The value of {name}",
         [pictures.rgb(np.asarray(frame)[0]) for frame in run.frames], failed,
+        f"The value of {name}" + ("" if still else " under random transforms"),
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

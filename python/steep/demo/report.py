@@ -160,4 +160,4 @@ def _attack(outcome: Outcome, files: Files) -> str:
 def _settings(outcome: Outcome) -> str:
     settings = asdict(outcome.settings)
     recipe = settings.pop("recipe")
-    return page.table([(name, str(value)) for name, value in {**settings, **recipe}.items()])
+    return page.table([(name, str(value)) for name, value in {**settings, **recipe}.items() if value is not None])

@@ -2,7 +2,7 @@
 // Steps 1 to n compute the values, one node each; the rest complete the gradients, from the result backwards. Reads
 // nothing but its data. Start reading at mount().
 
-const WIDTH = 104, HEIGHT = 58, GAP = 14, RISE = 26;
+const WIDTH = 120, HEIGHT = 58, GAP = 14, RISE = 26;
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -161,14 +161,14 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
   const slider = make("input", {type: "range", min: 1, max: steps, value: 1, "aria-label": "step", oninput: () => show(Number(slider.value))});
   const button = (text, label, to) => make("button", {type: "button", "aria-label": label, title: label, onclick: () => show(to())}, text);
   const controls = make("div", {class: "fb-controls"},
-    button("⏮", "first step", () => 1), button("◀", "one step back", () => now - 1), button("▶", "one step on", () => now + 1),
-    button("⏭", "last step", () => steps), slider, status);
+    button("|◀", "first step", () => 1), button("◀", "one step back", () => now - 1), button("▶", "one step on", () => now + 1),
+    button("▶|", "last step", () => steps), slider, status);
   const graph = make("div", {class: "fb-graph"}), detail = make("div", {class: "fb-detail"});
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("aria-hidden", "true");
   let now = 1, edges = [];
 
-  const boxes = nodes.map((node, i) => make("button", {type: "button", class: `fb-node${node.inputs.length ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
+  const boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${node.inputs.length ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
   // A click goes to the node's own step of the half one is in.
   const goto = (i) => (now > nodes.length && backward.includes(i) ? nodes.length + 1 + backward.indexOf(i) : i + 1);
 

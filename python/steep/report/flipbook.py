@@ -7,7 +7,6 @@ nothing else, one file that needs no network. Start reading at ``page``.
 from __future__ import annotations
 
 import json
-import linecache
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -19,10 +18,11 @@ import numpy as np
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep._repr import user_line
 from steep.display import shown
 from steep.report.formula import rule_of
 from steep.report.html import document
-from steep.report.names import named, tensors, variables_of
+from steep.report.names import named, named_by_lines, source_line, tensors, variables_of
 from steep.report.nodes import Item, read_graph
 
 HERE = Path(__file__).parent
@@ -124,12 +124,14 @@ def flipbook_data(
     if callable(loss) and not isinstance(loss, Tensor):
         known |= variables_of(loss)
         y, given, arguments = _run(loss, args)
-        title = f"The graph of {getattr(loss, '__name__', type(loss).__name__)}"
+        name = getattr(loss, "__name__", type(loss).__name__)
+        title = f"The graph of {'a function' if name == '<lambda>' else name}"
     else:
         y, title = loss, "The graph of a value"
     y, g = _checked(y, gradient, args if y is loss else ())
     items = read_graph(y, g, most, given)
-    named(items, {**arguments, **known})
+    named(items, {**known, **arguments})
+    named_by_lines(items, user_line(sys._getframe()))
     numbers = {id(item): i for i, item in enumerate(items)}
     nodes = [_node(item, numbers) for item in items]
     backward = [i for i in reversed(range(len(items))) if items[i].gradient is not None]
@@ -225,10 +227,8 @@ def _rules(item: Item) -> list[str]:
 
 def _line(where: str) -> dict[str, Any] | None:
     """A source line: the name of its file, its number, and its text where it can be read."""
-    path, _, line = where.rpartition(":")
-    if not path:
-        return None
-    return {"file": os.path.basename(path), "line": int(line), "text": linecache.getline(path, int(line)).strip()}
+    path, line, text = source_line(where)
+    return {"file": os.path.basename(path), "line": line, "text": text} if path else None
 
 
 def script() -> str:

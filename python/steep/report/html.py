@@ -6,7 +6,9 @@ smaller than 12. Start reading at ``document``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from html import escape
 from math import isfinite, log10
 from typing import NamedTuple
@@ -61,16 +63,33 @@ td { padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--line); overflow
 td:first-child { color: var(--soft); min-width: 7rem; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .88rem; }
 th { text-align: left; color: var(--soft); font-weight: normal; padding: .2rem 1rem .2rem 0; }
-@media (max-width: 30rem) { .wide thead { display: none; } .wide tr { display: block; padding: .3rem 0; }
-  .wide td { display: inline; border: 0; padding-right: .5rem; } .wide td:empty { display: none; }
-  .wide td + td:not(:empty)::before { content: attr(data-name) " "; color: var(--soft); } }
+@media (max-width: 30rem) { .listed thead { display: none; } .listed tr { display: block; padding: .3rem 0; }
+  .listed td { display: inline; border: 0; padding-right: .5rem; } .listed td:empty { display: none; }
+  .listed td + td:not(:empty)::before { content: attr(data-name) " "; color: var(--soft); } }
 @media (max-width: 30rem) { main { padding: 1.5rem .8rem 3rem; } section { padding: 1rem .9rem; }
   h1 { font-size: 1.6rem; overflow-wrap: anywhere; } .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 """
 
 
+_command = ContextVar("command", default="")
+
+
+@contextmanager
+def made_by(command: str) -> Iterator[None]:
+    """Pages made inside show this command line; a context manager, which the command ``steep`` enters.
+
+    Args:
+        command: the command line.
+    """
+    before = _command.set(command)
+    try:
+        yield
+    finally:
+        _command.reset(before)
+
+
 def document(title: str, body: str) -> str:
-    """A complete HTML page.
+    """A complete HTML page, with the command that makes it, if one is running.
 
     Args:
         title: its title.
@@ -79,11 +98,12 @@ def document(title: str, body: str) -> str:
     Returns:
         HTML.
     """
+    made = section("Command", "It makes this page again.", command(_command.get())) + "\n" if _command.get() else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n{made}</main>\n</body>\n</html>\n"
     )
 
 
@@ -201,7 +221,7 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def wide_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def listed(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of several columns, which on a phone become lines below each other.
 
     Args:
@@ -216,7 +236,7 @@ def wide_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "<tr>" + "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(head, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return f'<table class="wide"><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<table class="listed"><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>'
 
 
 def curve(values: list[float], label: str = "loss by epoch", unit: str = "epoch") -> str:

@@ -5,6 +5,8 @@ Start reading at ``named``.
 
 from __future__ import annotations
 
+import ast
+import linecache
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -89,6 +91,46 @@ def named(items: list[Item], variables: Mapping[str, Any]) -> None:
     for item in items:
         if item.node is None and item.value is not None and not item.name:
             item.name = next((name for name, value in constants if _is_same(item.value, value)), "")
+
+
+def source_line(where: str) -> tuple[str, int, str]:
+    """A source line: the path of its file, its number, and its text where it can be read.
+
+    Args:
+        where: path and number, as "file.py:12".
+
+    Returns:
+        Path, number and text.
+    """
+    path, _, line = where.rpartition(":")
+    return path, int(line or 0), linecache.getline(path, int(line or 0)).strip()
+
+
+def named_by_lines(items: list[Item], apart: str) -> None:
+    """Gives the last node of a line that assigns to a variable the name of that variable.
+
+    Args:
+        items: the nodes of a graph, in order.
+        apart: the line that asks for the page, whose variable is another.
+    """
+    last = {item.node.where: item for item in items if item.node is not None and item.inputs and item.node.where}
+    for where, item in last.items():
+        item.name = item.name or ("" if where == apart else _assigned(source_line(where)[2]))
+
+
+def _assigned(line: str) -> str:
+    """The variable that a line assigns to, "" if it is no assignment to one."""
+    try:
+        statement = ast.parse(line).body[0]
+    except (SyntaxError, ValueError, IndexError):
+        return ""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target: ast.expr = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+        target = statement.target
+    else:
+        return ""
+    return ast.unparse(target) if isinstance(target, ast.Name | ast.Attribute) else ""
 
 
 def _has_graph(value: Any) -> bool:
