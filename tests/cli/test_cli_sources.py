@@ -276,7 +276,7 @@ def test_a_report_says_what_it_found(command, tmp_path):
         "guided backpropagation",
         "integrated gradients",
     }
-    for title in ("Layers", "What excites some units", "What the answer depends on", "What changes the answer"):
+    for title in ("Layers", "What activates some units", "What the answer depends on", "What changes the answer"):
         assert f"<h2>{title}</h2>" in page
     assert "original: one.png" in page
 

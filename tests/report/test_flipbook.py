@@ -84,8 +84,8 @@ def test_tapes_and_transforms_put_nothing_into_the_way():
 
 def test_a_gradient_has_a_graph_of_its_own():
     x = sp.tensor(2.0, dtype=f64, requires_grad=True)
-    slope = sp.grad(lambda v: v**3)(x)
-    data = flipbook_data(slope)
+    derivative = sp.grad(lambda v: v**3)(x)
+    data = flipbook_data(derivative)
     assert text(data["nodes"][-1]) == "12" and text(nodes(data)["leaf"], "gradient") == "12"  # 3 x**2 and 6 x
 
 

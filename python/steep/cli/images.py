@@ -63,6 +63,15 @@ Image = Annotated[
     Source,
     typer.Argument(parser=source, metavar="IMAGE", help="An image, a folder of images, or - for standard input."),
 ]
+ImageOrNone = Annotated[
+    Source | None,
+    typer.Argument(
+        parser=source,
+        metavar="[IMAGE]",
+        help="An image, a folder of images, or - for standard input.",
+        show_default=False,
+    ),
+]
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class Shown:
     caption: str
     picture: Colours
     scale: page.Scale | None = None
+
+    def outlined(self, box: Sequence[int]) -> Shown:
+        """The image with a rectangle drawn into it."""
+        return replace(self, caption=f"{self.caption} and box", picture=pictures.outlined(self.picture, box))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
-"""``steep report MODEL``: one page on a model, its layers, what excites some of its units, what it depends on, and what
-changes its answer.
+"""``steep report MODEL``: one page on a model, its layers, what activates some units, and what changes its answer.
 
 Each part is a function from the ``Subject`` to a section. Start reading at ``report``; ``PARTS`` is their order.
 """
@@ -88,7 +87,7 @@ def report(
     steps: Annotated[int, typer.Option(min=1, help="Steps of ascent for each synthesised image.")] = 64,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page (.html).")] = Path("report.html"),
 ) -> None:
-    """Write one page about a model: layers, shapes, parameters and operations; images that excite some of its units;
+    """Write one page about a model: layers, shapes, parameters and operations; images that activate some of its units;
     saliency maps of one image with their sanity checks; and the smallest changes that change its answer.
     """
     if output.suffix.lower() != ".html":
@@ -147,7 +146,7 @@ def _layer_row(name: str, value: Any, weights: int | None, costs: Cost | None) -
 
 
 def _units(subject: Subject) -> Part:
-    """Images that excite the first channels of some layers, and the classes that the image is predicted as."""
+    """Images that activate the first channels of some layers, and the classes that the image is predicted as."""
     model, figures, told = subject.session.opened.model, [], []
     names = list(subject.maps)
     chosen = [names[(i + 1) * len(names) // (LAYERS + 1)] for i in range(LAYERS)] if len(names) >= LAYERS else names
@@ -205,27 +204,27 @@ def _weakness(subject: Subject) -> Part:
     ]  # fmt: skip
     chances = models.probabilities(np.asarray(models.class_scores(session.opened, subject.x).detach()))
     nearest = [int(i) for i in np.argsort(-chances, kind="stable")[:4]]
-    silent = {name: _silent(value) for name, value in subject.maps.items()}
+    zero = {name: _zero_channels(value) for name, value in subject.maps.items()}
     rows = [("norm of the change (l2, pixels in [0, 1])", f"{found.distance[0]:.4g}"),
             ("most probable classes", escape(", ".join(f"{subject.label(i)} {chances[i]:.3f}" for i in nearest))),
-            ("channels that are 0 for this image", escape(_counted(silent)))]  # fmt: skip
+            ("channels that are 0 for this image", escape(_counted(zero)))]  # fmt: skip
     told = {"distance": float(found.distance[0]), "success": bool(found.success[0]), "becomes": after[0],
-            "silent": silent}  # fmt: skip
+            "zero_channels": zero}  # fmt: skip
     text = f"The smallest change that DDN finds in 100 steps with which {escape(label)} is predicted as another class."
     return told, text, page.grid(3, figures) + page.table(rows)
 
 
-def _silent(value: Tensor) -> int:
+def _zero_channels(value: Tensor) -> int:
     return int((np.abs(np.asarray(value)[0]).max(axis=(1, 2)) == 0).sum())
 
 
-def _counted(silent: dict[str, int]) -> str:
-    return ", ".join(f"{count} of {name}" for name, count in silent.items() if count) or "none"
+def _counted(zero: dict[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in zero.items() if count) or "none"
 
 
 PARTS: dict[str, Callable[[Subject], Part]] = {
     "layers": _layers,
-    "what excites some units": _units,
+    "what activates some units": _units,
     "what the answer depends on": _dependence,
     "what changes the answer": _weakness,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from steep import _core, ascent, pictures, saliency
 from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli.certificate import Certificate, Finding, gradient_finding
-from steep.cli.images import Source, source
+from steep.cli.images import ImageOrNone
 from steep.cli.saliency_folder import maps_of
 from steep.cli.saliency_text import words_of
 from steep.cli.session import Session, on_model
@@ -32,15 +31,7 @@ STAGES = 4  # of the cascade: enough for the verdict, and affordable for maps of
 @on_model
 def saliency_(
     session: Session,
-    image: Annotated[
-        Source | None,
-        typer.Argument(
-            parser=source,
-            metavar="[IMAGE]",
-            help="An image, a folder of images, or - for standard input.",
-            show_default=False,
-        ),
-    ] = None,
+    image: ImageOrNone = None,
     text: Annotated[str, typer.Option(help="A text instead of an image: which of its words matter.")] = "",
     like: Annotated[str, typer.Option(help="With --text: the text that it is compared with.")] = "",
     method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
@@ -89,12 +80,11 @@ def saliency_(
     values = _flat(map)
     findings = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)]
     facts: dict[str, Any] = {}
-    original, scale = session.picture(x), Scale("hot", ("0", f"{values.max():.3g}"))
-    shown = [out.Shown(f"original: {image.name}", original), out.Shown(method, pictures.hot(values), scale)]
+    scale = Scale("hot", ("0", f"{values.max():.3g}"))
+    shown = [out.Shown(f"original: {image.name}", session.picture(x)), out.Shown(method, pictures.hot(values), scale)]
     if box:
-        around = saliency.box(values, original, method=box)
-        shown = [replace(each, caption=f"{each.caption} and box", picture=pictures.outlined(each.picture, around))
-                 for each in shown]  # fmt: skip
+        around = saliency.box(values, shown[0].picture, method=box)
+        shown = [each.outlined(around) for each in shown]
         settings["box"], facts["box"] = box, around._asdict()
         findings.append(Finding("box", "rows {0} to {2}, columns {1} to {3}".format(*around)))
     if method == "integrated_gradients":

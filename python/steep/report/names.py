@@ -138,9 +138,14 @@ def _has_graph(value: Any) -> bool:
 
 
 def _is_same(constant: Tensor, value: Any) -> bool:
-    if tuple(constant.shape) != tuple(value.shape):
+    """Whether an operand is a variable's value: of its memory or a copy, maybe with further axes of size 1."""
+    if constant.size != value.size or _long(constant.shape) != _long(value.shape):
         return False
     ours, theirs = np.asarray(constant), np.asarray(value.detach() if isinstance(value, Tensor) else value)
     if np.may_share_memory(ours, theirs):
         return True
-    return ours.size <= COMPARED and ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
+    return ours.size <= COMPARED and ours.dtype == theirs.dtype and np.array_equal(ours.ravel(), theirs.ravel())
+
+
+def _long(shape: tuple[int, ...]) -> list[int]:
+    return [side for side in shape if side != 1]
