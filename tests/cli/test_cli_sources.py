@@ -242,13 +242,34 @@ def test_a_folder_that_may_not_be_written_to_is_named(name, command, tmp_path, m
     digit().save(tmp_path / "one.png")
     (tmp_path / "locked").mkdir(mode=0o500)
     real = os.access  # who runs the tests may be allowed to do everything
-    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path) and real(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not (mode & os.W_OK and "locked" in str(path)) and real(path, mode)
+    )
     first = {"visualize": ("--class", "3", *MODEL), "report": ("digits_cnn",)}.get(name, ("one.png", *MODEL))
     code, out, err = command(name, *first, "-o", "locked/it.html")
     assert code == 2 and not out and err.count("\n") == 1
     assert f"the folder {tmp_path / 'locked'} may not be written to" in err and "tmp" not in err.replace(
         str(tmp_path), ""
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", "--output", "locked/w.npz"), ("train", "--page", "locked/new/run.html"),
+     ("train", "--checkpoint", "locked/run.npz"), ("train", "--log", "locked/run.csv"), ("demo", "--output", "locked"),
+     ("saliency", "--text", "a cat", "--like", "a dog", "-o", "locked/words.html"),
+     ("descend", "rosenbrock", "-o", "locked/path.png")],
+    ids=" ".join,
+)  # fmt: skip
+def test_other_commands_name_it_before_any_work(words, command, tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not (mode & os.W_OK and "locked" in str(path)) and real(path, mode)
+    )
+    code, out, err = command(*words)
+    assert code == 2 and not out and err.count("\n") == 1
+    assert f"the folder {tmp_path / 'locked'} may not be written to" in err
 
 
 # -- the terminal -----------------------------------------------------------------------------------------------------

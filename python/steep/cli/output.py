@@ -80,14 +80,18 @@ def check(output: Path) -> None:
     check_folder(output)
 
 
-def check_folder(output: Path) -> None:
-    """Raises ValueError for a file whose folder does not exist or cannot be written to, or that is a folder itself."""
-    if not output.parent.is_dir():
-        raise ValueError(f"{output}: there is no folder {output.parent}")
+def check_folder(output: Path, made: bool = False) -> None:
+    """Raises ValueError for a file whose folder does not exist or may not be written to, or that is a folder itself.
+
+    ``made``: whether folders that do not exist are made.
+    """
+    folder = next(each for each in output.absolute().parents if each.exists() or not made)
+    if not folder.is_dir():
+        raise ValueError(f"{output}: there is no folder {output.parent if not made else folder}")
     if output.is_dir():
         raise ValueError(f"{output} is a folder, and a file is to be written")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"{output}: the folder {output.parent.resolve()} may not be written to")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{output}: the folder {folder} may not be written to")
 
 
 def deliver(result: Result, output: Path, json: bool) -> int:

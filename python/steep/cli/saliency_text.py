@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from steep import text
+from steep.cli import output as out
 from steep.cli import screen
 from steep.io.atomic import atomic_write
 from steep.report import html as page
@@ -21,8 +22,10 @@ def words_of(given: str, like: str, output: Path | None, json: bool) -> int:
     """Print the words of a text coloured, write the page, and return the exit code: 1 if the parts do not add up."""
     if not like.strip():
         raise ValueError('--text needs --like "...", the text that it is compared with')
-    if output is not None and (output.suffix.lower() != ".html" or not output.parent.is_dir()):
-        raise ValueError(f"{output}: coloured text is written as .html, into a folder that exists")
+    if output is not None and output.suffix.lower() != ".html":
+        raise ValueError(f"{output}: coloured text is written as .html")
+    if output is not None:
+        out.check_folder(output)
     found = text.attribution(text.encoder(), given, like)
     said = (
         f"similarity with {like!r}: {found.score:.4f}, {found.baseline:.4f} without words; "
