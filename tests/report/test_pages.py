@@ -25,6 +25,7 @@ PAGES = {
     "visualize": ("visualize", "--class", "3", "--steps", "4", *MODEL),
     "saliency": ("saliency", "digit.png", *MODEL),
     "saliency with a box": ("saliency", "digit.png", "--box", "threshold", *MODEL),
+    "compare": ("compare", "digit.png", "--methods", "gradient, grad_cam", *MODEL),
     "dream": ("dream", "digit.png", "--octaves", "1", "--jitter", "2", *MODEL),
     "invert": ("invert", "digit.png", "--layer", "relu2", "--steps", "4", *MODEL),
     "attack": ("attack", "digit.png", "--method", "ddn", *MODEL),
@@ -115,14 +116,16 @@ def test_a_page_of_the_library_has_no_command(pages):
     assert 'class="command"' not in pages["demo"] and 'class="command"' not in pages["flip-book"]
 
 
-@pytest.mark.parametrize("name", ["saliency", "saliency with a box", "dream", "invert", "attack", "targeted attack"])
+@pytest.mark.parametrize(
+    "name", ["saliency", "saliency with a box", "compare", "dream", "invert", "attack", "targeted attack"]
+)
 def test_the_original_comes_first(name, pages):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", pages[name])
     assert captions[0].startswith("original") and len(captions) > 1
 
 
 def test_maps_have_scales_and_curves_say_what_they_show(pages):
-    for name in ("saliency", "saliency with a box", "attack", "report"):
+    for name in ("saliency", "saliency with a box", "compare", "attack", "report"):
         assert 'class="scale"' in pages[name], name
     for name, said in {"visualize": "The value of 3", "dream": "The norm of", "invert": "The objective, the squared",
                        "attack": "The cross-entropy of the class"}.items():  # fmt: skip

@@ -43,7 +43,8 @@ class Result:
     """The result of a command: ``text``, a line; ``shown``, the images of its page, originals before what was made.
 
     ``facts`` are added to the JSON; ``history`` is drawn as a curve of ``measure``, ``frames`` become the animation;
-    ``failed`` describes what did not succeed, "" if all did; ``made`` is the position of the result among ``shown``.
+    ``failed`` describes what did not succeed, "" if all did; ``made`` is the position of the result among ``shown``,
+    unless it is a ``sheet`` of them all.
     """
 
     title: str
@@ -56,11 +57,12 @@ class Result:
     failed: str = ""
     measure: str = ""
     made: int = -1
+    sheet: Colours | None = None
 
     @property
     def picture(self) -> Colours:
         """The image that the command makes."""
-        return self.shown[self.made].picture
+        return self.shown[self.made].picture if self.sheet is None else self.sheet
 
     @property
     def ok(self) -> bool:

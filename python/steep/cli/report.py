@@ -19,6 +19,7 @@ from steep import _core, ascent, attack, pictures, saliency
 from steep._core import Tensor
 from steep.cli import models, screen
 from steep.cli import output as out
+from steep.cli.compare import plain, side_by_side
 from steep.cli.images import Source, source
 from steep.cli.session import Session, on_model
 from steep.io.atomic import atomic_write
@@ -27,13 +28,7 @@ from steep.nn.cost import shown as short
 from steep.report import html as page
 from steep.report.html import Scale
 
-MAPS: dict[str, Callable[..., Tensor]] = {
-    "gradient": saliency.gradient,
-    "input times gradient": saliency.input_times_gradient,
-    "guided backpropagation": saliency.guided_backprop,
-    "integrated gradients": partial(saliency.integrated_gradients, steps=20),
-}
-STAGES = 2  # of each sanity check
+MAPS = ["gradient", "input_times_gradient", "guided_backprop", "integrated_gradients", "occlusion"]
 LAYERS, PER_LAYER = 2, 3  # whose units are shown, and how many of each
 
 
@@ -170,20 +165,14 @@ def _dependence(subject: Subject) -> Part:
     """Saliency maps of the predicted class, each with its sanity check."""
     session, x = subject.session, subject.x
     number, label, chance = session.verdict(x)
-    figures, told = [_figure(f"original: {subject.image_name}", session.picture(x))], {}
-    for name, method in MAPS.items():
-        map = np.asarray(method(session.opened.model, x, number))[0]
-        values = np.abs(map).max(axis=0)
-        asked = saliency.sanity.cascade(session.opened.model, x, number, method, generator=session.generator(),
-                                        stages=STAGES)  # fmt: skip
-        told[name] = {"passed": asked.passed if asked.checked else None, "correlations": asked.correlations}
-        scale = Scale("hot", ("0", f"{values.max():.3g}"))
-        figures.append(_figure(f"{name}: {asked.verdict}", pictures.hot(values), scale))
+    found = side_by_side(session, x, number, MAPS)
+    figures = [_figure(f"original: {subject.image_name}", session.picture(x))]
+    figures += [_figure(each.shown.caption, each.shown.picture, each.shown.scale) for each in found]
     text = (
         f"Which pixels the score of {escape(label)} (p = {chance:.3f}) depends on. A map passes its sanity check if it "
         "changes where the weights are made random."
     )
-    return {"predicted": number, "probability": chance, "saliency": told}, text, page.grid(3, figures)
+    return {"predicted": number, "probability": chance, "saliency": plain(found)}, text, page.grid(3, figures)
 
 
 def _weakness(subject: Subject) -> Part:

@@ -75,9 +75,9 @@ def saliency_(
     opened = session.opened
     x = opened.read(image)
     target = session.class_of(klass, x)
-    draw, settings = _method(session, method, layer, x)
+    draw, settings = method_of(session, method, layer, x)
     map = draw(opened.model, x, target)
-    values = _flat(map)
+    values = flat(map)
     findings = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)]
     facts: dict[str, Any] = {}
     scale = Scale("hot", ("0", f"{values.max():.3g}"))
@@ -109,7 +109,7 @@ def saliency_(
     raise typer.Exit(out.deliver(result, output, session.json))
 
 
-def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
+def method_of(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
     """The map as a function of model, input and class, and its further settings."""
     if method not in (*MAPS, *PLACES):
         raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES)) or '.'} "
@@ -132,13 +132,13 @@ def _of_folder(session: Session, method: str, klass: str, layer: str) -> Callabl
     """The map as a function of model and inputs that another process can be sent."""
     opened = session.opened
     blank = _core.zeros(opened.preprocessing.shape)
-    _, settings = _method(session, method, layer, blank)
+    _, settings = method_of(session, method, layer, blank)
     options: dict[str, Any] = {"target": session.class_of(klass, blank)} if klass else {}
     options |= settings
     return partial(getattr(saliency, method), **options)
 
 
-def _flat(map: Tensor) -> NDArray[Any]:
+def flat(map: Tensor) -> NDArray[Any]:
     """The map of one image as (height, width): the largest magnitude over the channels."""
     values: NDArray[Any] = np.asarray(map)[0]
     return np.asarray(np.abs(values).max(axis=0) if values.ndim == 3 else np.maximum(values, 0))

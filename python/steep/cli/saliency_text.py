@@ -69,7 +69,11 @@ def _page(found: text.TokenAttribution, like: str, said: str) -> str:
     rows = [(escape(word), f"{part:+.4f}") for word, part in found.words()]
     body = [
         page.header("Which words matter", escape(said), []),
-        page.section("Words", f"Compared with: {escape(like)}", f"<p>{found.html()}</p>"),
+        page.section(
+            "Words",
+            f"Compared with: {escape(like)}. Green words add to the similarity, red ones take away.",
+            f"<p>{found.html()}</p>",
+        ),
         page.section("Parts", "What each word adds to the similarity.", page.table(rows)),
     ]
     return page.document("Which words matter", "\n".join(body))
