@@ -41,7 +41,7 @@ def embedded(png: bytes) -> str:
 
 
 def number(value: Any) -> str:
-    """A number in four digits, as text.
+    """A number as text: floats in four digits, integers in all of theirs.
 
     Args:
         value: the number.
@@ -49,7 +49,7 @@ def number(value: Any) -> str:
     Returns:
         A string.
     """
-    return f"{float(value):.4g}"
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
@@ -84,24 +84,27 @@ def shown(array: Any) -> dict[str, Any]:
 
 
 def _numbers(array: Any) -> Array:
-    x = np.asarray(array.detach().astype("float64") if isinstance(array, Tensor) and _is_float(array) else array)
-    return x.astype(np.float64) if x.dtype.kind == "f" else x
-
-
-def _is_float(t: Tensor) -> bool:
-    return bool(t.dtype.kind == "f")
+    x = np.asarray(array.detach() if isinstance(array, Tensor) else array)
+    return x.astype(np.float32) if x.dtype.kind == "V" else x
 
 
 def _is_small(x: Array) -> bool:
     return x.ndim == 2 and x.size <= CELLS and x.shape[1] <= COLUMNS
 
 
+def _ends(x: Array) -> Array:
+    """The smallest and the largest of the finite values; nothing where there are none."""
+    if x.size and x.dtype.kind == "f" and not (np.isfinite(x.min()) and np.isfinite(x.max())):
+        x = x[np.isfinite(x)]
+    return np.array([x.min(), x.max()]) if x.size else x.reshape(-1)
+
+
 def _extremes(x: Array) -> dict[str, str]:
-    """The smallest and the largest value, and how many are not finite."""
-    finite = x[np.isfinite(x)] if x.dtype.kind == "f" else x.reshape(-1)
-    ends = {"min": number(finite.min()), "max": number(finite.max())} if finite.size else {}
-    lost = x.size - finite.size
-    return ends | ({"lost": f"{lost} of {x.size} not finite"} if lost else {})
+    """The ends as text, and how many values are not finite."""
+    ends = _ends(x)
+    found = {"min": number(ends[0]), "max": number(ends[1])} if ends.size else {}
+    lost = x.size - int(np.isfinite(x).sum()) if x.dtype.kind == "f" else 0
+    return found | ({"lost": f"{lost} of {x.size} not finite"} if lost else {})
 
 
 def _picture(x: Array) -> tuple[pictures.Colours, str, str, list[str]]:
@@ -113,17 +116,17 @@ def _picture(x: Array) -> tuple[pictures.Colours, str, str, list[str]]:
         tiles = [pictures.rgb(part[:, ::rows, ::columns], high=top) for part in parts[:TILES]]
         what = _of_many(f"an image of {x.shape[-2]} × {x.shape[-1]} pixels", len(parts), "images")
         return _sheet(tiles), what + _thinned(rows, columns), "grey", ["0", number(top)]
-    parts, what = _parts(x.astype(np.float64))
+    parts, what = _parts(x)
     rows, columns = (_step(side, SIDE) for side in parts.shape[-2:])
-    finite = np.abs(x[np.isfinite(x)])
-    limit = float(finite.max()) if finite.size else 0.0
-    tiles = [pictures.signed(np.nan_to_num(part[::rows, ::columns]), limit) for part in parts[:TILES]]
+    limit = float(np.abs(_ends(x).astype(np.float64)).max(initial=0.0))
+    drawn = [part[::rows, ::columns].astype(np.float64) for part in parts[:TILES]]
+    tiles = [pictures.signed(np.nan_to_num(part), limit) for part in drawn]
     return _sheet(tiles), what + _thinned(rows, columns), "signed", [f"-{number(limit)}", "0", number(limit)]
 
 
 def _is_image(x: Array, top: float) -> bool:
     of_images = x.ndim in (3, 4) and x.shape[-3] == 3 and min(x.shape[-2:]) >= IMAGE_SIDE
-    return of_images and bool(np.all((x >= 0) & (x <= top)))
+    return of_images and x.size > 0 and bool(x.min() >= 0 and x.max() <= top)
 
 
 def _step(side: int, most: int) -> int:

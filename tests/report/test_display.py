@@ -58,6 +58,26 @@ def test_a_picture_has_a_scale_and_says_what_it_leaves_out():
     assert min(map(int, re.findall(r"font-size:(\d+)px", html))) >= 12
 
 
+def test_integers_and_bools_have_all_their_digits():
+    assert shown(sp.tensor(1234567))["text"] == "1234567" and shown(np.array([True, False]))["rows"] == [
+        ["True", "False"]
+    ]
+    assert shown(np.full(100, 10**12))["max"] == "1000000000000"
+    low = np.iinfo(np.int64).min
+    assert shown(np.full((30, 30), low))["labels"][2] == "9.223e+18"
+
+
+def test_large_arrays_are_shown_from_a_part_of_them():
+    many = np.zeros((4, 3000, 2000), np.float32)
+    many[0, 0, 0] = np.nan
+    value = shown(many)
+    assert (
+        max(value["size"]) < 200
+        and value["lost"].startswith("1 of")
+        and "one of 47 rows and one of 32" in value["what"]
+    )
+
+
 def test_a_colour_image_is_shown_as_one():
     image = np.zeros((3, 16, 16), np.float32)
     image[0] = 1

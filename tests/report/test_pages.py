@@ -165,20 +165,73 @@ for (const [name, page] of Object.entries(pages)) {
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to lay the pages out")
-def test_nothing_scrolls_sideways_at_the_width_of_a_phone(pages, tmp_path):
-    stored = json.dumps(pages).replace("</", "<\\/").replace("<!--", "<\\!--")
-    (tmp_path / "host.html").write_text(MEASURE % stored)
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+STEP = """
+<!DOCTYPE html><meta charset="utf-8"><body><script>
+const frame = document.createElement("iframe"), seen = {wrong: []};
+frame.style.cssText = "width:390px;height:800px;border:0";
+frame.addEventListener("load", () => setTimeout(() => {
+  const page = frame.contentDocument, status = () => page.querySelector("output").textContent;
+  const press = (key) => page.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+  const click = (label) => page.querySelector(`button[aria-label="${label}"]`).click();
+  seen.first = status();
+  press("ArrowRight"); seen.right = status();
+  press("ArrowLeft"); seen.left = status();
+  press("End"); seen.end = status();
+  press("ArrowRight"); seen.stays = status();
+  click("one step back"); seen.back = status();
+  click("first step"); seen.home = status();
+  const slider = page.querySelector("input[type=range]");
+  slider.value = 5; slider.dispatchEvent(new Event("input")); seen.slider = status();
+  click("last step");
+  page.querySelectorAll(".fb-node")[1].click(); seen.node = status();
+  seen.current = page.querySelectorAll('[aria-current="step"]').length;
+  seen.detail = page.querySelector(".fb-detail").textContent;
+  seen.nodes = page.querySelectorAll(".fb-node").length;
+  seen.edges = page.querySelectorAll("path").length;
+  document.body.replaceChildren("MEASURED" + JSON.stringify(seen) + "END");
+}, 300));
+frame.srcdoc = %s;
+document.body.append(frame);
+</script>
+"""
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to lay the pages out")
+
+
+def in_browser(script, stored, folder):
+    """What a script in a page finds out."""
+    text = json.dumps(stored).replace("</", "<\\/").replace("<!--", "<\\!--")
+    (folder / "host.html").write_text(script % text)
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}")
     ran = subprocess.run(
-        [CHROMIUM, *flags, "--virtual-time-budget=20000", "--dump-dom", f"file://{tmp_path / 'host.html'}"],
+        [CHROMIUM, *flags, "--virtual-time-budget=20000", "--dump-dom", f"file://{folder / 'host.html'}"],
         capture_output=True,
         text=True,
         timeout=240,
     )
     found = re.search(r"MEASURED(.*)END", ran.stdout, re.S)
     assert found, ran.stdout[-500:] + ran.stderr[-500:]
-    measured = json.loads(html.unescape(found[1]))
+    return json.loads(html.unescape(found[1]))
+
+
+@needs_browser
+def test_nothing_scrolls_sideways_at_the_width_of_a_phone(pages, tmp_path):
+    measured = in_browser(MEASURE, pages, tmp_path)
     assert measured.keys() == pages.keys()
     for name, seen in measured.items():
         assert seen == {"hidden": 0, "small": [], "wide": [], "errors": []}, (name, seen)
+
+
+@needs_browser
+def test_the_flip_book_steps_by_keys_buttons_slider_and_nodes(tmp_path):
+    w = sp.tensor(3.0, requires_grad=True)
+    with sp.detect_anomaly():
+        loss = sp.square(w)
+    line = sp._core._node_of(loss).where.rpartition(":")[2]
+    seen = in_browser(STEP, str(sp.page(sp.exp(loss), path=None)), tmp_path)
+    assert seen["first"] == seen["left"] == seen["home"] == "Step 1 of 6 (forward, 1 of 3). w is given: 3."
+    assert seen["right"] == f"Step 2 of 6 (forward, 2 of 3). square of w gives 9. At test_pages.py:{line}."
+    assert seen["end"] == seen["stays"] and seen["end"].startswith("Step 6 of 6 (backward, 3 of 3). The gradient")
+    assert seen["back"] == seen["slider"] == seen["node"]
+    assert "gradient with respect to loss = square is complete: 8103. By its rule w gets" in seen["node"]
+    assert "gradient times local derivative: 8103 * 6 = 4.862e+04" in seen["detail"] and "g * (x * 2)" in seen["detail"]
+    assert (seen["current"], seen["nodes"], seen["edges"], seen["wrong"]) == (1, 3, 2, [])
