@@ -1,5 +1,6 @@
 // Graphs in Python: backward(), the two traversals, watching, modes, gradient-rule overrides and nodes with Python
-// rules. python/steep/transforms.py and tape.py are written in terms of these.
+// rules; what a node is to Python is in node_type.cpp. python/steep/transforms.py and tape.py are written in terms of
+// these.
 #include "bindings/autograd.h"
 
 #include <pybind11/functional.h>
@@ -168,32 +169,6 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
   backward({t}, {g}, nullptr, {.free_saved = !retain_graph});
 }
 
-namespace {
-
-void bind_node(py::module_& m) {
-  py::class_<NodeHandle>(m, "Node", "A node of a graph.", py::custom_type_setup(collect_node))
-      .def(py::init([](const py::args&, const py::kwargs&) -> NodeHandle {
-        fail<TypeError>("Node: nodes come with recorded tensors, and are not made by hand");
-      }))
-      .def_property_readonly("name", [](const NodeHandle& n) { return n.get()->name(); })
-      .def_property_readonly("target", [](const NodeHandle& n) { return Tensor::share(n.get()->target); })
-      .def_property_readonly("sequence", [](const NodeHandle& n) { return n.get()->sequence; })
-      .def_property_readonly("inputs",
-                             [](const NodeHandle& n) {
-                               py::list inputs;
-                               for (int i = 0; i < n.get()->input_count; ++i) {
-                                 Node* in = n.get()->inputs()[i];
-                                 inputs.append(in ? py::cast(NodeHandle(in)) : py::none());
-                               }
-                               return inputs;
-                             })
-      .def("__eq__", [](const NodeHandle& a, const NodeHandle& b) { return a.get() == b.get(); })
-      .def("__hash__", [](const NodeHandle& a) { return reinterpret_cast<std::uintptr_t>(a.get()); });
-  set_signature(m.attr("Node"), "");
-}
-
-}  // namespace
-
 void bind_autograd(py::module_& m) {
   bind_node(m);
   bind_grad_modes(m);
@@ -233,6 +208,7 @@ void bind_autograd(py::module_& m) {
                            "...     sp.is_grad_enabled()\n"
                            "False"},
                [](const Op&) { return PyBool_FromLong(grad_enabled()); });
+  m.def("_set_keeps_values", [](bool on) { return std::exchange(mode().keeps_values, on); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
   m.def("_push_override", push_override);
   m.def("_pop_override", [] {

@@ -120,6 +120,8 @@ void bind_programs(py::module_& m) {
              return results;
            })
       .def("__str__", &Replay::text)
+      .def("_repr_html_",
+           [](const py::object& r) { return py::module_::import("steep._repr").attr("program_html")(r); })
       .def("__repr__", [](const Replay& r) {
         return str("<steep program: ", r.program().code.size(), " instructions, ", r.groups(), " fused groups>");
       });
@@ -187,8 +189,8 @@ void bind_helpers(py::module_& m) {
   m.def(
       "_is_freed", [](const Tensor& t) { return t->node && t->node->freed; }, "Whether backward() freed its graph.");
   m.def(
-      "_is_watching", [] { return mode().anomaly || !mode().overrides.empty(); },
-      "Whether anomalies are looked for, or gradient rules replaced, on this thread.");
+      "_is_watching", [] { return mode().anomaly || mode().keeps_values || !mode().overrides.empty(); },
+      "Whether anomalies are looked for, values kept, or gradient rules replaced, on this thread.");
   m.def(
       "_is_recording", [] { return is_recording(); }, "Whether a call is being recorded on this thread.");
 }

@@ -221,6 +221,13 @@ PyCFunction with_names(PyCFunctionWithKeywords f) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
 }
 
+// What a notebook shows is made in Python.
+PyObject* in_notebook(PyObject* self, const char* maker) {
+  return guarded([&] { return py::module_::import("steep._repr").attr(maker)(py::handle(self)).release().ptr(); });
+}
+PyObject* html_in_notebook(PyObject* self, PyObject*) { return in_notebook(self, "html"); }
+PyObject* png_in_notebook(PyObject* self, PyObject*) { return in_notebook(self, "png"); }
+
 }  // namespace
 
 PyGetSetDef tensor_properties[] = {
@@ -264,6 +271,8 @@ PyMethodDef tensor_methods[] = {
      "backward($self, gradient=None, retain_graph=False)\n--\n\n"
      "Adds d self / d leaf into the .grad of every leaf that requires it. "
      "gradient: the cotangent, of self's shape; may be left out where self has one element."},
+    {"_repr_html_", html_in_notebook, METH_NOARGS, "_repr_html_($self, /)\n--\n\nWhat a notebook shows."},
+    {"_repr_png_", png_in_notebook, METH_NOARGS, "_repr_png_($self, /)\n--\n\nThe same as a picture, or None."},
     {"to_device", with_names(to_device), METH_VARARGS | METH_KEYWORDS,
      "to_device($self, device, *, stream=None)\n--\n\nThe tensor itself for \"cpu\"; raises ValueError for any other "
      "device."},

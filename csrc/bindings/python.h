@@ -117,6 +117,7 @@ void bind_errors(py::module_& m);
 void bind_dtypes(py::module_& m);
 void bind_functions(py::module_& m);
 void bind_autograd(py::module_& m);
+void bind_node(py::module_& m);
 void bind_creation(py::module_& m);
 void bind_grad_modes(py::module_& m);
 void bind_runtime(py::module_& m);

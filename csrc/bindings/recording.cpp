@@ -100,7 +100,8 @@ void Recording::clear() {
 
 bool Recording::modes_hold() const {
   const Mode& m = mode();
-  return m.grad == grad_ && matmul_precision() == precision_ && !m.anomaly && !m.recorder && m.overrides.empty();
+  return m.grad == grad_ && matmul_precision() == precision_ && !m.anomaly && !m.keeps_values && !m.recorder &&
+         m.overrides.empty();
 }
 
 bool Recording::accepts_argument(std::size_t i, PyObject* given) {

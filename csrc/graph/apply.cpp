@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/host.h"
+#include "core/iterate.h"
 #include "core/parallel.h"
 #include "graph/mode.h"
 #include "graph/node.h"
@@ -83,6 +84,13 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
   return {run, o.held};
 }
 
+// For sp.page(): copies, since memory outside of the graph may be written later.
+void keep_values(Node* n, const Tensor* in, int count, const Tensor& out) {
+  std::vector<Tensor>& values = n->more().values;
+  for (int i = 0; i < count; ++i) values.push_back(copied(in[i]));
+  values.push_back(copied(out));
+}
+
 [[gnu::noinline]] void record(const Call& c) {
   Node* n = new_node(c.out);
   Tensor out = c.out;
@@ -97,7 +105,8 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
     save(n, which, c.in, out);
   }
   add_shell(n);
-  if (mode().anomaly || mode().profiler) n->more().where = user_line();
+  if (mode().keeps_values) keep_values(n, c.in, c.count, out);
+  if (mode().wants_lines()) n->more().where = user_line();
 }
 
 // bfloat16 is stored, copied and cast. Arithmetic on it is done in float32 and rounded once, gradients included.
@@ -177,7 +186,11 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
   n->input_count = static_cast<std::uint16_t>(inputs.size());
   for (Node* in : inputs) retain(in);
   add_shell(n);
-  if (mode().anomaly || mode().profiler) extra.where = user_line();
+  if (mode().keeps_values) {
+    extra.values.resize(inputs.size());
+    extra.values.push_back(copied(out));
+  }
+  if (mode().wants_lines()) extra.where = user_line();
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {

@@ -28,11 +28,13 @@ struct Mode {
   bool grad = true;
   std::vector<bool> grad_before;       // set by the enclosing no_grad() and enable_grad() blocks
   bool anomaly = false;                // stop at the first NaN or infinity and name its producer
+  bool keeps_values = false;           // nodes keep their operands, results and source lines, for sp.page()
   std::vector<Override> overrides;     // the last one for an op applies
   std::optional<Precision> precision;  // set by the enclosing matmul_precision() block; else the process's applies
   Recorder* recorder = nullptr;        // records what runs, for compile()
   Profiler* profiler = nullptr;        // notes what runs and how long it takes, for profile()
   std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
+  bool wants_lines() const { return anomaly || keeps_values || profiler; }  // whether nodes note the user's line
 };
 
 extern thread_local Mode mode_storage;

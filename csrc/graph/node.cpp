@@ -156,6 +156,20 @@ void save(Node* n, unsigned which, const Tensor* in, const Tensor& out) {
   if ((which & in3) && n->input_count > 3) n->more().kept.emplace_back(beside_graph(in[3]));
 }
 
+std::vector<Tensor> saved_of(const Node& n) {
+  std::vector<Tensor> found(n.input_count + 1u);
+  for (unsigned i = 0; i < 4 && !n.freed; ++i) {
+    const unsigned which = i == 3 ? save_out : 1u << i;
+    if (!(n.saves & which)) continue;
+    const int at = position(n, which);
+    if (n.saved[at]->storage->version == n.versions[at])
+      found[i == 3 ? n.input_count : i] = alias(Tensor::share(n.saved[at]));
+  }
+  if (n.extra && !n.extra->kept.empty() && n.extra->kept[0].unchanged())
+    found[3] = alias(n.extra->kept[0].get(n.name()));
+  return found;
+}
+
 void drop_saved(Node* n) {
   for (TensorImpl*& p : n->saved)
     if (p) {

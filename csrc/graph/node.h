@@ -30,6 +30,7 @@ class Kept {
   Kept& operator=(const Kept&) = delete;
   ~Kept();
   Tensor get(const char* op) const;  // GradientError if it was written since
+  bool unchanged() const { return tensor_->storage->version == version_; }
   // Its graph, if this tensor holds the only reference to it.
   Node* sole_way() const { return tensor_->refs == 1 ? tensor_->node : nullptr; }
 
@@ -39,13 +40,14 @@ class Kept {
 };
 
 // What few nodes have: many dimensions, many inputs, an operand kept beyond the third, a user's rule, the user's source
-// line, a shell (core/host.h).
+// line, copies of the operands and last the result where values are to be looked at, a shell (core/host.h).
 struct Extra {
   Dims shape;  // of more dimensions than a node has room for
   std::vector<Node*> inputs;
   std::vector<Kept> kept;
   DynamicRule rule;
   std::string where;
+  std::vector<Tensor> values;
   void* shell = nullptr;
 };
 
@@ -105,6 +107,8 @@ inline void add_shell(Node* n) {
 void set_inputs(Node* n, const Tensor* in, int count);
 void save(Node* n, unsigned which, const Tensor* in, const Tensor& out);
 void drop_saved(Node* n);
+// What the node saved of its operands, and last of its result: null where it saved nothing, or what was written since.
+std::vector<Tensor> saved_of(const Node& n);
 // A tensor to keep beside the node that has `t` as an input: where the garbage collector looks after t's graph, the
 // node's own count is enough, and this one is t without its graph. reconnected() gives it back.
 Tensor beside_graph(const Tensor& t);

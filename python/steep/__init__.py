@@ -49,6 +49,7 @@ if _TYPE_CHECKING:
     from steep import ascent as ascent, attack as attack, data as data, descent as descent, distributed as distributed
     from steep import imagine as imagine, io as io, metrics as metrics, nn as nn, onnx as onnx, optim as optim
     from steep import pictures as pictures, progress as progress, saliency as saliency, scores as scores
+    from steep.report import page as page
     from steep import selftest as selftest, sklearn as sklearn, text as text, training as training, zoo as zoo
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _LAZY = (
     "ascent", "attack", "data", "descent", "distributed", "imagine", "io", "metrics", "nn", "onnx", "optim",
     "pictures", "progress", "saliency", "scores", "selftest", "sklearn", "text", "training", "zoo",
 )  # fmt: skip
+_LAZY_FUNCTIONS = {"page": "steep.report"}
 _PACKAGES = (
     "flops",
     "profiler",
@@ -94,8 +96,12 @@ def __getattr__(name: str) -> _Any:
         import importlib
 
         return importlib.import_module(f"steep.{name}")
+    if name in _LAZY_FUNCTIONS:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'steep' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted({*globals(), *_LAZY, *_LAZY_FUNCTIONS})

@@ -40,6 +40,53 @@ def represent(x: Any) -> str:
     return f"tensor({numbers}, dtype={x.dtype}{origin})"
 
 
+def html(x: Any) -> str:
+    """A tensor in a notebook: dtype and shape, and its numbers or a picture of them.
+
+    Args:
+        x: the tensor.
+
+    Returns:
+        HTML.
+    """
+    from steep.display import as_html, brief
+
+    made_by = f", made by {x.made_by}" if x.made_by else ", requires_grad" if x.requires_grad else ""
+    return f"<div>tensor {brief(x) if x.ndim else x.dtype.name}{made_by}</div>{as_html(x)}"
+
+
+def png(x: Any) -> bytes | None:
+    """A tensor in a notebook that shows no HTML: a picture, or None for what is no picture.
+
+    Args:
+        x: the tensor.
+
+    Returns:
+        The bytes of a PNG file, or None.
+    """
+    from steep.display import as_png
+
+    return as_png(x)
+
+
+def program_html(program: Any) -> str:
+    """A compiled program in a notebook: how long it is, and its text.
+
+    Args:
+        program: the program.
+
+    Returns:
+        HTML.
+    """
+    from html import escape
+
+    return (
+        f"<details><summary>steep program: {program.instructions} instructions ({program.recorded} recorded), "
+        f"{program.groups} fused groups, {program.arena_bytes:,} bytes of temporaries</summary>"
+        f'<pre style="overflow-x:auto">{escape(str(program))}</pre></details>'
+    )
+
+
 def rebuild(dtype: str, shape: tuple[int, ...], data: bytes, requires_grad: bool) -> Any:
     """The tensor that ``Tensor.__reduce__`` pickled.
 

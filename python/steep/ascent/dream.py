@@ -18,11 +18,13 @@ from steep.ascent.features import layer as whole_layer
 from steep.ascent.loop import maximize
 from steep.ascent.term import Scalar
 from steep.ascent.transforms import jitter as jittered
+from steep.display import displayed
 from steep.optim.loop import Progress
 from steep.optim.projections import box
 from steep.random import Generator
 
 
+@displayed
 @dataclass(frozen=True)
 class Dream:
     """Result of ``deepdream``.

@@ -19,11 +19,13 @@ from steep.ascent.loop import maximize
 from steep.ascent.params import Parameterization
 from steep.ascent.regularizers import lp, total_variation
 from steep.ascent.term import Scalar, Term
+from steep.display import displayed
 from steep.optim.loop import Make, Progress
 from steep.optim.projections import box
 from steep.random import Generator
 
 
+@displayed
 @dataclass(frozen=True)
 class Inversion:
     """Result of ``invert``.

@@ -15,6 +15,7 @@ from steep import _core, optim, tree
 from steep._core import Tensor
 from steep.ascent.params import Parameterization, pixels
 from steep.ascent.term import Scalar
+from steep.display import displayed
 from steep.evaluation import evaluated
 from steep.modes import gradient_rule
 from steep.optim.loop import Make, Progress, Result
@@ -22,6 +23,7 @@ from steep.optim.projections import Projection
 from steep.tree import Tree
 
 
+@displayed
 @dataclass(frozen=True)
 class Ascent:
     """Result of ``maximize``.

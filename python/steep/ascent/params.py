@@ -15,6 +15,7 @@ import numpy as np
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.display import displayed
 from steep.random import Generator
 from steep.tree import Tree
 
@@ -24,6 +25,7 @@ _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 COLOURS = _COLOURS / np.linalg.norm(_COLOURS, axis=0).max()
 
 
+@displayed
 @dataclass(frozen=True)
 class Parameterization:
     """Parameters and a differentiable map from them to an image.

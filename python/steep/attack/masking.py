@@ -20,6 +20,7 @@ from steep._core import Tensor
 from steep.attack.pgd import pgd
 from steep.attack.problem import Attack, Box, Problem, checked_eps, validated
 from steep.custom import custom_vjp
+from steep.display import displayed
 from steep.evaluation import evaluated
 from steep.nn import cross_entropy
 from steep.optim.norms import find_norm, in_rows
@@ -29,6 +30,7 @@ from steep.scores import Classifier, predicted
 SHARES = (0.25, 0.5, 1.0, 2.0)  # of eps, at which the loss is evaluated
 
 
+@displayed
 @dataclass(frozen=True)
 class Evidence:
     """What ``masking`` measured.
@@ -52,6 +54,7 @@ class Evidence:
     zero_gradients: float
 
 
+@displayed
 @dataclass(frozen=True)
 class Masking:
     """Result of ``masking``.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
+from steep.display import displayed
 from steep.optim.norms import find_norm, in_rows
 from steep.optim.projections import ball, box, compose
 from steep.random import Generator
@@ -26,6 +27,7 @@ Box = tuple[float, float]
 Eps = float | Sequence[float] | None
 
 
+@displayed
 @dataclass(frozen=True)
 class Attack:
     """Result of an attack. With k values of eps, every attribute has a leading dimension of k.
@@ -48,6 +50,7 @@ class Attack:
     steps: NDArray[np.int64]
 
 
+@displayed
 @dataclass(frozen=True)
 class Problem:
     """A validated attack problem: inputs ``clean`` (n, ...) inside ``bounds``, and ``labels`` (n,) to leave or reach.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -12,24 +13,26 @@ from steep.cli import (
     attack,
     bench,
     classify,
+    compare,
     demo,
     descend,
     dream,
     imagine,
     info,
     invert,
+    report,
     saliency,
     search,
     selftest,
     train,
     visualize,
 )
+from steep.report.html import made_by
 
 app = typer.Typer(
     name="steep",
     help="Automatic differentiation: training, feature visualization, attribution, adversarial examples.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -39,11 +42,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "classify": classify.classify,
     "visualize": visualize.visualize,
     "saliency": saliency.saliency_,
+    "compare": compare.compare,
     "dream": dream.dream,
     "invert": invert.invert,
     "attack": attack.attack_,
     "imagine": imagine.imagine,
     "search": search.search_,
+    "report": report.report,
     "descend": descend.descend,
     "selftest": selftest.selftest,
     "bench": bench.bench,
@@ -69,7 +74,8 @@ def _main(
 def run() -> int:
     """Run the command in ``sys.argv``; gives the exit code. Bad input is one line on stderr and 2."""
     try:
-        app(prog_name="steep")
+        with made_by(shlex.join(["steep", *sys.argv[1:]])):
+            app(prog_name="steep")
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except KeyboardInterrupt:

@@ -21,10 +21,11 @@ from steep.attack import Attack
 from steep.cli import output as out
 from steep.cli import screen
 from steep.cli.certificate import Certificate, Finding, box_finding, gradient_finding
-from steep.cli.classify import Image
+from steep.cli.images import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File
-from steep.data.images import Picture, enlarged, middle, read_image
+from steep.data.images import Picture, middle
+from steep.report.html import Scale
 from steep.suggest import near
 
 Method = Callable[..., Attack]
@@ -42,6 +43,13 @@ NORMS = {"fgsm": ("linf",), "pgd": ("linf", "l2", "l1"), "deepfool": ("l2", "lin
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 EPS = 0.02
 HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which searches the smallest change")
+MEASURES = {
+    "fgsm": "The cross-entropy of the class",
+    "pgd": "The cross-entropy of the class",
+    "ddn": "The cross-entropy of the class",
+    "carlini_wagner": "The objective, the squared change and the penalty on the margin,",
+    "lbfgs": "The objective, the squared change and the penalty on the loss,",
+}  # what the history of a method is
 STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)  # of a smallest change, which rounding may undo
 
 
@@ -69,7 +77,7 @@ def attack_(
     out.check(output)
     opened, way = session.opened, session.opened.preprocessing
     run, used, limit, settings = _method(session, method, eps, norm, steps)
-    whole = _Whole(enlarged(read_image(image), way.size, way.margin), way.size, way.channels == "grey", output)
+    whole = _Whole(way.enlarged(image.read()), way.size, way.channels == "grey", output)
     clean = opened.read(image)
     before = session.verdict(clean)
     label = session.class_of(klass or str(before[0]), clean)
@@ -101,11 +109,13 @@ def attack_(
         f"{image.name} classified as {after[1]}",
         f"{method}: {before[1]} (p = {before[2]:.3f}) became {after[1]} (p = {after[2]:.3f}) by a change of "
         f"{distance:.4g} in {used}",
-        [("after", picture), ("before", whole.picture),
-         (f"the change, {0.5 / size:.3g} times", pictures.rgb(0.5 + 0.5 * change / size))],
+        [out.Shown(f"original: {before[1]}, p = {before[2]:.3f}", whole.picture),
+         out.Shown("the change: the channels around grey", pictures.rgb(0.5 + 0.5 * change / size),
+                   Scale("grey", (f"-{size:.3g}", "0", f"{size:.3g}"))),
+         out.Shown(f"adversarial: {after[1]}, p = {after[2]:.3f}", picture)],
         Certificate(opened.name, opened.hash, {"method": method, "norm": used, **settings, "class": label,
                                                "target": told["target"], "seed": session.seed}, findings),
-        told, found.history, (), "" if success else f"the prediction held{lost}",
+        told, found.history, (), "" if success else f"the prediction held{lost}", MEASURES.get(method, ""),
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

@@ -71,7 +71,7 @@ class Certificate:
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, as text."""
         made = [("model", self.model), ("sha256 of the weights", self.sha256), ("steep", steep.__version__)]
-        made += [(name, str(value)) for name, value in self.settings.items()]
+        made += [(name, str(value)) for name, value in self.settings.items() if value not in (None, "")]
         return made + [(finding.what, str(finding)) for finding in self.findings]
 
     def plain(self) -> dict[str, Any]:

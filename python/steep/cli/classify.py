@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -11,12 +10,10 @@ from rich.markup import escape
 
 from steep import _core, imagine
 from steep.cli import models, screen
+from steep.cli.images import Image, Source
 from steep.cli.imagine import Bars
 from steep.cli.search import Scorer
 from steep.cli.session import Session, on_model
-from steep.data import read_image
-
-Image = Annotated[Path, typer.Argument(help="The image.", show_default=False)]
 
 
 @on_model
@@ -47,13 +44,14 @@ def classify(
         about = {"image": str(image), "model": opened.name, "sha256": opened.hash, "seed": session.seed}
         screen.print_json({**about, "top": found})
         return
+    screen.heading(str(image))
     rows = [[f"{chances[i]:.4f}", str(i), escape(opened.label(i))] for i in best]
     screen.out.print(screen.table("probability>", "class>", "name", rows=rows))
 
 
-def _by_words(session: Session, image: Path, labels: list[str], scorer: str) -> None:
+def _by_words(session: Session, image: Source, labels: list[str], scorer: str) -> None:
     """Zero-shot classification."""
-    picture = read_image(image)
+    picture = image.read()
     with Bars() as bars:
         towers = imagine.scorer(scorer, bars.say)
     chances = imagine.zero_shot(towers, picture, labels)
@@ -62,5 +60,6 @@ def _by_words(session: Session, image: Path, labels: list[str], scorer: str) -> 
         found = [{"name": labels[i], "probability": chances[i]} for i in best]
         screen.print_json({"image": str(image), "scorer": scorer, "top": found})
         return
+    screen.heading(str(image))
     rows = [[f"{chances[i]:.4f}", escape(labels[i])] for i in best]
     screen.out.print(screen.table("probability>", "label", rows=rows))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steep.cli import output as out
 from steep.cli import require, screen
 from steep.demo import Outcome, Settings, run, write_report
 from steep.training import Recipe
@@ -29,6 +30,7 @@ def demo(
     require("PIL")
     screen.use_threads(threads)
     began = time.perf_counter()
+    out.check_folder(output / "report.html", made=True)
     settings = Settings(data=data, recipe=replace(Settings().recipe, epochs=epochs, seed=seed))
     with screen.TrainingBar() as bar:
         outcome = run(settings, lambda line: screen.err.print(line, markup=False), bar)

@@ -13,13 +13,12 @@ from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli import screen
 from steep.cli.certificate import Certificate, Finding, box_finding, gradient_finding
-from steep.cli.classify import Image
+from steep.cli.images import Image, Source
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File, Layer, Steps
-from steep.data.images import read_image
 from steep.nn.module import Module
 
-Guide = Annotated[Path | None, typer.Option(help="The image to start from.")]
+Guide = Annotated[Path | None, typer.Option(help="An image whose features are to be found in IMAGE.")]
 
 
 @on_model
@@ -44,7 +43,7 @@ def dream(
     chosen = session.layer(layer, session.opened.read(image))
     x = _whole(session, image, long_side, chosen)
     octaves = _possible(session, x, chosen, octaves, octave_scale)
-    hint = None if guide is None else session.opened.read(guide)
+    hint = None if guide is None else session.opened.read(Source(guide))
     low, high = session.bounds()
     length = float(_core.max(high - low)) * step_size / 255
     with screen.StepBar(f"dream {chosen}", steps * octaves) as bar:
@@ -69,11 +68,12 @@ def dream(
     result = out.Result(
         f"A dream of {chosen}", f"{chosen} of {session.opened.name} in {image.name}, "
         f"{len(run.octaves)} size{'s' * (len(run.octaves) > 1)}",
-        [("the result", session.picture(run.image)), (image.name, session.picture(x))],
+        [out.Shown(f"original: {image.name}", session.picture(x)), out.Shown("the dream", session.picture(run.image))],
         Certificate(session.opened.name, session.opened.hash, settings, findings),
         {"image": str(image), "layer": chosen, "before": rise[0], "after": rise[1], "status": run.status},
         run.history, [session.picture(frame) for frame in run.frames],
         "" if run.status == "finished" else f"the ascent {run.status}",
+        f"The match of {chosen} with the guide" if guide else f"The norm of {chosen}",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 
@@ -97,9 +97,9 @@ def _possible(session: Session, x: Tensor, layer: str, octaves: int, scale: floa
     return 1
 
 
-def _whole(session: Session, image: Path, long_side: int, layer: str) -> Tensor:
+def _whole(session: Session, image: Source, long_side: int, layer: str) -> Tensor:
     """The whole image as the model's input; its central square if the model has a fixed size."""
-    picture = read_image(image)
+    picture = image.read()
     height, width = picture.shape[:2]
     if max(height, width) > long_side:
         shrink = long_side / max(height, width)

@@ -11,7 +11,7 @@ from steep import ascent
 from steep.cli import output as out
 from steep.cli import screen
 from steep.cli.certificate import Certificate, Finding, box_finding, gradient_finding
-from steep.cli.classify import Image
+from steep.cli.images import Image
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import File, Layer, Steps
 from steep.nn.module import Module
@@ -58,9 +58,11 @@ def invert(
     result = out.Result(
         f"Inversion of {chosen}", f"{image.name} from {chosen} of {session.opened.name}: activations off by "
         f"{run.feature_error:.1%}, pixels by {run.input_error:.1%}",
-        [("reconstruction", session.picture(run.image)), (image.name, session.picture(x))],
+        [out.Shown(f"original: {image.name}", session.picture(x)),
+         out.Shown(f"reconstruction from {chosen}", session.picture(run.image))],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
         [session.picture(frame) for frame in run.frames],
         "" if run.status == "finished" else f"the descent {run.status}",
+        f"The objective, the squared relative difference of {chosen} and the prior,",
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))

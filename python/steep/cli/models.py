@@ -22,20 +22,45 @@ from numpy.typing import NDArray
 from steep import _core, io, zoo
 from steep._core import Tensor
 from steep.cli import screen
-from steep.data import FetchError, read_image
+from steep.cli.images import Source
+from steep.data import FetchError
 from steep.demo.network import of_sizes
 from steep.nn.module import Module
 from steep.suggest import near
 from steep.zoo import labels
 from steep.zoo.table import TORCHVISION
 
+
+def zoo_names(incomplete: str) -> list[str]:
+    """The models of the zoo that a shell completes to."""
+    return [name for name in zoo.names(images=True) if name.startswith(incomplete)]
+
+
 TRAINED = ("hidden.weight", "hidden.bias", "scores.weight", "scores.bias")  # what steep train saves without a factory
-Model = Annotated[str, typer.Option("--model", help="A model of the zoo, an .onnx file, or .safetensors weights.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", help="A model of the zoo, an .onnx file, or .safetensors weights.", autocompletion=zoo_names
+    ),
+]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model of the zoo, an .onnx file, or .safetensors weights.", autocompletion=zoo_names
+    ),
+]
 Factory = Annotated[str, typer.Option(help='For .safetensors: "module:function" that makes the model.')]
 Size = Annotated[int | None, typer.Option(min=1, help="Side of the model's input in pixels.")]
 Channels = Annotated[str, typer.Option(help="Order of the channels: rgb, bgr or grey.")]
 Mean = Annotated[str, typer.Option(help='Subtracted from pixels in [0, 1], such as "0.5" or "0.485,0.456,0.406".')]
 Std = Annotated[str, typer.Option(help="Divisor of the difference, written like the mean.")]
+Crop = Annotated[
+    str,
+    typer.Option(help="center: the middle of the image; none: all of it, resized to the model's square."),
+]
+Layout = Annotated[
+    str, typer.Option(help="Of an .onnx file's input: nchw or nhwc (channels last); found from its shape by default.")
+]
 Classes = Annotated[str, typer.Option(help='A file with one class name per line, or "imagenet".')]
 
 
@@ -43,7 +68,7 @@ Classes = Annotated[str, typer.Option(help='A file with one class name per line,
 class Opened:
     """A model in ``eval`` mode, its preprocessing, names of its classes if known, and its weights' sha256.
 
-    ``read(path)`` reads an image file as the model's input, (1, C, size, size).
+    ``read(source)`` reads an image as the model's input, (1, C, size, size).
     """
 
     name: str
@@ -52,9 +77,9 @@ class Opened:
     classes: tuple[str, ...] | None
     hash: str
 
-    def read(self, image: Path) -> Tensor:
-        """The image in a file as the model's input. Raises OSError or ValueError naming the file."""
-        return self.preprocessing.preprocess(read_image(image))
+    def read(self, image: Source) -> Tensor:
+        """The image as the model's input. Raises OSError or ValueError naming the file."""
+        return self.preprocessing.preprocess(image.read())
 
     @property
     def layers(self) -> list[str]:
@@ -98,6 +123,7 @@ class Input:
     channels: str = ""
     mean: str = ""
     std: str = ""
+    crop: str = ""
 
     def over(self, way: zoo.Preprocessing) -> zoo.Preprocessing:
         """``way`` with these options replaced. Raises ValueError for text that is not numbers."""
@@ -110,6 +136,7 @@ class Input:
             mean=_numbers("mean", self.mean, count) or _fitted(way.mean, count),
             std=_numbers("std", self.std, count) or _fitted(way.std, count),
             scale=1.0 if self.mean or self.std else way.scale,
+            crop=self.crop or way.crop,
         )
 
 
@@ -127,10 +154,11 @@ def _fitted(values: tuple[float, ...], count: int) -> tuple[float, ...]:
     return values if len(values) == count else (sum(values) / len(values),) * count
 
 
-def open_model(spec: str, factory: str = "", given: Input = Input(), classes: str = "") -> Opened:
+def open_model(spec: str, factory: str = "", given: Input = Input(), classes: str = "", layout: str = "") -> Opened:
     """The model that ``spec`` denotes: a name of the zoo, an .onnx file, or a .safetensors file with a ``factory``.
 
-    ``given`` overrides its preprocessing, ``classes`` the names of its classes. Raises ValueError with suggestions for
+    ``given`` overrides its preprocessing, ``classes`` the names of its classes, ``layout`` the order of the axes that
+    an .onnx file's shape suggests. Raises ValueError with suggestions for
     an unknown name, OSError for a file that cannot be read.
     """
     path = Path(spec)
@@ -142,7 +170,11 @@ def open_model(spec: str, factory: str = "", given: Input = Input(), classes: st
                          f"The zoo has {', '.join(images)}")  # fmt: skip
     if factory and path.suffix.lower() != ".safetensors":
         raise ValueError("--factory goes with .safetensors weights only")
-    opened = opener(path, factory) if opener else _from_zoo(spec)
+    if layout and path.suffix.lower() != ".onnx":
+        raise ValueError("--layout goes with .onnx models only")
+    if layout not in ("", *LAYOUTS):
+        raise ValueError(f"--layout is {' or '.join(LAYOUTS)}, got {layout!r}")
+    opened = opener(path, factory, layout) if opener else _from_zoo(spec)
     names = _class_names(classes) if classes else opened.classes
     return replace(opened, preprocessing=given.over(opened.preprocessing), classes=names)
 
@@ -157,14 +189,18 @@ def _from_zoo(name: str) -> Opened:
     return Opened(name, model, model.preprocessing, classes, model.source.sha256)
 
 
-def _from_onnx(path: Path, _: str) -> Opened:
+LAYOUTS = ("nchw", "nhwc")
+
+
+def _from_onnx(path: Path, _: str, layout: str) -> Opened:
     from steep import onnx
 
     model = onnx.load(path, requires_grad=False)
     shape = model.input_shapes[0] or ()
     if len(model.inputs) != 1 or len(shape) != 4:
         raise ValueError(f"{path} takes {dict(zip(model.inputs, model.input_shapes, strict=True))}, not one image")
-    last = model.channels_last or (isinstance(shape[1], int) and shape[1] not in (1, 3) and shape[3] in (1, 3))
+    found = model.channels_last or (isinstance(shape[1], int) and shape[1] not in (1, 3) and shape[3] in (1, 3))
+    last = layout == "nhwc" if layout else found
     channels, height = (shape[3], shape[1]) if last else shape[1:3]
     if isinstance(channels, int) and channels not in (1, 3):
         raise ValueError(f"{path} takes {channels} channels {shape}; images have 3, or 1 if they are grey")
@@ -222,7 +258,7 @@ def _channels_behind(x: Any) -> Tensor:
     return _core.permute_dims(_core.asarray(x), (0, 2, 3, 1))
 
 
-def _from_safetensors(path: Path, factory: str) -> Opened:
+def _from_safetensors(path: Path, factory: str, _: str) -> Opened:
     weights = io.load(path)
     if not factory and weights.keys() != set(TRAINED):
         raise ValueError(f"{path} holds weights alone: --factory module:function says what makes the model")
@@ -256,7 +292,7 @@ def made(factory: str) -> Module:
     return model
 
 
-OPENERS: dict[str, Callable[[Path, str], Opened]] = {".onnx": _from_onnx, ".safetensors": _from_safetensors}
+OPENERS: dict[str, Callable[[Path, str, str], Opened]] = {".onnx": _from_onnx, ".safetensors": _from_safetensors}
 
 
 def _sha256(path: Path) -> str:

@@ -15,10 +15,12 @@ from steep import _core, ascent, pictures, saliency
 from steep._core import Tensor
 from steep.cli import output as out
 from steep.cli.certificate import Certificate, Finding, gradient_finding
+from steep.cli.images import ImageOrNone
 from steep.cli.saliency_folder import maps_of
 from steep.cli.saliency_text import words_of
 from steep.cli.session import Session, on_model
 from steep.cli.visualize import Layer
+from steep.report.html import Scale
 from steep.suggest import near
 
 MAPS = ("gradient", "input_times_gradient", "guided_backprop", "deconvnet", "integrated_gradients", "smoothgrad")
@@ -29,9 +31,7 @@ STAGES = 4  # of the cascade: enough for the verdict, and affordable for maps of
 @on_model
 def saliency_(
     session: Session,
-    image: Annotated[
-        Path | None, typer.Argument(help="The image, or with --out a folder of images.", show_default=False)
-    ] = None,
+    image: ImageOrNone = None,
     text: Annotated[str, typer.Option(help="A text instead of an image: which of its words matter.")] = "",
     like: Annotated[str, typer.Option(help="With --text: the text that it is compared with.")] = "",
     method: Annotated[str, typer.Option(help=f"One of {', '.join((*MAPS, *PLACES))}.")] = "gradient",
@@ -57,32 +57,34 @@ def saliency_(
 
     The map comes with the result of the cascade: its correlation with the map of randomised weights. ``--layer`` is for
     grad_cam. ``--box`` localises the object, which the network was not trained to do. With ``--text`` and ``--like``
-    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM (integrated gradients). A
-    folder's maps are written to ``--out``, by several processes if asked, and an interrupted run goes on.
+    the words of a text are coloured, by what each adds to the similarity of the two in MiniLM (integrated gradients).
+    Of a folder a file is written for each of its images; with ``--out`` the maps themselves instead, by several
+    processes if asked, and an interrupted run goes on.
     """
     if (image is None) == (not text):
         raise ValueError('give an image, or --text "..." with --like "..."')
     if image is None:
         raise typer.Exit(words_of(text, like, output, session.json))
-    if image.is_dir():
-        if maps is None:
-            raise ValueError(f"{image} is a folder: --out FOLDER says where its maps are written")
-        maps_of(session, image, _of_folder(session, image, method, klass, layer), maps, workers, dask)
+    if maps is not None:
+        if not image.is_folder:
+            raise ValueError(f"--out goes with a folder of images, and {image} is none")
+        maps_of(session, image.path, _of_folder(session, method, klass, layer), maps, workers, dask)
         raise typer.Exit(0)
     output = output or Path("saliency.png")
     out.check(output)
     opened = session.opened
     x = opened.read(image)
     target = session.class_of(klass, x)
-    draw, settings = _method(session, method, layer, x)
+    draw, settings = method_of(session, method, layer, x)
     map = draw(opened.model, x, target)
-    values = _flat(map)
+    values = flat(map)
     findings = [gradient_finding(opened.model, lambda m: ascent.logit(m, target), x, session.seed)]
     facts: dict[str, Any] = {}
-    shown = [(method, pictures.hot(values)), (image.name, session.picture(x))]
+    scale = Scale("hot", ("0", f"{values.max():.3g}"))
+    shown = [out.Shown(f"original: {image.name}", session.picture(x)), out.Shown(method, pictures.hot(values), scale)]
     if box:
-        around = saliency.box(values, shown[1][1], method=box)
-        shown = [(f"{name} and box", pictures.outlined(picture, around)) for name, picture in reversed(shown)]
+        around = saliency.box(values, shown[0].picture, method=box)
+        shown = [each.outlined(around) for each in shown]
         settings["box"], facts["box"] = box, around._asdict()
         findings.append(Finding("box", "rows {0} to {2}, columns {1} to {3}".format(*around)))
     if method == "integrated_gradients":
@@ -102,12 +104,12 @@ def saliency_(
     result = out.Result(
         f"What {opened.name} depends on", text, shown,
         Certificate(opened.name, opened.hash, {"method": method, "class": target, **settings, "seed": session.seed},
-                    findings), told,
+                    findings), told, made=0 if box else -1,
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 
 
-def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
+def method_of(session: Session, method: str, layer: str, x: Tensor) -> tuple[Callable[..., Tensor], dict[str, Any]]:
     """The map as a function of model, input and class, and its further settings."""
     if method not in (*MAPS, *PLACES):
         raise ValueError(f"there is no method {method!r}{near(method, (*MAPS, *PLACES)) or '.'} "
@@ -126,17 +128,17 @@ def _method(session: Session, method: str, layer: str, x: Tensor) -> tuple[Calla
     return function, {}
 
 
-def _of_folder(session: Session, folder: Path, method: str, klass: str, layer: str) -> Callable[..., Tensor]:
+def _of_folder(session: Session, method: str, klass: str, layer: str) -> Callable[..., Tensor]:
     """The map as a function of model and inputs that another process can be sent."""
     opened = session.opened
     blank = _core.zeros(opened.preprocessing.shape)
-    _, settings = _method(session, method, layer, blank)
+    _, settings = method_of(session, method, layer, blank)
     options: dict[str, Any] = {"target": session.class_of(klass, blank)} if klass else {}
     options |= settings
     return partial(getattr(saliency, method), **options)
 
 
-def _flat(map: Tensor) -> NDArray[Any]:
+def flat(map: Tensor) -> NDArray[Any]:
     """The map of one image as (height, width): the largest magnitude over the channels."""
     values: NDArray[Any] = np.asarray(map)[0]
     return np.asarray(np.abs(values).max(axis=0) if values.ndim == 3 else np.maximum(values, 0))

@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from steep import page, text
+from steep import text
+from steep.cli import output as out
 from steep.cli import screen
 from steep.io.atomic import atomic_write
+from steep.report import html as page
 from steep.zoo.table import MINILM_FILE
 
 MOST_GAP = 0.05
@@ -20,8 +22,10 @@ def words_of(given: str, like: str, output: Path | None, json: bool) -> int:
     """Print the words of a text coloured, write the page, and return the exit code: 1 if the parts do not add up."""
     if not like.strip():
         raise ValueError('--text needs --like "...", the text that it is compared with')
-    if output is not None and (output.suffix.lower() != ".html" or not output.parent.is_dir()):
-        raise ValueError(f"{output}: coloured text is written as .html, into a folder that exists")
+    if output is not None and output.suffix.lower() != ".html":
+        raise ValueError(f"{output}: coloured text is written as .html")
+    if output is not None:
+        out.check_folder(output)
     found = text.attribution(text.encoder(), given, like)
     said = (
         f"similarity with {like!r}: {found.score:.4f}, {found.baseline:.4f} without words; "
@@ -65,7 +69,11 @@ def _page(found: text.TokenAttribution, like: str, said: str) -> str:
     rows = [(escape(word), f"{part:+.4f}") for word, part in found.words()]
     body = [
         page.header("Which words matter", escape(said), []),
-        page.section("Words", f"Compared with: {escape(like)}", f"<p>{found.html()}</p>"),
+        page.section(
+            "Words",
+            f"Compared with: {escape(like)}. Green words add to the similarity, red ones take away.",
+            f"<p>{found.html()}</p>",
+        ),
         page.section("Parts", "What each word adds to the similarity.", page.table(rows)),
     ]
     return page.document("Which words matter", "\n".join(body))

@@ -6,6 +6,8 @@ stdout carries results only, so that ``--json`` can be piped; progress goes to s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 from typing import Annotated, Any
 
@@ -34,9 +36,33 @@ def use_threads(count: int | None) -> None:
         _core.set_num_threads(count)
 
 
+_gathered: list[list[Any]] = []  # of the as_list() blocks that are open
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout; numbers that are not finite become null."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    if _gathered:
+        _gathered[-1].append(value)
+    else:
+        print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def heading(text: str) -> None:
+    """The name of what follows, where a command runs on several things."""
+    if _gathered:
+        out.print(text, markup=False, style="bold")
+
+
+@contextmanager
+def as_list() -> Iterator[None]:
+    """What is printed as JSON inside becomes one list, printed at the end, also where an error ends it."""
+    _gathered.append([])
+    try:
+        yield
+    finally:
+        found = _gathered.pop()
+        if found:
+            print_json(found)
 
 
 def _finite(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The options that all commands on a model share, in one place: ``on_model`` adds them to a command's own.
 
 A command takes a ``Session`` first, which holds the opened model, the seed and whether to print JSON. Typer reads the
-signature that ``on_model`` assembles.
+signature that ``on_model`` assembles. A command on one image is run once for each image of a folder.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial, update_wrapper
+from pathlib import Path
 from typing import Any, get_type_hints
+
+import typer
 
 from steep import _core
 from steep._core import Tensor
 from steep.cli import models, require, screen
+from steep.cli.images import Source, for_each
 from steep.cli.models import Opened
 from steep.pictures import Colours
 from steep.random import Generator
@@ -87,6 +91,8 @@ def _shared(
     channels: models.Channels = "",
     mean: models.Mean = "",
     std: models.Std = "",
+    crop: models.Crop = "",
+    layout: models.Layout = "",
     classes: models.Classes = "",
     seed: screen.Seed = 0,
     threads: screen.Threads = None,
@@ -95,22 +101,36 @@ def _shared(
     """The session for these options."""
     require("PIL")
     screen.use_threads(threads)
-    given = models.Input(size, channels, mean, std)
-    return Session(partial(models.open_model, model, factory, given, classes), seed, json)
+    given = models.Input(size, channels, mean, std, crop)
+    return Session(partial(models.open_model, model, factory, given, classes, layout), seed, json)
 
 
-def on_model(command: Callable[..., None]) -> Callable[..., None]:
-    """``command``, which takes a ``Session`` first, as a function of its other parameters and the shared ones."""
+def on_model(command: Callable[..., None], model: Any = None) -> Callable[..., None]:
+    """``command``, which takes a ``Session`` first, as a function of its other parameters and the shared ones.
+
+    ``model``: how the model is named, if not by an option.
+    """
     own, shared = (list(inspect.signature(f).parameters.values()) for f in (command, _shared))
     names = {parameter.name for parameter in shared}
 
     def run(**given: Any) -> None:
         session = _shared(**{name: given.pop(name) for name in names})
-        command(session, **given)
+        image = given.get("image")
+        if not isinstance(image, Source) or not image.is_folder or given.get("maps"):
+            return command(session, **given)
+
+        def one(image: Source, target: Path | None) -> None:
+            command(session, **{**given, "image": image, **({} if target is None else {"output": target})})
+
+        default = Path(command.__name__.rstrip("_") + ".png")
+        raise typer.Exit(for_each(image.path, given["output"] or default if "output" in given else None, one))
 
     update_wrapper(run, command)
     del run.__wrapped__  # type: ignore[attr-defined]  # whose signature would be used
     hints = {**get_type_hints(_shared, include_extras=True), **get_type_hints(command, include_extras=True)}
+    if model is not None:
+        hints["model"] = model
+        shared = [p.replace(default=p.empty) if p.name == "model" else p for p in shared]
     parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in (*own[1:], *shared)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}

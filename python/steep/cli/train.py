@@ -13,6 +13,7 @@ import typer
 from steep import data as datasets
 from steep import io
 from steep.cli import models, screen
+from steep.cli import output as out
 from steep.demo import Settings
 from steep.demo.network import of_sizes
 from steep.demo.run import DIGITS
@@ -80,10 +81,12 @@ def train(
     screen.use_threads(threads)
     if output is not None and output.suffix.lower() not in io.WRITERS:
         raise typer.BadParameter(f"{output}: the extension must be one of {', '.join(io.WRITERS)}")
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"{output}: there is no folder {output.parent}")
+    if output is not None:
+        out.check_folder(output)
     if page is not None and page.suffix != ".html":
         raise typer.BadParameter(f"{page}: a page ends in .html")
+    for path in filter(None, (page, checkpoint, *(each for each in log or [] if each.suffix))):
+        out.check_folder(path, made=True)
     if data == "emoji":
         raise ValueError("--data emoji: emoji have texts instead of classes: steep imagine --train clip")
     laid = (DIGITS.noise if data in OF_DIGITS else DEFAULT.noise) if noise is None else noise

@@ -55,13 +55,15 @@ def visualize(
         facts |= {"predicted": number, "label": label, "probability": chance}
         findings.append(Finding("predicted again", f"{label}, p = {chance:.4f}"))
     settings = {"objective": name, "steps": steps, "lr": lr, "still": still, "seed": session.seed}
+    picture = pictures.rgb(np.asarray(run.image)[0])
     failed = "" if run.status == "finished" and rise[1] > rise[0] else f"the value did not rise ({run.status})"
     result = out.Result(
         f"Feature visualization of {name}",
         f"{name} of {session.opened.name}: {rise[0]:.4g} for grey, {rise[1]:.4g} for the image",
-        [(name, pictures.rgb(np.asarray(run.image)[0]))],
+        [out.Shown(name, picture)],
         Certificate(session.opened.name, session.opened.hash, settings, findings), facts, run.history,
         [pictures.rgb(np.asarray(frame)[0]) for frame in run.frames], failed,
+        f"The value of {name}" + ("" if still else " under random transforms"),
     )  # fmt: skip
     raise typer.Exit(out.deliver(result, output, session.json))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steep import _core, tree
@@ -72,6 +73,9 @@ class Compiled(_core.CompiledBase):
         count = len(self._entries)
         name = getattr(self._function, "__qualname__", self._function)
         return f"<compiled {name!s}: {count or 'no'} program{'' if count == 1 else 's'}>"
+
+    def _repr_html_(self) -> str:
+        return escape(repr(self)) + "".join(program._repr_html_() for program in self.programs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call that the last program does not fit: another program, or a new one."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from steep.data.images import Picture
 from steep.data.photos import photo, photos
+from steep.display import displayed
 
 
 class Box(NamedTuple):
@@ -40,6 +41,7 @@ class Box(NamedTuple):
         return max(0, self.bottom - self.top) * max(0, self.right - self.left)
 
 
+@displayed
 class Boxed(NamedTuple):
     """A photograph with one object.
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from steep.data.fetch import cache_folder
 from steep.data.images import pillow
 from steep.data.npm import Archive, opened
+from steep.display import displayed
 from steep.io import safetensors
 from steep.io.malformed import reading
 from steep.suggest import near
@@ -109,6 +110,7 @@ class Concept:
         return [name, words or name, f"{name} {words}".strip()]
 
 
+@displayed
 @dataclass(frozen=True)
 class Emoji:
     """Pictures of concepts in several styles.

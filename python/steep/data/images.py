@@ -35,7 +35,7 @@ def pillow() -> Any:
 
 
 def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
-    """Reads an image file, upright and without transparency; needs Pillow.
+    """Reads an image file, upright, and on white where it is transparent; needs Pillow.
 
     Args:
         source: a path, or the bytes of a file.
@@ -79,18 +79,28 @@ def _eight_bits(image: Any) -> Picture:
     if image.mode == "F":
         return to_picture(np.asarray(image))
     if not image.mode.startswith("I"):
-        return np.array(image.convert("RGB"))
+        return np.array(_on_white(image).convert("RGB"))
     greys = np.asarray(image)
     if greys.min() < 0 or greys.max() > 65535:
         raise ValueError(f"an image of grey values from {greys.min()} to {greys.max()}: 16 bits are the most")
     return to_picture(np.rint(greys / 257).astype(np.uint8))
 
 
+def _on_white(image: Any) -> Any:
+    """An image without transparency: what shows on white paper. Below transparent pixels files have any colours."""
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return image
+    paper = pillow().new("RGBA", image.size, (255, 255, 255, 255))
+    paper.alpha_composite(image.convert("RGBA"))
+    return paper
+
+
 def to_picture(image: Any) -> Picture:
     """Converts an array or Pillow image to uint8 (height, width, 3).
 
     Args:
-        image: uint8 or floats in [0, 1] of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a Pillow image.
+        image: uint8 or floats in [0, 1] of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), whose last channel is
+            opacity, or a Pillow image. What is transparent is put on white.
 
     Returns:
         A uint8 array (height, width, 3).
@@ -109,7 +119,10 @@ def to_picture(image: Any) -> Picture:
         values = np.rint(values * 255)
     elif values.dtype != np.uint8:
         raise ValueError(f"an image is uint8 or floats in [0, 1], got {values.dtype}")
-    return np.ascontiguousarray(np.broadcast_to(values[..., :3], (*values.shape[:2], 3)), np.uint8)
+    if values.shape[2] == 4:
+        opacity = values[..., 3:].astype(np.float64) / 255
+        values = np.rint(values[..., :3] * opacity + 255 * (1 - opacity))
+    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)), np.uint8)
 
 
 def _not_too_long(picture: Picture) -> Picture:
@@ -133,9 +146,27 @@ def enlarged(image: Any, size: int, margin: float) -> Picture:
     Raises:
         ValueError: for what is not an image.
     """
-    picture = pillow().fromarray(_not_too_long(to_picture(image)))
-    short = int(size * margin)
-    width, height = (max(short, round(side * short / min(picture.size))) for side in picture.size)
+    picture = _not_too_long(to_picture(image))
+    short, least = int(size * margin), min(picture.shape[:2])
+    height, width = (max(short, round(side * short / least)) for side in picture.shape[:2])
+    return resized_to(picture, height, width)
+
+
+def resized_to(image: Any, height: int, width: int) -> Picture:
+    """Resizes an image, bicubic.
+
+    Args:
+        image: as in ``to_picture``.
+        height: the new height.
+        width: the new width.
+
+    Returns:
+        A uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: for what is not an image.
+    """
+    picture = pillow().fromarray(to_picture(image))
     if (width, height) != picture.size:
         picture = picture.resize((width, height), pillow().Resampling.BICUBIC)
     return np.array(picture)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from steep.data.fetch import Source, fetch
 from steep.data.images import Picture, read_image
+from steep.display import displayed
 
 
 def _skimage(file: str, size: int, sha256: str) -> Source:
@@ -39,6 +40,7 @@ LABELLED = Source(
 FOLDERS = {"imagenet": "imagenet", "cifar10": "cifar10", "mnist": "mnist", "fashion_mnist": "fashionMNIST"}
 
 
+@displayed
 class Labelled(NamedTuple):
     """A labelled photograph.
 

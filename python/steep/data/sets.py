@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from steep.data.emoji_set import Emoji, emoji
 from steep.data.fetch import FetchError, Source, cache_folder, fetch
+from steep.display import displayed
 from steep.io.malformed import reading
 from steep.suggest import near
 
 
+@displayed
 class Part(NamedTuple):
     """A part of a data set.
 
@@ -32,6 +34,7 @@ class Part(NamedTuple):
     y: NDArray[np.int64]
 
 
+@displayed
 class Splits(NamedTuple):
     """A data set.
 

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep.data.dataset import TensorDataset
+from steep.display import displayed
 from steep.suggest import near
 
 ABSENT = ("", "na", "nan", "null", "none", "n/a", "?")  # texts of a CSV file that stand for no value
 MISSING = ("raise", "drop", "mean")
 
 
+@displayed
 @dataclass
 class Column:
     """How a column is encoded.

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from steep import page, pictures
+from steep import pictures
 from steep.demo import text
 from steep.demo.run import Outcome
 from steep.io.atomic import atomic_write
+from steep.report import html as page
 from steep.training import Recipe
 
 Files = dict[str, bytes]
@@ -159,4 +160,4 @@ def _attack(outcome: Outcome, files: Files) -> str:
 def _settings(outcome: Outcome) -> str:
     settings = asdict(outcome.settings)
     recipe = settings.pop("recipe")
-    return page.table([(name, str(value)) for name, value in {**settings, **recipe}.items()])
+    return page.table([(name, str(value)) for name, value in {**settings, **recipe}.items() if value is not None])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steep import ascent, attack, data, nn, optim, saliency
 from steep.demo.network import network
+from steep.display import displayed
 from steep.random import Generator
 from steep.scores import predicted, probabilities
 from steep.training import Recipe, Trained, TrainingProgress, fit
@@ -42,6 +43,7 @@ class Settings:
     attack_steps: int = 40
 
 
+@displayed
 @dataclass(frozen=True)
 class ClassImages:
     """One input for each class: images (classes, height, width), their probabilities (classes,), and snapshots."""
@@ -52,6 +54,7 @@ class ClassImages:
     stages: list[tuple[int, Array]]
 
 
+@displayed
 @dataclass(frozen=True)
 class Maps:
     """Test digits (n, height, width), the absolute gradients of their scores, true and predicted labels (n,)."""
@@ -62,6 +65,7 @@ class Maps:
     predicted: Array
 
 
+@displayed
 @dataclass(frozen=True)
 class AdversarialExample:
     """An adversarial example: both images, their labels and probabilities, the norm of the
@@ -77,6 +81,7 @@ class AdversarialExample:
     success: bool
 
 
+@displayed
 @dataclass(frozen=True)
 class Outcome:
     """All results of the demo, with the settings they came from; ``note`` says which data were used and why."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from steep import page as parts
 from steep import pictures
 from steep.descent.canvas import SURFACE, banded
 from steep.descent.draw import range_of, surface
@@ -23,6 +22,7 @@ from steep.descent.paths import MOMENTUM, Method, Path, Settings, checked, find_
 from steep.descent.script import SCRIPT, STYLE
 from steep.descent.verdict import Verdict
 from steep.pictures import Colours
+from steep.report import html as parts
 
 FACTORS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)  # of the landscape's rate
 MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.99)

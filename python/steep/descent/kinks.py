@@ -15,6 +15,7 @@ import numpy as np
 
 from steep import _core
 from steep.descent.landscapes import Landscape, Points, shown
+from steep.display import displayed
 
 HALVINGS = 34
 PIECES = 16
@@ -23,6 +24,7 @@ CONTROL_FLOW = "Python's control flow"
 EXACT_POWERS = {"pow", "copysign"}  # whose subgradient is about exponents and signs that expressions hold constant
 
 
+@displayed
 @dataclass(frozen=True)
 class Kink:
     """A point without a derivative.

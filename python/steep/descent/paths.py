@@ -16,6 +16,7 @@ from steep import _core, optim
 from steep._core import Tensor
 from steep.descent.kinks import along_segments
 from steep.descent.landscapes import Landscape, Points, shown
+from steep.display import displayed
 from steep.optim.loop import Progress
 from steep.suggest import near
 
@@ -81,6 +82,7 @@ METHODS: tuple[Method, ...] = (
 )  # fmt: skip
 
 
+@displayed
 @dataclass(frozen=True)
 class Path:
     """What one method did.

@@ -23,7 +23,9 @@ STYLE = """
 .values label { display: flex; gap: .5rem; align-items: center; cursor: pointer; }
 .values i { width: .8rem; height: .8rem; border-radius: 50%; flex: none; outline: 1px solid var(--line); }
 @media (max-width: 30rem) { .sliders { grid-template-columns: auto minmax(0, 1fr) 4.8rem; }
-  .values { font-size: .78rem; } }
+  .values { font-size: .84rem; } .values tr { display: block; padding: .25rem 0; }
+  .values td, .values th { display: inline-block; border: 0; padding: 0 .8rem 0 0; }
+  .values td:first-child { display: block; } }
 .ranges { color: var(--soft); font-size: .88rem; margin: .4rem 0 0; }
 .problems { color: var(--soft); font-size: .9rem; margin: .8rem 0 0; padding-left: 1.1rem; }
 .play { font: inherit; padding: .3rem 1rem; border: 1px solid var(--line); border-radius: 6px; background: var(--page);

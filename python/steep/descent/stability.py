@@ -19,6 +19,7 @@ from steep import _core, optim
 from steep._core import Tensor
 from steep.descent.landscapes import Points, find
 from steep.descent.paths import Path, Settings, find_methods, follow
+from steep.display import displayed
 
 RATES = (0.01, 0.5, 1.0, 1.9, 2.1)
 MOMENTA = tuple(round(0.01 * i, 2) for i in range(100))
@@ -56,6 +57,7 @@ def _stepped(curvatures: Tensor, momentum: float, start: float, velocity: float)
     return np.stack([np.asarray(w), after], axis=-1)
 
 
+@displayed
 @dataclass(frozen=True)
 class StabilityMap:
     """What steps do for products eta lambda and momenta beta.

@@ -15,11 +15,13 @@ from steep import _core
 from steep.descent.kinks import Kink, along_segments, described, in_domain, suspects, undefined
 from steep.descent.landscapes import Landscape, Points, shown
 from steep.descent.paths import Path, Settings, descend, find_methods, follow, outcome
+from steep.display import displayed
 
 GRID = 5  # starts per variable
 EQUAL = 1e-4  # minima closer than this, beside the size of the domain, are one
 
 
+@displayed
 @dataclass(frozen=True)
 class Minimum:
     """A minimum that was found.
@@ -42,6 +44,7 @@ class Minimum:
         return self.curvatures[-1] / self.curvatures[0] if self.curvatures[0] > 0 else float("inf")
 
 
+@displayed
 @dataclass(frozen=True)
 class Verdict:
     """What was found out about a landscape.

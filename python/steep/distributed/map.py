@@ -28,6 +28,7 @@ from steep import _core, io, modes, progress
 from steep._core import Tensor
 from steep.data.dataset import TensorDataset
 from steep.data.loader import stack_samples
+from steep.display import displayed
 from steep.evaluation import evaluating
 from steep.io import safetensors
 from steep.random import Generator, observed_draws
@@ -38,6 +39,7 @@ ERRORS = ("raise", "skip")
 ODD = 0x9E3779B97F4A7C15  # an odd number: keys of neighbouring samples are far apart
 
 
+@displayed
 @dataclass
 class Mapped:
     """What ``map`` returns: the results in the order of the samples.

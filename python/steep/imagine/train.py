@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from steep import _core, io, optim
 from steep._core import Tensor
 from steep.data import DataLoader, TensorDataset
+from steep.display import displayed
 from steep.imagine.contrast import contrastive_loss
 from steep.imagine.towers import Towers, as_inputs
 from steep.optim.loop import Progress
@@ -25,6 +26,7 @@ from steep.random import Generator
 MOST_SCALE = float(np.log(100.0))
 
 
+@displayed
 @dataclass(frozen=True)
 class Pairs:
     """Pictures with texts.

@@ -40,15 +40,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     _clear_abandoned(target.parent)
-    file = _open_temporary(target)
+    with _named(path):
+        file = _open_temporary(target)
     temporary = Path(file.name)
     try:
         with file:  # until it is renamed, so that it is not taken for abandoned
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-            _keep_mode(target, temporary)
-            os.replace(temporary, target)
+            with _named(path):
+                file.flush()
+                os.fsync(file.fileno())
+                _keep_mode(target, temporary)
+                os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -56,13 +58,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     _sync_folder(target.parent)
 
 
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors inside name the file that was asked for, and not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+MOST_OF_NAME = 200  # bytes of the target's name in that of the temporary file: file systems allow 255 in all
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.steep\.tmp", re.DOTALL)
 
 
 def _open_temporary(target: Path) -> BinaryIO:
     """A new file in the folder of ``target``, locked; retried if another writer removed it before it was."""
+    name = os.fsdecode(os.fsencode(target.name)[:MOST_OF_NAME])
     while True:
-        file = open(target.with_name(f".{target.name}.{os.urandom(8).hex()}.steep.tmp"), "xb")  # noqa: SIM115
+        file = open(target.with_name(f".{name}.{os.urandom(8).hex()}.steep.tmp"), "xb")  # noqa: SIM115
         with suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep._core import Tensor
+from steep.display import displayed
 from steep.io import safetensors
 from steep.io.arrays import to_array, to_tensor
 from steep.io.malformed import reading
@@ -43,6 +44,7 @@ class Stateful(Protocol):
         """
 
 
+@displayed
 @dataclass(frozen=True)
 class Checkpoint:
     """What ``load_checkpoint`` returns besides the objects that it restored in place.

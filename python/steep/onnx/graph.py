@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from steep._core import Tensor
+from steep.display import displayed
 from steep.onnx import operators as operators
 from steep.onnx.table import WIDENED, Node, Row, UnsupportedError, dtype_of, find
 from steep.onnx.tensors import decode
@@ -37,6 +38,7 @@ class Input:
     shape: tuple[int | str | None, ...] | None
 
 
+@displayed
 @dataclass
 class Graph:
     """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is stored in a wider type.

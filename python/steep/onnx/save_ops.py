@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from steep._core import Tensor
+from steep.display import displayed
 from steep.onnx.save_file import TYPES, File
 from steep.onnx.table import UnsupportedError
 
 
+@displayed
 @dataclass
 class Applied:
     """An application of an op or a whole layer.

@@ -15,6 +15,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.display import displayed
 from steep.nn.module import Module, around_calls
 from steep.onnx.save_file import File
 from steep.onnx.save_layers import export_of
@@ -24,6 +25,7 @@ from steep.onnx.table import UnsupportedError
 Key = tuple[int, tuple[int, ...], tuple[int, ...], str]
 
 
+@displayed
 @dataclass
 class Trace:
     """What ran, in order: ops and whole layers; the input and the output.

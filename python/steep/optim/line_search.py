@@ -11,9 +11,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from steep.display import displayed
+
 ARMIJO, CURVATURE, MOST = 1e-4, 0.9, 25
 
 
+@displayed
 class Point(NamedTuple):
     """A point of a line search.
 

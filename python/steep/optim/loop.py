@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from steep import _core, tree
 from steep._core import Tensor
 from steep.compiling import compile
+from steep.display import displayed
 from steep.optim.directions import find_direction
 from steep.optim.optimizer import Gradients, Optimizer
 from steep.tape import GradientTape
@@ -38,6 +39,7 @@ class Progress:
     params: Tree
 
 
+@displayed
 @dataclass
 class Result:
     """Result of a run.

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep import _core
+from steep.display import displayed
 from steep.evaluation import evaluated, evaluating
 
 Unit = Callable[[Any], Any]
 
 
+@displayed
 @dataclass(frozen=True)
 class Top:
     """Result of ``top_k``.

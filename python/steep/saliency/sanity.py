@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steep import _core
 from steep._core import Tensor
+from steep.display import displayed
 from steep.evaluation import evaluated
 from steep.nn.module import Module
 from steep.random import Generator
@@ -24,6 +25,7 @@ from steep.scores import predicted
 LIMIT = 0.2  # rank correlation with the map of the trained network above which a map does not pass
 
 
+@displayed
 @dataclass(frozen=True)
 class Cascade:
     """Result of ``cascade``.

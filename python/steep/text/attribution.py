@@ -13,9 +13,11 @@ import numpy as np
 
 from steep import _core, nn, saliency
 from steep._core import Tensor
+from steep.display import displayed
 from steep.text.encoder import TextEncoder
 
 
+@displayed
 @dataclass(frozen=True)
 class TokenAttribution:
     """What each token adds to a score.

@@ -17,8 +17,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from steep import page
 from steep.io import atomic_write
+from steep.report import html as page
 from steep.training.tensorboard import EventFile
 
 Row: TypeAlias = dict[str, Any]

@@ -22,6 +22,7 @@ from steep import metrics as metrics_
 from steep._core import Tensor
 from steep.data import as_dataset
 from steep.data.loader import stack_samples
+from steep.display import displayed
 from steep.optim.loop import Progress
 from steep.optim.schedules import Plateau
 from steep.progress import Bar
@@ -60,6 +61,7 @@ class TrainingProgress:
     row: dict[str, Any] = field(default_factory=dict)
 
 
+@displayed
 @dataclass
 class Trained(Generic[M]):
     """Result of ``fit``.

@@ -13,8 +13,9 @@ import numpy as np
 
 from steep import _core, pictures
 from steep._core import Tensor
-from steep.data.images import Picture, to_square
+from steep.data.images import Picture, enlarged, middle, resized_to
 
+CROPS = ("center", "none")
 ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "grey": (0,)}
 
 
@@ -22,7 +23,8 @@ ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "grey": (0,)}
 class Preprocessing:
     """Preprocessing of a network: its input is ``(pixel * scale - mean) / std`` for pixels in [0, 1].
 
-    A image's short side is resized to ``size * margin``, bicubic, and its central square is used.
+    An image's short side is resized to ``size * margin``, bicubic, and its central square is used; or the whole image
+    is resized to the square, whatever its proportions.
 
     Args:
         size: side of the input in pixels.
@@ -31,6 +33,7 @@ class Preprocessing:
         scale: factor of pixels.
         channels: "rgb", "bgr" or "grey".
         margin: factor of the size before cropping.
+        crop: "center", or "none" for the whole image.
 
     Raises:
         ValueError: if these are inconsistent.
@@ -47,6 +50,7 @@ class Preprocessing:
     scale: float = 1.0
     channels: str = "rgb"
     margin: float = 256 / 224
+    crop: str = "center"
 
     def __post_init__(self) -> None:
         if self.channels not in ORDERS:
@@ -59,6 +63,8 @@ class Preprocessing:
             )
         if not np.all(np.isfinite([*self.mean, *self.std, self.scale])) or not self.scale:
             raise ValueError(f"means, deviations and scale are finite, got {self.mean}, {self.std} and {self.scale}")
+        if self.crop not in CROPS:
+            raise ValueError(f"crop is one of {list(CROPS)}, got {self.crop!r}")
         if self.size < 1 or self.margin < 1:
             raise ValueError(f"size and margin are at least 1, got {self.size} and {self.margin}")
 
@@ -124,6 +130,18 @@ class Preprocessing:
             raise ValueError(f"the input has the shape (N, {len(self.mean)}, H, W), got {values.shape}")
         return values
 
+    def enlarged(self, image: Any) -> Picture:
+        """An image in the size in which its central square is what the network sees; needs Pillow.
+
+        Args:
+            image: as for ``preprocess``.
+
+        Returns:
+            A uint8 array (H, W, 3).
+        """
+        whole = self.crop == "none"
+        return resized_to(image, self.size, self.size) if whole else enlarged(image, self.size, self.margin)
+
     def preprocess(self, image: Any, dtype: Any = None) -> Tensor:
         """An image of any size as the network's input; needs Pillow.
 
@@ -137,7 +155,8 @@ class Preprocessing:
         Raises:
             ValueError: for another shape or range.
         """
-        values = to_square(image, self.size, self.margin).transpose(2, 0, 1)[None] / 255
+        picture = self.enlarged(image)
+        values = picture[middle(picture, self.size)].transpose(2, 0, 1)[None] / 255
         if self.channels == "grey":
             values = values.mean(axis=1, keepdims=True)
         return self.normalize(_core.asarray(values, dtype=dtype or _core.float32))

@@ -1,0 +1,244 @@
+// The flip-book of backpropagation: mount(element, data, {keys}) shows the graph of flipbook_data() and steps through it.
+// Steps 1 to n compute the values, one node each; the rest complete the gradients, from the result backwards. Reads
+// nothing but its data. Start reading at mount().
+
+const WIDTH = 120, HEIGHT = 58, GAP = 14, RISE = 26;
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== ""));
+  return element;
+}
+
+const shapeText = (shape) => (shape === null ? "shape not known" : shape.length ? `(${shape.join(", ")}${shape.length === 1 ? "," : ""})` : "scalar");
+const brief = (value, shape) => (value === null ? "not kept" : value.kind === "number" ? value.text : shapeText(shape));
+
+function title(node) {
+  const op = node.inputs.length ? node.op : node.op === "leaf" ? "variable" : "constant";
+  if (node.name) return `${node.name}${node.inputs.length ? ` = ${op}` : ""}`;
+  return node.op === "constant" && node.value && node.value.kind === "number" ? node.value.text : op;
+}
+
+// ---- where the nodes stand: a row for each distance from the sources, split where the page is narrow ---------------
+
+function ranks(nodes) {
+  const rank = nodes.map(() => 0);
+  nodes.forEach((node, i) => node.inputs.forEach((input) => { rank[i] = Math.max(rank[i], rank[input] + 1); }));
+  const first = nodes.map(() => Infinity);
+  nodes.forEach((node, i) => node.inputs.forEach((input) => { first[input] = Math.min(first[input], rank[i]); }));
+  return nodes.map((node, i) => (node.inputs.length || first[i] === Infinity ? rank[i] : first[i] - 1));
+}
+
+function rows(nodes, columns) {
+  const byRank = [];
+  ranks(nodes).forEach((rank, i) => { (byRank[rank] ||= []).push(i); });
+  const place = nodes.map(() => 0), all = [];
+  for (const row of byRank) {
+    const centre = (i) => (nodes[i].inputs.length ? nodes[i].inputs.reduce((sum, j) => sum + place[j], 0) / nodes[i].inputs.length : place[i]);
+    row.sort((a, b) => centre(a) - centre(b) || a - b);
+    row.forEach((i, at) => { place[i] = at - (row.length - 1) / 2; });
+    for (let from = 0; from < row.length; from += columns) all.push(row.slice(from, from + columns));
+  }
+  return all;
+}
+
+function places(nodes, width) {
+  const columns = Math.max(1, Math.floor((width - GAP) / (WIDTH + GAP)));
+  const at = [];
+  const all = rows(nodes, columns);
+  all.forEach((row, number) => {
+    const left = (width - row.length * (WIDTH + GAP) + GAP) / 2;
+    row.forEach((i, k) => { at[i] = [left + k * (WIDTH + GAP), GAP + number * (HEIGHT + RISE)]; });
+  });
+  return {at, height: GAP + all.length * (HEIGHT + RISE)};
+}
+
+// ---- what is shown of an array --------------------------------------------------------------------------------------
+
+function picture(value, label) {
+  return make("figure", {}, make("img", {src: value.png, alt: `${label}: ${value.what}, between ${value.min} and ${value.max}`}),
+    make("div", {class: `fb-bar fb-${value.colours}`, "aria-hidden": "true"}),
+    make("div", {class: "fb-scale"}, ...value.labels.map((label) => make("span", {}, label))),
+    make("p", {class: "fb-soft"}, `${value.what}; smallest ${value.min ?? "none"}, largest ${value.max ?? "none"}`));
+}
+
+function numbers(value) {
+  if (value.rows.length === 1 && value.shape.length < 2)
+    return make("div", {class: "fb-list"}, ...(value.rows[0].length ? value.rows[0].map((text) => make("span", {}, text)) : ["empty"]));
+  return make("table", {}, ...value.rows.map((row) => make("tr", {}, ...row.map((text) => make("td", {}, text)))));
+}
+
+function drawn(value, label) {
+  if (value === null) return make("p", {}, "not kept");
+  const shown = value.kind === "number" ? make("div", {class: "fb-number"}, value.text)
+    : value.kind === "table" ? numbers(value) : picture(value, label);
+  return make("div", {}, shown, value.lost ? make("p", {}, value.lost) : "");
+}
+
+const ORIGINS = {
+  "kept": "", "leaf": "the variable's value now", "variable": "held by a variable", "computed again": "not kept, computed again from its operands",
+  "": "the graph did not keep it, since no gradient rule needs it",
+};
+
+// ---- the words of a step --------------------------------------------------------------------------------------------
+
+const operand = (nodes, i) => nodes[i].name || (nodes[i].inputs.length ? `the result of ${nodes[i].op}` : nodes[i].op === "leaf" ? "a variable" : "a constant");
+
+function sentence(nodes, i, backward) {
+  const node = nodes[i], value = brief(node.value, node.shape);
+  const line = node.where ? ` At ${node.where.file}:${node.where.line}.` : "";
+  if (backward) {
+    const to = node.parts.flatMap((part, k) => (part ? [`${operand(nodes, node.inputs[k])} gets ${brief(part, part.shape)}`] : []));
+    return `The gradient with respect to ${title(node)} is complete: ${brief(node.gradient, node.shape)}.` + (to.length ? ` By its rule ${to.join(", ")}.` : "");
+  }
+  if (!node.inputs.length) return `${title(node)} is given: ${value}.`;
+  return `${node.op} of ${node.inputs.map((k) => operand(nodes, k)).join(" and ")} gives ${value}.${line}`;
+}
+
+function heading(text, kind) {
+  return make("h3", {class: kind}, text);
+}
+
+function about(node) {
+  const named = Object.entries(node.attributes).map(([name, value]) => `${name}=${value}`).join(", ");
+  return [
+    make("h2", {}, title(node)),
+    make("p", {class: "fb-soft"}, `${node.inputs.length ? node.op : node.op === "leaf" ? "a variable" : "a constant"}, ${node.dtype} ${shapeText(node.shape)}${named ? `, ${named}` : ""}`),
+    node.what ? make("p", {}, node.what) : "",
+    node.inputs.length ? line(node.where) : "",
+  ];
+}
+
+function line(where) {
+  if (!where) return make("p", {class: "fb-soft"}, "line of Python: not kept");
+  return make("div", {}, make("p", {class: "fb-soft"}, `${where.file}:${where.line}`), where.text ? make("pre", {}, where.text) : "");
+}
+
+function forwardDetail(nodes, i) {
+  const node = nodes[i];
+  return [
+    ...about(node), heading("Value", "fb-v"), drawn(node.value, "value"),
+    ORIGINS[node.origin] ? make("p", {class: "fb-soft"}, ORIGINS[node.origin]) : "",
+    ...node.inputs.flatMap((k, at) => [heading(`Operand ${at + 1}: ${operand(nodes, k)}`, ""), drawn(nodes[k].value, "operand")]),
+  ];
+}
+
+function handedOn(nodes, node, k) {
+  const x = node.inputs.length === 1 ? "x" : `x${k + 1}`;
+  const local = node.local[k] && node.local[k].kind === "number" && node.gradient.kind === "number" && node.parts[k].kind === "number";
+  return [
+    heading(`To ${operand(nodes, node.inputs[k])}${node.inputs.length > 1 ? ` (${x})` : ""}`, "fb-g"),
+    node.rules[k] ? make("p", {}, "rule: ", make("code", {}, node.rules[k])) : "",
+    local ? make("p", {}, "gradient times local derivative: ", make("code", {}, `${node.gradient.text} * ${node.local[k].text} = ${node.parts[k].text}`)) : "",
+    drawn(node.parts[k], "gradient handed on"),
+  ];
+}
+
+function backwardDetail(nodes, i) {
+  const node = nodes[i];
+  const users = nodes.reduce((count, user) => count + user.inputs.reduce((n, k, at) => n + (k === i && user.parts[at] ? 1 : 0), 0), 0);
+  const rule = node.parts.some(Boolean) && (node.own_rule ? "It has a gradient rule of its own, in Python." : "In the rules g is this gradient, x an operand and y the result.");
+  return [
+    ...about(node), heading("Gradient of the result with respect to this", "fb-g"), drawn(node.gradient, "gradient"),
+    users > 1 ? make("p", {class: "fb-soft"}, `the sum of what ${users} uses of it handed on`) : "",
+    rule ? make("p", {class: "fb-soft"}, rule) : "",
+    ...node.inputs.flatMap((_, k) => (node.parts[k] ? handedOn(nodes, node, k) : [])),
+  ];
+}
+
+// ---- the page -------------------------------------------------------------------------------------------------------
+
+// Shows the data in the element. keys: where arrow keys are listened for, such as document; by default the element.
+// start: the first step that is shown. Returns {show(step), steps, stop()}.
+export function mount(element, data, {keys = element, start = 1} = {}) {
+  const {nodes, backward} = data;
+  const steps = nodes.length + backward.length;
+  const status = make("output", {role: "status", "aria-live": "polite"});
+  const slider = make("input", {type: "range", min: 1, max: steps, value: 1, "aria-label": "step", oninput: () => show(Number(slider.value))});
+  const button = (text, label, to) => make("button", {type: "button", "aria-label": label, title: label, onclick: () => show(to())}, text);
+  const controls = make("div", {class: "fb-controls"},
+    button("|◀", "first step", () => 1), button("◀", "one step back", () => now - 1), button("▶", "one step on", () => now + 1),
+    button("▶|", "last step", () => steps), slider, status);
+  const graph = make("div", {class: "fb-graph"}), detail = make("div", {class: "fb-detail"});
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("aria-hidden", "true");
+  let now = 1, edges = [];
+
+  const boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${node.inputs.length ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
+  // A click goes to the node's own step of the half one is in.
+  const goto = (i) => (now > nodes.length && backward.includes(i) ? nodes.length + 1 + backward.indexOf(i) : i + 1);
+
+  function layOut() {
+    const width = graph.clientWidth;
+    if (!width) return;
+    const {at, height} = places(nodes, width);
+    svg.setAttribute("width", width); svg.setAttribute("height", height);
+    boxes.forEach((box, i) => { box.style.cssText = `left:${at[i][0]}px;top:${at[i][1]}px;width:${WIDTH}px;height:${HEIGHT}px`; });
+    svg.replaceChildren();
+    edges = nodes.flatMap((node, i) => node.inputs.map((input, k) => {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      const [x, y] = [at[input][0] + WIDTH / 2, at[input][1] + HEIGHT], [u, v] = [at[i][0] + WIDTH / 2, at[i][1]];
+      path.setAttribute("d", `M${x} ${y}C${x} ${y + RISE} ${u} ${v - RISE} ${u} ${v}`);
+      svg.append(path);
+      return {path, from: input, to: i, k};
+    }));
+    colour();
+  }
+
+  function current() {
+    const isBackward = now > nodes.length;
+    return [isBackward, isBackward ? backward[now - nodes.length - 1] : now - 1];
+  }
+
+  function colour() {
+    const [isBackward, at] = current();
+    const complete = new Set(isBackward ? backward.slice(0, now - nodes.length) : []);
+    boxes.forEach((box, i) => {
+      const node = nodes[i], known = isBackward || i < now;
+      box.classList.toggle("fb-now", i === at); box.classList.toggle("fb-ahead", !known);
+      if (i === at) box.setAttribute("aria-current", "step"); else box.removeAttribute("aria-current");
+      box.replaceChildren(make("span", {}, make("b", {}, title(node))),
+        make("span", {class: "fb-v"}, known ? brief(node.value, node.shape) : " "),
+        make("span", {class: "fb-g"}, complete.has(i) ? (node.gradient.kind === "number" ? `∂ ${node.gradient.text}` : "∂ complete") : " "));
+    });
+    for (const {path, from, to, k} of edges) {
+      path.classList.toggle("fb-value", !isBackward && to === at);
+      path.classList.toggle("fb-gradient", isBackward && to === at && Boolean(nodes[to].parts[k]));
+    }
+  }
+
+  function show(step) {
+    now = Math.min(steps, Math.max(1, step));
+    const [isBackward, at] = current();
+    slider.value = now;
+    colour();
+    const half = isBackward ? `backward, ${now - nodes.length} of ${backward.length}` : `forward, ${now} of ${nodes.length}`;
+    status.textContent = `Step ${now} of ${steps} (${half}). ${sentence(nodes, at, isBackward)}`;
+    slider.setAttribute("aria-valuetext", status.textContent);
+    detail.replaceChildren(...(isBackward ? backwardDetail(nodes, at) : forwardDetail(nodes, at)).filter((part) => part !== ""));
+    const top = boxes[at].offsetTop;
+    if (top < graph.scrollTop || top + HEIGHT > graph.scrollTop + graph.clientHeight) graph.scrollTop = top - graph.clientHeight / 2;
+  }
+
+  function key(event) {
+    const to = {ArrowRight: now + 1, ArrowLeft: now - 1, Home: 1, End: steps}[event.key];
+    if (to === undefined || event.target === slider || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^(input|textarea|select)$/i.test(event.target.tagName ?? "")) return;
+    event.preventDefault();
+    show(to);
+  }
+
+  graph.append(svg, ...boxes);
+  element.classList.add("flipbook");
+  element.replaceChildren(controls, make("div", {class: "fb-both"}, graph, detail));
+  keys.addEventListener("keydown", key);
+  const watcher = new ResizeObserver(layOut);
+  watcher.observe(graph);
+  layOut();
+  show(start);
+  return {show, steps, stop() { watcher.disconnect(); keys.removeEventListener("keydown", key); element.replaceChildren(); }};
+}
