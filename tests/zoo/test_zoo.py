@@ -77,6 +77,16 @@ def test_first_weights_and_sizes_of_the_trunks(fetched, name, wanted, count):
     assert sum(buffer.size for buffer in model.buffers()) == count
 
 
+def test_the_faces_of_a_dcgan_are_those_of_its_weights(fetched):
+    """The means of the channels as PyTorch gives them."""
+    model = fetched(zoo.load, "dcgan_faces")
+    face = model(sp.zeros((1, 100, 1, 1)))
+    assert face.shape == (1, 3, 64, 64)
+    assert face.numpy().mean(axis=(0, 2, 3)) == pytest.approx([-0.42659, -0.56839, -0.64917], abs=1e-4)
+    with pytest.raises(ValueError, match="dcgan_faces are no images"):
+        _ = model.preprocessing
+
+
 # -- LPIPS ------------------------------------------------------------------------------------------------------------
 
 

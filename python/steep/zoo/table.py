@@ -73,6 +73,15 @@ MOBILENET_FILE = Source(
     sha256="2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
     licence="MIT",
 )
+DCGAN_FILE = Source(
+    name="dcgan_faces",
+    requirement="gan-face-generate==1.1.1",
+    member="gan_face_generate/weights.tar",
+    size=14_322_251,
+    sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+    licence="MIT",
+    stored="dcgan_faces_source.tar",
+)
 DIGITS_FILE = Source(
     name="digits_cnn",
     requirement="steep",
@@ -117,6 +126,12 @@ MODELS: dict[str, Entry] = {
         lambda: sentence_bert(entries=30_522, size=384, blocks=6, heads=12, inner=1536),
         None,
         Format(lambda data: decode(data)[0], bert_name, {"weight": ".weight", "bias": ".bias"}),
+    ),
+    "dcgan_faces": Entry(
+        DCGAN_FILE,
+        of_rows(networks.DCGAN, 100),
+        None,
+        Format(read_torch, networks.dcgan_name, TORCH_SUFFIXES),
     ),
     "digits_cnn": Entry(
         DIGITS_FILE,
