@@ -17,6 +17,7 @@ from steep._core import Tensor
 from steep.data.images import to_square
 from steep.evaluation import evaluating
 from steep.io.malformed import reading
+from steep.nn import functional
 from steep.random import Generator
 from steep.text import TextEncoder
 from steep.zoo import Preprocessing
@@ -153,6 +154,17 @@ class Towers(nn.Module):
         """
         return np.stack([square(picture, self.way.size) for picture in pictures])
 
+    def encode(self, pixels: Any) -> Tensor:
+        """The vectors of pictures of any size; differentiable.
+
+        Args:
+            pixels: pictures (n, 3, height, width) in [0, 1].
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
+        return self.forward(self.way.normalize(resized(pixels, self.way.size)))
+
     def save(self, path: Path, about: dict[str, str]) -> None:
         """Writes what was trained, atomically.
 
@@ -201,6 +213,18 @@ def square(picture: Any, size: int) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray) and picture.shape == (size, size, 3) and picture.dtype == np.uint8:
         return picture
     return to_square(picture, size, 1.0)
+
+
+def resized(pixels: Any, size: int) -> Tensor:
+    """Pictures (n, channels, height, width) as squares of another size, bilinear; differentiable.
+
+    Smaller ones are averaged first, by the integer factor next below, so that no pixel is left out.
+    """
+    x = _core.asarray(pixels)
+    factor = min(x.shape[-2:]) // size
+    if factor > 1:
+        x = functional.avg_pool2d(x, factor)
+    return x if x.shape[-2:] == (size, size) else functional.interpolate(x, (size, size), "linear")
 
 
 def as_inputs(towers: Towers, squares: NDArray[np.uint8]) -> Tensor:
