@@ -65,8 +65,8 @@ def sheet(drawings: list[Drawing]) -> Any:
 
 def table(drawings: list[Drawing], found: list[list[tuple[int, ...]]]) -> str:
     """A table in Markdown, and a line with medians and counts."""
-    lines = ["| prompt | concept | guide: start, result | judge: start, result | judge: real picture | nearest picture |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    columns = ("prompt", "concept", "guide: start, result", "judge: start, result", "real picture", "nearest picture")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for (prompt, name), drawing, (guide, judge) in zip(PROMPTS, drawings, found, strict=True):
         lines.append(f"| {prompt} | {name} | {guide[0]}, {guide[1]} | {judge[0]}, {judge[1]} | {judge[2]} | "
                      f"{drawing.nearest_name} |")  # fmt: skip

@@ -111,6 +111,45 @@ def test_numbers_that_make_no_sense_are_refused(pair):
         imagine.generator("emojis")
 
 
+def test_a_picture_is_described_by_an_embedding_that_is_optimised(pair):
+    picture = np.full((16, 16, 3), COLOURS["green"], np.uint8)
+    found = imagine.describe(picture, pair[0], [f"a {name} thing" for name in COLOURS], steps=60, top=2)
+    assert found.words[0][0] == "a green thing" and found.words[0][1] > found.words[1][1] and len(found.words) == 2
+    assert found.cosine > found.start_cosine and found.history[-1] > found.history[0]
+    with pytest.raises(ValueError, match="two words at least"):
+        imagine.describe(picture, pair[0], ["red"])
+
+
+def test_photos_need_no_training():
+    from small_towers import encoder
+
+    class Colours(nn.Module):
+        """A classifier of the mean colour."""
+
+        preprocessing = sp.zoo.Preprocessing(8, margin=1.0)
+
+        def forward(self, x):
+            return x.mean(axis=(2, 3)) * 30.0
+
+    words = encoder()
+    towers = imagine.Photos(Colours(), words, np.asarray(words(["red", "green", "blue"])))
+    pictures = [np.full((9, 12, 3), COLOURS[name], np.uint8) for name in ("red", "green", "blue")]
+    assert (towers.texts(["red", "green", "blue"]) @ towers.images(pictures).T).argmax(axis=1).tolist() == [0, 1, 2]
+    x = np.random.default_rng(0).uniform(size=(1, 3, 8, 8))
+    sp.check_grads(lambda v: towers.encode(v), (sp.asarray(x),))
+    found = imagine.draw("blue", towers, "pixels", judge=towers, steps=60, starts=1, views=2)
+    assert found.standings[0].cosine > found.standings[0].start_cosine
+
+
+def test_a_model_has_both_towers_and_a_generator(pair):
+    model = imagine.Model(pair[0], flat())
+    pictures = model.generator(sp.zeros((2, 3)))
+    assert pictures.shape == (2, 3, 16, 16) and model.encode_image(pictures).shape == (2, 16)
+    assert model.encode_text(["red", "blue"]).shape == (2, 16)
+    with pytest.raises(ValueError, match="the one by name is emoji"):
+        imagine.load("faces")
+
+
 # -- the auto-decoder -------------------------------------------------------------------------------------------------
 
 NARROW = (8, 8, 8, 8, 8)

@@ -5,17 +5,21 @@ Start reading at ``towers.py``; ``train.py`` is the one loop over pairs, ``recip
 """
 
 from steep.imagine.contrast import contrastive_loss, retrieval
+from steep.imagine.conse import Photos
 from steep.imagine.decoder import Decoder, train_decoder
 from steep.imagine.drawing import Drawing, Standing, draw
+from steep.imagine.describe import Description, describe
 from steep.imagine.generators import Generator, generator
+from steep.imagine.model import Model, load
 from steep.imagine.onnx_towers import OnnxTowers
-from steep.imagine.recipes import scorer, train_clip
+from steep.imagine.recipes import train_clip
+from steep.imagine.scorers import scorer
 from steep.imagine.search import Found, search, zero_shot
 from steep.imagine.towers import Towers
 from steep.imagine.train import Pairs, Settings, train
 
 __all__ = [
-    "Decoder", "Drawing", "Found", "Generator", "OnnxTowers", "Pairs", "Settings", "Standing", "Towers",
-    "contrastive_loss", "draw", "generator", "retrieval", "scorer", "search", "train", "train_clip", "train_decoder",
-    "zero_shot",
+    "Decoder", "Description", "Drawing", "Found", "Generator", "Model", "OnnxTowers", "Pairs", "Photos", "Settings",
+    "Standing", "Towers", "contrastive_loss", "describe", "draw", "generator", "load", "retrieval", "scorer", "search",
+    "train", "train_clip", "train_decoder", "zero_shot",
 ]  # fmt: skip

@@ -25,13 +25,12 @@ from steep.ascent import Parameterization, Term, compose, jitter, maximize, nois
 from steep.data import Emoji, load
 from steep.evaluation import evaluating
 from steep.imagine.generators import Generator, generator, rows_of
-from steep.imagine.onnx_towers import OnnxTowers
-from steep.imagine.recipes import FROZEN, Say, picture_features, quiet, scorer
+from steep.imagine.recipes import FROZEN, Say, picture_features, quiet
+from steep.imagine.scorers import AnyTowers, scorer
 from steep.imagine.towers import Towers
 from steep.random import Generator as Source
 from steep.tree import Tree
 
-AnyTowers = Towers | OnnxTowers
 JUDGE = "judge"
 
 

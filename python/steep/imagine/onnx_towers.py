@@ -70,6 +70,10 @@ class OnnxTowers:
         if of_images != of_texts:
             raise ValueError(f"{image} and {text} are of two models: vectors of {of_images} and {of_texts} numbers")
 
+    def text_vectors(self, features: Any) -> Tensor:
+        """The vectors of texts from the encoder's outputs; differentiable."""
+        return direction(_core.asarray(features))
+
     def ready(self) -> TextEncoder:
         """The encoder of texts."""
         return self._words

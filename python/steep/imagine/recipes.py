@@ -20,7 +20,6 @@ from steep.data import Emoji, load
 from steep.data.fetch import cache_folder
 from steep.evaluation import evaluating
 from steep.imagine.contrast import retrieval
-from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.towers import Cnn, Towers, in_batches, square
 from steep.imagine.train import Pairs, Settings, train
 from steep.io import safetensors
@@ -124,37 +123,6 @@ def small_towers(seed: int = 0) -> Towers:
     return Towers(Cnn(seed), way, 256, frozen=False, seed=seed, name="clip")
 
 
-def scorer(name: str = "emoji", say: Say = quiet) -> Towers | OnnxTowers:
-    """Two towers by name, from a file that ``steep imagine --train clip`` has written, or from two ONNX files.
-
-    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
-    minutes, and kept; "judge" is its like with another trunk, EfficientNet-Lite0, and another seed.
-
-    Args:
-        name: "emoji", "judge", the path of a file, or two paths with a comma between them, "IMAGE.onnx,TEXT.onnx": see
-            ``OnnxTowers``.
-        say: called with what is being done, and how much of it.
-
-    Returns:
-        The towers.
-
-    Raises:
-        ValueError: for another name, or a file that is none of steep's towers.
-        FetchError: if what it needs cannot be downloaded.
-    """
-    if name in FROZEN:
-        return frozen_scorer(name, say)[0]
-    if name.count(".onnx") == 2 and "," in name:
-        image, _, text = name.partition(",")
-        return OnnxTowers(image.strip(), text.strip())
-    if not name.endswith(".safetensors"):
-        raise ValueError(f'there is no scorer {name!r}: it is "emoji", a .safetensors file of '
-                         "`steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx")  # fmt: skip
-    towers = small_towers()
-    towers.restore(Path(name))
-    return towers.eval()
-
-
 def emoji_scorer(say: Say = quiet) -> tuple[Towers, Report]:
     """The scorer "emoji" and what it retrieves."""
     return frozen_scorer("emoji", say)
@@ -166,7 +134,7 @@ def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
     model = zoo.load(row.model)
     way = replace(model.preprocessing, size=SIDE, margin=1.0)
     towers = Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
-    path, origin = cache_folder() / f"towers_{name}.safetensors", _origin(MINILM_FILE.sha256, model.source.sha256)
+    path, origin = cache_folder() / f"towers_{name}.safetensors", origin_of(MINILM_FILE.sha256, model.source.sha256)
     try:
         about = towers.restore(path)
     except (OSError, ValueError):
@@ -222,7 +190,7 @@ def text_features(emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
         return np.asarray(found).reshape(len(emoji.concepts), 3, -1)
 
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    return _kept("emoji_texts", _origin(MINILM_FILE.sha256, digest), make)
+    return kept("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
 
 
 def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
@@ -235,14 +203,14 @@ def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet) -> NDArray[
             return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
 
     source = zoo.table.MODELS[row.model].source.sha256
-    return _kept(row.kept, _origin(source, str(len(emoji.pictures)), str(SIDE)), make)
+    return kept(row.kept, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
 
 
-def _origin(*parts: str) -> str:
+def origin_of(*parts: str) -> str:
     return " ".join((LAYOUT, *parts))
 
 
-def _kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """An array from the cache, made if it is not there or of another origin."""
     path = cache_folder() / f"{name}.safetensors"
     try:

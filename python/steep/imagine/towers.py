@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,6 +202,15 @@ class Towers(nn.Module):
         return {key: value for key, value in self.state_dict().items() if not (self.frozen and "trunk" in key)}
 
 
+class HasWay(Protocol):
+    """Anything that encodes pictures: a way to inputs, and a network of these."""
+
+    way: Preprocessing
+
+    def forward(self, x: Any) -> Tensor:
+        """The vectors of inputs."""
+
+
 def direction(x: Tensor) -> Tensor:
     """Rows divided by their length."""
     squared = _core.sum(x * x, axis=-1, keepdims=True)
@@ -227,14 +236,14 @@ def resized(pixels: Any, size: int) -> Tensor:
     return x if x.shape[-2:] == (size, size) else functional.interpolate(x, (size, size), "linear")
 
 
-def as_inputs(towers: Towers, squares: NDArray[np.uint8]) -> Tensor:
+def as_inputs(towers: HasWay, squares: NDArray[np.uint8]) -> Tensor:
     """Squares (n, size, size, 3) as the trunk's input."""
     pixels = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255
     return towers.way.normalize(_core.asarray(pixels))
 
 
 def in_batches(
-    towers: Towers,
+    towers: HasWay,
     squares: NDArray[np.uint8],
     callback: Callable[[int, int], object] | None = None,
     run: Callable[[Any], Tensor] | None = None,
