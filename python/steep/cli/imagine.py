@@ -17,7 +17,7 @@ from steep.cli.imagine_draw import Bars, draw
 from steep.data import load
 from steep.imagine.decoder import DRAWN, save_decoder, train_decoder
 from steep.imagine.drawing import JUDGE
-from steep.imagine.generators import NAMED
+from steep.imagine.generators import NAMED, drawn_pictures
 from steep.imagine.recipes import emoji_scorer
 from steep.imagine.towers import Towers
 
@@ -47,10 +47,10 @@ def imagine(
         str, typer.Option(help='What guides it: "emoji", a .safetensors file of --train clip, or IMAGE.onnx,TEXT.onnx.')
     ] = "emoji",
     judge: Annotated[str, typer.Option(help="What judges the result, likewise.")] = JUDGE,
-    steps: Annotated[int, typer.Option(min=1, help="Number of steps of the ascent.")] = 60,
+    steps: Annotated[int, typer.Option(min=1, help="Number of steps of the ascent.")] = 50,
     film: Annotated[Path | None, typer.Option(help="An animation of the ascent (.gif).", show_default=False)] = None,
     page: Annotated[Path | None, typer.Option(help="A page with all about it (.html).", show_default=False)] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs.", show_default="10 or 24")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs.", show_default="10 or 20")] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="Batch size of clip.")] = DEFAULT.batch,
     lr: Annotated[float, typer.Option(help="Largest learning rate of clip.")] = DEFAULT.lr,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training, bit for bit.")] = False,
@@ -111,7 +111,7 @@ def _train_generator(
     began = time.perf_counter()
     with Bars() as bars:
         decoder, losses = train_decoder(
-            load("emoji").pictures,
+            drawn_pictures(load("emoji")),
             recipe,
             lambda step, steps, loss: bars.say("training", step, steps, f"loss {loss:.3f}"),
             state,

@@ -47,7 +47,14 @@ class Photos:
         self.log_scale = _core.tensor(float(np.log(SCALE)), dtype=_core.float32)
 
     def forward(self, x: Any) -> Tensor:
-        """The vectors of the classifier's inputs; differentiable."""
+        """The vectors of the classifier's inputs; differentiable.
+
+        Args:
+            x: inputs (n, 3, height, width).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
         return direction(_core.softmax(self.model(x), axis=-1) @ self.classes)
 
     def encode(self, pixels: Any) -> Tensor:
@@ -62,11 +69,22 @@ class Photos:
         return self.forward(self.way.normalize(resized(pixels, self.way.size)))
 
     def text_vectors(self, features: Any) -> Tensor:
-        """The vectors of texts from the encoder's features; differentiable."""
+        """The vectors of texts from the encoder's features; differentiable.
+
+        Args:
+            features: a tensor (n, size).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
         return direction(_core.asarray(features) - self.mean)
 
     def ready(self) -> TextEncoder:
-        """The encoder of texts."""
+        """The encoder of texts.
+
+        Returns:
+            A ``TextEncoder``.
+        """
         return self._words
 
     def texts(self, texts: str | Sequence[str]) -> NDArray[np.float32]:

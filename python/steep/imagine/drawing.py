@@ -91,7 +91,7 @@ def draw(
     scorer: str | AnyTowers = "emoji",
     generator: str | Generator = "emoji",
     *,
-    steps: int = 60,
+    steps: int = 50,
     seed: int = 0,
     judge: str | AnyTowers = JUDGE,
     candidates: int | None = None,

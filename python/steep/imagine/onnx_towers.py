@@ -71,11 +71,22 @@ class OnnxTowers:
             raise ValueError(f"{image} and {text} are of two models: vectors of {of_images} and {of_texts} numbers")
 
     def text_vectors(self, features: Any) -> Tensor:
-        """The vectors of texts from the encoder's outputs; differentiable."""
+        """The vectors of texts from the encoder's outputs; differentiable.
+
+        Args:
+            features: a tensor (n, size).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
         return direction(_core.asarray(features))
 
     def ready(self) -> TextEncoder:
-        """The encoder of texts."""
+        """The encoder of texts.
+
+        Returns:
+            A ``TextEncoder``.
+        """
         return self._words
 
     def texts(self, texts: str | Sequence[str]) -> NDArray[np.float32]:

@@ -224,8 +224,8 @@ def _unsqueeze(node: Node, x: Value, axes: Value) -> Value:
 
 
 def _matmul(node: Node, x: Tensor, y: Tensor) -> Tensor:
-    turned = (node.options.get(f"transpose_{side}") == "true" for side in "ab")
-    x, y = (_core.swapaxes(value, -1, -2) if flip else value for value, flip in zip((x, y), turned, strict=True))
+    transposed = (node.options.get(f"transpose_{side}") == "true" for side in "ab")
+    x, y = (_core.swapaxes(value, -1, -2) if flip else value for value, flip in zip((x, y), transposed, strict=True))
     return x @ y
 
 
@@ -273,7 +273,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
         x, axis=tuple(_integers(axes)), keepdims=node.options["keep_dims"] == "true"
     ),
     "MatMul": _matmul,
-    "PReLU": lambda _, x, slopes: functional.prelu(x, slopes),
+    "PReLU": lambda _, x, factors: functional.prelu(x, factors),
     "Convolution": _conv,
     "GroupConvolution": _conv,
     "GroupConvolutionBackpropData": _transposed,
