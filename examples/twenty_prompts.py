@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import steep as sp
 from steep import data, imagine, pictures
-from steep.imagine.drawing import Drawing
+from steep.imagine.drawing import Drawing, seen_by
 from steep.imagine.prompts import PROMPTS
 from steep.imagine.recipes import BOTH, text_features
 
 
 def concept_rank(towers: Any, texts: Any, picture: Any, concept: int) -> int:
     """The rank of a concept among all, by the similarity of its text with a picture; 1 is the first."""
-    scores = texts @ towers.images([picture])[0]
+    pixels = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255
+    with sp.no_grad():
+        scores = texts @ np.asarray(seen_by(towers)(pixels))[0]
     return 1 + int((scores > scores[concept]).sum())
 
 

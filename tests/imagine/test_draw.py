@@ -1,12 +1,14 @@
 """Drawing for a sentence: starts, the prior, ranks among real pictures, generators by name and from ONNX files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import steep as sp
 from small_towers import COLOURS, emoji, made_pairs, towers
 from steep import ascent, imagine, nn
+from steep.data.fetch import cache_folder
 from steep.imagine import decoder, generators
 from steep.imagine.drawing import best_starts, prompt_vector
 from steep.random import Generator
@@ -73,6 +75,15 @@ def test_the_best_candidates_are_started_from(pair):
     every = np.asarray(pair[0].encode(made.start(40, Generator(0)).image())) @ wanted
     scores = np.asarray(pair[0].encode(begin.image())) @ wanted
     assert np.allclose(scores, np.sort(every)[::-1][:3], atol=1e-5)
+
+
+def test_latents_of_the_data_are_started_from_where_its_pictures_fit(pair):
+    """Latents of the four pictures: the one of blue is started from, moved by the seed's noise."""
+    known = np.array([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2], [0, 0, 0]], np.float32)
+    made = replace(flat(), latents=known, moved=lambda z, source: z + 0.01 * np.asarray(source.normal(z.shape)))
+    wanted = prompt_vector(pair[0], "a blue thing")
+    begin = best_starts(made, pair[0], wanted, 9, 1, Generator(0)).params.numpy()
+    assert np.allclose(begin, known[2:3], atol=0.1) and not np.array_equal(begin, known[2:3])
 
 
 def test_a_prior_keeps_latents_near_their_start(pair):
@@ -309,3 +320,26 @@ def test_a_parameterization_pays_for_what_its_prior_says():
     begin = ascent.latent(lambda z: z, sp.zeros(3), prior=lambda z: ((z - 1.0) ** 2).sum() * 5.0)
     found = ascent.maximize(lambda x: -((x - 3.0) ** 2).sum(), begin.then(lambda x: x * 1.0), 400)
     assert np.allclose(found.image.numpy(), (3 + 5) / 6, atol=1e-2)
+
+
+# -- what is trained at first use, where it is there ------------------------------------------------------------------
+
+KEPT = [f"{name}.safetensors" for name in ("emoji", "emoji_texts", "minilm", "towers_emoji", "towers_judge",
+        "emoji_pictures", "emoji_pictures_soft", "emoji_pictures_judge", "emoji_pictures_judge_soft",
+        "generator_emoji")]  # fmt: skip
+
+
+@pytest.mark.skipif(not all((cache_folder() / name).is_file() for name in KEPT), reason="it would train for minutes")
+def test_a_red_heart(monkeypatch):
+    """Few steps, on one thread and on two: the same bytes, and among the first hundred of 4,871 pictures by the judge."""
+    monkeypatch.setattr("steep.imagine.drawing.load", sp.data.load)
+    threads, found = sp.get_num_threads(), []
+    for count in (1, 2):
+        sp.set_num_threads(count)
+        found.append(imagine.draw("a red heart", steps=3, starts=1, views=1))
+    sp.set_num_threads(threads)
+    assert found[0].picture.tobytes() == found[1].picture.tobytes() and found[0].standings == found[1].standings
+    guide, judge = found[0].standings
+    assert (guide.tower, judge.tower, judge.count) == ("emoji", "judge", 4871) and judge.rank <= 100
+    red, green, blue = found[0].picture[24:40, 24:40].mean(axis=(0, 1))
+    assert red > 150 and red > 1.5 * green and red > 1.5 * blue

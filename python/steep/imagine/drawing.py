@@ -14,20 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core, optim, pictures
+from steep import _core, optim, pictures, tree
 from steep._core import Tensor
-from steep.ascent import Parameterization, Term, compose, jitter, maximize, noise, rotate, scale, similarity
+from steep.ascent import Parameterization, Term, compose, jitter, maximize, noise, rotate, scale
 from steep.data import Emoji, load
 from steep.evaluation import evaluating
-from steep.imagine.generators import Generator, generator, rows_of
-from steep.imagine.recipes import FROZEN, Say, picture_features, quiet
+from steep.imagine.generators import Generator, drawn_pictures, generator, rows_of
+from steep.imagine.recipes import BOTH, FOCUS, FROZEN, Say, picture_features, quiet, text_features
 from steep.imagine.scorers import AnyTowers, scorer
-from steep.imagine.towers import Towers
+from steep.imagine.towers import Towers, resized
 from steep.random import Generator as Source
 from steep.tree import Tree
 
@@ -97,7 +97,7 @@ def draw(
     candidates: int | None = None,
     starts: int | None = None,
     views: int = 4,
-    prior: float = 0.15,
+    prior: float = 2.0,
     lr: float | None = None,
     keep: int = 0,
     say: Say = quiet,
@@ -112,7 +112,8 @@ def draw(
         steps: number of steps.
         seed: seed of everything that is drawn.
         judge: towers that take no part in the ascent, or their name.
-        candidates: number of latents of which the best are taken; the generator's if None.
+        candidates: number of latents of which the best are taken; the generator's if None. Unused where the
+            generator knows the latents of its data: these are the candidates.
         starts: number of latents to ascend from, together; the generator's if None.
         views: number of randomly rotated, scaled and shifted views of each picture at a step.
         prior: factor of the generator's measure of how unlikely latents are.
@@ -137,9 +138,9 @@ def draw(
     wanted = prompt_vector(towers, prompt)
     source = Source(seed)
     begin = best_starts(made, towers, wanted, candidates, starts, source, say)
-    look = some_views(views, source)
+    look, value = some_views(views, source), contrasted(towers, wanted)
     end = maximize(
-        guided(towers, wanted, views),
+        Term(lambda x: _core.sum(value(x)) * (1 / views), "contrasted"),
         near(begin, made.distance, prior),
         steps,
         partial(optim.Adam, lr=lr or made.rate),
@@ -148,7 +149,7 @@ def draw(
         keep=keep,
     )
     with _core.no_grad(), evaluating():
-        scores = np.asarray(towers.encode(look(end.image))) @ wanted
+        scores = np.asarray(value(look(end.image)))
         best = int(scores.reshape(views, -1).mean(axis=0).argmax())
         images = [image[best : best + 1] for image in (begin.image(), end.image)]
     emoji = load("emoji")
@@ -197,13 +198,30 @@ def some_views(count: int, source: Source, size: int = 64) -> Callable[[Tensor],
     def seen(x: Tensor) -> Tensor:
         return _core.concat([look(x) for _ in range(count)])
 
-    look = compose(rotate(8.0, source), scale(0.1, source), jitter(max(1, size // 16), source), noise(0.02, source))
+    look = compose(rotate(10.0, source), scale(0.15, source), jitter(max(1, size // 16), source), noise(0.03, source))
     return seen
 
 
-def guided(towers: AnyTowers, wanted: NDArray[np.float32], views: int) -> Term:
-    """The objective: the mean similarity of a picture's views with the prompt, summed over pictures."""
-    return similarity(towers.encode, wanted) * (1 / views)
+def contrasted(towers: AnyTowers, wanted: NDArray[np.float32]) -> Callable[[Any], Tensor]:
+    """A function of pictures: for each how near it is to the prompt, rather than to the texts of all concepts.
+
+    It is what the towers were trained to increase, the logarithm of the prompt's probability among these, divided by
+    their scale. A cosine alone grows as well with what is near every text. Of towers that were not trained on emoji it
+    is the cosine.
+    """
+    look, target = seen_by(towers), _core.asarray(wanted)
+    if not is_frozen(towers):
+        return lambda x: look(x) @ target
+    scale = float(np.exp(float(towers.log_scale)))
+    with _core.no_grad():
+        others = np.asarray(towers.text_vectors(text_features(load("emoji"))[:, BOTH]))
+    every = _core.asarray(np.ascontiguousarray(others.T))
+
+    def value(x: Any) -> Tensor:
+        vectors = look(x)
+        return vectors @ target - _core.logsumexp((vectors @ every) * scale, axis=1) / scale
+
+    return value
 
 
 def near(begin: Parameterization, distance: Callable[[Any, Any], Tensor] | None, factor: float) -> Parameterization:
@@ -215,28 +233,64 @@ def near(begin: Parameterization, distance: Callable[[Any, Any], Tensor] | None,
 
 
 def best_starts(
-    made: Generator, towers: AnyTowers, wanted: NDArray[np.float32], candidates: int, starts: int, source: Source,
+    made: Generator,
+    towers: AnyTowers,
+    wanted: NDArray[np.float32],
+    candidates: int,
+    starts: int,
+    source: Source,
     say: Say = quiet,
-) -> Parameterization:  # fmt: skip
-    """The ``starts`` of ``candidates`` parameters whose pictures are nearest to the prompt."""
+) -> Parameterization:
+    """The candidates nearest to the prompt; where the latents of data are known, latents near the best of these."""
+    emoji = load("emoji")
+    if made.latents is not None and len(made.latents) == len(drawn_pictures(emoji)):
+        order = np.argsort(-fitting(towers, wanted, emoji, say)[: len(made.latents)], kind="stable")
+        near_them = _core.asarray(made.moved(made.latents[order[:starts]], source))
+        return Parameterization(near_them, made.start(1, Source(0)).render)
     many = made.start(candidates, source)
     if candidates == starts:
         return many
-    scores: list[NDArray[Any]] = []
-    with _core.no_grad(), evaluating():
-        for first in range(0, candidates, made.batch):
-            last = min(first + made.batch, candidates)
-            scores.append(np.asarray(towers.encode(many.render(rows_of(many.params, slice(first, last))))) @ wanted)
-            say("looking for starts", last, candidates)
-    order = np.argsort(-np.concatenate(scores), kind="stable")
+    order = np.argsort(-(vectors_of(many, made, towers, say) @ wanted), kind="stable")
     return Parameterization(rows_of(many.params, order[:starts]), many.render)
 
 
-def real_vectors(towers: AnyTowers, emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
-    """The vectors of all real pictures."""
-    if isinstance(towers, Towers) and towers.name in FROZEN:
+def fitting(towers: AnyTowers, wanted: NDArray[np.float32], emoji: Emoji, say: Say) -> NDArray[np.float32]:
+    """How well real pictures fit the prompt, as they are and, of towers that have learnt such ones, out of focus."""
+    ways = (False, True) if is_frozen(towers) else (False,)
+    vectors = [real_vectors(towers, emoji, say, soft) for soft in ways]
+    scores: NDArray[np.float32] = np.sum(vectors, axis=0) @ wanted
+    return scores
+
+
+def vectors_of(many: Parameterization, made: Generator, towers: AnyTowers, say: Say) -> NDArray[np.float32]:
+    """The vectors of the pictures of many parameters, (n, size)."""
+    count, found = tree.leaves(many.params)[0].shape[0], list[NDArray[Any]]()
+    with _core.no_grad(), evaluating():
+        for first in range(0, count, made.batch):
+            last = min(first + made.batch, count)
+            pictures = many.render(rows_of(many.params, slice(first, last)))
+            found.append(np.array(np.asarray(seen_by(towers)(pictures))))
+            say("looking for starts", last, count)
+    return np.concatenate(found)
+
+
+def is_frozen(towers: AnyTowers) -> TypeGuard[Towers]:
+    """Whether these are towers of ``FROZEN``."""
+    return isinstance(towers, Towers) and towers.name in FROZEN
+
+
+def seen_by(towers: AnyTowers) -> Callable[[Any], Tensor]:
+    """How towers see drawn pictures: out of focus, if they have learnt such pictures too."""
+    if is_frozen(towers):
+        return lambda pixels: towers.encode(resized(pixels, FOCUS))
+    return towers.encode
+
+
+def real_vectors(towers: AnyTowers, emoji: Emoji, say: Say = quiet, soft: bool = True) -> NDArray[np.float32]:
+    """The vectors of all real pictures, seen as drawn ones are, or as they are."""
+    if is_frozen(towers):
         with _core.no_grad(), evaluating():
-            return np.asarray(towers(picture_features(towers, emoji, say)))
+            return np.asarray(towers(picture_features(towers, emoji, say, soft)))
     return towers.images(list(emoji.pictures), lambda done, total: say("encoding pictures", done, total))
 
 
@@ -245,7 +299,7 @@ def standing(towers: AnyTowers, prompt: str, images: list[Tensor], emoji: Emoji,
     wanted = prompt_vector(towers, prompt)
     real = real_vectors(towers, emoji, say) @ wanted
     with _core.no_grad(), evaluating():
-        before, after = (float((np.asarray(towers.encode(image)) @ wanted)[0]) for image in images)
+        before, after = (float((np.asarray(seen_by(towers)(image)) @ wanted)[0]) for image in images)
     ranks = [1 + int((real > cosine).sum()) for cosine in (before, after)]
     return Standing(towers.name, before, after, float(real.max()), ranks[0], ranks[1], len(real))
 

@@ -7,7 +7,7 @@ data and start anywhere. All go to the one loop as an ``ascent.Parameterization`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ from steep.zoo.openvino import Graph
 
 LAYOUT = "1"  # of the emoji generator that is kept: increase it when its recipe changes
 SIDE = 64  # of pictures without a generator
-NEAR = 0.4  # how far from those of pictures latents are drawn, in deviations of the prior
+NEAR = 0.35  # how far from those of pictures latents are drawn, in deviations of the prior
 TRUNCATED = 0.7  # the factor of latents that are drawn from a normal distribution
 STYLES = 0.5  # truncation of the styles of MobileStyleGAN, towards their mean
 HALF, HAAR = "Add_754", 0.5  # its bands of 512 pixels before the last inverse Haar step, the first of them an image
@@ -50,6 +50,8 @@ class Generator:
         candidates: number of parameters of which ``draw`` takes the best to start from.
         starts: number of these.
         batch: how many pictures are made at once while looking for them.
+        latents: the latents of the pictures it was trained on, the candidates then; ``moved`` draws near them.
+        moved: a function of latents and a source of random numbers, which gives latents near them.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Generator:
     candidates: int = 256
     starts: int = 3
     batch: int = 32
+    latents: NDArray[np.float32] | None = field(default=None, repr=False)
+    moved: Callable[[NDArray[Any], Source], NDArray[np.float32]] = lambda latents, source: latents
 
     def __call__(self, z: Any) -> Tensor:
         """The pictures of parameters; differentiable.
@@ -94,6 +98,10 @@ def generator(name: str = "emoji", say: Say = quiet) -> Generator:
     Raises:
         ValueError: for another name, or a file that is no generator of pictures.
         FetchError: if what it needs cannot be downloaded.
+
+    Example:
+        >>> sp.imagine.generator("fft").start(2, sp.random.Generator(0)).image().shape
+        (2, 3, 64, 64)
     """
     if name in NAMED:
         return NAMED[name](say)
@@ -157,18 +165,22 @@ def of_decoder(decoder: Decoder, name: str) -> Generator:
     root = np.linalg.cholesky(spread)
     precision = np.linalg.inv(spread).astype(np.float32)
 
+    def moved(z: NDArray[Any], source: Source) -> NDArray[np.float32]:
+        noise = np.asarray(source.normal(z.shape), np.float64) @ root.T
+        near_them: NDArray[np.float32] = (z + NEAR * noise).astype(np.float32)
+        return near_them
+
     def start(count: int, source: Source) -> Parameterization:
         places = np.asarray(source.integers(len(latents), shape=(count,)))
-        noise = np.asarray(source.normal((count, latents.shape[1])), np.float64) @ root.T
-        z = latents[places] + NEAR * noise
-        return ascent.latent(decoder, z.astype(np.float32))
+        return ascent.latent(decoder, moved(latents[places], source))
 
     def distance(z: Tensor, first: Tensor) -> Tensor:
         moved = z - first
         away: Tensor = _core.sum(moved * (moved @ precision)) / latents.shape[1]
         return away
 
-    return Generator(name, start, distance, rate=0.05)
+    known = latents.astype(np.float32)
+    return Generator(name, start, distance, rate=0.02, latents=known, moved=moved)
 
 
 # -- latents of a normal distribution ---------------------------------------------------------------------------------

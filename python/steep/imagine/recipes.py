@@ -23,11 +23,15 @@ from steep.imagine.contrast import retrieval
 from steep.imagine.towers import Cnn, Towers, in_batches, square
 from steep.imagine.train import Pairs, Settings, train
 from steep.io import safetensors
+from steep.pictures import resized
 from steep.text import encoder
 from steep.zoo import Preprocessing
 from steep.zoo.table import MINILM_FILE
 
 LAYOUT = "1"  # of what is kept: increase it when a recipe changes
+HEADS = "2"  # of heads that are kept: increase it when how they are trained changes
+SOFTEST = 16  # pixels a side of the least sharp pictures that heads are trained on
+FOCUS = 24  # and of what they see of drawn ones, whose finest details are a generator's, not a thing's
 SIDE = 160  # of the pictures that frozen trunks see
 BOTH = 2  # of a concept's three texts, the one with name and keywords
 Say = Callable[[str, int, int], object]
@@ -38,7 +42,7 @@ class Frozen:
     """Two towers of which only two linear heads are trained, a row of ``FROZEN``.
 
     Attributes:
-        model: a model of the zoo.
+        model: a model of the zoo; its weights are not trained.
         last: the last of its layers that is used, whose outputs are the features.
         kept: name of the file in the cache that holds the features of all pictures.
         settings: how the heads are trained.
@@ -134,7 +138,10 @@ def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
     model = zoo.load(row.model)
     way = replace(model.preprocessing, size=SIDE, margin=1.0)
     towers = Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
-    path, origin = cache_folder() / f"towers_{name}.safetensors", origin_of(MINILM_FILE.sha256, model.source.sha256)
+    path, origin = (
+        cache_folder() / f"towers_{name}.safetensors",
+        origin_of(MINILM_FILE.sha256, model.source.sha256, HEADS),
+    )
     try:
         about = towers.restore(path)
     except (OSError, ValueError):
@@ -144,7 +151,8 @@ def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
     emoji = load("emoji")
     texts, pictures = text_features(emoji, say), picture_features(towers, emoji, say)
     rows = np.arange(len(emoji.pictures)) if row.everything else training_rows(emoji)
-    losses = train(towers, Pairs(pictures[rows], emoji.concept[rows], texts), row.settings,
+    both = np.concatenate([pictures[rows], picture_features(towers, emoji, say, soft=True)[rows]])
+    losses = train(towers, Pairs(both, np.tile(emoji.concept[rows], 2), texts), row.settings,
                    lambda step, steps, loss: say("training the heads", step, steps))  # fmt: skip
     report = measured(towers, emoji, texts, pictures, losses)
     towers.save(path, {"origin": origin, **_written_report(report)})
@@ -193,17 +201,29 @@ def text_features(emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
     return kept("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
 
 
-def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
-    """The features of every picture by a trunk of ``FROZEN``, (pictures, features); computed once and kept."""
+def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool = False) -> NDArray[np.float32]:
+    """The features of every picture by a trunk of ``FROZEN``, (pictures, features); computed once and kept.
+
+    ``soft``: of pictures without their finest details, as generators draw them; without these in training the towers
+    would not know a picture that is a little out of focus.
+    """
     row = FROZEN[towers.name]
 
     def make() -> NDArray[Any]:
-        squares = np.stack([square(picture, towers.way.size) for picture in emoji.pictures])
+        given = [softened(picture, i) for i, picture in enumerate(emoji.pictures)] if soft else emoji.pictures
+        squares = np.stack([square(picture, towers.way.size) for picture in given])
         with _core.no_grad(), evaluating():
             return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
 
     source = zoo.table.MODELS[row.model].source.sha256
-    return kept(row.kept, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
+    name = f"{row.kept}_soft" if soft else row.kept
+    return kept(name, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
+
+
+def softened(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """A picture reduced to between 16 and 31 pixels a side, which depends on its number."""
+    side = SOFTEST + number * 7 % SOFTEST
+    return resized(picture, side, side)
 
 
 def origin_of(*parts: str) -> str:
