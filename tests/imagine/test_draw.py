@@ -331,7 +331,7 @@ KEPT = [f"{name}.safetensors" for name in ("emoji", "emoji_texts", "minilm", "to
 
 @pytest.mark.skipif(not all((cache_folder() / name).is_file() for name in KEPT), reason="it would train for minutes")
 def test_a_red_heart(monkeypatch):
-    """Few steps, on one thread and on two: the same bytes, and among the first hundred of 4,871 pictures by the judge."""
+    """Few steps, on one thread and on two: the same bytes; by the judge among the first hundred of 4,871 pictures."""
     monkeypatch.setattr("steep.imagine.drawing.load", sp.data.load)
     threads, found = sp.get_num_threads(), []
     for count in (1, 2):
