@@ -1,11 +1,10 @@
 """Twenty sentences
 
 The latent of a generator of emoji, which steep has trained, is optimised for each of twenty sentences that were fixed
-before anything was drawn. From left to right: the start, which is the best of 256 latents, the result, and the real
-picture that is nearest to it by pixels. None is left out; [imagine.md](imagine.md) has the ranks of each.
+before anything was drawn. From left to right: the start, near the latent of a real picture that fits, the result, and
+the real picture that is nearest to it by pixels. None is left out; [imagine.md](imagine.md) has the ranks of each.
 """
 
-import numpy as np
 from steep import imagine, pictures
 from steep.imagine.prompts import PROMPTS
 
@@ -14,5 +13,3 @@ generator = imagine.generator("emoji")
 drawings = [imagine.draw(prompt, guide, generator, judge=judge, steps=50, seed=0) for prompt, _ in PROMPTS]
 rows = [pictures.sheet([d.start, d.picture, d.nearest], 3, gap=1, background=255) for d in drawings]
 sheet = pictures.sheet(rows, columns=4, gap=10, background=255)
-before, after = (np.median([getattr(d.standings[1], name) for d in drawings]) for name in ("start_rank", "rank"))
-note = f"By the judge the median rank among 4,871 real pictures is {after:g}, {before:g} at the start."

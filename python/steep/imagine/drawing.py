@@ -243,7 +243,7 @@ def best_starts(
 ) -> Parameterization:
     """The candidates nearest to the prompt; where the latents of data are known, latents near the best of these."""
     emoji = load("emoji")
-    if made.latents is not None and len(made.latents) == len(drawn_pictures(emoji)):
+    if made.latents is not None and made.moved is not None and len(made.latents) == len(drawn_pictures(emoji)):
         order = np.argsort(-fitting(towers, wanted, emoji, say)[: len(made.latents)], kind="stable")
         near_them = _core.asarray(made.moved(made.latents[order[:starts]], source))
         return Parameterization(near_them, made.start(1, Source(0)).render)

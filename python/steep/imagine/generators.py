@@ -51,7 +51,8 @@ class Generator:
         starts: number of these.
         batch: how many pictures are made at once while looking for them.
         latents: the latents of the pictures it was trained on, the candidates then; ``moved`` draws near them.
-        moved: a function of latents and a source of random numbers, which gives latents near them.
+        moved: a function of latents and a source of random numbers, which gives latents near them; None with no
+            latents.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Generator:
     starts: int = 3
     batch: int = 32
     latents: NDArray[np.float32] | None = field(default=None, repr=False)
-    moved: Callable[[NDArray[Any], Source], NDArray[np.float32]] = lambda latents, source: latents
+    moved: Callable[[NDArray[Any], Source], NDArray[np.float32]] | None = None
 
     def __call__(self, z: Any) -> Tensor:
         """The pictures of parameters; differentiable.
