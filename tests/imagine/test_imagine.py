@@ -8,45 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import steep as sp
+from small_towers import COLOURS, SETTINGS, encoder, made_pairs, towers
 from steep import imagine, nn
 from steep.imagine.train import augmented, one_cycle
-from steep.text import TextEncoder, Tokenizer
 from steep.zoo import Preprocessing
 
 Image = pytest.importorskip("PIL.Image")
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "grey": (128, 128, 128)}
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *COLOURS, "a", "thing"]
-SETTINGS = imagine.Settings(epochs=3, batch=8, lr=0.02, zoom=0.1)
-
-
-class Bag(nn.Module):
-    """A text as the sum of fixed random vectors of its words."""
-
-    def __init__(self):
-        self.table = np.random.default_rng(0).normal(size=(len(WORDS), 384)).astype(np.float32)
-
-    def forward(self, ids):
-        return sp.asarray(self.table[np.asarray(ids)].mean(axis=1))
-
-
-def encoder():
-    return TextEncoder(Bag(), Tokenizer.from_vocabulary({word: i for i, word in enumerate(WORDS)}), length=6)
-
-
-def towers(seed=0):
-    trunk = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, generator=seed), nn.BatchNorm2d(8), nn.ReLU(),
-                          nn.AdaptiveAvgPool2d(1), nn.Flatten())  # fmt: skip
-    way = Preprocessing(16, (0.5,) * 3, (0.25,) * 3, margin=1.0)
-    return imagine.Towers(trunk, way, 8, frozen=False, words=encoder(), size=16, seed=seed, name="small")
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    draw = np.random.default_rng(1)
-    pictures = [np.clip(draw.normal(c, 20, (16, 16, 3)), 0, 255) for c in COLOURS.values() for _ in range(6)]
-    texts = encoder()([text for name in COLOURS for text in (name, f"a {name} thing")])
-    groups = np.repeat(np.arange(len(COLOURS)), 6)
-    return imagine.Pairs(np.array(pictures, np.uint8), groups, np.asarray(texts).reshape(len(COLOURS), 2, -1))
+    return made_pairs()
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +177,8 @@ def test_bad_input_of_the_command_line_is_one_line(folder, command, tmp_path):
         (["search", "red", folder, "--scorer", "emojis"], "no scorer 'emojis'"),
         (["search", "red", folder, "--scorer", tmp_path / "other.safetensors"], "other.safetensors"),
         (["search", "red", folder, "--scorer", tmp_path / "none.safetensors"], "none.safetensors"),
-        (["imagine", "--train", "gan"], "there are clip and emoji"),
-        (["imagine", "--train", "clip", "-o", "clip.onnx"], "written as .safetensors"),
+        (["imagine", "--train", "gan"], "there are clip and emoji and generator"),
+        (["imagine", "--train", "clip", "-o", "clip.onnx"], "is written as .safetensors"),
         (["imagine", "--train", "clip", "--resume"], "there is no clip.state.safetensors"),
     ):
         code, out, err = command(*words)

@@ -73,7 +73,8 @@ NO_EXAMPLE = {
     "steep.imagine.train_clip", "steep.imagine.zero_shot", "steep.text.attribution", "steep.text.encoder",
     "steep.random.observed_draws", "steep.saliency.sanity.randomise", "steep.saliency.sanity.weights_by_layer",
     "steep.scores.unnormalised", "steep.nn.functional.conv1d", "steep.nn.functional.conv2d",
-    "steep.nn.functional.conv3d",
+    "steep.nn.functional.conv3d", "steep.imagine.describe", "steep.imagine.draw", "steep.imagine.load",
+    "steep.imagine.train_decoder",
 }  # fmt: skip
 
 

@@ -6,6 +6,9 @@ import io
 import os
 import pickle
 import struct
+import sys
+import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -172,48 +175,75 @@ class Tensor:
         self.arguments = (key, count), offset, shape, strides, False, collections.OrderedDict()
 
 
-def legacy(tensors, storages, **changes):
-    """A file in torch's legacy format, made by Python's own pickler with the names that torch uses."""
-    import sys
-    import types
+class Names:
+    """Torch's modules, for as long as something is pickled under their names; a context manager."""
 
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, value):
-            is_storage = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)
-            return ("storage", FloatStorage, value[0], "cpu", value[1], changes.get("view")) if is_storage else None
+    def __enter__(self):
+        modules = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
+        modules["torch"].FloatStorage, modules["torch._utils"]._rebuild_tensor_v2 = FloatStorage, _rebuild_tensor_v2
+        self.before = {name: sys.modules.get(name) for name in modules}
+        sys.modules.update(modules)
 
-        def reducer_override(self, value):
-            return (_rebuild_tensor_v2, value.arguments) if isinstance(value, Tensor) else NotImplemented
-
-    modules = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
-    modules["torch"].FloatStorage, modules["torch._utils"]._rebuild_tensor_v2 = FloatStorage, _rebuild_tensor_v2
-    before = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
-    try:
-        file = io.BytesIO()
-        for value in (torch_file.MAGIC, torch_file.VERSION, {"little_endian": changes.get("little", True)}):
-            pickle.dump(value, file, 2)
-        Pickler(file, 2).dump(collections.OrderedDict(tensors))
-        pickle.dump(list(storages), file, 2)
-    finally:
-        for name, module in before.items():
+    def __exit__(self, *_):
+        for name, module in self.before.items():
             sys.modules.pop(name) if module is None else sys.modules.__setitem__(name, module)
+
+
+class Pickler(pickle.Pickler):
+    """Python's own, which names storages as torch does: with ``more`` fields at the end of a persistent id."""
+
+    more = ()
+
+    def persistent_id(self, value):
+        is_storage = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)
+        return ("storage", FloatStorage, value[0], "cpu", value[1], *self.more) if is_storage else None
+
+    def reducer_override(self, value):
+        return (_rebuild_tensor_v2, value.arguments) if isinstance(value, Tensor) else NotImplemented
+
+
+def pickled(content, more=()):
+    file = io.BytesIO()
+    with Names():
+        pickler = Pickler(file, 2)
+        pickler.more = more
+        pickler.dump(content)
+    return file.getvalue()
+
+
+def legacy(tensors, storages, **changes):
+    """A file in torch's legacy format."""
+    head = (torch_file.MAGIC, torch_file.VERSION, {"little_endian": changes.get("little", True)})
+    data = b"".join(pickle.dumps(value, 2) for value in head)
+    data += pickled(collections.OrderedDict(tensors), (changes.get("view"),)) + pickle.dumps(list(storages), 2)
     for values in storages.values():
-        file.write(struct.pack("<q", changes.get("count", len(values))) + np.asarray(values, "<f4").tobytes())
+        data += struct.pack("<q", changes.get("count", len(values))) + np.asarray(values, "<f4").tobytes()
+    return data
+
+
+def archive(content, storages, order=b"little", more=(), name="data.pkl"):
+    """A file in torch's zip format."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr(f"w/{name}", pickled(content, more))
+        made.writestr("w/byteorder", order)
+        for key, values in storages.items():
+            made.writestr(f"w/data/{key}", np.asarray(values, "<f4").tobytes())
     return file.getvalue()
 
 
 VALUES = np.arange(12, dtype=np.float32)
 
 
-def test_tensors_of_a_legacy_file_with_views_and_strides():
+@pytest.mark.parametrize("made", [legacy, archive])
+def test_tensors_of_both_formats_with_views_and_strides(made):
     tensors = {
         "whole": Tensor("7", 0, (3, 4), (4, 1), 12),
         "transposed": Tensor("7", 0, (4, 3), (1, 4), 12),
         "part": Tensor("7", 2, (2, 2), (4, 1), 12),
         "number": Tensor("8", 0, (), (), 1),
     }
-    found = read_torch(legacy(tensors, {"7": VALUES, "8": [5.0]}))
+    found = read_torch(made(tensors, {"7": VALUES, "8": [5.0]}))
     grid = VALUES.reshape(3, 4)
     for name, wanted in {"whole": grid, "transposed": grid.T, "part": grid[:2, 2:], "number": np.float32(5)}.items():
         assert np.array_equal(found[name], wanted) and found[name].shape == wanted.shape
@@ -248,6 +278,14 @@ def test_other_and_broken_torch_files_are_refused():
         legacy(good, {}),
         legacy(good, {"8": VALUES}),
         legacy({"x": 1}, {}),
+        archive(good, {"7": VALUES}, order=b"big"),
+        archive(good, {"7": VALUES}, more=(None,)),
+        archive(good, {"7": VALUES}, name="other.pkl"),
+        archive(good, {"7": VALUES[:-1]}),
+        archive(good, {"8": VALUES}),
+        archive(good, {"7": VALUES})[:-30],
+        archive({"x": Call(os.system, "true")}, {}),
+        archive({"a": {"b": {"c": {"d": {"e": {"f": {"g": {}}}}}}}}, {}),
         legacy({"x": Call(os.system, "true")}, {}),
         pickle.dumps(1),
         b"PK\x03\x04",
@@ -255,3 +293,10 @@ def test_other_and_broken_torch_files_are_refused():
         with pytest.raises(ValueError):
             read_torch(data)
     assert "torch _nosuch" not in torch_file.TORCH and pickles.NUMPY["numpy ndarray"] is None
+
+
+@pytest.mark.parametrize("made", [legacy, archive])
+def test_a_checkpoint_gives_the_tensors_of_its_dicts(made):
+    tensor = Tensor("7", 0, (12,), (1,), 12)
+    found = read_torch(made({"net": {"weight": tensor, "bias": tensor}, "epoch": 3, "note": "text"}, {"7": VALUES}))
+    assert list(found) == ["net.weight", "net.bias"] and np.array_equal(found["net.bias"], VALUES)

@@ -77,6 +77,27 @@ def test_first_weights_and_sizes_of_the_trunks(fetched, name, wanted, count):
     assert sum(buffer.size for buffer in model.buffers()) == count
 
 
+def test_the_faces_of_a_dcgan_are_those_of_its_weights(fetched):
+    """The means of the channels as PyTorch gives them."""
+    model = fetched(zoo.load, "dcgan_faces")
+    face = model(sp.zeros((1, 100, 1, 1)))
+    assert face.shape == (1, 3, 64, 64)
+    assert face.numpy().mean(axis=(0, 2, 3)) == pytest.approx([-0.42659, -0.56839, -0.64917], abs=1e-4)
+    with pytest.raises(ValueError, match="dcgan_faces are no images"):
+        _ = model.preprocessing
+
+
+def test_the_faces_of_a_mobile_stylegan_are_those_of_its_weights(fetched):
+    """Styles, means of the channels and a pixel as OpenVINO gives them."""
+    model = fetched(zoo.load, "mobilestylegan")
+    style = model.mapping(sp.ones((1, 512)))
+    assert style.numpy()[0, :4] == pytest.approx([-0.12578, 0.15999, -0.06153, -0.30847], abs=1e-4)
+    face = model.synthesis(style).numpy()
+    assert face.shape == (1, 3, 1024, 1024) and face.std() == pytest.approx(0.4420, abs=1e-4)
+    assert face.mean(axis=(0, 2, 3)) == pytest.approx([-0.2928, -0.3568, -0.4465], abs=1e-4)
+    assert face[0, :, 512, 512] == pytest.approx([-0.5929, -0.7307, -0.7994], abs=1e-4)
+
+
 # -- LPIPS ------------------------------------------------------------------------------------------------------------
 
 

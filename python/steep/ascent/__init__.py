@@ -13,7 +13,7 @@ from steep.ascent.smoothing import bilateral, gaussian, haar, haar_shrink, inver
 from steep.ascent.invert import Inversion, invert, mahendran_vedaldi
 from steep.ascent.loop import Ascent, maximize
 from steep.ascent.objectives import logit, margin, probability
-from steep.ascent.params import Parameterization, color_decorrelated, fft, latent, pixels
+from steep.ascent.params import Parameterization, color_decorrelated, cppn, fft, latent, pixels
 from steep.ascent.regularizers import feature_statistics, haar_wavelet, l1, l2, lp, total_variation
 from steep.ascent.term import Term
 from steep.ascent.transforms import blur, compose, jitter, noise, pad, rotate, scale
@@ -22,9 +22,9 @@ from steep.optim.projections import ball, box, simplex
 
 __all__ = [
     "Ascent", "Dream", "Inversion", "Parameterization", "Term", "ball", "bilateral", "blur", "box", "caricature",
-    "channel", "color_decorrelated", "compose", "deepdream", "direction", "diversity", "feature_statistics", "fft",
-    "filters", "gaussian", "guided_by", "haar", "haar_shrink", "haar_wavelet", "inverse_haar", "inversion", "invert",
-    "jitter", "l1", "l2", "latent", "layer", "logit", "lp", "mahendran_vedaldi", "margin", "maximize", "median",
-    "neuron", "noise", "octave_sizes", "pad", "pixels", "probability", "rotate", "scale", "similarity", "simplex",
-    "standard_transforms", "total_variation", "visualize",
+    "channel", "color_decorrelated", "compose", "cppn", "deepdream", "direction", "diversity", "feature_statistics",
+    "fft", "filters", "gaussian", "guided_by", "haar", "haar_shrink", "haar_wavelet", "inverse_haar", "inversion",
+    "invert", "jitter", "l1", "l2", "latent", "layer", "logit", "lp", "mahendran_vedaldi", "margin", "maximize",
+    "median", "neuron", "noise", "octave_sizes", "pad", "pixels", "probability", "rotate", "scale", "similarity",
+    "simplex", "standard_transforms", "total_variation", "visualize",
 ]  # fmt: skip

@@ -62,7 +62,8 @@ def maximize(
 ) -> Ascent:
     """Maximises ``objective(transform(image)) - penalty(image)`` over images, by gradient ascent from ``start``.
 
-    Models are evaluated in evaluation mode, whatever mode they are in.
+    The prior of a ``Parameterization`` is subtracted too. Models are evaluated in evaluation mode, whatever mode they
+    are in.
 
     Args:
         objective: a function from images to a scalar tensor, such as ``logit(model, 3)``.
@@ -97,12 +98,13 @@ def maximize(
     """
     begin = start if isinstance(start, Parameterization) else pixels(start)
     params = tree.map(_core.tensor, begin.params)
-    render, seen = begin.render, transform or _same
+    render, prior, seen = begin.render, begin.prior, transform or _same
 
     @evaluated
     def value(params: Any) -> Tensor:
         picture = render(params)
-        return objective(seen(picture)) if penalty is None else objective(seen(picture)) - penalty(picture)
+        found = objective(seen(picture)) if penalty is None else objective(seen(picture)) - penalty(picture)
+        return found if prior is None else found - prior(params)
 
     frames: list[Tensor] = []
     if keep:

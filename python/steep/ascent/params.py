@@ -2,12 +2,13 @@
 
 Any differentiable map from tensors to an image can be used: pixels, a spectrum, a generator's latent. ``maximize``
 optimises ``params``; objectives see ``render(params)``. ``then`` appends maps, such as colours, a sigmoid or a filter.
+A ``prior`` says which parameters are unlikely, whatever the image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -33,10 +34,12 @@ class Parameterization:
     Attributes:
         params: a tree of float tensors, the initial values.
         render: the map from parameters to an image.
+        prior: a function of the parameters that ``maximize`` subtracts from the objective, or None.
     """
 
     params: Tree
     render: Callable[[Any], Tensor]
+    prior: Callable[[Any], Tensor] | None = None
 
     def then(self, *maps: Callable[[Tensor], Tensor]) -> Parameterization:
         """The same parameters, with further maps applied to the image.
@@ -53,7 +56,7 @@ class Parameterization:
             (1, 1, 4, 4)
         """
         first = self.render
-        return Parameterization(self.params, lambda params: reduce(lambda x, f: f(x), maps, first(params)))
+        return replace(self, render=lambda params: reduce(lambda x, f: f(x), maps, first(params)))
 
     def image(self) -> Tensor:
         """The initial image."""
@@ -162,12 +165,60 @@ def color_decorrelated(start: Parameterization) -> Parameterization:
     return start.then(_coloured)
 
 
-def latent(generate: Callable[[Any], Tensor], z: Any) -> Parameterization:
+def cppn(shape: tuple[int, ...], generator: Generator, hidden: int = 24, layers: int = 6) -> Parameterization:
+    """Images as small networks from the coordinates of a pixel to its colour: smooth at any size.
+
+    Each image has weights of its own. An activation is the two functions atan(x) / .67 and (atan(x) ** 2 - .45) / .396
+    side by side, which have about mean 0 and deviation 1; the last one is a sigmoid.
+
+    Args:
+        shape: shape of the images, (n, channels, height, width).
+        generator: source of the initial weights.
+        hidden: number of units of a layer.
+        layers: number of layers before the last.
+
+    Returns:
+        A ``Parameterization`` of images in (0, 1), with one array of weights for each layer.
+
+    Raises:
+        ValueError: for another shape, or no layers.
+
+    References:
+        Stanley 2007, "Compositional pattern producing networks", doi:10.1007/s10710-007-9028-8; Mordvintsev et al.
+        2018, "Differentiable image parameterizations", doi:10.23915/distill.00012.
+
+    Example:
+        >>> sp.ascent.cppn((2, 3, 8, 8), sp.random.Generator(0), hidden=4).image().shape
+        (2, 3, 8, 8)
+    """
+    if len(shape) != 4 or min(shape) < 1 or layers < 1:
+        raise ValueError(f"cppn: needs a shape (n, channels, height, width) and a layer, got {shape} and {layers}")
+    n, channels, height, width = shape
+    across, down = (np.sqrt(3) * np.linspace(-1, 1, size) for size in (width, height))
+    x, y = np.meshgrid(across, down)
+    inputs = np.stack([x.ravel(), y.ravel(), np.hypot(x, y).ravel() / np.sqrt(2), np.ones(x.size)], axis=1)
+    sizes = [4, *[2 * hidden] * layers]
+    weights = [generator.normal((n, into, hidden), std=1 / np.sqrt(into)) for into in sizes[:-1]]
+    weights.append(_core.zeros((n, sizes[-1], channels), dtype=_core.float32))
+
+    def render(weights: Any) -> Tensor:
+        h = _core.asarray(inputs, dtype=weights[0].dtype)
+        for weight in weights[:-1]:
+            bent = _core.atan(h @ weight)
+            h = _core.concat([bent / 0.67, (bent * bent - 0.45) / 0.396], axis=-1)
+        colours = _core.sigmoid(h @ weights[-1])
+        return _core.reshape(_core.permute_dims(colours, (0, 2, 1)), (-1, channels, height, width))
+
+    return Parameterization(weights, render)
+
+
+def latent(generate: Callable[[Any], Tensor], z: Any, prior: Callable[[Any], Tensor] | None = None) -> Parameterization:
     """The latent input of a generator as parameters: a learned image prior.
 
     Args:
         generate: a differentiable function from latents to images, such as a trained decoder.
         z: the initial latent, an array or a tree of them.
+        prior: a function of latents that is subtracted from the objective, larger for unlikely ones, or None.
 
     Returns:
         A ``Parameterization``.
@@ -180,7 +231,7 @@ def latent(generate: Callable[[Any], Tensor], z: Any) -> Parameterization:
         >>> sp.ascent.latent(lambda z: z @ sp.ones((2, 5)), sp.zeros((1, 2))).image().shape
         (1, 5)
     """
-    return Parameterization(tree.map(_core.tensor, z), generate)
+    return Parameterization(tree.map(_core.tensor, z), generate, prior)
 
 
 def _same(params: Any) -> Tensor:

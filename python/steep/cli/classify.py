@@ -11,7 +11,7 @@ from rich.markup import escape
 from steep import _core, imagine
 from steep.cli import models, screen
 from steep.cli.images import Image, Source
-from steep.cli.imagine import Bars
+from steep.cli.imagine_draw import Bars
 from steep.cli.search import Scorer
 from steep.cli.session import Session, on_model
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from steep import imagine as library
 from steep.cli import require, screen
-from steep.cli.imagine import Bars
+from steep.cli.imagine_draw import Bars
 
 Scorer = Annotated[
     str, typer.Option(help='"emoji", a .safetensors file of steep imagine --train clip, or IMAGE.onnx,TEXT.onnx.')

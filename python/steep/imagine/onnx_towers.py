@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from steep import _core, onnx
 from steep._core import Tensor
 from steep.data.images import to_square
+from steep.imagine.towers import direction, resized
 from steep.io.malformed import reading
 from steep.text import TextEncoder, Tokenizer
 from steep.zoo import Preprocessing
@@ -69,6 +70,25 @@ class OnnxTowers:
         if of_images != of_texts:
             raise ValueError(f"{image} and {text} are of two models: vectors of {of_images} and {of_texts} numbers")
 
+    def text_vectors(self, features: Any) -> Tensor:
+        """The vectors of texts from the encoder's outputs; differentiable.
+
+        Args:
+            features: a tensor (n, size).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
+        return direction(_core.asarray(features))
+
+    def ready(self) -> TextEncoder:
+        """The encoder of texts.
+
+        Returns:
+            A ``TextEncoder``.
+        """
+        return self._words
+
     def texts(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts.
 
@@ -94,15 +114,33 @@ class OnnxTowers:
             An array (n, size) of vectors of length 1.
         """
         squares, found = self.inputs(pictures), []
-        fixed = _fixed(self._image.shape_of(self._image.inputs[0]), 0)
-        for first in range(0, len(squares), fixed or BATCH):
-            part = squares[first : first + (fixed or BATCH)]
-            filled = np.concatenate([part, np.repeat(part[-1:], (fixed or len(part)) - len(part), axis=0)])
-            pixels = np.ascontiguousarray(filled.transpose(0, 3, 1, 2)).astype(np.float32) / 255
-            found.append(np.asarray(self._image(self.way.normalize(_core.asarray(pixels))))[: len(part)])
+        for first in range(0, len(squares), BATCH):
+            part = squares[first : first + BATCH]
+            pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2)).astype(np.float32) / 255
+            with _core.no_grad():
+                found.append(np.asarray(self._raw(self.way.normalize(_core.asarray(pixels)))))
             if callback is not None:
                 callback(min(first + len(part), len(squares)), len(squares))
         return _directions(np.concatenate(found))
+
+    def encode(self, pixels: Any) -> Tensor:
+        """The vectors of pictures of any size; differentiable.
+
+        Args:
+            pixels: pictures (n, 3, height, width) in [0, 1].
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
+        return direction(self._raw(self.way.normalize(resized(pixels, self.way.size))))
+
+    def _raw(self, x: Tensor) -> Tensor:
+        """The encoder's outputs, for any number of pictures: one of a fixed number gets the last one again."""
+        fixed, n = _fixed(self._image.shape_of(self._image.inputs[0]), 0), x.shape[0]
+        if fixed is None:
+            return self._image(x)
+        filled = _core.concat([x, *[x[-1:]] * (-n % fixed)])
+        return _core.concat([self._image(filled[i : i + fixed]) for i in range(0, filled.shape[0], fixed)])[:n]
 
     def inputs(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
         """Pictures as squares of the image encoder's size.
@@ -136,8 +174,7 @@ class _Encoder:
         return self.model.input_shapes[self.inputs.index(name)] or ()
 
     def __call__(self, *inputs: Any, **named: Any) -> Tensor:
-        with _core.no_grad():
-            found = self.model(*inputs, **named)
+        found = self.model(*inputs, **named)
         values = dict(zip(self.model.outputs, found if isinstance(found, tuple) else (found,), strict=True))
         chosen = values.get(f"{self.kind}_embeds")
         flat = [value for value in values.values() if value.ndim == 2] if chosen is None else [chosen]

@@ -1,6 +1,7 @@
-"""What is trained on emoji: ``train_clip``, a small network from scratch; ``scorer("emoji")``, heads on MobileNetV2.
+"""What is trained on emoji: ``train_clip``, a small network from scratch, and heads on frozen trunks, by name.
 
-Both hold out 245 concepts and the style Fluent, and are measured on these. Start reading at ``train_clip``.
+Both hold out 245 concepts and the style Fluent, and are measured on these; only the judge of what ``draw`` draws, who
+is measured on nothing, knows all pictures. Start reading at ``train_clip`` and ``FROZEN``.
 """
 
 from __future__ import annotations
@@ -14,28 +15,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core, zoo
+from steep import _core, nn, zoo
 from steep.data import Emoji, load
 from steep.data.fetch import cache_folder
 from steep.evaluation import evaluating
 from steep.imagine.contrast import retrieval
-from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.towers import Cnn, Towers, in_batches, square
 from steep.imagine.train import Pairs, Settings, train
 from steep.io import safetensors
+from steep.pictures import resized
 from steep.text import encoder
 from steep.zoo import Preprocessing
-from steep.zoo.table import MINILM_FILE, MOBILENET_FILE
+from steep.zoo.table import MINILM_FILE
 
 LAYOUT = "1"  # of what is kept: increase it when a recipe changes
-SIDE = 160  # of the pictures that MobileNetV2 sees
+HEADS = "2"  # of heads that are kept: increase it when how they are trained changes
+SOFTEST = 16  # pixels a side of the least sharp pictures that heads are trained on
+FOCUS = 24  # and of what they see of drawn ones, whose finest details are a generator's, not a thing's
+SIDE = 160  # of the pictures that frozen trunks see
 BOTH = 2  # of a concept's three texts, the one with name and keywords
-HEADS = Settings(epochs=10, lr=1e-3, zoom=0.0)
 Say = Callable[[str, int, int], object]
 
 
-def _quiet(what: str, done: int, total: int) -> None:
-    pass
+@dataclass(frozen=True)
+class Frozen:
+    """Two towers of which only two linear heads are trained, a row of ``FROZEN``.
+
+    Attributes:
+        model: a model of the zoo; its weights are not trained.
+        last: the last of its layers that is used, whose outputs are the features.
+        kept: name of the file in the cache that holds the features of all pictures.
+        settings: how the heads are trained.
+        everything: whether on all pictures, with nothing held out.
+    """
+
+    model: str
+    last: str
+    kept: str
+    settings: Settings
+    everything: bool = False
+
+
+FROZEN = {
+    "emoji": Frozen("mobilenetv2_trunk", "features", "emoji_pictures", Settings(epochs=10, lr=1e-3, zoom=0.0)),
+    "judge": Frozen(
+        "efficientnet_lite0", "flatten", "emoji_pictures_judge", Settings(epochs=10, lr=1e-3, zoom=0.0, seed=1), True
+    ),
+}
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Says nothing of what is being done."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +92,7 @@ class Report:
 
 def train_clip(
     settings: Settings = Settings(),
-    say: Say = _quiet,
+    say: Say = quiet,
     callback: Callable[[int, int, float], object] = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -97,42 +127,21 @@ def small_towers(seed: int = 0) -> Towers:
     return Towers(Cnn(seed), way, 256, frozen=False, seed=seed, name="clip")
 
 
-def scorer(name: str = "emoji", say: Say = _quiet) -> Towers | OnnxTowers:
-    """Two towers by name, from a file that ``steep imagine --train clip`` has written, or from two ONNX files.
-
-    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
-    minutes, and kept.
-
-    Args:
-        name: "emoji", the path of a file, or two paths with a comma between them, "IMAGE.onnx,TEXT.onnx": see
-            ``OnnxTowers``.
-        say: called with what is being done, and how much of it.
-
-    Returns:
-        The towers.
-
-    Raises:
-        ValueError: for another name, or a file that is none of steep's towers.
-        FetchError: if what it needs cannot be downloaded.
-    """
-    if name != "emoji":
-        if name.count(".onnx") == 2 and "," in name:
-            image, _, text = name.partition(",")
-            return OnnxTowers(image.strip(), text.strip())
-        if not name.endswith(".safetensors"):
-            raise ValueError(f'there is no scorer {name!r}: it is "emoji", a .safetensors file of '
-                             "`steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx")  # fmt: skip
-        towers = small_towers()
-        towers.restore(Path(name))
-        return towers.eval()
-    return emoji_scorer(say)[0]
-
-
-def emoji_scorer(say: Say = _quiet) -> tuple[Towers, Report]:
+def emoji_scorer(say: Say = quiet) -> tuple[Towers, Report]:
     """The scorer "emoji" and what it retrieves."""
-    way = replace(zoo.table.MODELS["mobilenetv2_trunk"].preprocessing or Preprocessing(1), size=SIDE, margin=1.0)
-    towers = Towers(zoo.load("mobilenetv2_trunk"), way, 1280, frozen=True, name="emoji").eval()
-    path, origin = cache_folder() / "towers_emoji.safetensors", _origin(MINILM_FILE.sha256, MOBILENET_FILE.sha256)
+    return frozen_scorer("emoji", say)
+
+
+def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
+    """A scorer of ``FROZEN`` and what it retrieves, from the cache, or trained and kept there."""
+    row = FROZEN[name]
+    model = zoo.load(row.model)
+    way = replace(model.preprocessing, size=SIDE, margin=1.0)
+    towers = Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
+    path, origin = (
+        cache_folder() / f"towers_{name}.safetensors",
+        origin_of(MINILM_FILE.sha256, model.source.sha256, HEADS),
+    )
     try:
         about = towers.restore(path)
     except (OSError, ValueError):
@@ -141,12 +150,19 @@ def emoji_scorer(say: Say = _quiet) -> tuple[Towers, Report]:
         return towers, _read_report(about)
     emoji = load("emoji")
     texts, pictures = text_features(emoji, say), picture_features(towers, emoji, say)
-    rows = training_rows(emoji)
-    losses = train(towers, Pairs(pictures[rows], emoji.concept[rows], texts), HEADS,
+    rows = np.arange(len(emoji.pictures)) if row.everything else training_rows(emoji)
+    both = np.concatenate([pictures[rows], picture_features(towers, emoji, say, soft=True)[rows]])
+    losses = train(towers, Pairs(both, np.tile(emoji.concept[rows], 2), texts), row.settings,
                    lambda step, steps, loss: say("training the heads", step, steps))  # fmt: skip
     report = measured(towers, emoji, texts, pictures, losses)
     towers.save(path, {"origin": origin, **_written_report(report)})
     return towers, report
+
+
+def _until(model: zoo.Pretrained, last: str) -> nn.Module:
+    """The layers of a model up to one of them."""
+    names = [name for name, _ in model.named_layers()]
+    return nn.Sequential({name: model[i] for i, name in enumerate(names[: names.index(last) + 1])}).eval()
 
 
 def training_rows(emoji: Emoji) -> NDArray[np.int64]:
@@ -173,7 +189,7 @@ def _found(vectors: NDArray[Any], wanted: NDArray[Any], emoji: Emoji, chosen: ND
     return retrieval(vectors[chosen], wanted[emoji.concept[chosen]], np.arange(int(chosen.sum())))
 
 
-def text_features(emoji: Emoji, say: Say = _quiet) -> NDArray[np.float32]:
+def text_features(emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
     """MiniLM's vectors of the three English texts of every concept, (concepts, 3, 384); computed once and kept."""
     texts = [text for concept in emoji.concepts for text in concept.texts()]
 
@@ -182,25 +198,39 @@ def text_features(emoji: Emoji, say: Say = _quiet) -> NDArray[np.float32]:
         return np.asarray(found).reshape(len(emoji.concepts), 3, -1)
 
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    return _kept("emoji_texts", _origin(MINILM_FILE.sha256, digest), make)
+    return kept("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
 
 
-def picture_features(towers: Towers, emoji: Emoji, say: Say = _quiet) -> NDArray[np.float32]:
-    """The frozen trunk's features of every picture, (pictures, features); computed once and kept."""
+def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool = False) -> NDArray[np.float32]:
+    """The features of every picture by a trunk of ``FROZEN``, (pictures, features); computed once and kept.
+
+    ``soft``: of pictures without their finest details, as generators draw them; without these in training the towers
+    would not know a picture that is a little out of focus.
+    """
+    row = FROZEN[towers.name]
 
     def make() -> NDArray[Any]:
-        squares = np.stack([square(picture, towers.way.size) for picture in emoji.pictures])
+        given = [softened(picture, i) for i, picture in enumerate(emoji.pictures)] if soft else emoji.pictures
+        squares = np.stack([square(picture, towers.way.size) for picture in given])
         with _core.no_grad(), evaluating():
             return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
 
-    return _kept("emoji_pictures", _origin(MOBILENET_FILE.sha256, str(len(emoji.pictures)), str(SIDE)), make)
+    source = zoo.table.MODELS[row.model].source.sha256
+    name = f"{row.kept}_soft" if soft else row.kept
+    return kept(name, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
 
 
-def _origin(*parts: str) -> str:
+def softened(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """A picture reduced to between 16 and 31 pixels a side, which depends on its number."""
+    side = SOFTEST + number * 7 % SOFTEST
+    return resized(picture, side, side)
+
+
+def origin_of(*parts: str) -> str:
     return " ".join((LAYOUT, *parts))
 
 
-def _kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """An array from the cache, made if it is not there or of another origin."""
     path = cache_folder() / f"{name}.safetensors"
     try:

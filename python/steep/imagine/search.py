@@ -10,8 +10,7 @@ import numpy as np
 
 from steep.data.folder import SUFFIXES
 from steep.data.images import read_image
-from steep.imagine.onnx_towers import OnnxTowers
-from steep.imagine.towers import Towers
+from steep.imagine.scorers import AnyTowers
 
 
 class Found(NamedTuple):
@@ -27,7 +26,7 @@ class Found(NamedTuple):
 
 
 def search(
-    towers: Towers | OnnxTowers,
+    towers: AnyTowers,
     text: str,
     folder: str | Path,
     callback: Callable[[int, int], object] | None = None,
@@ -66,7 +65,7 @@ def search(
     return [Found(paths[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 
-def zero_shot(towers: Towers | OnnxTowers, picture: Any, labels: Sequence[str], template: str = "{}") -> list[float]:
+def zero_shot(towers: AnyTowers, picture: Any, labels: Sequence[str], template: str = "{}") -> list[float]:
     """The probabilities of labels given in words: the softmax of scaled similarities.
 
     Args:

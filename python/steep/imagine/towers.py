@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from steep._core import Tensor
 from steep.data.images import to_square
 from steep.evaluation import evaluating
 from steep.io.malformed import reading
+from steep.nn import functional
 from steep.random import Generator
 from steep.text import TextEncoder
 from steep.zoo import Preprocessing
@@ -153,6 +154,17 @@ class Towers(nn.Module):
         """
         return np.stack([square(picture, self.way.size) for picture in pictures])
 
+    def encode(self, pixels: Any) -> Tensor:
+        """The vectors of pictures of any size; differentiable.
+
+        Args:
+            pixels: pictures (n, 3, height, width) in [0, 1].
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
+        return self.forward(self.way.normalize(resized(pixels, self.way.size)))
+
     def save(self, path: Path, about: dict[str, str]) -> None:
         """Writes what was trained, atomically.
 
@@ -190,6 +202,15 @@ class Towers(nn.Module):
         return {key: value for key, value in self.state_dict().items() if not (self.frozen and "trunk" in key)}
 
 
+class HasWay(Protocol):
+    """Anything that encodes pictures: a way to inputs, and a network of these."""
+
+    way: Preprocessing
+
+    def forward(self, x: Any) -> Tensor:
+        """The vectors of inputs."""
+
+
 def direction(x: Tensor) -> Tensor:
     """Rows divided by their length."""
     squared = _core.sum(x * x, axis=-1, keepdims=True)
@@ -203,14 +224,26 @@ def square(picture: Any, size: int) -> NDArray[np.uint8]:
     return to_square(picture, size, 1.0)
 
 
-def as_inputs(towers: Towers, squares: NDArray[np.uint8]) -> Tensor:
+def resized(pixels: Any, size: int) -> Tensor:
+    """Pictures (n, channels, height, width) as squares of another size, bilinear; differentiable.
+
+    Smaller ones are averaged first, by the integer factor next below, so that no pixel is left out.
+    """
+    x = _core.asarray(pixels)
+    factor = min(x.shape[-2:]) // size
+    if factor > 1:
+        x = functional.avg_pool2d(x, factor)
+    return x if x.shape[-2:] == (size, size) else functional.interpolate(x, (size, size), "linear")
+
+
+def as_inputs(towers: HasWay, squares: NDArray[np.uint8]) -> Tensor:
     """Squares (n, size, size, 3) as the trunk's input."""
     pixels = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255
     return towers.way.normalize(_core.asarray(pixels))
 
 
 def in_batches(
-    towers: Towers,
+    towers: HasWay,
     squares: NDArray[np.uint8],
     callback: Callable[[int, int], object] | None = None,
     run: Callable[[Any], Tensor] | None = None,

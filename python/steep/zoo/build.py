@@ -41,6 +41,10 @@ def _depthwise(channels: int, kernel: int, stride: int = 1, padding: Any = 0, bi
     return layer, channels
 
 
+def _transposed(channels: int, out: int, kernel: int, stride: int = 1, padding: Any = 0, bias: bool = True) -> Made:
+    return nn.ConvTranspose2d(channels, out, kernel, stride, padding, bias=bias, generator=0), out
+
+
 def _concat(channels: int, rows: Rows) -> Made:
     branches = [build([row], channels) for row in rows]
     return nn.Concat({name: layer for made, _ in branches for name, layer in made.items()}), sum(n for _, n in branches)
@@ -57,10 +61,12 @@ def _container(kind: type[nn.Sequential] | type[nn.Residual]) -> Callable[..., M
 KINDS: dict[str, Callable[..., Made]] = {
     "conv": _conv,
     "depthwise": _depthwise,
+    "conv_transpose": _transposed,
     "linear": lambda c, out: (nn.Linear(c, out, generator=0), out),
     "batch_norm": lambda c, eps=1e-5: (nn.BatchNorm2d(c, eps), c),
     "relu": lambda c: (nn.ReLU(), c),
     "relu6": lambda c: (nn.ReLU6(), c),
+    "tanh": lambda c: (nn.Tanh(), c),
     "max_pool": lambda c, kernel, stride: (nn.MaxPool2d(kernel, stride), c),
     "global_pool": lambda c: (nn.AdaptiveAvgPool2d(1), c),
     "flatten": lambda c: (nn.Flatten(), c),

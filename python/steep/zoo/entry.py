@@ -43,8 +43,9 @@ class Entry:
         source: where the weights come from.
         layers: makes the network's layers by name.
         preprocessing: from images to inputs; None where the input is no image.
-        format: format of the weights; None for a safetensors file that ships with steep.
+        format: format of the weights; None for a safetensors file that ships with steep, or layers with their weights.
         labels: returns the names of the classes.
+        complete: whether ``layers`` makes layers with their weights, from files that it fetches.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class Entry:
     preprocessing: Preprocessing | None
     format: Format | None
     labels: Callable[[], tuple[str, ...]] | None = None
+    complete: bool = False
 
 
 def of_rows(rows: Rows, channels: int = 3) -> Callable[[], Mapping[str, Layer]]:

@@ -205,3 +205,29 @@ def squeezenet_name(name: str, _: int) -> str:
         The file's name.
     """
     return name.replace(".concat.", "/").replace(".squeeze", "/squeeze1x1")
+
+
+def _dcgan(channels: list[int]) -> Rows:
+    rows: list[Row] = []
+    for i, out in enumerate(channels, 1):
+        rows.append((f"deconv{i}", "conv_transpose", out, 4, *((1, 0) if i == 1 else (2, 1)), False))
+        rows += [(f"bn{i}", "batch_norm"), (f"relu{i}", "relu")] if i < len(channels) else [("image", "tanh")]
+    return rows
+
+
+# Source: Radford et al. 2015, arXiv:1511.06434: the generator, from latents (n, 100, 1, 1) to images in [-1, 1].
+DCGAN: Rows = _dcgan([512, 256, 128, 64, 3])
+
+
+def dcgan_name(name: str, _: int) -> str:
+    """The file's name of a layer: "deconv2" is "netG_state_dict.main.3", "bn2" the next.
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
+    kind, number = name[:-1], int(name[-1])
+    return f"netG_state_dict.main.{3 * (number - 1) + (kind == 'bn')}"

@@ -5,13 +5,15 @@ To add one, add its rows to ``networks.py``, its file here, and a line to ``MODE
 
 from __future__ import annotations
 
-from steep.data.fetch import Source
+from steep.data.fetch import Source, fetch
+from steep.io.malformed import reading
 from steep.io.safetensors import decode
 from steep.zoo import labels, networks
 from steep.zoo.bert import bert_name, sentence_bert
 from steep.zoo.build import Rows
 from steep.zoo.digits_cnn import digits_cnn
 from steep.zoo.entry import Entry, Format, of_rows
+from steep.zoo.openvino import Graph, read_graph
 from steep.zoo.pickles import read_arrays
 from steep.zoo.preprocessing import Preprocessing
 from steep.zoo.torch_file import read_torch
@@ -73,6 +75,32 @@ MOBILENET_FILE = Source(
     sha256="2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
     licence="MIT",
 )
+DCGAN_FILE = Source(
+    name="dcgan_faces",
+    requirement="gan-face-generate==1.1.1",
+    member="gan_face_generate/weights.tar",
+    size=14_322_251,
+    sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+    licence="MIT",
+    stored="dcgan_faces_source.tar",
+)
+STYLEGAN_FILES = {
+    f"{network}.{kind}": Source(
+        name="mobilestylegan",
+        requirement="random-face==2021.7.21.1",
+        member=f"random_face/data/{network}.{kind}",
+        size=size,
+        sha256=sha256,
+        licence="Apache-2.0",
+        stored=f"mobilestylegan_{network}.{kind}",
+    )
+    for network, kind, size, sha256 in (
+        ("MappingNetwork", "xml", 59_865, "73e2096cad6e696e4af47df2477e048ab4c42c0e0dec83c7c66604822689e55b"),
+        ("MappingNetwork", "bin", 8_405_040, "212dd716bdb556e18db603ea97300d4fa3c872b878c726b2402fea80820e7305"),
+        ("SynthesisNetwork", "xml", 425_183, "7918fce515243954d3e06628cb39a23902d6b1d5d02932cc0c2faee7a2aeeedd"),
+        ("SynthesisNetwork", "bin", 32_025_440, "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645"),
+    )
+}
 DIGITS_FILE = Source(
     name="digits_cnn",
     requirement="steep",
@@ -87,6 +115,17 @@ def _trunk(source: Source, rows: Rows, prefix: str) -> Entry:
     suffixes = {"weight": ".kernel", "bias": ".bias"}
     flax = Format(read_arrays, lambda _, i: f"{prefix}.Conv_{i}", suffixes, outputs_last=True, extras=LPIPS)
     return Entry(source, of_rows(rows), TORCHVISION, flax)
+
+
+def _mobilestylegan() -> dict[str, Graph]:
+    """Mapping (n, 512) to styles (n, 512), and synthesis of styles to images (n, 3, 1024, 1024) in [-1, 1]."""
+
+    def graph(network: str) -> Graph:
+        files = [fetch(STYLEGAN_FILES[f"{network}.{kind}"], *STYLEGAN_FILES.values()) for kind in ("xml", "bin")]
+        with reading(files[0], "a graph of OpenVINO"):
+            return read_graph(*(file.read_bytes() for file in files))
+
+    return {"mapping": graph("MappingNetwork"), "synthesis": graph("SynthesisNetwork")}
 
 
 MODELS: dict[str, Entry] = {
@@ -118,6 +157,13 @@ MODELS: dict[str, Entry] = {
         None,
         Format(lambda data: decode(data)[0], bert_name, {"weight": ".weight", "bias": ".bias"}),
     ),
+    "dcgan_faces": Entry(
+        DCGAN_FILE,
+        of_rows(networks.DCGAN, 100),
+        None,
+        Format(read_torch, networks.dcgan_name, TORCH_SUFFIXES),
+    ),
+    "mobilestylegan": Entry(STYLEGAN_FILES["SynthesisNetwork.bin"], _mobilestylegan, None, None, complete=True),
     "digits_cnn": Entry(
         DIGITS_FILE,
         lambda: dict(digits_cnn().named_layers()),

@@ -1,0 +1,46 @@
+"""``scorer``: two towers by name, of a file, or of two ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steep.imagine.conse import Photos, photos
+from steep.imagine.onnx_towers import OnnxTowers
+from steep.imagine.recipes import FROZEN, Say, frozen_scorer, quiet, small_towers
+from steep.imagine.towers import Towers
+
+AnyTowers = Towers | OnnxTowers | Photos
+
+
+def scorer(name: str = "emoji", say: Say = quiet) -> AnyTowers:
+    """Two towers by name, from a file that ``steep imagine --train clip`` has written, or from two ONNX files.
+
+    "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
+    minutes, and kept; "judge" is its like with another trunk, EfficientNet-Lite0, and another seed, for what the first
+    has guided. "photos" is for photographs and not trained at all: see ``conse.py``.
+
+    Args:
+        name: "emoji", "judge", "photos", the path of a file, or two paths with a comma between them,
+            "IMAGE.onnx,TEXT.onnx": see ``OnnxTowers``.
+        say: called with what is being done, and how much of it.
+
+    Returns:
+        The towers.
+
+    Raises:
+        ValueError: for another name, or a file that is none of steep's towers.
+        FetchError: if what it needs cannot be downloaded.
+    """
+    if name in FROZEN:
+        return frozen_scorer(name, say)[0]
+    if name == Photos.name:
+        return photos(say)
+    if name.count(".onnx") == 2 and "," in name:
+        image, _, text = name.partition(",")
+        return OnnxTowers(image.strip(), text.strip())
+    if not name.endswith(".safetensors"):
+        raise ValueError(f'there is no scorer {name!r}: it is "emoji", "photos", a .safetensors file of '
+                         "`steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx")  # fmt: skip
+    towers = small_towers()
+    towers.restore(Path(name))
+    return towers.eval()
