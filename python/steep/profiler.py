@@ -301,9 +301,9 @@ class profile:
     """Notes every computation of the calling thread in a ``with`` block: eager ops, their gradients, compiled steps.
 
     Each has its time, the shapes of its operands and the line of Python that asked for it. Entering gives a
-    ``Profile``, which is filled when the block is left, by an exception too. Noting takes about two microseconds an op,
-    which is not counted as the op's. What other threads of Python compute is not noted; the threads that share the work
-    of one op are within its time.
+    ``Profile``, which is filled when the block is left, by an exception too. Noting takes about two microseconds per
+    op, which is not counted as the op's. What other threads of Python compute is not noted; the threads that share the
+    work of one op are within its time.
 
     Raises:
         ValueError: on entering within another ``profile()`` block of the same thread.

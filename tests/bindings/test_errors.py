@@ -315,5 +315,5 @@ def test_a_vector_of_the_wrong_length_is_named_as_it_was_given():
 @pytest.mark.parametrize("shape", [(2, 3, 4), (0, 2, 1, 4, 5)])
 def test_axes_that_have_to_be_named_are_not_none(places, shape):
     """None, as "all axes" for reductions, was read as axes that nobody had given: a result of any shape."""
-    with pytest.raises(TypeError, match="moveaxis: (source|destination)"):
+    with pytest.raises(TypeError, match=r"moveaxis: (source|destination)"):
         sp.moveaxis(sp.zeros(shape), *places)

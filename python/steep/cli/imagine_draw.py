@@ -70,14 +70,16 @@ def _result(found: Drawing) -> out.Result:
         f"{found.prompt}: rank {first.rank} among {first.count} real pictures by {first.tower}, "
         f"{judge.rank} by {judge.tower}; the nearest of these shows: {found.nearest_name}",
         [
-            ("the result", found.picture),
-            ("the start", found.start),
-            (f"the nearest: {found.nearest_name}", found.nearest),
+            out.Shown("the start", found.start),
+            out.Shown("the result", found.picture),
+            out.Shown(f"the nearest: {found.nearest_name}", found.nearest),
         ],
         Certificate(str(found.settings["generator"]), "", settings, findings),
         facts,
         found.history,
         found.frames,
+        measure="The objective, of all starts together",
+        made=1,
     )
 
 

@@ -22,9 +22,9 @@ from steep.cli import output as out
 from steep.cli.compare import plain, side_by_side
 from steep.cli.images import Source, source
 from steep.cli.session import Session, on_model
+from steep.flops import shown as short
 from steep.io.atomic import atomic_write
 from steep.nn.cost import Cost, cost
-from steep.nn.cost import shown as short
 from steep.report import html as page
 from steep.report.html import Scale
 
