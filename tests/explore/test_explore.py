@@ -310,7 +310,7 @@ def test_an_attack_is_judged_on_bytes_and_its_code_gives_the_same(client, asked,
 
 
 @pytest.mark.parametrize(("asked", "why"), [
-    ({"kind": "nothing"}, "kind is one of 'climb', 'maps', 'examples', 'saliency', 'attack', got 'nothing'"),
+    ({"kind": "nothing"}, "kind is one of 'climb', 'maps', 'examples', 'saliency', 'attack', 'book', got 'nothing'"),
     ({"kind": "climb", "layer": "relu9", "channel": 0}, "layer is one of"),
     ({"kind": "climb", "layer": "relu1", "channel": 16}, "channel is a number from 0 to 15, got 16"),
     ({"kind": "climb", "layer": "relu1", "channel": 1.5}, "channel is an integer, got 1.5"),

@@ -36,6 +36,13 @@ class Asked:
         """An integer, or None."""
         return None if self._values.get(name) is None else self.integer(name, low, high)
 
+    def text(self, name: str, most: int) -> str:
+        """A string of at most ``most`` characters. Raises ValueError for a longer or an empty one."""
+        value = self._values.get(name)
+        if not isinstance(value, str) or not value.strip() or len(value) > most:
+            raise ValueError(f"{name} is a string of 1 to {most} characters, got {str(value)[:40]!r}")
+        return value
+
     def choice(self, name: str, among: Sequence[str], default: str | None = None) -> str:
         """One of several strings. Raises ValueError for another."""
         value = self._values.get(name, default)

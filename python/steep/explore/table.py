@@ -9,6 +9,7 @@ from steep.explore.attribution import attributions
 from steep.explore.breaking import attacks
 from steep.explore.climb import climb
 from steep.explore.desk import Desk
+from steep.explore.flip import book
 from steep.explore.jobs import Job
 from steep.explore.unit import examples, maps
 
@@ -18,4 +19,5 @@ WORK: dict[str, Callable[[Desk, Job, Asked], None]] = {
     "examples": examples,
     "saliency": attributions,
     "attack": attacks,
+    "book": book,
 }

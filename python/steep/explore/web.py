@@ -36,8 +36,9 @@ BEAT = 0.25  # seconds between looks at whether the browser is still there
 
 def page_files() -> dict[str, bytes]:
     """The files of the page by name, read once: no request names a path."""
-    folder = files("steep.explore") / "page"
-    return {each.name: each.read_bytes() for each in folder.iterdir() if "." + each.name.split(".")[-1] in TYPES}
+    folders = [files("steep.explore") / "page", files("steep.report")]  # the flip-book's files are there
+    found = [each for folder in folders for each in folder.iterdir() if "." + each.name.split(".")[-1] in TYPES]
+    return {each.name: each.read_bytes() for each in found}
 
 
 class Handler(BaseHTTPRequestHandler):

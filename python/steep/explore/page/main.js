@@ -3,6 +3,7 @@
 import { AttackView } from "./attack.js";
 import { byId, el, topRows } from "./dom.js";
 import { EveryView } from "./every.js";
+import { FlipView } from "./flip.js";
 import { LayerView } from "./layer.js";
 import { LayerMap } from "./map.js";
 import { useColours } from "./paint.js";
@@ -21,10 +22,12 @@ class App {
     this.views = [];
     if (told.layers.length) this.#layers();
     if (told.classes) this.views.push(new SaliencyView(this), new AttackView(this));
+    this.views.push(new FlipView(this));
     this.#tabs();
-    if (told.fault) this.problem(`the model cannot be run: ${told.fault}`);
-    else if (!told.layers.length) this.problem("this model has no layers that can be looked into");
-    else if (!told.classes) this.say("this model gives no scores of classes: saliency maps and attacks are left out");
+    if (told.fault) this.fault = `the model cannot be run: ${told.fault}`;
+    else if (!told.layers.length) this.fault = "this model has no layers that can be looked into";
+    this.problem("");
+    if (!told.classes) this.say("this model gives no scores of classes: saliency maps and attacks are left out");
   }
 
   #layers() {
@@ -56,9 +59,10 @@ class App {
     byId("status").textContent = text;
   }
 
+  /** Say what is wrong; "" when it is over, and what is wrong with the model stays. */
   problem(text) {
-    byId("problem").hidden = !text;
-    byId("problem").textContent = text;
+    byId("problem").textContent = text || (this.fault ?? "");
+    byId("problem").hidden = !byId("problem").textContent;
   }
 
   // -- frames -------------------------------------------------------------------------------------------------------
