@@ -20,7 +20,7 @@ from steep.report.flipbook import MOST, flipbook_data
 from steep.scores import class_scores, predicted
 
 BOOKS = ("layers", "neuron", "expression", "network")
-WORKED = '''import numpy as np
+WORKED = """import numpy as np
 
 import steep as sp
 
@@ -34,8 +34,8 @@ def two_layers(w0, w1):
 
 
 w0, w1 = np.array([[1.0, -3.0], [0.2, 1.0]]), np.array([1.0, -1.0])
-sp.page(two_layers, sp.tensor(w0), sp.tensor(w1))'''
-NEURON = '''import steep as sp
+sp.page(two_layers, sp.tensor(w0), sp.tensor(w1))"""
+NEURON = """import steep as sp
 
 
 def neuron(w, b):
@@ -43,7 +43,7 @@ def neuron(w, b):
     return sp.square(sp.tanh(w * x + b) - 1.0)
 
 
-sp.page(neuron, sp.tensor(2.0), sp.tensor(-0.5))'''
+sp.page(neuron, sp.tensor(2.0), sp.tensor(-0.5))"""
 
 
 def two_layers(w0: Tensor, w1: Tensor) -> Tensor:
