@@ -47,8 +47,8 @@ from steep.transforms import (
 
 if _TYPE_CHECKING:
     from steep import ascent as ascent, attack as attack, data as data, descent as descent, distributed as distributed
-    from steep import imagine as imagine, io as io, metrics as metrics, nn as nn, onnx as onnx, optim as optim
-    from steep import pictures as pictures, progress as progress, saliency as saliency, scores as scores
+    from steep import explore as explore, imagine as imagine, io as io, metrics as metrics, nn as nn, onnx as onnx
+    from steep import optim as optim, pictures as pictures, progress as progress, saliency as saliency, scores as scores
     from steep.report import page as page
     from steep import selftest as selftest, sklearn as sklearn, text as text, training as training, zoo as zoo
 
@@ -56,7 +56,7 @@ __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 _LAZY = (
-    "ascent", "attack", "data", "descent", "distributed", "imagine", "io", "metrics", "nn", "onnx", "optim",
+    "ascent", "attack", "data", "descent", "distributed", "explore", "imagine", "io", "metrics", "nn", "onnx", "optim",
     "pictures", "progress", "saliency", "scores", "selftest", "sklearn", "text", "training", "zoo",
 )  # fmt: skip
 _LAZY_FUNCTIONS = {"page": "steep.report"}

@@ -181,6 +181,27 @@ def probabilities(model: Classifier, x: Any) -> Tensor:
     return _core.softmax(one_tensor(model(x)), axis=-1)
 
 
+def as_probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """The softmax of one row of scores, or the scores themselves if they are probabilities already.
+
+    Args:
+        scores: (classes,).
+
+    Returns:
+        Probabilities (classes,).
+
+    Example:
+        >>> sp.scores.as_probabilities(np.zeros(2)), sp.scores.as_probabilities(np.array([0.25, 0.75]))
+        (array([0.5, 0.5]), array([0.25, 0.75]))
+    """
+    values = np.asarray(scores, np.float64)
+    if values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
+        return values
+    shares: NDArray[np.float64] = np.exp(values - values.max())
+    shares /= shares.sum()
+    return shares
+
+
 def accuracy(model: Classifier, x: Any, y: Any, batch_size: int = 100) -> float:
     """The share of correctly classified rows, in evaluation mode.
 

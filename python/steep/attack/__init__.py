@@ -10,9 +10,10 @@ from steep.attack.deepfool import deepfool
 from steep.attack.masking import Masking, masking, without_gradient
 from steep.attack.carlini_wagner import carlini_wagner, lbfgs
 from steep.attack.problem import Attack
+from steep.attack.rounding import rounded
 from steep.attack.training import adversary
 
 __all__ = [
     "Attack", "Masking", "adversary", "carlini_wagner", "ddn", "deepfool", "fgsm", "lbfgs", "masking", "pgd",
-    "without_gradient",
+    "rounded", "without_gradient",
 ]  # fmt: skip

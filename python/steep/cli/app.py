@@ -17,6 +17,7 @@ from steep.cli import (
     demo,
     descend,
     dream,
+    explore,
     imagine,
     info,
     invert,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
+    "explore": explore.explore_,
     "train": train.train,
     "classify": classify.classify,
     "visualize": visualize.visualize,

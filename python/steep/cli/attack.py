@@ -1,12 +1,12 @@
 """``steep attack``: a small change of an image after which a network classifies it differently.
 
 Evaluated, measured and written is the image in bytes, in a size such that reading its file gives the network exactly
-these bytes. Start reading at ``attack_``; ``_rounded`` chooses the bytes.
+these bytes. Start reading at ``attack_``; ``attack.rounded`` chooses the bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +40,6 @@ SMALLEST: dict[str, Method] = {
 }
 METHODS = (*BOUNDED, *SMALLEST)
 NORMS = {"fgsm": ("linf",), "pgd": ("linf", "l2", "l1"), "deepfool": ("l2", "linf", "l1")}  # the others: l2 only
-ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 EPS = 0.02
 HINTS = dict.fromkeys(BOUNDED, ": try a larger --eps, or --method ddn, which searches the smallest change")
 MEASURES = {
@@ -50,7 +49,6 @@ MEASURES = {
     "carlini_wagner": "The objective, the squared change and the penalty on the margin,",
     "lbfgs": "The objective, the squared change and the penalty on the loss,",
 }  # what the history of a method is
-STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)  # of a smallest change, which rounding may undo
 
 
 @on_model
@@ -89,7 +87,10 @@ def attack_(
     def fooled(picture: Picture) -> bool:
         return (session.verdict(way.preprocess(picture))[0] == aim) == bool(target)
 
-    made, distance = _rounded(whole, np.asarray(found.x), method in BOUNDED, ORDERS[used], limit, fooled)
+    made, distance = attack.rounded(
+        whole.clean, np.asarray(found.x)[0], lambda made: fooled(whole.with_bytes(made)), norm=used, eps=limit,
+        smallest=method in SMALLEST,
+    )  # fmt: skip
     picture = whole.with_bytes(made)
     x, success = way.preprocess(picture), fooled(picture)
     after, change = session.verdict(x), (made - whole.clean) / 255
@@ -140,35 +141,6 @@ class _Whole:
         picture = self.picture.copy()
         picture[self._where] = made.transpose(1, 2, 0)
         return out.as_read(picture, self._output)
-
-
-def _rounded(
-    whole: _Whole,
-    found: NDArray[Any],
-    bounded: bool,
-    order: float,
-    limit: float | None,
-    fooled: Callable[[Picture], bool],
-) -> tuple[Bytes, float]:
-    """The bytes of an attacked image, and the norm of the change: the first that succeed, or that are within limits."""
-    first = None
-    for made in _roundings(whole.clean, found[0] * 255 - whole.clean, bounded):
-        distance = float(np.linalg.norm(((made - whole.clean) / 255).ravel(), order))
-        if limit is not None and distance > limit * (1 + 1e-9):
-            continue
-        if fooled(whole.with_bytes(made)):
-            return made, distance
-        first = first or (made, distance)
-    return first or (whole.clean, 0.0)
-
-
-def _roundings(clean: Bytes, change: NDArray[Any], bounded: bool) -> Iterator[Bytes]:
-    """Ways to round a change to bytes: to nearest, towards no change, which stays in the ball, or enlarged first."""
-    if bounded:
-        yield clean + np.trunc(change + np.sign(change) * 1e-4).astype(np.int64)
-    for stretch in STRETCHES[:1] if bounded else STRETCHES:
-        yield np.clip(np.rint(clean + stretch * change), 0, 255).astype(np.int64)
-    yield clean + np.trunc(change).astype(np.int64)
 
 
 def _method(

@@ -14,6 +14,7 @@ from steep.cli.images import Image, Source
 from steep.cli.imagine_draw import Bars
 from steep.cli.search import Scorer
 from steep.cli.session import Session, on_model
+from steep.scores import as_probabilities
 
 
 @on_model
@@ -37,7 +38,7 @@ def classify(
         return
     opened = session.opened
     with _core.no_grad():
-        chances = models.probabilities(models.class_scores(opened, opened.read(image)).numpy())
+        chances = as_probabilities(models.class_scores(opened, opened.read(image)).numpy())
     best = [int(i) for i in np.argsort(-chances, kind="stable")[:top]]
     if session.json:
         found = [{"class": i, "name": opened.label(i), "probability": float(chances[i])} for i in best]

@@ -15,9 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from steep import _core, io, zoo
 from steep._core import Tensor
@@ -320,13 +318,3 @@ def class_scores(opened: Opened, x: Tensor) -> Tensor:
     if not bool(_core.all(_core.isfinite(scores))):
         raise ValueError(f"{opened.name} gives scores that are not finite")
     return scores[0]
-
-
-def probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """The softmax of scores (classes,), or the scores themselves if they are probabilities already."""
-    values = np.asarray(scores, np.float64)
-    if values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
-        return values
-    shares: NDArray[np.float64] = np.exp(values - values.max())
-    shares /= shares.sum()
-    return shares

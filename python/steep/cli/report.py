@@ -27,6 +27,7 @@ from steep.io.atomic import atomic_write
 from steep.nn.cost import Cost, cost
 from steep.report import html as page
 from steep.report.html import Scale
+from steep.scores import as_probabilities
 
 MAPS = ["gradient", "input_times_gradient", "guided_backprop", "integrated_gradients", "occlusion"]
 LAYERS, PER_LAYER = 2, 3  # whose units are shown, and how many of each
@@ -191,7 +192,7 @@ def _weakness(subject: Subject) -> Part:
                 Scale("grey", (f"-{size:.3g}", "0", f"{size:.3g}"))),
         _figure(f"adversarial: {after[1]}, p = {after[2]:.3f}", pictures.rgb(np.asarray(found.x)[0])),
     ]  # fmt: skip
-    chances = models.probabilities(np.asarray(models.class_scores(session.opened, subject.x).detach()))
+    chances = as_probabilities(np.asarray(models.class_scores(session.opened, subject.x).detach()))
     nearest = [int(i) for i in np.argsort(-chances, kind="stable")[:4]]
     zero = {name: _zero_channels(value) for name, value in subject.maps.items()}
     rows = [("norm of the change (l2, pixels in [0, 1])", f"{found.distance[0]:.4g}"),

@@ -22,6 +22,7 @@ from steep.cli.images import Source, for_each
 from steep.cli.models import Opened
 from steep.pictures import Colours
 from steep.random import Generator
+from steep.scores import as_probabilities
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Session:
     def verdict(self, x: Tensor) -> tuple[int, str, float]:
         """The class predicted for one input, its name, and its probability, by running the model now."""
         with _core.no_grad():
-            chances = models.probabilities(models.class_scores(self.opened, x).numpy())
+            chances = as_probabilities(models.class_scores(self.opened, x).numpy())
         best = int(chances.argmax())
         return best, self.opened.label(best), float(chances[best])
 

@@ -6,7 +6,7 @@ lies, ``sanity`` tests maps.
 """
 
 from steep.saliency import sanity
-from steep.saliency.examples import Top, patches, receptive_field, top_k, unit
+from steep.saliency.examples import Top, patches, receptive_field, top_k, top_k_by_channel, unit
 from steep.saliency.integrated import completeness_gap, integrated_gradients
 from steep.saliency.localize import box, graph_cut, iou, mass, threshold
 from steep.saliency.maps import deconvnet, gradient, guided_backprop, input_times_gradient, smoothgrad
@@ -16,5 +16,5 @@ from steep.saliency.occlusion import occlusion
 __all__ = [
     "Top", "box", "completeness_gap", "deconvnet", "grad_cam", "gradient", "graph_cut", "guided_backprop",
     "input_times_gradient", "integrated_gradients", "iou", "mass", "occlusion", "patches", "receptive_field", "sanity",
-    "smoothgrad", "threshold", "top_k", "unit",
+    "smoothgrad", "threshold", "top_k", "top_k_by_channel", "unit",
 ]  # fmt: skip

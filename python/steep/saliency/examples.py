@@ -80,20 +80,55 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
         >>> sp.saliency.top_k(np.array([[1.0], [3.0], [2.0]]), lambda x: sp.asarray(x)[:, 0], k=2).indices
         array([1, 2])
     """
+    return _best(*_maxima("top_k", dataset, unit, k, batch_size, 1), k)
+
+
+def _maxima(
+    who: str, dataset: Any, unit: Unit, k: int, batch_size: int, kept: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The maximum over all dimensions but the first ``kept``, and its position, for every sample of a data set."""
     if k < 1 or batch_size < 1 or not len(dataset):
-        raise ValueError(f"top_k: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
+        raise ValueError(f"{who}: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
     best, places = [], []
     with _core.no_grad(), evaluating():
         for first in range(0, len(dataset), batch_size):
             maps = np.asarray(unit(_core.asarray(dataset[first : first + batch_size])))
-            flat = maps.reshape(len(maps), -1)
-            at = flat.argmax(axis=1)
-            best.append(flat[np.arange(len(flat)), at].astype(np.float64))
-            places.append(np.stack(np.unravel_index(at, maps.shape[1:]), axis=-1) if maps.ndim > 1
-                          else np.zeros((len(flat), 0), np.int64))  # fmt: skip
-    values, positions = np.concatenate(best), np.concatenate(places)
+            flat = maps.reshape(*maps.shape[:kept], -1)
+            at = flat.argmax(axis=-1)
+            best.append(np.take_along_axis(flat, at[..., None], -1)[..., 0].astype(np.float64))
+            places.append(np.stack(np.unravel_index(at, maps.shape[kept:]), axis=-1) if maps.ndim > kept
+                          else np.zeros((*at.shape, 0), np.int64))  # fmt: skip
+    return np.concatenate(best), np.concatenate(places)
+
+
+def _best(values: NDArray[np.float64], positions: NDArray[np.int64], k: int) -> Top:
+    """The ``k`` highest of the samples' maxima."""
     order = np.argsort(-values, kind="stable")[:k]
     return Top(order, values[order], positions[order])
+
+
+def top_k_by_channel(dataset: Any, layer: Unit, k: int = 9, batch_size: int = 64) -> list[Top]:
+    """The samples with the highest maximum activation, for every channel of a layer, from one pass over a data set.
+
+    Args:
+        dataset: samples (n, ...).
+        layer: a function from a batch to the activations of a layer, (n, channels, ...).
+        k: number of samples.
+        batch_size: number of samples evaluated at a time.
+
+    Returns:
+        For each channel the ``Top`` that ``top_k`` gives for it.
+
+    Raises:
+        ValueError: for a k or batch size below 1, or an empty data set.
+
+    Example:
+        >>> samples = np.array([[1.0, 5.0], [3.0, 4.0], [2.0, 6.0]])
+        >>> [top.indices.tolist() for top in sp.saliency.top_k_by_channel(samples, lambda x: sp.asarray(x), k=2)]
+        [[1, 2], [2, 0]]
+    """
+    values, positions = _maxima("top_k_by_channel", dataset, layer, k, batch_size, 2)
+    return [_best(values[:, channel], positions[:, channel], k) for channel in range(values.shape[1])]
 
 
 def receptive_field(model: Any, layer: str, shape: tuple[int, ...], position: tuple[int, ...]) -> tuple[slice, slice]:

@@ -1,0 +1,83 @@
+// Saliency methods side by side, each with the verdict of its sanity check.
+
+import { ClassField } from "./classes.js";
+import { code, el, number } from "./dom.js";
+import { paintImage } from "./paint.js";
+
+export class SaliencyView {
+  constructor(app) {
+    this.app = app;
+    this.id = "saliency";
+    this.title = "Saliency";
+    this.target = new ClassField(app.about, "Class", "the predicted one", () => this.run());
+    this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? app.cancel() : this.run()) }, "Compute");
+    this.text = el("p", { class: "soft" });
+    this.maps = el("div", { class: "maps" });
+    this.element = el("section", { class: "card", "aria-label": "Saliency maps" },
+      el("div", { class: "title" }, el("h2", {}, "Which pixels does the score depend on?"),
+        el("p", { class: "soft" }, "Each map is computed again with random weights. One that hardly changes does not show what the network has learned.")),
+      el("div", { class: "controls" }, this.target.element, this.button), this.text, this.maps);
+  }
+
+  /** Shown: computed at once if the image is another one. */
+  async shown() {
+    if (this.app.source.ready && this.of !== this.app.source.id) await this.run();
+  }
+
+  changed() {
+    this.of = undefined;
+    if (!this.app.source.live) this.shown();
+  }
+
+  run() {
+    if (!this.app.source.ready) {
+      this.text.textContent = "Open an image first.";
+      return;
+    }
+    this.app.work(async (job) => {
+      this.of = this.app.source.id;
+      const picture = await this.app.source.picture();
+      this.maps.replaceChildren(this.#original());
+      this.#state(true);
+      const cards = new Map();
+      try {
+        for await (const each of job({ kind: "saliency", picture, target: this.target.value, layer: "" })) {
+          if (each.kind === "target") this.text.textContent = `Of the score of ${each.name}:`;
+          if (each.kind === "saliency") this.maps.append(this.#card(each, cards));
+          if (each.kind === "verdict") judge(cards.get(each.method), each);
+          if (each.kind === "missing") this.maps.append(el("figure", {}, el("figcaption", {}, el("b", {}, each.method), el("p", { class: "bad" }, each.text))));
+        }
+      } finally {
+        this.#state(false);
+      }
+    });
+  }
+
+  #state(running) {
+    this.running = running;
+    this.button.textContent = running ? "Stop" : "Compute again";
+  }
+
+  #original() {
+    const seen = this.app.source.canvas;
+    const canvas = el("canvas", { role: "img", class: "picture", "aria-label": "The image", width: seen.width, height: seen.height });
+    canvas.getContext("2d").drawImage(seen, 0, 0);
+    return el("figure", {}, canvas, el("figcaption", {}, el("b", {}, "the image")));
+  }
+
+  #card(found, cards) {
+    const canvas = el("canvas", { role: "img", class: "picture", "aria-label": `Map of ${found.method}` });
+    paintImage(canvas, found.bytes, found.h, found.w);
+    const verdict = el("p", { class: "verdict" }, "checking…");
+    cards.set(found.method, verdict);
+    return el("figure", {}, canvas, el("figcaption", {}, el("b", {}, found.method), ` · ${number(found.ms)} ms`,
+      el("p", { class: "soft" }, found.question + (found.layer ? ` (${found.layer})` : "")), verdict), code(found.code, found.method));
+  }
+}
+
+function judge(element, { passed, final, text }) {
+  const word = passed === null ? "not checked" : passed ? "✓ depends on the weights" : "✗ hardly depends on the weights";
+  element.textContent = passed === null ? word : `${word} (${final.toFixed(2)})`;
+  element.className = `verdict ${passed === null ? "" : passed ? "good" : "bad"}`;
+  element.title = text;
+}
