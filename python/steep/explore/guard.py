@@ -38,7 +38,7 @@ class Guard:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @property
-    def hosts(self) -> tuple[str, ...]:
+    def accepted(self) -> tuple[str, ...]:
         """What a request may name as the host."""
         return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
 
@@ -54,7 +54,7 @@ class Guard:
             A sentence.
         """
         host, origin = headers.get("Host", ""), headers.get("Origin")
-        if host not in self.hosts:
+        if host not in self.accepted:
             return "the request names another host"
         if origin != f"http://{host}" and (origin is not None or method == "POST"):
             return "the request comes from another origin"

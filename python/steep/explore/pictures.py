@@ -48,7 +48,7 @@ class Shown:
 
 
 class Pictures:
-    """Images by number, and the files of a folder by index.
+    """Images by key, and the files of a folder by index.
 
     Args:
         subject: the model.
