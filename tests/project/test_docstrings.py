@@ -69,7 +69,8 @@ def test_examples_run(test, tmp_path, monkeypatch):
 NO_EXAMPLE = {
     "steep.data.boxed_photos", "steep.data.digits", "steep.data.fashion_mnist", "steep.data.load", "steep.data.mnist",
     "steep.data.mnist5k", "steep.data.photo", "steep.data.photos", "steep.zoo.lpips", "steep.random.draws_again",
-    "steep.data.cifar", "steep.data.emoji", "steep.explore.serve", "steep.imagine.scorer", "steep.imagine.search", "steep.imagine.train",
+    "steep.data.cifar", "steep.data.emoji", "steep.explore.serve", "steep.imagine.scorer", "steep.imagine.search",
+    "steep.imagine.train",
     "steep.imagine.train_clip", "steep.imagine.zero_shot", "steep.text.attribution", "steep.text.encoder",
     "steep.random.observed_draws", "steep.saliency.sanity.randomise", "steep.saliency.sanity.weights_by_layer",
     "steep.scores.unnormalised", "steep.nn.functional.conv1d", "steep.nn.functional.conv2d",
