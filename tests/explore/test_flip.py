@@ -21,7 +21,7 @@ def client():
         ({"book": "neuron"}, {"multiply", "tanh", "square"}),
         ({"book": "expression", "text": "sin(x) * y", "x": 0.5, "y": 2}, {"sin", "multiply"}),
         ({"book": "expression", "text": "exp(x)", "x": 0.5}, {"exp"}),
-        ({"book": "network"}, {"conv2d", "relu"}),
+        ({"book": "network"}, {"conv", "relu"}),
     ],
 )
 def test_a_book_has_the_graph_and_its_code_writes_the_same(client, asked, ops, tmp_path, monkeypatch):
