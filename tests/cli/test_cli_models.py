@@ -15,7 +15,7 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 from steep.cli import models, screen, session
-from steep.cli.models import probabilities
+from steep.scores import as_probabilities
 
 FACTORY = """
 import steep as sp
@@ -226,8 +226,8 @@ def test_layers_and_classes_are_found_by_name_or_suggested():
 
 def test_outputs_that_are_probabilities_are_not_squashed_again():
     chances = np.array([0.25, 0.5, 0.25])
-    assert np.array_equal(probabilities(chances), chances)
-    assert np.allclose(probabilities(np.log(chances) + 3), chances)
+    assert np.array_equal(as_probabilities(chances), chances)
+    assert np.allclose(as_probabilities(np.log(chances) + 3), chances)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax())
     told = session.Session(lambda: models.Opened("soft", model, sp.zoo.Preprocessing(8), None, ""), 0, False)
     x = np.full((1, 3, 8, 8), [[[[0.0]], [[3.0]], [[1.0]]]], "f4")
