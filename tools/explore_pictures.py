@@ -80,6 +80,7 @@ def main() -> None:
             walk(tab, server, folder)
             tab.close()
             tab = Tab(opened, server.url, width=390, height=844, scheme="dark")
+            tab.page.locator(".units .grid").scroll_into_view_if_needed()  # what is out of sight is not painted
             tab.until(lambda: tab.painted(".units .grid canvas"))
             keep(tab, "phone")
             tab.close()

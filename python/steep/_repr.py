@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_NOT_THE_USERS = (_HERE, threading.__file__)  # below a thread that steep has started there is no line of the user's
 
 
 MOST_PRINTED = 400  # elements; larger tensors show the ends of each axis
@@ -117,7 +119,7 @@ def user_line(frame: FrameType | None) -> str:
     Returns:
         A string.
     """
-    while frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(_HERE):
+    while frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(_NOT_THE_USERS):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 

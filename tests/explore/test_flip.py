@@ -32,6 +32,7 @@ def test_a_book_has_the_graph_and_its_code_writes_the_same(client, asked, ops, t
     found = {node["op"] for node in last["data"]["nodes"]}
     assert ops <= found, found
     assert last["data"]["backward"]
+    assert not [node["where"] for node in last["data"]["nodes"] if node["where"]]  # no line of the server's threads
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digit.png").write_bytes(digit())
     exec(last["code"], {})

@@ -9,7 +9,7 @@ export class SaliencyView {
     this.app = app;
     this.id = "saliency";
     this.title = "Saliency";
-    this.target = new ClassField(app.about, "Class", "the predicted one", () => this.run());
+    this.target = new ClassField(app.about, "Class", "as predicted", () => this.run());
     this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? app.cancel() : this.run()) }, "Compute");
     this.text = el("p", { class: "soft" });
     this.maps = el("div", { class: "maps" });
