@@ -1,6 +1,6 @@
 """Draws the twenty prompts of ``steep.imagine.prompts`` and writes what came of each: a sheet and a table.
 
-    python examples/twenty_prompts.py --output twenty.png --table twenty.md
+    python examples/twenty_prompts.py --output twenty.png --table TABLE
 
 A row of the sheet has four prompts, each with the start of the ascent, the result, and the real picture that is nearest
 to it. The table says where the wanted concept ranks among all 1,636, by its text, for the start and for the result,

@@ -296,6 +296,9 @@ def test_the_files_that_the_command_line_writes(pair, command, monkeypatch, tmp_
         assert command("imagine", "a red thing", "-o", "r.png", "--film", "r.gif", "--page", "r.html", "--steps", 3,
                        "--threads", threads)[0] == 0  # fmt: skip
         found.append([(tmp_path / f"r.{kind}").read_bytes() for kind in ("png", "gif", "html")])
+        asked = f"--threads {threads}".encode()  # the page has the command that made it
+        assert asked in found[-1][2]
+        found[-1][2] = found[-1][2].replace(asked, b"")
     assert found[0] == found[1] and b"cosine" in found[0][2]
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from steep import _core
 from steep.data.folder import SUFFIXES
 from steep.data.images import Picture, pillow, read_image, to_square
+from steep.display import displayed
 from steep.explore.subject import Subject
 
 KEPT = 32  # squares in memory
@@ -28,6 +29,7 @@ SCALED = 2048  # pixels of its longer side then
 MOST = 500  # files of the folder that top examples are searched in
 
 
+@displayed
 @dataclass(frozen=True)
 class Shown:
     """An image as the network sees it.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from steep import _core, optim
 from steep.ascent import latent, maximize, similarity
 from steep.data import load
+from steep.display import displayed
 from steep.imagine.drawing import ready
 from steep.imagine.recipes import Say, quiet, text_features
 from steep.imagine.scorers import AnyTowers
@@ -26,6 +27,7 @@ from steep.zoo import Pretrained
 NAMES = 0  # of a concept's three texts, the name
 
 
+@displayed
 @dataclass(frozen=True)
 class Description:
     """What ``describe`` has found.

@@ -23,6 +23,7 @@ from steep import _core, optim, pictures, tree
 from steep._core import Tensor
 from steep.ascent import Parameterization, Term, compose, jitter, maximize, noise, rotate, scale
 from steep.data import Emoji, load
+from steep.display import displayed
 from steep.evaluation import evaluating
 from steep.imagine.generators import Generator, drawn_pictures, generator, rows_of
 from steep.imagine.recipes import BOTH, FOCUS, FROZEN, Say, picture_features, quiet, text_features
@@ -57,6 +58,7 @@ class Standing:
     count: int
 
 
+@displayed
 @dataclass(frozen=True)
 class Drawing:
     """What ``draw`` has drawn.

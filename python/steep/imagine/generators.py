@@ -19,6 +19,7 @@ from steep._core import Tensor
 from steep.ascent import Parameterization
 from steep.data import Emoji, load
 from steep.data.fetch import cache_folder
+from steep.display import displayed
 from steep.imagine.decoder import DRAWN, Decoder, load_decoder, save_decoder, train_decoder
 from steep.imagine.recipes import Say, quiet
 from steep.io.malformed import reading
@@ -36,6 +37,7 @@ HALF, HAAR = "Add_754", 0.5  # its bands of 512 pixels before the last inverse H
 Draw = Callable[[int, Source], Parameterization]
 
 
+@displayed
 @dataclass(frozen=True)
 class Generator:
     """A map to pictures.
