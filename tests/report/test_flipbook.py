@@ -244,3 +244,17 @@ def test_images_and_weights_are_pictures_with_a_scale():
     weights = found["convolve.weight"]["gradient"]
     assert weights["kind"] == "picture" and weights["colours"] == "signed" and weights["labels"][1] == "0"
     assert weights["png"].startswith("data:image/png;base64,")
+
+
+def test_a_function_of_python_numbers_as_grad_takes_them():
+    def area(width, height):
+        return width * sp.sin(height)
+
+    data = sp.report.flipbook.flipbook_data(area, 2.0, 3.0)
+    assert [node["op"] for node in data["nodes"] if node["inputs"]] == ["sin", "multiply"] and data["backward"]
+    assert {"width", "height"} <= {node["name"] for node in data["nodes"]}
+
+
+def test_a_file_given_as_an_argument_is_told_where_it_goes():
+    with pytest.raises(TypeError, match="name a file by path"):
+        sp.page(sp.ones(3, requires_grad=True).sum(), "page.html")

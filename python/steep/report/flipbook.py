@@ -145,7 +145,7 @@ def _checked(y: Any, gradient: Any, args: tuple[Any, ...]) -> tuple[Tensor, Tens
             f"page: needs a tensor with a graph, or a function that returns one, and got a {type(y).__name__}"
         )
     if args:
-        raise TypeError("page: arguments go with a function, and this is a tensor")
+        raise TypeError('page: arguments go with a function, and this is a tensor; name a file by path="page.html"')
     if _core._node_of(y) is None:
         raise _core.GradientError(
             f"page: {y.dtype}{tuple(y.shape)} has no graph: none of its inputs requires a gradient "
@@ -167,7 +167,7 @@ def _run(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, dict[Any, T
     given: dict[Any, Tensor] = {}
 
     def watched(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor | np.ndarray) or _core.asarray(leaf).dtype.kind != "f":
+        if not isinstance(leaf, Tensor | np.ndarray | float) or _core.asarray(leaf).dtype.kind != "f":
             return leaf
         alias, node = _core._watched_alias(_core.asarray(leaf))
         given[node] = alias
