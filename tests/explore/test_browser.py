@@ -138,7 +138,7 @@ def test_what_is_no_image_is_said_and_the_page_goes_on(tab):
     assert tab.text("#problem") == "the image is not an image that Pillow can read"
     tab.said.clear()  # the browser itself reports the status 400
     tab.drop(digit(), "ring.png")
-    assert not tab.page.is_visible("#problem") and tab.count("#top li") == 5
+    tab.until(lambda: not tab.page.is_visible("#problem") and tab.count("#top li") == 5)
 
 
 def test_a_tab_that_is_closed_in_the_middle_of_a_climb_cancels_it(opened, client):

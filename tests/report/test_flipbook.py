@@ -256,5 +256,5 @@ def test_a_function_of_python_numbers_as_grad_takes_them():
 
 
 def test_a_file_given_as_an_argument_is_told_where_it_goes():
-    with pytest.raises(TypeError, match="name a file by path"):
+    with pytest.raises(TypeError, match="says where to write"):
         sp.page(sp.ones(3, requires_grad=True).sum(), "page.html")

@@ -145,7 +145,9 @@ def _checked(y: Any, gradient: Any, args: tuple[Any, ...]) -> tuple[Tensor, Tens
             f"page: needs a tensor with a graph, or a function that returns one, and got a {type(y).__name__}"
         )
     if args:
-        raise TypeError('page: arguments go with a function, and this is a tensor; name a file by path="page.html"')
+        raise TypeError(
+            'page: arguments go with a function, and this is a tensor; path="page.html" says where to write'
+        )
     if _core._node_of(y) is None:
         raise _core.GradientError(
             f"page: {y.dtype}{tuple(y.shape)} has no graph: none of its inputs requires a gradient "

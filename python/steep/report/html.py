@@ -185,9 +185,11 @@ def command(text: str) -> str:
     Returns:
         HTML.
     """
-    copied = (
-        "navigator.clipboard.writeText(this.previousElementSibling.textContent)"
-        ".then(() => { this.textContent = 'Copied' })"
+    copied = (  # or selected, where the browser denies it
+        "const text = this.previousElementSibling;"
+        "(navigator.clipboard ? navigator.clipboard.writeText(text.textContent) : Promise.reject())"
+        ".then(() => { this.textContent = 'Copied' },"
+        " () => { getSelection().selectAllChildren(text); this.textContent = 'Selected' })"
     )
     return (
         f'<div class="command"><pre>{escape(text)}</pre><button type="button" onclick="{escape(copied)}">Copy</button>'

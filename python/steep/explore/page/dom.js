@@ -26,13 +26,19 @@ export const shape = (sizes) => sizes.join(" × ");
 /** Python that gives a result again, with a button that copies it. */
 export function code(source, name = "this") {
   const copy = el("button", { type: "button", "aria-label": `Copy the Python of ${name}` }, "Copy");
+  const text = el("code", {}, source);
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(source);
-    copy.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(source);
+      copy.textContent = "Copied";
+    } catch { // where the browser denies it, Ctrl-C does it
+      getSelection().selectAllChildren(text);
+      copy.textContent = "Selected";
+    }
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
   return el("details", { class: "code" }, el("summary", {}, "Python"),
-    el("div", {}, copy, el("pre", { tabindex: "0" }, el("code", {}, source))));
+    el("div", {}, copy, el("pre", { tabindex: "0" }, text)));
 }
 
 /** The classes with the highest scores, as rows with bars. */
