@@ -41,7 +41,8 @@ def act(tab: Tab, r: random.Random) -> object:
     elif kind in ("text", "number", "search"):
         target.fill(r.choice(["", "1", "x * y", "cat", "-", "é" * 50]))
     elif target.evaluate("each => each.tagName") == "SELECT":
-        target.select_option(index=r.randrange(target.locator("option").count()))
+        if count := target.locator("option").count():
+            target.select_option(index=r.randrange(count))
     elif kind != "file" and "Open" not in (target.text_content() or ""):  # that opens the system's dialog
         target.click(timeout=2000)
     return target

@@ -56,10 +56,9 @@ def test_open_drop_click_climb_attack_and_flip(tab, client):
     tab.page.click(".units [role=option] >> nth=3")
     tab.until(lambda: "Unit 3" in tab.text(".unit h2"))
     tab.until(lambda: "→" in tab.text(".unit figure:nth-of-type(2) figcaption") and idle(client))
-    assert tab.painted(".unit .two figure:nth-of-type(1) canvas") and tab.painted(
-        ".unit .two figure:nth-of-type(2) canvas"
-    )
-    assert tab.count(".parts figure") == 3 and tab.count(".nine button") == 2 and tab.count(".field:visible") == 2
+    for number in (1, 2):
+        tab.until(lambda n=number: tab.painted(f".unit .two figure:nth-of-type({n}) canvas"))
+    tab.until(lambda: (tab.count(".parts figure"), tab.count(".nine button"), tab.count(".field:visible")) == (3, 2, 2))
     tab.page.click("#tab-attack")
     tab.until(lambda: tab.text(".verdict.large") and idle(client))
     tab.page.fill(".slider:has-text('Radius') input", "0.98")
@@ -70,7 +69,7 @@ def test_open_drop_click_climb_attack_and_flip(tab, client):
     tab.page.click("#tab-flip")
     tab.until(lambda: tab.count(".fb-node") > 5)
     tab.page.click(".fb-controls button[title='one step on']")
-    assert "Step 2 of" in tab.text(".fb-controls output")
+    tab.until(lambda: "Step 2 of" in tab.text(".fb-controls output"))
     tab.page.select_option("#panel-flip select", "expression")
     tab.until(lambda: "sin" in tab.text(".fb-graph"))
     assert not tab.page.is_visible("#problem")
@@ -86,7 +85,7 @@ def test_a_drawing_flows_through_every_unit(tab, client):
     tab.page.mouse.move(x, bottom, steps=8)
     tab.page.mouse.up()
     tab.until(lambda: tab.count("#top li") == 5 and tab.text("#top li .name") == "1")
-    assert tab.count(".stripe") == 12 and tab.painted(".stripe canvas")
+    tab.until(lambda: tab.count(".stripe") == 12 and tab.painted(".stripe canvas"))
     tab.page.click(".stripe:last-of-type [role=option] >> nth=1")
     tab.until(lambda: "Unit 1" in tab.text(".unit h2") and idle(client))
 
@@ -108,10 +107,10 @@ def test_it_works_by_the_keyboard_and_is_named_for_screen_readers(tab, client):
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         tab.page.keyboard.press(key)
     tab.until(lambda: "Unit 2" in tab.text(".unit h2") and idle(client))
-    assert tab.page.get_attribute(".units [role=option] >> nth=2", "aria-selected") == "true"
+    tab.until(lambda: tab.page.get_attribute(".units [role=option] >> nth=2", "aria-selected") == "true")
     tab.page.focus("#tab-layer")
     tab.page.keyboard.press("End")
-    assert tab.page.get_attribute("#tab-flip", "aria-selected") == "true"
+    tab.until(lambda: tab.page.get_attribute("#tab-flip", "aria-selected") == "true")
     unnamed = tab.page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas[role], [role=listbox], [role=option]")]
           .filter((each) => !(each.getAttribute("aria-label") || each.textContent.trim() || each.title
@@ -127,10 +126,10 @@ def test_a_place_of_the_image_sorts_the_units(tab):
     first = tab.page.get_attribute(".units [role=option]", "title")
     tab.page.click("#seen", position={"x": 80, "y": 60})
     tab.until(lambda: tab.page.is_visible("#mark"))
-    assert tab.page.input_value(".units select") == "place"
-    assert tab.page.get_attribute(".units [role=option]", "title") != first
+    tab.until(lambda: tab.page.input_value(".units select") == "place")
+    tab.until(lambda: tab.page.get_attribute(".units [role=option]", "title") != first)
     tab.page.click("#unmark")
-    assert tab.page.get_attribute(".units [role=option]", "title") == first
+    tab.until(lambda: tab.page.get_attribute(".units [role=option]", "title") == first)
 
 
 def test_what_is_no_image_is_said_and_the_page_goes_on(tab):
@@ -184,9 +183,9 @@ def test_a_model_without_layers_and_one_that_fails_say_so(opened):
         tab = Tab(opened, client.server.url)
         tab.drop(digit(), "ring.png")
         tab.until(lambda: tab.count("#top li") == 2)
-        assert "the model" in tab.text("#map")
+        tab.until(lambda: "the model" in tab.text("#map"))
         tab.close()
     with page(lambda: explore.Subject("broken", Broken(), way)) as client:
         tab = Tab(opened, client.server.url)
-        assert tab.text("#problem") == "the model cannot be run: RuntimeError: no weights"
+        tab.until(lambda: tab.text("#problem") == "the model cannot be run: RuntimeError: no weights")
         tab.close()
