@@ -130,7 +130,7 @@ struct Problem {
     return 0.0125 * products * static_cast<double>(longest()) * static_cast<double>(keys) *
            static_cast<double>(size + value_size) / 2;
   }
-  // Blocks have few queries, at most 128.
+  // Blocks have few queries, so "auto" never splits.
   k::Gemm product(std::int64_t n, std::int64_t depth) const {
     return find_gemm(dtype, attrs.precision, most_queries, n, depth);
   }

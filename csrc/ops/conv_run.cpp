@@ -141,8 +141,8 @@ struct Job {
 };
 
 // The product kernel, if it is not the kernels' own fused multiply-adds. These read the image directly, so they are
-// faster than six products, for which columns are written out and split: on VGG16's layers 129 to 147 GFLOP/s against
-// 75 to 140 (a Xeon with AMX, one thread, November 2026). So "auto" never asks for others.
+// faster than six products, for which columns are written out and split: on VGG16's layers 155 to 181 GFLOP/s against
+// 86 to 166 (bench/modes.py, a Xeon with AMX, one thread, November 2026). So "auto" never asks for others.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k) {
   if (g.precision == Precision::automatic) return nullptr;
   const k::Gemm found = find_gemm(type, g.precision, rows, n, k);

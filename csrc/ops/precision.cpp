@@ -9,12 +9,13 @@ namespace {
 Precision of_process = Precision::automatic;
 
 // The sizes from which six products by AMX, splitting included, are faster than fused multiply-adds. Splitting B takes
-// as long as 100 to 130 rows gain. Measured on a Xeon with AMX, one thread, November 2026: the rate of six products
-// over that of fused multiply-adds,
+// as long as 100 to 130 rows gain. By bench/modes.py, on a Xeon with AMX, one thread, November 2026, the rate of six
+// products over that of fused multiply-adds is
 //     rows                64    128    256    512   1024
-//     k = n = 512        .71   1.12   1.26   1.31   1.31
-//     k = n = 1024       .77   1.17   1.29   1.36   1.28
-// with one row .04; k = 256: n = 256 1.12, n = 1024 1.33. From 256 rows on, so that smaller batches keep their bits.
+//     k = n = 512        .71   1.11   1.25   1.33   1.35
+//     k = n = 1024       .74   1.09   1.24   1.34   1.42
+// and .04 with one row; of k = 256, n = 256 it is 1.14, of n = 1024 1.28. From 256 rows on, not 128, so that smaller
+// batches keep their bits.
 bool gains(std::int64_t m, std::int64_t n, std::int64_t k) { return m >= 256 && n >= 192 && k >= 128; }
 
 // A sum of fewer terms has little rounding error, and what six products omit would dominate.
