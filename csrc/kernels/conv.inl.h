@@ -1,10 +1,11 @@
-// Which of its ways a convolution takes: panels read from the image (conv_sweep.inl.h), a canvas without panels
-// (conv_flat.inl.h), a plain product, or a product kernel that is given (conv_columns.inl.h). Start reading at
-// correlate (forward and input gradient) and correlate_weight.
+// Which of its ways a convolution takes: a plain product, a canvas with output channels (conv_channels.inl.h) or
+// positions (conv_flat.inl.h) in the lanes of vectors, panels read from the image (conv_sweep.inl.h), or a product
+// kernel that is given (conv_columns.inl.h). Start reading at correlate (forward and input gradient) and
+// correlate_weight.
 
 namespace conv {
 
-// The flat code path takes all images at once; the other two share nothing between images.
+// The code paths with a canvas take all images at once; the others share nothing between images.
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
                                          std::int64_t from, std::int64_t to) {
   const std::int64_t rows = row_end - row, count = to - from;
@@ -14,6 +15,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   Correlation one = x;
   const Sweep<T> s{one, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
   const bool plain = is_plain(x);
+  if (!x.product && !plain && is_channel_path(s)) return correlate_channels(s);
   if (!x.product && !plain && is_flat_path(s)) return correlate_flat(s);
   for (std::int64_t i = 0; i < x.images; ++i) {
     interruption_point();
@@ -32,10 +34,15 @@ template <class T> static void correlate_weight(const WeightGradient& x, std::in
   const std::int64_t rows = (to - from) * taps, total = positions * x.batch, all = x.channels * taps;
   if (rows <= 0 || x.rows <= 0) return;
   if (x.product && total) return weight_columns(WeightSweep<T>{x, taps, from, to - from, positions, nullptr}, total);
-  WeightSweep<T> s{x, taps, from, to - from, positions, scratch_for<T>(Scratch::gemm_c, rows * x.rows)};
-  for (std::int64_t i = 0; total == 0 && i < rows * x.rows; ++i) s.c[i] = 0;
+  WeightSweep<T> s{x, taps, from, to - from, positions, nullptr};
+  const bool pairs = is_pair_path(s);
   const std::int64_t depth = total ? block_depth(total) : 1;
-  for (std::int64_t q = 0; q < total; q += depth) weight_block(s, q, least(depth, total - q));
+  const bool direct = total && pairs && (depth >= total || rows * x.rows > most_transposed_sums);
+  if (!direct) s.c = scratch_for<T>(Scratch::gemm_c, rows * x.rows);
+  for (std::int64_t i = 0; total == 0 && i < rows * x.rows; ++i) s.c[i] = 0;
+  for (std::int64_t q = 0; q < total; q += depth)
+    (pairs ? weight_canvas_block<T> : weight_block<T>)(s, q, least(depth, total - q));
+  if (direct) return;
   T* out = static_cast<T*>(x.out) + from * taps;
   pack(Strip<T>{out, all, s.c, x.rows, 1, rows, x.rows, true});
 }

@@ -1,8 +1,6 @@
-// Correlation without panels of columns: the image, with its border, is copied once so that every tap reads it at a
-// fixed offset, and the inner kernel reads vectors there. A window with a stride above one is split into phases, each
-// of stride one. Positions continue over the rows' borders, and past the last row to the end of a tile; results there
-// are discarded, and the canvas is zero there, since stale values may be slow to compute with. Start reading at Canvas,
-// then correlate_flat. The order of sums is that of the general code path, bit for bit.
+// Correlation with positions in the lanes of vectors, read from a canvas (conv_canvas.inl.h) without panels of columns.
+// Positions continue over the rows' borders, and past the last row to the end of a tile; results there are discarded.
+// The order of sums is that of the general code path, bit for bit. Start reading at correlate_flat.
 
 namespace conv {
 
@@ -42,101 +40,12 @@ template <class T> struct FarTiles {
 };
 template <class T> static constexpr FarTiles<T> far_tiles{};
 
-// How one dimension of a window maps to its phases: tap i reads phase reach(i) % step, reach(i) / step further on.
-struct Phases {
-  const Window& w;
-  std::int64_t lowest, longest;
-
-  explicit Phases(const Window& window) : w(window), lowest(window.at(0)), longest(0) {
-    for (std::int64_t i = 0; i < w.taps; ++i) lowest = least(lowest, w.at(i));
-    for (std::int64_t i = 0; i < w.taps; ++i) longest = longest < reach(i) / w.step ? reach(i) / w.step : longest;
-  }
-  std::int64_t reach(std::int64_t i) const { return w.at(i) - lowest; }
-  std::int64_t phase(std::int64_t i) const { return reach(i) % w.step; }
-  std::int64_t shift(std::int64_t i) const { return reach(i) / w.step; }
-};
-
-// The rows of the image that output rows [first, first + rows) read, phase by phase, `pitch` elements a row.
-template <class T> struct Canvas {
-  const Window* window;
-  Phases y, x;
-  std::int64_t first, rows, pitch, plane, channel;
-
-  Canvas(const Window* w, std::int64_t from, std::int64_t to)
-      : window(w),
-        y(w[1]),
-        x(w[2]),
-        first(from / w[2].out),
-        rows((to - 1) / w[2].out - first + 1 + y.longest),
-        pitch(w[2].out + x.longest),
-        plane(rows * pitch + lanes<T>),
-        channel(plane * w[1].step * w[2].step) {}
-
-  // Where position p lies.
-  std::int64_t place(std::int64_t p) const { return (p / window[2].out - first) * pitch + p % window[2].out; }
-
-  void list_offsets(std::int64_t channels, std::int64_t* to) const {
-    for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t ty = 0; ty < y.w.taps; ++ty)
-        for (std::int64_t tx = 0; tx < x.w.taps; ++tx)
-          *to++ = c * channel + (y.phase(ty) * x.w.step + x.phase(tx)) * plane + y.shift(ty) * pitch + x.shift(tx);
-  }
-  bool used(std::int64_t py, std::int64_t px) const {
-    bool by_y = false, by_x = false;
-    for (std::int64_t i = 0; i < y.w.taps; ++i) by_y = by_y || y.phase(i) == py;
-    for (std::int64_t i = 0; i < x.w.taps; ++i) by_x = by_x || x.phase(i) == px;
-    return by_y && by_x;
-  }
-  // Row (py, r) of phase px of one channel, a vector at a time.
-  template <int step> void read_row(const T* image, std::int64_t iy, const Source<T>* reads, T* to) const {
-    const bool inside = iy >= 0 && iy < y.w.in;
-    for (std::int64_t v = 0; v * lanes<T> < pitch; ++v) {
-      const Source<T>& s = reads[v];
-      const Vec<T> row =
-          inside && s.lo < s.hi ? read_piece<T, step>(image + iy * x.w.in + s.from, s, x.w.step) : Vec<T>(T(0));
-      store(to + v * lanes<T>, row);
-    }
-  }
-  static void clear(T* to, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
-  }
-  // The elements that tiles of `width` read beyond the rows: the ends of planes, and the beginnings of empty ones.
-  void clear_ends(std::int64_t channels, T* to, std::int64_t width) const {
-    for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t py = 0; py < y.w.step; ++py)
-        for (std::int64_t px = 0; px < x.w.step; ++px, to += plane)
-          used(py, px) ? clear(to + rows * pitch, lanes<T>) : clear(to, least(width, plane));
-    clear(to, width);
-  }
-  void read(const T* image, std::int64_t channels, T* to, std::int64_t width) const {
-    clear_ends(channels, to, width);
-    const std::int64_t vecs = ceil_div(pitch, lanes<T>);
-    auto* reads =
-        static_cast<Source<T>*>(scratch(Scratch::conv_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
-    const auto copy = x.w.step == 1   ? &Canvas::read_row<1>
-                      : x.w.step == 2 ? &Canvas::read_row<2>
-                                      : &Canvas::read_row<0>;
-    for (std::int64_t px = 0; px < x.w.step; ++px) {
-      for (std::int64_t v = 0; v < vecs; ++v)
-        reads[v] = source_of<T>(x.w, v * lanes<T>, least(lanes<T>, pitch - v * lanes<T>), x.lowest + px);
-      for (std::int64_t c = 0; c < channels; ++c)
-        for (std::int64_t py = 0; py < y.w.step; ++py)
-          for (std::int64_t r = 0; r < rows && used(py, px); ++r)
-            (this->*copy)(image + c * y.w.in * x.w.in, (first + r) * y.w.step + y.lowest + py, reads,
-                          to + c * channel + (py * x.w.step + px) * plane + r * pitch);
-    }
-  }
-};
-
 // Used where the borders waste little, and there are enough columns to pack the weights for. With few rows, both cost
 // less than packing the columns, which few rows share.
 template <class T> static bool is_flat_path(const Sweep<T>& s) {
-  const Window* w = s.x.window;
-  if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at(0) != 0 || s.taps < 2) return false;
-  const Phases x(w[2]), y(w[1]);
-  const bool few = s.rows <= 64 && s.count >= 64 && x.longest <= w[2].out;
-  const bool wide = s.count > 4 * s.width && x.longest * 4 <= w[2].out;
-  return (few || wide) && w[1].step * w[2].step <= 16 && y.longest <= 64;
+  if (!has_canvas(s.x.window) || s.taps < 2) return false;
+  const Phases x(s.x.window[2]);
+  return (s.rows <= 64 && s.count >= 64) || (s.count > 4 * s.width && x.longest * 4 <= x.w.out);
 }
 
 // One block of channels: out of the canvas at `image` into rows s.ldc apart. `packed`: the weights of an image before.

@@ -14,7 +14,7 @@ template <class T> struct Sweep {
   T* c;
   std::int64_t ldc;
 
-  std::int64_t top(std::int64_t tile) const { return tile * (rows / tiles) + least(tile, rows % tiles); }
+  std::int64_t top(std::int64_t tile) const { return share_start(rows, tiles, tile); }
 };
 
 template <class T> struct Channels { std::int64_t first, count; };

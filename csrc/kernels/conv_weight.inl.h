@@ -8,7 +8,7 @@ namespace conv {
 template <class T> struct WeightSweep {
   const WeightGradient& x;
   std::int64_t taps, first, channels, positions;  // channels [first, first + channels); of one image
-  T* c;                                           // [channels * taps, rows]
+  T* c;                                           // [channels * taps, rows], or null: into the output
 };
 
 // Positions [q, q + depth) of the batch, of rows [j, j + count) of the gradient: [depth, ld].
@@ -36,8 +36,7 @@ template <class T> static void sweep_taps(const WeightSweep<T>& s, const WeightB
   for (std::int64_t j = 0; j < s.x.rows; j += k.width) {
     const std::int64_t width = least(k.width, s.x.rows - j), vecs = ceil_div(width, lanes<T>);
     for (std::int64_t t = 0; t < tiles_here; ++t) {
-      const std::int64_t top = t * (rows / tiles_here) + least(t, rows % tiles_here);
-      const std::int64_t high = rows / tiles_here + (t < rows % tiles_here ? 1 : 0);
+      const std::int64_t top = share_start(rows, tiles_here, t), high = share_start(rows, tiles_here, t + 1) - top;
       T* c = s.c + (row + top) * s.x.rows + j;
       tiles<T, false>.at[high - 1][vecs - 1](
           {k.depth, a + top * k.ld, k.ld, 1, k.b + j * k.depth, vecs * lanes<T>, c, s.x.rows, width, k.q > 0});

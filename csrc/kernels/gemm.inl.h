@@ -106,7 +106,7 @@ template <class T> struct Rows {
 };
 
 template <class T> static std::int64_t row_of(const Product<T>& x, const Plan<T>& plan, std::int64_t tile) {
-  return tile * (x.m / plan.tiles) + least(tile, x.m % plan.tiles);
+  return share_start(x.m, plan.tiles, tile);
 }
 
 // One panel of B, its width rounded up to whole vectors.

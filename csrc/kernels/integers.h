@@ -13,4 +13,9 @@ namespace steep::k {
   return x > 0 ? (x - 1) / y + 1 : -(-x / y);
 }
 
+// Where share i of n begins, of `shares` that are as equal as possible, the larger ones first.
+[[gnu::always_inline]] constexpr std::int64_t share_start(std::int64_t n, std::int64_t shares, std::int64_t i) {
+  return i * (n / shares) + least(i, n % shares);
+}
+
 }  // namespace steep::k

@@ -58,8 +58,9 @@ using LabelLoss = void (*)(const void* x, const std::int64_t* labels, const void
 
 // Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: two tiles high, and wide
 // enough for two panels of any type. A piece along whose other side there are at least `length` repays its packing.
+// `lanes` of a vector of float32.
 struct PieceSizes {
-  std::int64_t rows, columns, length;
+  std::int64_t rows, columns, length, lanes;
 };
 
 struct Table {

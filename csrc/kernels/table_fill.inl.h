@@ -24,8 +24,11 @@
 #include "kernels/split.inl.h"
 #include "kernels/conv_pack.inl.h"
 #include "kernels/conv_sweep.inl.h"
+#include "kernels/conv_canvas.inl.h"
 #include "kernels/conv_flat.inl.h"
+#include "kernels/conv_channels.inl.h"
 #include "kernels/conv_weight.inl.h"
+#include "kernels/conv_weight_canvas.inl.h"
 #include "kernels/conv_columns.inl.h"
 #include "kernels/conv.inl.h"
 #include "kernels/depthwise.inl.h"
@@ -146,7 +149,7 @@ constexpr void fill_gemm(Table& t) {
   t.gemm[u8] = &gemm::run_integers<std::uint8_t>;
   t.gemm[i32] = &gemm::run_integers<std::int32_t>;
   t.gemm[i64] = &gemm::run_integers<std::int64_t>;
-  t.pieces = {2 * gemm::tile_rows, 64, 576};
+  t.pieces = {2 * gemm::tile_rows, 64, 576, lanes<float>};
   t.split = {&split::run<split::Plain, 3>, &split::run<split::Plain, 1>};
 }
 

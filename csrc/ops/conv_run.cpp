@@ -189,10 +189,13 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   // Columns as wide as the second-level cache allows, narrower if there are too few other pieces to share among
   // threads.
   std::int64_t columns = std::clamp<std::int64_t>(ceil_div(lead * positions, want), 512, 2048);
-  columns = ceil_div(ceil_div(positions, ceil_div(positions, columns)), sizes.columns) * sizes.columns;
+  const std::int64_t line = shape.window[2].out;  // whole rows of the output, where a row is no longer
+  const std::int64_t unit = k::is_plain(shape.window) || line > columns ? sizes.columns : line;
+  columns = ceil_div(ceil_div(positions, ceil_div(positions, columns)), unit) * unit;
   const std::int64_t across = ceil_div(positions, columns);
   std::int64_t tall = j.rows;
-  if (lead * across < threads()) tall = std::max(sizes.rows, ceil_div(j.rows, threads()));
+  if (lead * across < threads())
+    tall = ceil_div(std::max(sizes.rows, ceil_div(j.rows, threads())), sizes.lanes) * sizes.lanes;
   const std::int64_t down = ceil_div(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);

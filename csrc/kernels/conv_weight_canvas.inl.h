@@ -1,0 +1,173 @@
+// The gradient of a convolution with respect to its weight, read from canvases (conv_canvas.inl.h): a tile is some
+// pairs of an input channel and a tap, times a panel of output channels. Nothing is copied for each tap. The order of
+// sums is that of conv_weight.inl.h, bit for bit. Start reading at weight_canvas_block.
+
+namespace conv {
+
+#if defined(__AVX512F__)
+constexpr int pair_rows = 9;  // 27 accumulators, three vectors of the gradient and one broadcast: 31 of 32 registers
+#else
+constexpr int pair_rows = 4;  // 12 accumulators of 16 registers
+#endif
+constexpr int pair_vecs = 3;
+
+constexpr std::int64_t most_transposed_sums = 1 << 18;  // elements that are added up while transposed, and in cache
+
+// Rows of pairs at offsets in the canvas, positions at others, and a panel of the gradient.
+template <class T> struct PairTile {
+  std::int64_t depth;
+  const std::int64_t* position;
+  const T* image;
+  const std::int64_t* offset;  // of each row
+  const T* grad;               // [positions, vectors]
+  T* c = nullptr;
+  std::int64_t ldc = 0, width = 0;
+  bool add = false;
+
+  void to(T* at, std::int64_t ld, std::int64_t columns, bool more) { c = at, ldc = ld, width = columns, add = more; }
+};
+
+template <class T, int rows, int vecs> static void tile_pairs(const PairTile<T>& t) {
+  const T *a[rows], *b = t.grad;
+  repeat<rows>(STEEP_EACH(i) { a[i] = t.image + t.offset[i]; });
+  Vec<T> sum[rows][vecs] = {};
+  for (std::int64_t k = 0; k < t.depth; ++k, b += vecs * lanes<T>) {
+    const std::int64_t p = t.position[k];
+    Vec<T> x[vecs];
+    repeat<vecs>(STEEP_EACH(j) {
+      x[j] = load(b + j * lanes<T>);
+      __builtin_prefetch(b + (rows_ahead * vecs + j) * lanes<T>);
+    });
+    repeat<rows>(STEEP_EACH(i) {
+      const Vec<T> y(a[i][p]);
+      repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
+    });
+  }
+  const Part<T> last(t.width - (vecs - 1) * lanes<T>);
+  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], last, t.add); });
+}
+
+// at[rows - 1][vectors - 1].
+template <class T> struct PairTiles {
+  using Fn = void (*)(const PairTile<T>&);
+  Fn at[pair_rows][pair_vecs] = {};
+
+  constexpr PairTiles() : PairTiles(std::make_integer_sequence<int, pair_rows * pair_vecs>{}) {}
+  template <int... i> constexpr explicit PairTiles(std::integer_sequence<int, i...>) {
+    ((at[i / pair_vecs][i % pair_vecs] = tile_pairs<T, i / pair_vecs + 1, i % pair_vecs + 1>), ...);
+  }
+};
+template <class T> static constexpr PairTiles<T> pair_tiles{};
+
+constexpr int most_depth = 512;  // positions of a block: block_depth gives no more
+
+// A block of positions: the images it reads, whose canvases are all of one size, and where its positions lie.
+template <class T> struct PairBlock {
+  const WeightSweep<T>& s;
+  std::int64_t q, depth, rows;
+  bool direct;
+  Canvas<T> canvas;
+  std::int64_t group, image_step;  // input channels at a time; from the canvas of one image to the next
+  std::int64_t position[most_depth];
+
+  PairBlock(const WeightSweep<T>& sweep, std::int64_t from, std::int64_t count)
+      : s(sweep),
+        q(from),
+        depth(count),
+        rows(least(sweep.x.window[1].out, count / sweep.x.window[2].out + 2)),
+        direct(Canvas<T>::is_image(sweep.x.window)),
+        canvas(direct ? Canvas<T>::of_image(sweep.x.window)
+                      : Canvas<T>(sweep.x.window, 0, rows * sweep.x.window[2].out)),
+        group(direct ? sweep.channels : least(sweep.channels, ceil_div(1 << 17, canvas.channel * images()))),
+        image_step(direct ? sweep.x.image_step : group * canvas.channel) {
+    const std::int64_t wide = s.x.window[2].out;
+    for (std::int64_t k = 0; k < depth;) {
+      const std::int64_t image = (q + k) / s.positions, in = (q + k) % s.positions, x = in % wide;
+      const std::int64_t at = (image - first_image()) * image_step + (in / wide - top(image)) * canvas.pitch + x;
+      const std::int64_t some = least(wide - x, depth - k);
+      for (std::int64_t i = 0; i < some; ++i) position[k++] = at + i;
+    }
+  }
+  std::int64_t first_image() const { return q / s.positions; }
+  std::int64_t images() const { return (q + depth - 1) / s.positions - first_image() + 1; }
+  // The first row of an image's canvas: that of the first position, and of later images the top.
+  std::int64_t top(std::int64_t image) const {
+    const std::int64_t row = image == first_image() && !direct ? q % s.positions / s.x.window[2].out : 0;
+    return least(row, s.x.window[1].out - rows);
+  }
+  // Some channels of all images, copied to `to` unless the canvases are the images themselves.
+  const T* read(std::int64_t channel, std::int64_t count, T* to) const {
+    const std::int64_t plane = volume(s.x.window, &Window::in);
+    const T* from = static_cast<const T*>(s.x.image) + channel * plane;
+    if (direct) return from + first_image() * s.x.image_step;
+    Canvas<T> one = canvas;
+    for (std::int64_t i = first_image(); i < first_image() + images(); ++i) {
+      one.first = top(i);
+      one.read(from + i * s.x.image_step, count, to + (i - first_image()) * image_step, 0);
+    }
+    return to;
+  }
+};
+
+// Used where whole rows fit in a canvas; for one tap with a stride, a copy of what it reads is as good.
+template <class T> static bool is_pair_path(const WeightSweep<T>& s) {
+  const Window* w = s.x.window;
+  return has_canvas(w) && w[2].out >= 4 && w[2].out <= 4096 && (s.taps > 1 || Canvas<T>::is_image(w));
+}
+
+// One tile, for rows [row, row + rows) of the transposed result, columns [j, j + width). Without
+// s.c, the tile is transposed and goes where it belongs.
+template <class T> static void multiply_pairs(const PairBlock<T>& b, PairTile<T> tile, std::int64_t row,
+                                              std::int64_t rows, std::int64_t j, std::int64_t width) {
+  const WeightSweep<T>& s = b.s;
+  const std::int64_t vecs = ceil_div(width, lanes<T>);
+  const auto multiply = pair_tiles<T>.at[rows - 1][vecs - 1];
+  if (s.c) {
+    tile.to(s.c + row * s.x.rows + j, s.x.rows, width, b.q > 0);
+    return multiply(tile);
+  }
+  alignas(64) T c[pair_rows * pair_vecs * lanes<T>];
+  tile.to(c, vecs * lanes<T>, vecs * lanes<T>, false);
+  multiply(tile);
+  const std::int64_t all = s.x.channels * s.taps;
+  const OutputRows<T> out{static_cast<T*>(s.x.out) + j * all + s.first * s.taps + row, all, 1, nullptr, b.q > 0};
+  put_tile(out, c, vecs * lanes<T>, rows, width);
+}
+
+// The pairs of `channels` at hand times every panel of the gradient.
+template <class T> static void sweep_pairs(const PairBlock<T>& b, std::int64_t channel, std::int64_t channels,
+                                           const T* image, const std::int64_t* offset, const T* grad) {
+  const WeightSweep<T>& s = b.s;
+  const std::int64_t vecs = ceil_div(s.x.rows, lanes<T>), panels = ceil_div(vecs, pair_vecs);
+  const std::int64_t pairs = channels * s.taps, tiles_here = ceil_div(pairs, pair_rows);
+  for (std::int64_t i = 0; i < panels; ++i) {
+    const std::int64_t begin = share_start(vecs, panels, i), wide = share_start(vecs, panels, i + 1) - begin;
+    const std::int64_t j = begin * lanes<T>, width = least(wide * lanes<T>, s.x.rows - j);
+    for (std::int64_t t = 0; t < tiles_here; ++t) {
+      const std::int64_t row = share_start(pairs, tiles_here, t), rows = share_start(pairs, tiles_here, t + 1) - row;
+      const PairTile<T> tile{b.depth, b.position, image, offset + row, grad + j * b.depth};
+      multiply_pairs(b, tile, channel * s.taps + row, rows, j, width);
+    }
+  }
+}
+
+template <class T> static void weight_canvas_block(const WeightSweep<T>& s, std::int64_t q, std::int64_t depth) {
+  const PairBlock<T> b(s, q, depth);
+  const std::int64_t vecs = ceil_div(s.x.rows, lanes<T>), panels = ceil_div(vecs, pair_vecs);
+  T* grad = scratch_for<T>(Scratch::gemm_b, depth * vecs * lanes<T>);
+  for (std::int64_t i = 0; i < panels; ++i) {
+    const std::int64_t j = share_start(vecs, panels, i) * lanes<T>, end = share_start(vecs, panels, i + 1) * lanes<T>;
+    transpose_gradient(s, q, depth, j, least(end, s.x.rows) - j, grad + j * depth);
+  }
+  auto* offset = static_cast<std::int64_t*>(
+      scratch(Scratch::conv_offsets, static_cast<std::size_t>(b.group * s.taps) * sizeof(std::int64_t)));
+  b.canvas.list_offsets(b.group, offset);
+  T* copy = b.direct ? nullptr : scratch_for<T>(Scratch::gemm_a, b.images() * b.image_step);
+  for (std::int64_t c = 0; c < s.channels; c += b.group) {
+    const std::int64_t some = least(b.group, s.channels - c);
+    sweep_pairs(b, c, some, b.read(s.first + c, some, copy), offset, grad);
+    interruption_point();
+  }
+}
+
+}  // namespace conv
