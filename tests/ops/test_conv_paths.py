@@ -1,6 +1,6 @@
 """Convolutions of shapes that reach every code path of the kernels: values, gradients, and the same bits for parts.
 
-The code path (csrc/kernels/conv.inl.h, conv_flat.inl.h, depthwise.inl.h) depends on the shape alone. Float64 is the
+The code path (csrc/kernels/conv.inl.h, conv_channels.inl.h, depthwise.inl.h) depends on the shape alone. Float64 is the
 yardstick for float32, and NumPy for float64. Start reading at ``SHAPES``.
 """
 
@@ -18,6 +18,11 @@ SHAPES = {
     "small images, two blocks of channels": ((5, 70, 9, 10), (5, 70, 3, 3), 1, 1, 1),
     "many tiles": ((3, 8, 12, 12), (130, 8, 3, 3), 1, 1, 1),
     "fewer positions than a canvas pays for": ((6, 5, 7, 7), (20, 5, 3, 3), 1, 0, 1),
+    "channels in vectors, a row of 7": ((3, 20, 7, 7), (48, 20, 3, 3), 1, 1, 1),
+    "channels in vectors, no border": ((2, 9, 16, 15), (33, 9, 3, 3), 1, 0, 1),
+    "channels in vectors, stride, two blocks": ((2, 130, 14, 13), (32, 130, 3, 3), 2, 1, 1),
+    "a result too large to add up transposed": ((1, 180, 24, 24), (180, 180, 3, 3), 1, 1, 1),
+    "one long row": ((1, 6, 1, 5000), (24, 6, 1, 5), 1, 0, 1),
     "one tap": ((4, 33, 9, 9), (17, 33, 1, 1), 1, 0, 1),
     "one tap in groups": ((3, 8, 6, 7), (6, 4, 1, 1), 1, 0, 2),
     "one tap, stride": ((3, 8, 9, 9), (6, 8, 1, 1), 2, 0, 1),
