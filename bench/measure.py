@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 STEEP = ("steep", "captured")  # the eager column and the compiled one
-PEERS = (*STEEP, "torch", "jax", "mlx", "numpy")
+PEERS = (*STEEP, "torch", "torch_compile", "jax", "mlx", "numpy", "onnxruntime", "openvino")
 ROUNDS, FEWEST, LEAST = 9, 5, 3  # times of every peer: usually, where one of them is slow, and where very slow
 BLOCK, SLOW, SLOWEST = 0.03, 0.3, 1.5  # seconds of one time, and from how many a peer is slow, or very slow
 PAUSE = 0.1  # seconds before each: idle workers of some peers spin for a while, on the core the next one needs
@@ -70,14 +70,17 @@ def differences(gradients, tolerance, deep=False):
     """Peers whose gradients are not eager steep's, with the relative difference: of the worst element, or of all."""
     import numpy as np
 
-    wrong = {}
-    for name, arrays in gradients.items():
-        for mine, theirs in zip(gradients["steep"], arrays, strict=True):
-            size = np.linalg.norm if deep else lambda a: np.max(np.abs(a))
-            worst = float(size((mine - theirs).ravel()) / max(1e-30, size(theirs.ravel())))
-            if not worst <= tolerance:
-                wrong[name] = max(worst, wrong.get(name, 0.0))
-    return wrong
+    def relative(mine, theirs):
+        size = np.linalg.norm if deep else lambda a: np.max(np.abs(a), initial=0)
+        return float(size(mine - theirs) / max(1e-30, size(theirs)))
+
+    def worst(arrays):
+        if deep:
+            return relative(*(np.concatenate([a.ravel() for a in g]) for g in (gradients["steep"], arrays)))
+        return max((relative(a, b) for a, b in zip(gradients["steep"], arrays, strict=True)), default=0.0)
+
+    found = {name: worst(arrays) for name, arrays in gradients.items()}
+    return {name: difference for name, difference in found.items() if not difference <= tolerance}
 
 
 def time_block(step, count):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import models
 import networks
 import numpy as np
 
@@ -21,6 +22,8 @@ CHAIN_A = 1.5
 CHAIN_OPS = 100
 INPUT_GRADIENT = "forward + gradient with respect to the input"
 BOTH_GRADIENTS = "forward + gradients with respect to both operands"
+PGD_STEPS, PGD_RADIUS, PGD_STEP = 20, 0.3, 0.03
+IG_STEPS, IG_BATCH = 50, 10
 VISUALIZE_STEPS, VISUALIZE_LENGTH, VISUALIZE_CHANNEL = 256, 10.0, 33
 
 
@@ -60,7 +63,7 @@ class Workload:
         to, so single pixels differ by per cents between any two libraries, and all of them together by some thousandths
         of the length; in float64 all agree to 2e-15.
         """
-        return self.kind in ("input_gradient", "visualize")
+        return self.kind in ("input_gradient", "visualize", "model_train", "model_input_gradient", "pgd", "integrated")
 
     @property
     def tolerance(self) -> float:
@@ -141,6 +144,22 @@ def _network(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
     return {"network": w.network, "weights": weights, "x": x, "target": target, "optimizer": w.optimizer}
 
 
+def _model(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
+    """Parameters, inputs and labels of one of models.py. The pairs of other kinds are single parameters here."""
+    model = models.MODELS[w.network]
+    shape = (w.batch, *model.input)
+    x = rng.integers(0, model.vocabulary, shape) if model.vocabulary else _array(w, rng.uniform(size=shape))
+    labels = x.size if model.vocabulary else w.batch
+    weights = [(a,) for a in models.parameters_of(model, rng)]
+    target = rng.integers(0, max(1, model.classes), labels)
+    return {"network": w.network, "weights": weights, "x": x, "target": target, "optimizer": w.optimizer}
+
+
+def _zoo(w: Workload, rng: np.random.Generator) -> dict[str, Any]:
+    """Images for a model of the zoo, which has its own weights."""
+    return {"network": w.network, "weights": [], "x": _array(w, rng.uniform(size=(w.batch, *w.sizes)))}
+
+
 MAKERS = {
     "overhead": _overhead,
     "mlp": _mlp,
@@ -155,6 +174,11 @@ MAKERS = {
     "forward": _network,
     "input_gradient": _network,
     "visualize": _network,
+    "pgd": _network,
+    "integrated": _network,
+    "zoo_forward": _zoo,
+    "model_train": _model,
+    "model_input_gradient": _model,
 }
 
 
@@ -183,6 +207,12 @@ def network(name: str, kind: str, image: tuple[int, int, int], batch: int, goal:
     return Workload(full, kind, image, batch, flop=float(flop), network=name, goal=goal)
 
 
+def model(name: str, kind: str, batch: int) -> Workload:
+    """A training step, or a forward pass and the gradient of the sum of the scores with respect to the input."""
+    what = {"model_train": "step", "model_input_gradient": INPUT_GRADIENT}[kind]
+    return Workload(f"{name}, batch {batch}, {what}", kind, (), batch, network=name)
+
+
 def _square(n: int, goal: float) -> Workload:
     name = f"matmul {n}, {BOTH_GRADIENTS}"
     return Workload(name, "matmul", (n, n, n), flop=6.0 * n**3, goal=goal)
@@ -196,6 +226,25 @@ PRODUCTS = ((1024, 1024, 1024), (256, 256, 256), (128, 128, 128), (32, 784, 128)
 BATCHED = (64, 128, 64, 128)
 
 CNN = (3, 32, 64, 32, 10)
+
+ZOO = {
+    "squeezenet1_1": (3, 224, 224),
+    "efficientnet_lite0": (3, 224, 224),
+    "alexnet_features": (3, 224, 224),
+    "vgg16_features": (3, 224, 224),
+}
+MODEL_ROWS = [  # code as people write it; the geometric mean over these is what report.py states
+    model("nn.Linear 1024-1024-10", "model_train", 64),
+    model("nn.Linear 512-512-10", "model_train", 128),
+    model("GPT, 4 layers of 256, 4 heads, 128 tokens", "model_train", 8),
+    model("ViT-Tiny at 224x224", "model_input_gradient", 2),
+    model("ResNet-20 with batch norm", "model_train", 32),
+    model("MobileNet at 128x128", "model_train", 4),
+    model("VAE 784-400-20", "model_train", 128),
+    Workload("PGD of 20 steps, LeNet at 28x28, batch 128", "pgd", (1, 28, 28), 128, network="LeNet"),
+    Workload("integrated gradients of 50 steps, SqueezeNet 1.1 at 227x227", "integrated", (3, 227, 227), 1,
+             network="SqueezeNet 1.1"),
+]  # fmt: skip
 
 WORKLOADS = [
     Workload("overhead per op, 4 elements", "overhead", (4,), unit=CHAIN_OPS, goal=0.025),
@@ -232,5 +281,11 @@ WORKLOADS = [
     _square(256, 570),
     _square(1024, 35000),
     Workload(f"matmul 64 x (128x64x128), {BOTH_GRADIENTS}", "matmul", BATCHED, flop=6.0 * np.prod(BATCHED)),
+    *MODEL_ROWS,
+    *(
+        Workload(f"{name} of the zoo, batch {batch}, forward", "zoo_forward", image, batch, network=name)
+        for name, image in ZOO.items()
+        for batch in (1, 8)
+    ),
     *(_product(*shape, dtype) for dtype in ("float32", "float64") for shape in PRODUCTS),
 ]

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import models
 import networks
 import numpy as np
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
+from workloads import (
+    ADAM_LR,
+    ASCENT_LR,
+    BETAS,
+    CHAIN_A,
+    CHAIN_OPS,
+    EPS,
+    LR,
+    MOMENTUM,
+    PGD_RADIUS,
+    PGD_STEP,
+    PGD_STEPS,
+    Job,
+    kinds_of,
+)
 
 NAME = "jax"
 jax.config.update("jax_enable_x64", True)  # for the rows in float64; float32 stays float32
@@ -96,7 +111,7 @@ def cnn(inputs):
     x, target = jnp.asarray(inputs["x"]), labels(inputs)
 
     def loss(weights):
-        return -jax.nn.log_softmax(scores_of_cnn(weights, x))[jnp.arange(len(target)), target].mean()
+        return cross_entropy(scores_of_cnn(weights, x), target)
 
     return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
 
@@ -145,8 +160,7 @@ def train(inputs):
     x, target = jnp.asarray(inputs["x"]), labels(inputs)
 
     def loss(weights):
-        scores = networks.run(inputs["network"], Layers, weights, x)
-        return -jax.nn.log_softmax(scores)[jnp.arange(len(target)), target].mean()
+        return cross_entropy(networks.run(inputs["network"], Layers, weights, x), target)
 
     return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
 
@@ -168,6 +182,82 @@ def input_gradient(inputs):
         return f(weights, x).sum()
 
     return _job(jax.grad(total), x, weights)
+
+
+class Ops:
+    """What models.py asks for."""
+
+    relu, exp, softplus = jax.nn.relu, jnp.exp, jax.nn.softplus
+    reshape, permute, mean = jnp.reshape, jnp.transpose, jnp.mean
+
+    def gelu(x):
+        return jax.nn.gelu(x, approximate=False)
+
+    def linear(x, weight, bias):
+        return x @ weight.T + bias
+
+    def embed(indices, weight):
+        return weight[indices]
+
+    def layer_norm(x, weight, bias):
+        return normalised(x, -1) * weight + bias
+
+    def batch_norm(x, weight, bias):
+        return normalised(x, (0, 2, 3)) * weight[:, None, None] + bias[:, None, None]
+
+    def conv(x, weight, bias, stride, padding, groups):
+        y = jax.lax.conv_general_dilated(x, weight, (stride, stride), [(padding, padding)] * 2,
+                                         feature_group_count=groups)  # fmt: skip
+        return y if bias is None else y + bias[:, None, None]
+
+    def attention(q, k, v, causal):
+        scores = q @ jnp.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5
+        seen = jnp.tril(jnp.ones(scores.shape[-2:], bool)) if causal else True
+        return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)) @ v
+
+
+def normalised(x, axes):
+    centred = x - x.mean(axis=axes, keepdims=True)
+    return centred * jax.lax.rsqrt((centred * centred).mean(axis=axes, keepdims=True) + 1e-5)
+
+
+def scores_of_model(inputs, weights, x):
+    return models.MODELS[inputs["network"]].run(Ops, iter([w for (w,) in weights]).__next__, x)
+
+
+def cross_entropy(scores, target):
+    return -jax.nn.log_softmax(scores)[jnp.arange(len(target)), target].mean()
+
+
+def model_train(inputs):
+    x, target = jnp.asarray(inputs["x"]), labels(inputs)
+
+    def loss(weights):
+        scores = scores_of_model(inputs, weights, x)
+        return cross_entropy(scores, target) if scores.ndim else scores
+
+    return training(inputs, [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]], loss)
+
+
+def model_input_gradient(inputs):
+    weights = [tuple(map(jnp.asarray, pair)) for pair in inputs["weights"]]
+    gradient = jax.grad(lambda x, weights: scores_of_model(inputs, weights, x).sum())
+    return _job(gradient, jnp.asarray(inputs["x"]), weights)
+
+
+def pgd(inputs):
+    f, weights, x = evaluation(inputs)
+    target = labels(inputs)
+    gradient = jax.grad(lambda at, weights: cross_entropy(f(weights, at), target) * len(target))
+
+    def attack(x, weights):
+        def step(_, found):
+            stepped = found + PGD_STEP * jnp.sign(gradient(found, weights))
+            return jnp.clip(x + jnp.clip(stepped - x, -PGD_RADIUS, PGD_RADIUS), -10.0, 10.0)
+
+        return jax.lax.fori_loop(0, PGD_STEPS, step, x)
+
+    return Job(_job(attack, x, weights).step, lambda: [np.asarray(gradient(x, weights))])
 
 
 def _job(f, *args):
@@ -213,12 +303,7 @@ def softmax(inputs):
 
 
 def layernorm(inputs):
-    def f(x, weight, bias):
-        centred = x - x.mean(axis=-1, keepdims=True)
-        y = centred * jax.lax.rsqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-5)
-        return y * weight + bias
-
-    return _pulled(f, *(jnp.asarray(inputs[k]) for k in ("g", "x", "weight", "bias")))
+    return _pulled(Ops.layer_norm, *(jnp.asarray(inputs[k]) for k in ("g", "x", "weight", "bias")))
 
 
 KINDS = kinds_of(globals())

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 import functools
 
+import models
 import networks
 import steep as sp
 from steep.nn import functional as F
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
+from workloads import (
+    ADAM_LR,
+    ASCENT_LR,
+    BETAS,
+    CHAIN_A,
+    CHAIN_OPS,
+    EPS,
+    IG_STEPS,
+    LR,
+    MOMENTUM,
+    PGD_RADIUS,
+    PGD_STEP,
+    PGD_STEPS,
+    Job,
+    kinds_of,
+)
 from workloads import VISUALIZE_CHANNEL as CHANNEL
 from workloads import VISUALIZE_LENGTH as LENGTH
 from workloads import VISUALIZE_STEPS as STEPS_OF_ASCENT
@@ -166,6 +182,13 @@ def forward(inputs, wrap):
     return Job(lambda: evaluate(x), lambda: [evaluate(x), evaluate(x).numpy().copy()][1:])
 
 
+def zoo_forward(inputs, wrap):
+    model = sp.zoo.load(inputs["network"])
+    x = sp.tensor(inputs["x"])
+    evaluate = wrap(lambda x: model(x))
+    return Job(lambda: evaluate(x), lambda: [evaluate(x), evaluate(x).numpy().copy()][1:])
+
+
 def input_gradient(inputs, wrap):
     weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
     x = leaf(inputs["x"])
@@ -176,6 +199,82 @@ def input_gradient(inputs, wrap):
         networks.run(inputs["network"], Layers, weights, x).sum().backward()
 
     return gradient_job(step, x)
+
+
+class Ops:
+    """What models.py asks for."""
+
+    relu, gelu, exp, softplus = sp.relu, sp.gelu, sp.exp, sp.softplus
+    linear, embed = F.linear, F.embedding
+    reshape, permute, mean = sp.reshape, sp.permute_dims, sp.mean
+
+    def layer_norm(x, weight, bias):
+        return F.layer_norm(x, x.shape[-1:], weight, bias)
+
+    def batch_norm(x, weight, bias):
+        return F.batch_norm(x, None, None, weight, bias, training=True)
+
+    def conv(x, weight, bias, stride, padding, groups):
+        return sp.conv2d(x, weight, bias, stride, padding, groups=groups)
+
+    def attention(q, k, v, causal):
+        return sp.attention(q, k, v, causal=causal)
+
+
+def scores_of_model(inputs, params, x):
+    return models.MODELS[inputs["network"]].run(Ops, iter(params).__next__, x)
+
+
+def model_train(inputs, wrap):
+    params = [leaf(a) for (a,) in inputs["weights"]]
+    x, target = sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
+
+    def loss(x, target):
+        scores = scores_of_model(inputs, params, x)
+        return F.cross_entropy(scores, target) if scores.ndim else scores
+
+    return training(inputs, wrap, params, loss, x, target)
+
+
+def model_input_gradient(inputs, wrap):
+    params = [sp.tensor(a) for (a,) in inputs["weights"]]
+    x = leaf(inputs["x"])
+
+    @wrap
+    def step():
+        x.grad = None
+        scores_of_model(inputs, params, x).sum().backward()
+
+    return gradient_job(step, x)
+
+
+def classifier(inputs):
+    weights = [(sp.tensor(w), sp.tensor(b)) for w, b in inputs["weights"]]
+    return lambda x: networks.run(inputs["network"], Layers, weights, x)
+
+
+def pgd(inputs, wrap):
+    """The library's own attack, from the image itself; it compiles its steps, unless asked not to."""
+    model, x, y = classifier(inputs), sp.tensor(inputs["x"]), sp.tensor(inputs["target"])
+
+    def attack(x=x):
+        return sp.attack.pgd(model, x, y, PGD_RADIUS, steps=PGD_STEPS, step_size=PGD_STEP, bounds=(-10.0, 10.0),
+                             capture=wrap is sp.compile)  # fmt: skip
+
+    def gradients():
+        return [sp.grad(lambda x: F.cross_entropy(model(x), y, reduction="sum"))(x).numpy()]
+
+    return Job(attack, gradients)
+
+
+def integrated(inputs, wrap):
+    """The library's own attribution."""
+    model, x, label = classifier(inputs), sp.tensor(inputs["x"]), int(inputs["target"][0])
+
+    def attribute():
+        return sp.saliency.integrated_gradients(model, x, label, steps=IG_STEPS)
+
+    return Job(attribute, lambda: [attribute().numpy()])
 
 
 def visualize(inputs, wrap):

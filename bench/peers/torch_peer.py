@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import models
 import networks
+import numpy as np
 import torch
 from torch.nn import functional as F
-from workloads import ADAM_LR, ASCENT_LR, BETAS, CHAIN_A, CHAIN_OPS, EPS, LR, MOMENTUM, Job, kinds_of
+from workloads import (
+    ADAM_LR,
+    ASCENT_LR,
+    BETAS,
+    CHAIN_A,
+    CHAIN_OPS,
+    EPS,
+    IG_BATCH,
+    IG_STEPS,
+    LR,
+    MOMENTUM,
+    PGD_RADIUS,
+    PGD_STEP,
+    PGD_STEPS,
+    Job,
+    kinds_of,
+)
 from workloads import VISUALIZE_CHANNEL as CHANNEL
 from workloads import VISUALIZE_LENGTH as LENGTH
 from workloads import VISUALIZE_STEPS as STEPS
@@ -154,6 +172,92 @@ def input_gradient(inputs):
         networks.run(inputs["network"], Layers, weights, x).sum().backward()
 
     return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+
+
+class Ops:
+    """What models.py asks for."""
+
+    relu, gelu, exp, softplus = torch.relu, F.gelu, torch.exp, F.softplus
+    linear, embed = F.linear, F.embedding
+    reshape, permute, mean = torch.reshape, torch.permute, torch.mean
+
+    def layer_norm(x, weight, bias):
+        return F.layer_norm(x, x.shape[-1:], weight, bias)
+
+    def batch_norm(x, weight, bias):
+        return F.batch_norm(x, None, None, weight, bias, training=True)
+
+    def conv(x, weight, bias, stride, padding, groups):
+        return F.conv2d(x, weight, bias, stride, padding, groups=groups)
+
+    def attention(q, k, v, causal):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+
+def scores_of_model(inputs, params, x):
+    return models.MODELS[inputs["network"]].run(Ops, iter(params).__next__, x)
+
+
+def model_train(inputs, wrap=lambda f: f):
+    params = [leaf(a) for (a,) in inputs["weights"]]
+    x, target = torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
+
+    @wrap
+    def loss():
+        scores = scores_of_model(inputs, params, x)
+        return F.cross_entropy(scores, target) if scores.ndim else scores
+
+    return training(inputs, params, loss)
+
+
+def model_input_gradient(inputs, wrap=lambda f: f):
+    params = [torch.tensor(a) for (a,) in inputs["weights"]]
+    x, total = leaf(inputs["x"]), wrap(lambda x: scores_of_model(inputs, params, x).sum())
+
+    def step():
+        x.grad = None
+        total(x).backward()
+
+    return Job(step, lambda: [step(), x.grad.numpy().copy()][1:])
+
+
+def classifier(inputs):
+    weights = [(torch.tensor(w), torch.tensor(b)) for w, b in inputs["weights"]]
+    return lambda x: networks.run(inputs["network"], Layers, weights, x)
+
+
+def pgd(inputs, wrap=lambda f: f):
+    model, x, y = wrap(classifier(inputs)), torch.tensor(inputs["x"]), torch.tensor(inputs["target"])
+
+    def gradient(at):
+        at = at.detach().requires_grad_()
+        (found,) = torch.autograd.grad(F.cross_entropy(model(at), y, reduction="sum"), at)
+        return found
+
+    def attack():
+        found = x
+        for _ in range(PGD_STEPS):
+            stepped = found + PGD_STEP * gradient(found).sign()
+            found = (x + (stepped - x).clamp(-PGD_RADIUS, PGD_RADIUS)).clamp(-10.0, 10.0)
+        return found
+
+    return Job(attack, lambda: [gradient(x).numpy()])
+
+
+def integrated(inputs, wrap=lambda f: f):
+    """By Gauss and Legendre, as captum's default, some points at a time."""
+    model, x, label = wrap(classifier(inputs)), torch.tensor(inputs["x"]), int(inputs["target"][0])
+    places, weights = (torch.tensor(a, dtype=x.dtype) for a in np.polynomial.legendre.leggauss(IG_STEPS))
+
+    def attribute():
+        total = torch.zeros_like(x)
+        for part, share in zip(places.split(IG_BATCH), weights.split(IG_BATCH), strict=True):
+            points = ((part[:, None, None, None] + 1) / 2 * x).requires_grad_()
+            (found,) = torch.autograd.grad(model(points)[:, label], points, share / 2)
+            total += found.sum(0)
+        return x * total
+
+    return Job(attribute, lambda: [attribute().numpy()])
 
 
 def visualize(inputs):

@@ -157,7 +157,7 @@ class Grouping {
   }
 
   // Units in dependence order; of those ready, the one recorded first.
-  Table<UnitId, Unit> ordered() {
+  std::vector<UnitId> sequence() {
     Table<UnitId, int> waits(units_.size(), 0);
     Table<UnitId, std::vector<UnitId>> frees(units_.size());
     for (const UnitId u : units_.ids())
@@ -172,18 +172,77 @@ class Grouping {
     const auto offer = [&](UnitId u) { ready.emplace(unit(u).members.back(), u); };
     for (const UnitId u : units_.ids())
       if (!unit(u).members.empty() && waits[u] == 0) offer(u);
-    Table<UnitId, Unit> order;
+    std::vector<UnitId> order;
     while (!ready.empty()) {
       const UnitId u = ready.top().second;
       ready.pop();
       for (const UnitId next : frees[u])
         if (--waits[next] == 0) offer(next);
       placed_ += unit(u).members.size();
-      place_[u] = order.add(std::move(unit(u)));
+      order.push_back(u);
     }
-    if (!complete()) return order;
-    for (Unit& u : order) u.finishes = product_of(order, u);
     return order;
+  }
+  Table<UnitId, Unit> ordered() {
+    std::vector<UnitId> order = sequence();
+    if (!complete()) return {};
+    number(order, 0, order.size());
+    for (std::size_t at = 0; at < order.size(); ++at) bring_forward(order, at);
+    Table<UnitId, Unit> placed;
+    for (const UnitId u : order) placed.add(std::move(unit(u)));
+    for (Unit& u : placed) u.finishes = product_of(placed, u);
+    return placed;
+  }
+  void number(const std::vector<UnitId>& order, std::size_t from, std::size_t end) {
+    for (std::size_t i = from; i < end; ++i) place_[order[i]] = static_cast<UnitId>(i);
+  }
+
+  // What a group needs beside a product moves ahead of that product, if it can, so that the group finishes the product:
+  // the scale of a batch norm, for instance, which is computed after the convolution.
+  void bring_forward(std::vector<UnitId>& order, std::size_t at) {
+    constexpr std::size_t farthest = 64;
+    if (!unit(order[at]).group) return;
+    const std::size_t product = last_product(order, at);
+    if (product + 1 >= at || at - product > farthest) return;
+    std::vector<bool> after(at - product, false), wanted(at - product, false);  // needs the product; the group needs it
+    const auto each_need = [&](std::size_t i, const auto& f) {
+      for (const InstructionId m : unit(order[i]).members)
+        for (const Need& n : needs(m)) {
+          const auto place = static_cast<std::size_t>(place_[unit_of(n.earlier)]);
+          if (place >= product && place < i) f(place - product);
+        }
+    };
+    after[0] = true;
+    for (std::size_t i = product + 1; i < at; ++i)
+      each_need(i, [&](std::size_t n) { after[i - product] = after[i - product] || after[n]; });
+    each_need(at, [&](std::size_t n) { wanted[n] = true; });
+    for (std::size_t i = at - 1; i > product; --i)
+      if (wanted[i - product]) each_need(i, [&](std::size_t n) { wanted[n] = true; });
+    for (std::size_t i = 1; i < at - product; ++i)
+      if (wanted[i] && after[i]) return;
+    const auto begin = order.begin() + static_cast<std::ptrdiff_t>(product);
+    std::vector<UnitId> ahead, behind;
+    for (std::size_t i = 0; i < at - product; ++i) (wanted[i] && i > 0 ? ahead : behind).push_back(order[product + i]);
+    std::copy(behind.begin(), behind.end(), std::copy(ahead.begin(), ahead.end(), begin));
+    number(order, product, at);
+  }
+  // Where the last product is that the group at `at` could finish, or `at`.
+  std::size_t last_product(const std::vector<UnitId>& order, std::size_t at) const {
+    std::size_t found = at;
+    for (const InstructionId m : units_[order[at]].members)
+      for (const Need& n : needs(m)) {
+        const UnitId u = unit_of(n.earlier);
+        if (u == order[at] || !may_be_finished(units_[u], units_[order[at]])) continue;
+        const auto place = static_cast<std::size_t>(place_[u]);
+        if (found == at || place > found) found = place;
+      }
+    return found;
+  }
+  // Whether a group may run on the parts of a product as they are finished.
+  bool may_be_finished(const Unit& product, const Unit& group) const {
+    if (product.members.size() != 1 || product.group) return false;
+    const Instruction& c = at(product.members[0]);
+    return c.op->compute_parts && !c.in_place && is_finished_by(group, c);
   }
 
   // The unit that writes a buffer last, none where none does.
@@ -192,15 +251,13 @@ class Grouping {
   }
   // Where an instruction's unit comes in the order.
   UnitId place(InstructionId i) const { return place_[unit_of(i)]; }
-  // The last unit that a group depends on, if that is a product which it needs elementwise.
+  // The last unit that a group depends on, if the group can finish it.
   UnitId product_of(const Table<UnitId, Unit>& order, const Unit& u) const {
     UnitId last = UnitId::none;
     for (const InstructionId m : u.members)
       for (const Need& n : needs(m))
         if (place(n.earlier) != place(m)) last = std::max(last, place(n.earlier));
-    if (!is_some(last) || !u.group || order[last].members.size() != 1) return UnitId::none;
-    const Instruction& product = at(order[last].members[0]);
-    if (!product.op->compute_parts || product.in_place || !is_finished_by(u, product)) return UnitId::none;
+    if (!is_some(last) || !u.group || !may_be_finished(order[last], u)) return UnitId::none;
     for (const Unit& other : order)
       if (other.finishes == last) return UnitId::none;
     return last;
@@ -226,7 +283,7 @@ class Grouping {
   std::size_t placed_ = 0;  // instructions of ordered units; those in a cycle are never ordered
   Needs needs_;
   Table<InstructionId, UnitId> unit_of_;
-  Table<UnitId, UnitId> place_;  // in the final order
+  Table<UnitId, UnitId> place_;  // in the order found so far
   Table<UnitId, Unit> units_;
   Table<UnitId, int> seen_;
   int stamp_ = 0, budget_ = 0;

@@ -1,0 +1,81 @@
+"""What runs on the parts of a product or a convolution as they are finished, in place of a pass of its own.
+
+The profiler lists the steps of a compiled function; the results have the bits of the uncompiled one. Start reading at
+``steps_of``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import steep as sp
+from steep.nn import functional as F
+
+
+def drawn(*shape):
+    return sp.tensor(np.random.default_rng(sum(shape)).standard_normal(shape), dtype="float32")
+
+
+def steps_of(function, *args):
+    """The ops of each step of the compiled function, whose results are those of the function, bit for bit."""
+    compiled = sp.compile(function)
+    with sp.no_grad():
+        compiled(*args)
+        np.testing.assert_array_equal(compiled(*args).numpy(), function(*args).numpy())
+        with sp.profile() as p:
+            compiled(*args)
+    return [[each.name for each in event.operations] for event in p.events]
+
+
+CONVOLUTIONS = {
+    "ordinary": (24, 1),
+    "of one tap": (24, 1),
+    "depthwise": (8, 8),
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_a_batch_norm_with_its_activation_runs_on_parts_of_the_convolution(kind):
+    filters, groups = CONVOLUTIONS[kind]
+    size = 1 if kind == "of one tap" else 3
+    weight = drawn(filters, 8 // groups, size, size)
+    mean, scale, shift = drawn(filters), drawn(filters), drawn(filters)
+    var = sp.exp(scale)
+
+    def block(x):
+        y = sp.conv2d(x, weight, padding=size // 2, groups=groups)
+        return sp.clip(F.batch_norm(y, mean, var, scale, shift), 0, 6)
+
+    steps = steps_of(block, drawn(3, 8, 20, 20))
+    (convolution,) = (ops for ops in steps if ops[0] == "conv")
+    assert "multiply" in convolution and len(convolution) > 4
+    assert all(not set(ops) & {"clip", "maximum", "minimum"} for ops in steps if ops is not convolution)
+
+
+def test_a_scale_computed_from_the_result_itself_stays_behind_it():
+    weight = drawn(6, 4, 3, 3)
+
+    def block(x):
+        y = sp.conv2d(x, weight, padding=1)
+        return sp.relu(y * sp.rsqrt((y * y).mean(axis=(0, 2, 3), keepdims=True) + 1))
+
+    assert not any({"conv", "relu"} <= set(ops) for ops in steps_of(block, drawn(2, 4, 16, 16)))
+
+
+def test_a_scale_after_the_product_and_an_update_between_keep_their_order():
+    """Something is written in place between the product and the group that needs it."""
+    w, state = drawn(32, 32), drawn(32)
+
+    def block(x):
+        y = x @ w
+        state[...] = state * 0.5
+        scale = sp.exp(state) + 1
+        return sp.relu(y * scale)
+
+    kept = state.copy()
+    x = drawn(40, 32)
+    expected = [block(x).numpy() for _ in range(4)]
+    state[...] = kept
+    compiled = sp.compile(block)
+    for each in expected:
+        np.testing.assert_array_equal(compiled(x).numpy(), each)
