@@ -31,8 +31,9 @@ def act(tab: Tab, r: random.Random) -> object:
     """One click, key or slider."""
     if r.random() < 0.15:
         return tab.page.keyboard.press(r.choice(KEYS))
-    found = tab.page.query_selector_all(TARGETS)  # elements themselves, since what their number means may change
-    target = r.choice(found)
+    found = tab.page.locator(TARGETS)
+    # The element itself, since what its number means may change; one handle, since each is kept until the tab closes.
+    target = found.nth(r.randrange(found.count())).element_handle(timeout=2000)
     if not (target.is_visible() and target.is_enabled()):
         return None
     kind = target.get_attribute("type")
