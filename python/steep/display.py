@@ -198,10 +198,11 @@ def as_html(array: Any) -> str:
     width = value["size"][0] * max(1, WIDEST // 2 // max(value["size"]))
     bar = "".join(f"<span>{label}</span>" for label in value["labels"])
     return (
-        f'<div style="max-width:{width}px;min-width:8rem;font-size:12px"><img alt="{escape(value["what"])}" '
-        f'style="width:100%;min-height:2rem;image-rendering:pixelated" src="{value["png"]}">'
+        f'<div style="font-size:12px"><div style="max-width:{width}px;min-width:8rem">'
+        f'<img alt="{escape(value["what"])}" src="{value["png"]}" '
+        'style="width:100%;min-height:2rem;image-rendering:pixelated">'
         f'<div style="height:8px;background:{GRADIENTS[value["colours"]]}"></div>'
-        f'<div style="display:flex;justify-content:space-between">{bar}</div>{escape(value["what"])}; '
+        f'<div style="display:flex;justify-content:space-between">{bar}</div></div>{escape(value["what"])}; '
         f"from {value.get('min', '-')} to {value.get('max', '-')}{_lost(value)}</div>"
     )
 
@@ -272,19 +273,29 @@ def _is_empty(value: Any) -> bool:
 
 
 def _html(self: Any) -> str:
+    fields = [(name, value) for name, value in _fields(self) if not _is_empty(value)]
     rows = "".join(
-        f'<tr><td style="text-align:left;vertical-align:top">{name}</td><td style="text-align:left">{_cell(value)}</td>'
-        "</tr>"
-        for name, value in _fields(self)
-        if not _is_empty(value)
+        f'<tr><td style="text-align:left;vertical-align:top">{name}</td><td style="text-align:left">'
+        f"{_cell(value, fields[:i])}</td></tr>"
+        for i, (name, value) in enumerate(fields)
     )
     return f"<b>{type(self).__name__}</b><table>{rows}</table>"
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, Tensor | np.ndarray) and value.size > 1 and value.dtype.kind in "fiub":
-        return f"{escape(brief(value))}<br>{as_html(value)}"
-    return escape(brief(value))
+def _cell(value: Any, before: list[tuple[str, Any]]) -> str:
+    """A value of a result; one that stands above already, as an image that is its parameters, is not drawn again."""
+    if not (_is_array(value) and value.size > 1 and value.dtype.kind in "fiub"):
+        return escape(brief(value))
+    same = next((name for name, other in before if _is_array(other) and _is_equal(value, other)), None)
+    return f"{escape(brief(value))}" + (f", the same as {same}" if same else f"<br>{as_html(value)}")
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray)
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and np.array_equal(_numbers(one), _numbers(other))
 
 
 def displayed(kind: type[T]) -> type[T]:

@@ -32,17 +32,18 @@ def act(tab: Tab, r: random.Random) -> object:
     if r.random() < 0.15:
         return tab.page.keyboard.press(r.choice(KEYS))
     found = tab.page.locator(TARGETS)
-    target = found.nth(r.randrange(found.count()))
+    # The element itself, since what its number means may change; one handle, since each is kept until the tab closes.
+    target = found.nth(r.randrange(found.count())).element_handle(timeout=2000)
     if not (target.is_visible() and target.is_enabled()):
         return None
     kind = target.get_attribute("type")
     if kind == "range":
-        target.fill(target.get_attribute(r.choice(["min", "max"])) or "0")
+        target.fill(target.get_attribute(r.choice(["min", "max"])) or "0", timeout=2000)
     elif kind in ("text", "number", "search"):
-        target.fill(r.choice(["", "1", "x * y", "cat", "-", "é" * 50]))
+        target.fill(r.choice(["", "1", "x * y", "cat", "-", "é" * 50]), timeout=2000)
     elif target.evaluate("each => each.tagName") == "SELECT":
-        if count := target.locator("option").count():
-            target.select_option(index=r.randrange(count))
+        if choices := len(target.query_selector_all("option")):
+            target.select_option(index=r.randrange(choices), timeout=2000)
     elif kind != "file" and "Open" not in (target.text_content() or ""):  # that opens the system's dialog
         target.click(timeout=2000)
     return target

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from explore_client import page
+from explore_client import digit
 
 pytest.importorskip("PIL")
-
-
-@pytest.fixture(scope="module")
-def client():
-    with page() as found:
-        yield found
 
 
 @pytest.mark.parametrize(
@@ -25,8 +19,6 @@ def client():
     ],
 )
 def test_a_book_has_the_graph_and_its_code_writes_the_same(client, asked, ops, tmp_path, monkeypatch):
-    from explore_client import digit
-
     last, _ = client.job("book", picture=client.picture(), **asked)[-1]
     assert last["kind"] == "book", last
     found = {node["op"] for node in last["data"]["nodes"]}

@@ -10,12 +10,6 @@ from explore_client import page
 pytest.importorskip("PIL")
 
 
-@pytest.fixture(scope="module")
-def client():
-    with page() as found:
-        yield found
-
-
 @pytest.mark.parametrize(
     "path",
     ["/", "/index.html", "/about", "/wrong/about", "//about", "/%2e%2e/about", "/wrong/../about", "/?token=1"],

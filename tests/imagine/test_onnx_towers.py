@@ -96,6 +96,32 @@ def test_a_folder_is_searched(tmp_path):
     assert sp.imagine.search(towers, "blue", tmp_path / "icons")[0].path.stem == "blue"
 
 
+def test_a_picture_that_was_found_is_cut_once(tmp_path):
+    """The short side is resized to more than the encoder takes: the margin is cut off, and not a second time."""
+    image_file = pytest.importorskip("PIL.Image")
+    beside(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"size": {"shortest_edge": 12}}))
+    picture = np.full((24, 24, 3), COLOURS["blue"], np.uint8)
+    picture[9:15, 9:15] = COLOURS["red"]  # a quarter of what is left after one cut, and all after two
+    (tmp_path / "icons").mkdir()
+    image_file.fromarray(picture).save(tmp_path / "icons" / "both.png")
+    towers = sp.imagine.OnnxTowers(image_encoder(tmp_path / "i.onnx"), text_encoder(tmp_path / "t.onnx"))
+    direct = float(towers.texts("blue")[0] @ towers.images([picture])[0])
+    assert sp.imagine.search(towers, "blue", tmp_path / "icons")[0].score == pytest.approx(direct, abs=1e-6)
+
+
+def test_pictures_of_the_encoder_s_own_size_are_cut_too(tmp_path):
+    beside(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"size": 12}))
+    towers = sp.imagine.OnnxTowers(image_encoder(tmp_path / "i.onnx"), text_encoder(tmp_path / "t.onnx"))
+    picture = np.full((6, 6, 3), COLOURS["blue"], np.uint8)
+    picture[1:5, 1:5] = COLOURS["red"]
+    found = towers.images([picture])[0]
+    assert found[0] > found[2]  # its middle alone
+
+
 def test_without_a_configuration_pictures_are_those_of_clip(tmp_path):
     beside(tmp_path, config=False)
     towers = sp.imagine.OnnxTowers(image_encoder(tmp_path / "i.onnx", hidden=False), text_encoder(tmp_path / "t.onnx"))

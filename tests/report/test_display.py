@@ -182,3 +182,13 @@ def test_values_in_a_few_words():
     assert brief({"a": np.zeros(3), "b": 1}) == "{'a': float64(3,), 'b': 1}"
     assert brief(dict.fromkeys("abcd", 1)) == "{'a': 1, 'b': 1, 'c': 1, ...} of 4"
     assert len(brief("word " * 100)) <= 60 and brief(nn.Flatten()) == "Flatten()"
+
+
+def test_a_result_draws_an_array_once():
+    run = sp.ascent.maximize(lambda x: sp.sum(x), sp.ascent.pixels((1, 1, 12, 12), sp.random.Generator(0)), 2)
+    page = run._repr_html_()
+    assert page.count("<img") == 1 and "float32(1, 1, 12, 12), the same as image" in page
+    other = sp.ascent.maximize(
+        lambda x: sp.sum(x), sp.ascent.pixels((1, 1, 12, 12), sp.random.Generator(0)).then(sp.sigmoid), 2
+    )
+    assert other._repr_html_().count("<img") == 2

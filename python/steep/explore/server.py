@@ -55,9 +55,10 @@ class Server:
         self._worker = Worker()
         try:
             self._http = _Http(("127.0.0.1", port), Handler)
-        except OSError:
+        except OSError as error:
             self._worker.close()
-            raise
+            why = error.strerror or error
+            raise OSError(f"port {port} of 127.0.0.1: {why}; choose another, or 0 for any that is free") from None
         guard = Guard(self._http.server_address[1])
         self._http.RequestHandlerClass = type("Bound", (Handler,), {
             "desk": self.desk, "worker": self._worker, "guard": guard, "page": page_files(), "first": first,

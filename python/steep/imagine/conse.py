@@ -8,7 +8,7 @@ Norouzi et al. 2014, "Zero-shot learning by convex combination of semantic embed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from steep import _core, zoo
 from steep._core import Tensor
-from steep.imagine.recipes import Say, kept, origin_of, quiet
-from steep.imagine.towers import direction, in_batches, resized, square
+from steep.imagine.any_towers import AnyTowers, direction
+from steep.imagine.kept import kept_array, origin_of
+from steep.imagine.recipes import Say, quiet
 from steep.text import TextEncoder, encoder
 from steep.zoo.table import MINILM_FILE
 
@@ -25,7 +26,7 @@ TEMPLATE = "a photo of a {}"
 SCALE = 20.0  # of similarities
 
 
-class Photos:
+class Photos(AnyTowers):
     """EfficientNet-Lite0 and MiniLM, used as ``Towers`` are.
 
     Args:
@@ -41,7 +42,8 @@ class Photos:
     name = "photos"
 
     def __init__(self, model: zoo.Pretrained, words: TextEncoder, classes: NDArray[np.float32]) -> None:
-        self.model, self._words, self.way = model, words, model.preprocessing
+        self.model, self._words = model, words
+        self.way = replace(model.preprocessing, margin=1.0)  # nothing is cut off
         self.mean = classes.mean(axis=0)
         self.classes = classes - self.mean
         self.log_scale = _core.tensor(float(np.log(SCALE)), dtype=_core.float32)
@@ -57,17 +59,6 @@ class Photos:
         """
         return direction(_core.softmax(self.model(x), axis=-1) @ self.classes)
 
-    def encode(self, pixels: Any) -> Tensor:
-        """The vectors of pictures of any size; differentiable.
-
-        Args:
-            pixels: pictures (n, 3, height, width) in [0, 1].
-
-        Returns:
-            Vectors (n, size) of length 1.
-        """
-        return self.forward(self.way.normalize(resized(pixels, self.way.size)))
-
     def text_vectors(self, features: Any) -> Tensor:
         """The vectors of texts from the encoder's features; differentiable.
 
@@ -78,50 +69,6 @@ class Photos:
             Vectors (n, size) of length 1.
         """
         return direction(_core.asarray(features) - self.mean)
-
-    def ready(self) -> TextEncoder:
-        """The encoder of texts.
-
-        Returns:
-            A ``TextEncoder``.
-        """
-        return self._words
-
-    def texts(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of texts.
-
-        Args:
-            texts: a text, or a list of them.
-
-        Returns:
-            An array (n, size).
-        """
-        with _core.no_grad():
-            return np.asarray(self.text_vectors(self._words(texts)))
-
-    def images(self, pictures: Sequence[Any], callback: Callable[[int, int], object] | None = None) -> NDArray[Any]:
-        """The vectors of pictures.
-
-        Args:
-            pictures: images of any size, uint8 (H, W, 3) or what ``data.images.to_square`` takes.
-            callback: called with the number of pictures so far, and of all.
-
-        Returns:
-            An array (n, size).
-        """
-        with _core.no_grad():
-            return in_batches(self, self.inputs(pictures), callback)
-
-    def inputs(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
-        """Pictures as squares of the classifier's size.
-
-        Args:
-            pictures: as in ``images``.
-
-        Returns:
-            A uint8 array (n, size, size, 3).
-        """
-        return np.stack([square(picture, self.way.size) for picture in pictures])
 
 
 def photos(say: Say = quiet) -> Photos:
@@ -142,4 +89,4 @@ def photos(say: Say = quiet) -> Photos:
     def make() -> NDArray[Any]:
         return np.asarray(words(texts, lambda done, total: say("encoding classes", done, total)))
 
-    return Photos(model, words, kept("imagenet_texts", origin_of(MINILM_FILE.sha256, str(len(texts))), make))
+    return Photos(model, words, kept_array("imagenet_texts", origin_of(MINILM_FILE.sha256, str(len(texts))), make))

@@ -18,10 +18,9 @@ from steep import _core, optim
 from steep.ascent import latent, maximize, similarity
 from steep.data import load
 from steep.display import displayed
+from steep.imagine.any_towers import AnyTowers, direction
 from steep.imagine.drawing import ready
 from steep.imagine.recipes import Say, quiet, text_features
-from steep.imagine.scorers import AnyTowers
-from steep.imagine.towers import direction
 from steep.zoo import Pretrained
 
 NAMES = 0  # of a concept's three texts, the name

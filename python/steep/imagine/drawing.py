@@ -25,10 +25,11 @@ from steep.ascent import Parameterization, Term, compose, jitter, maximize, nois
 from steep.data import Emoji, load
 from steep.display import displayed
 from steep.evaluation import evaluating
+from steep.imagine.any_towers import AnyTowers, resized
 from steep.imagine.generators import Generator, drawn_pictures, generator, rows_of
 from steep.imagine.recipes import BOTH, FOCUS, FROZEN, Say, picture_features, quiet, text_features
-from steep.imagine.scorers import AnyTowers, scorer
-from steep.imagine.towers import Towers, resized
+from steep.imagine.scorers import scorer
+from steep.imagine.towers import Towers
 from steep.random import Generator as Source
 from steep.tree import Tree
 

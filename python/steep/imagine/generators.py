@@ -18,9 +18,9 @@ from steep import _core, ascent, onnx, tree, zoo
 from steep._core import Tensor
 from steep.ascent import Parameterization
 from steep.data import Emoji, load
-from steep.data.fetch import cache_folder
 from steep.display import displayed
 from steep.imagine.decoder import DRAWN, Decoder, load_decoder, save_decoder, train_decoder
+from steep.imagine.kept import kept
 from steep.imagine.recipes import Say, quiet
 from steep.io.malformed import reading
 from steep.random import Generator as Source
@@ -134,25 +134,23 @@ def emoji_decoder(say: Say = quiet) -> Decoder:
     Raises:
         FetchError: if emoji cannot be downloaded.
     """
-    path = cache_folder() / "generator_emoji.safetensors"
-    try:
-        decoder, about = load_decoder(path)
-        if about.get("layout") == LAYOUT:
-            return decoder
-    except (OSError, ValueError):
-        pass
-    state = path.with_suffix(f".{LAYOUT}.state.safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    decoder, _ = train_decoder(
-        drawn_pictures(load("emoji")),
-        DRAWN,
-        lambda step, steps, loss: say("training the generator", step, steps),
-        state,
-        state.is_file(),
-    )
-    save_decoder(decoder, path, {"layout": LAYOUT})
-    state.unlink(missing_ok=True)
-    return decoder
+
+    def make(path: Path) -> Decoder:
+        state = path.with_suffix(f".{LAYOUT}.state.safetensors")
+        decoder, _ = train_decoder(
+            drawn_pictures(load("emoji")),
+            DRAWN,
+            lambda step, steps, loss: say("training the generator", step, steps),
+            state,
+            state.is_file(),
+        )
+        return decoder
+
+    def write(path: Path, decoder: Decoder, about: dict[str, str]) -> None:
+        save_decoder(decoder, path, about)
+        path.with_suffix(f".{LAYOUT}.state.safetensors").unlink(missing_ok=True)
+
+    return kept("generator_emoji", {"layout": LAYOUT}, load_decoder, make, write)
 
 
 def drawn_pictures(emoji: Emoji) -> NDArray[np.uint8]:

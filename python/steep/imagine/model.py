@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep._core import Tensor
+from steep.imagine.any_towers import AnyTowers
 from steep.imagine.generators import Generator, generator
 from steep.imagine.recipes import Say, quiet
-from steep.imagine.scorers import AnyTowers, scorer
+from steep.imagine.scorers import scorer
 
 
 class Model(NamedTuple):

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steep import _core, onnx
 from steep._core import Tensor
-from steep.data.images import to_square
-from steep.imagine.towers import direction, resized
+from steep.imagine.any_towers import AnyTowers, direction
 from steep.io.malformed import reading
 from steep.text import TextEncoder, Tokenizer
 from steep.zoo import Preprocessing
@@ -26,13 +24,12 @@ from steep.zoo import Preprocessing
 CONFIG = "preprocessor_config.json"
 LENGTH = 77  # tokens of CLIP's text encoder
 SCALE = 100.0  # of similarities, the largest that CLIP's training allows and its released networks have
-BATCH = 16
 CLIP = Preprocessing(
     224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), margin=1.0
 )  # Radford et al. 2021, in the released code
 
 
-class OnnxTowers:
+class OnnxTowers(AnyTowers):
     """Two encoders in ONNX files, used as ``Towers`` are: by ``search``, ``zero_shot`` and the commands.
 
     Args:
@@ -55,6 +52,8 @@ class OnnxTowers:
         Radford et al. 2021, "Learning transferable visual models from natural language supervision", arXiv:2103.00020.
     """
 
+    compiled = False  # what such a network computes may depend on its values
+
     def __init__(
         self, image: str | os.PathLike[str], text: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
     ) -> None:
@@ -70,6 +69,17 @@ class OnnxTowers:
         if of_images != of_texts:
             raise ValueError(f"{image} and {text} are of two models: vectors of {of_images} and {of_texts} numbers")
 
+    def forward(self, x: Any) -> Tensor:
+        """The vectors of the image encoder's inputs; differentiable.
+
+        Args:
+            x: inputs (n, 3, size, size).
+
+        Returns:
+            Vectors (n, size) of length 1.
+        """
+        return direction(self._raw(_core.asarray(x)))
+
     def text_vectors(self, features: Any) -> Tensor:
         """The vectors of texts from the encoder's outputs; differentiable.
 
@@ -81,59 +91,6 @@ class OnnxTowers:
         """
         return direction(_core.asarray(features))
 
-    def ready(self) -> TextEncoder:
-        """The encoder of texts.
-
-        Returns:
-            A ``TextEncoder``.
-        """
-        return self._words
-
-    def texts(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of texts.
-
-        Args:
-            texts: a text, or a list of them.
-
-        Returns:
-            An array (n, size) of vectors of length 1.
-
-        Raises:
-            ValueError: for a text without a word.
-        """
-        return _directions(np.asarray(self._words(texts)))
-
-    def images(self, pictures: Sequence[Any], callback: Callable[[int, int], object] | None = None) -> NDArray[Any]:
-        """The vectors of pictures.
-
-        Args:
-            pictures: images of any size, uint8 (H, W, 3) or what ``data.images.to_square`` takes.
-            callback: called with the number of pictures so far, and of all.
-
-        Returns:
-            An array (n, size) of vectors of length 1.
-        """
-        squares, found = self.inputs(pictures), []
-        for first in range(0, len(squares), BATCH):
-            part = squares[first : first + BATCH]
-            pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2)).astype(np.float32) / 255
-            with _core.no_grad():
-                found.append(np.asarray(self._raw(self.way.normalize(_core.asarray(pixels)))))
-            if callback is not None:
-                callback(min(first + len(part), len(squares)), len(squares))
-        return _directions(np.concatenate(found))
-
-    def encode(self, pixels: Any) -> Tensor:
-        """The vectors of pictures of any size; differentiable.
-
-        Args:
-            pixels: pictures (n, 3, height, width) in [0, 1].
-
-        Returns:
-            Vectors (n, size) of length 1.
-        """
-        return direction(self._raw(self.way.normalize(resized(pixels, self.way.size))))
-
     def _raw(self, x: Tensor) -> Tensor:
         """The encoder's outputs, for any number of pictures: one of a fixed number gets the last one again."""
         fixed, n = _fixed(self._image.shape_of(self._image.inputs[0]), 0), x.shape[0]
@@ -141,17 +98,6 @@ class OnnxTowers:
             return self._image(x)
         filled = _core.concat([x, *[x[-1:]] * (-n % fixed)])
         return _core.concat([self._image(filled[i : i + fixed]) for i in range(0, filled.shape[0], fixed)])[:n]
-
-    def inputs(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
-        """Pictures as squares of the image encoder's size.
-
-        Args:
-            pictures: as in ``images``.
-
-        Returns:
-            A uint8 array (n, size, size, 3).
-        """
-        return np.stack([to_square(picture, self.way.size, self.way.margin) for picture in pictures])
 
 
 class _Encoder:
@@ -253,9 +199,3 @@ def _side(size: Any) -> int:
     if not isinstance(size, int):
         raise ValueError(f"a size is a number of pixels, got {size!r}")
     return size
-
-
-def _directions(rows: NDArray[Any]) -> NDArray[Any]:
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    directions: NDArray[Any] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return directions

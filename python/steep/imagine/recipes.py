@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 
 from steep import _core, nn, zoo
 from steep.data import Emoji, load
-from steep.data.fetch import cache_folder
 from steep.evaluation import evaluating
+from steep.imagine.any_towers import in_batches, square
 from steep.imagine.contrast import retrieval
-from steep.imagine.towers import Cnn, Towers, in_batches, square
+from steep.imagine.kept import kept, kept_array, origin_of
+from steep.imagine.towers import Cnn, Towers
 from steep.imagine.train import Pairs, Settings, train
-from steep.io import safetensors
 from steep.pictures import resized
 from steep.text import encoder
 from steep.zoo import Preprocessing
 from steep.zoo.table import MINILM_FILE
 
-LAYOUT = "1"  # of what is kept: increase it when a recipe changes
 HEADS = "2"  # of heads that are kept: increase it when how they are trained changes
 SOFTEST = 16  # pixels a side of the least sharp pictures that heads are trained on
 FOCUS = 24  # and of what they see of drawn ones, whose finest details are a generator's, not a thing's
@@ -137,26 +136,31 @@ def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
     row = FROZEN[name]
     model = zoo.load(row.model)
     way = replace(model.preprocessing, size=SIDE, margin=1.0)
-    towers = Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
-    path, origin = (
-        cache_folder() / f"towers_{name}.safetensors",
-        origin_of(MINILM_FILE.sha256, model.source.sha256, HEADS),
-    )
-    try:
+
+    def untrained() -> Towers:
+        return Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
+
+    def read(path: Path) -> tuple[tuple[Towers, Report], dict[str, str]]:
+        towers = untrained()
         about = towers.restore(path)
-    except (OSError, ValueError):
-        about = {}
-    if about.get("origin") == origin:
-        return towers, _read_report(about)
+        return (towers, _read_report(about)), about
+
+    def write(path: Path, made: tuple[Towers, Report], about: dict[str, str]) -> None:
+        made[0].save(path, {**about, **_written_report(made[1])})
+
+    origin = origin_of(MINILM_FILE.sha256, model.source.sha256, HEADS)
+    return kept(f"towers_{name}", {"origin": origin}, read, lambda path: _trained(untrained(), row, say), write)
+
+
+def _trained(towers: Towers, row: Frozen, say: Say) -> tuple[Towers, Report]:
+    """Towers with heads trained on the features of pictures as they are and out of focus, and what they retrieve."""
     emoji = load("emoji")
     texts, pictures = text_features(emoji, say), picture_features(towers, emoji, say)
     rows = np.arange(len(emoji.pictures)) if row.everything else training_rows(emoji)
     both = np.concatenate([pictures[rows], picture_features(towers, emoji, say, soft=True)[rows]])
     losses = train(towers, Pairs(both, np.tile(emoji.concept[rows], 2), texts), row.settings,
                    lambda step, steps, loss: say("training the heads", step, steps))  # fmt: skip
-    report = measured(towers, emoji, texts, pictures, losses)
-    towers.save(path, {"origin": origin, **_written_report(report)})
-    return towers, report
+    return towers, measured(towers, emoji, texts, pictures, losses)
 
 
 def _until(model: zoo.Pretrained, last: str) -> nn.Module:
@@ -198,7 +202,7 @@ def text_features(emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
         return np.asarray(found).reshape(len(emoji.concepts), 3, -1)
 
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    return kept("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
+    return kept_array("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
 
 
 def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool = False) -> NDArray[np.float32]:
@@ -211,38 +215,19 @@ def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool 
 
     def make() -> NDArray[Any]:
         given = [softened(picture, i) for i, picture in enumerate(emoji.pictures)] if soft else emoji.pictures
-        squares = np.stack([square(picture, towers.way.size) for picture in given])
+        squares = np.stack([square(picture, towers.way) for picture in given])
         with _core.no_grad(), evaluating():
             return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
 
     source = zoo.table.MODELS[row.model].source.sha256
     name = f"{row.kept}_soft" if soft else row.kept
-    return kept(name, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
+    return kept_array(name, origin_of(source, str(len(emoji.pictures)), str(SIDE)), make)
 
 
 def softened(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
     """A picture reduced to between 16 and 31 pixels a side, which depends on its number."""
     side = SOFTEST + number * 7 % SOFTEST
     return resized(picture, side, side)
-
-
-def origin_of(*parts: str) -> str:
-    return " ".join((LAYOUT, *parts))
-
-
-def kept(name: str, origin: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """An array from the cache, made if it is not there or of another origin."""
-    path = cache_folder() / f"{name}.safetensors"
-    try:
-        arrays, about = safetensors.read(path)
-        if about.get("origin") == origin:
-            return arrays["values"]
-    except (OSError, ValueError):
-        pass
-    values = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.write(path, {"values": np.ascontiguousarray(values)}, {"origin": origin})
-    return values
 
 
 def _written_report(report: Report) -> dict[str, str]:

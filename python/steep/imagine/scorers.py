@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from steep.imagine.any_towers import AnyTowers
 from steep.imagine.conse import Photos, photos
 from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.recipes import FROZEN, Say, frozen_scorer, quiet, small_towers
-from steep.imagine.towers import Towers
-
-AnyTowers = Towers | OnnxTowers | Photos
 
 
 def scorer(name: str = "emoji", say: Say = quiet) -> AnyTowers:

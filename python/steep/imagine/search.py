@@ -10,7 +10,7 @@ import numpy as np
 
 from steep.data.folder import SUFFIXES
 from steep.data.images import read_image
-from steep.imagine.scorers import AnyTowers
+from steep.imagine.any_towers import AnyTowers
 
 
 class Found(NamedTuple):
@@ -61,7 +61,7 @@ def search(
             skipped(path, str(error))
     if not paths:
         raise ValueError(f"the folder {top} has no picture ({', '.join(SUFFIXES)}) that can be read")
-    scores = towers.images(squares, callback) @ wanted
+    scores = towers.squares(np.stack(squares), callback) @ wanted
     return [Found(paths[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 

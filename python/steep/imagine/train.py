@@ -18,8 +18,9 @@ from steep import _core, io, optim
 from steep._core import Tensor
 from steep.data import DataLoader, TensorDataset
 from steep.display import displayed
+from steep.imagine.any_towers import as_inputs
 from steep.imagine.contrast import contrastive_loss
-from steep.imagine.towers import Towers, as_inputs
+from steep.imagine.towers import Towers
 from steep.optim.loop import Progress
 from steep.random import Generator
 

@@ -17,9 +17,11 @@ function make(tag, attributes = {}, ...children) {
 const shapeText = (shape) => (shape === null ? "shape not known" : shape.length ? `(${shape.join(", ")}${shape.length === 1 ? "," : ""})` : "scalar");
 const brief = (value, shape) => (value === null ? "not kept" : value.kind === "number" ? value.text : shapeText(shape));
 
+const isOp = (node) => node.inputs.length > 0 || node.block !== null;
+
 function title(node) {
-  const op = node.inputs.length ? node.op : node.op === "leaf" ? "variable" : "constant";
-  if (node.name) return `${node.name}${node.inputs.length ? ` = ${op}` : ""}`;
+  const op = isOp(node) ? node.op : node.op === "leaf" ? "variable" : "constant";
+  if (node.name) return `${node.name}${isOp(node) ? ` = ${op}` : ""}`;
   return node.op === "constant" && node.value && node.value.kind === "number" ? node.value.text : op;
 }
 
@@ -86,16 +88,17 @@ const ORIGINS = {
 
 // ---- the words of a step --------------------------------------------------------------------------------------------
 
-const operand = (nodes, i) => nodes[i].name || (nodes[i].inputs.length ? `the result of ${nodes[i].op}` : nodes[i].op === "leaf" ? "a variable" : "a constant");
+const operand = (nodes, i) => nodes[i].name || (isOp(nodes[i]) ? `the result of ${nodes[i].op}` : nodes[i].op === "leaf" ? "a variable" : "a constant");
 
 function sentence(nodes, i, backward) {
   const node = nodes[i], value = brief(node.value, node.shape);
   const line = node.where ? ` At ${node.where.file}:${node.where.line}.` : "";
   if (backward) {
     const to = node.parts.flatMap((part, k) => (part ? [`${operand(nodes, node.inputs[k])} gets ${brief(part, part.shape)}`] : []));
-    return `The gradient with respect to ${title(node)} is complete: ${brief(node.gradient, node.shape)}.` + (to.length ? ` By its rule ${to.join(", ")}.` : "");
+    return `The gradient with respect to ${title(node)} is complete: ${brief(node.gradient, node.shape)}.` + (to.length ? ` ${node.block ? "From it" : "By its rule"} ${to.join(", ")}.` : "");
   }
-  if (!node.inputs.length) return `${title(node)} is given: ${value}.`;
+  if (!isOp(node)) return `${title(node)} is given: ${value}.`;
+  if (node.block) return `${title(node)}, a block of ${node.block.count} nodes, gives ${value}.`;
   return `${node.op} of ${node.inputs.map((k) => operand(nodes, k)).join(" and ")} gives ${value}.${line}`;
 }
 
@@ -107,10 +110,21 @@ function about(node) {
   const named = Object.entries(node.attributes).map(([name, value]) => `${name}=${value}`).join(", ");
   return [
     make("h2", {}, title(node)),
-    make("p", {class: "fb-soft"}, `${node.inputs.length ? node.op : node.op === "leaf" ? "a variable" : "a constant"}, ${node.dtype} ${shapeText(node.shape)}${named ? `, ${named}` : ""}`),
+    make("p", {class: "fb-soft"}, `${node.block ? "a block" : isOp(node) ? node.op : node.op === "leaf" ? "a variable" : "a constant"}, ${node.dtype} ${shapeText(node.shape)}${named ? `, ${named}` : ""}`),
     node.what ? make("p", {}, node.what) : "",
-    node.inputs.length ? line(node.where) : "",
+    node.block ? blockAbout(node.block) : isOp(node) ? line(node.where) : "",
   ];
+}
+
+function blockAbout(block) {
+  const ops = block.ops.map(([op, times]) => (times > 1 ? `${times} ${op}` : op)).join(", ");
+  return make("div", {class: "fb-block"}, make("p", {}, `${block.count} nodes, folded: ${ops}. Value and gradient are those of the last.`),
+    ...block.lines.map(line));
+}
+
+// The other results of a block, with their values or their gradients.
+function others(node, what, kind) {
+  return (node.block?.others ?? []).flatMap((each) => [heading(`${what} of ${each.name}, inside`, kind), drawn(each[what.toLowerCase()], each.name)]);
 }
 
 function line(where) {
@@ -122,7 +136,7 @@ function forwardDetail(nodes, i) {
   const node = nodes[i];
   return [
     ...about(node), heading("Value", "fb-v"), drawn(node.value, "value"),
-    ORIGINS[node.origin] ? make("p", {class: "fb-soft"}, ORIGINS[node.origin]) : "",
+    ORIGINS[node.origin] ? make("p", {class: "fb-soft"}, ORIGINS[node.origin]) : "", ...others(node, "Value", "fb-v"),
     ...node.inputs.flatMap((k, at) => [heading(`Operand ${at + 1}: ${operand(nodes, k)}`, ""), drawn(nodes[k].value, "operand")]),
   ];
 }
@@ -141,9 +155,9 @@ function handedOn(nodes, node, k) {
 function backwardDetail(nodes, i) {
   const node = nodes[i];
   const users = nodes.reduce((count, user) => count + user.inputs.reduce((n, k, at) => n + (k === i && user.parts[at] ? 1 : 0), 0), 0);
-  const rule = node.parts.some(Boolean) && (node.own_rule ? "It has a gradient rule of its own, in Python." : "In the rules g is this gradient, x an operand and y the result.");
+  const rule = !node.block && node.parts.some(Boolean) && (node.own_rule ? "It has a gradient rule of its own, in Python." : "In the rules g is this gradient, x an operand and y the result.");
   return [
-    ...about(node), heading("Gradient of the result with respect to this", "fb-g"), drawn(node.gradient, "gradient"),
+    ...about(node), heading("Gradient of the result with respect to this", "fb-g"), drawn(node.gradient, "gradient"), ...others(node, "Gradient", "fb-g"),
     users > 1 ? make("p", {class: "fb-soft"}, `the sum of what ${users} uses of it handed on`) : "",
     rule ? make("p", {class: "fb-soft"}, rule) : "",
     ...node.inputs.flatMap((_, k) => (node.parts[k] ? handedOn(nodes, node, k) : [])),
@@ -155,7 +169,8 @@ function backwardDetail(nodes, i) {
 // Shows the data in the element. keys: where arrow keys are listened for, such as document; by default the element.
 // start: the first step that is shown. Returns {show(step), steps, stop()}.
 export function mount(element, data, {keys = element, start = 1} = {}) {
-  const {nodes, backward} = data;
+  const {backward} = data;
+  const nodes = data.nodes.map((node) => ({...node, parts: node.parts.map((part, k) => (part === "gradient" ? data.nodes[node.inputs[k]].gradient : part))}));
   const steps = nodes.length + backward.length;
   const status = make("output", {role: "status", "aria-live": "polite"});
   const slider = make("input", {type: "range", min: 1, max: steps, value: 1, "aria-label": "step", oninput: () => show(Number(slider.value))});
@@ -168,7 +183,7 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
   svg.setAttribute("aria-hidden", "true");
   let now = 1, edges = [];
 
-  const boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${node.inputs.length ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
+  const boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${node.block ? " fb-folded" : isOp(node) ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
   // A click goes to the node's own step of the half one is in.
   const goto = (i) => (now > nodes.length && backward.includes(i) ? nodes.length + 1 + backward.indexOf(i) : i + 1);
 
@@ -234,7 +249,7 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
 
   graph.append(svg, ...boxes);
   element.classList.add("flipbook");
-  element.replaceChildren(controls, make("div", {class: "fb-both"}, graph, detail));
+  element.replaceChildren(controls, data.folded ? make("p", {class: "fb-note"}, data.folded) : "", make("div", {class: "fb-both"}, graph, detail));
   keys.addEventListener("keydown", key);
   const watcher = new ResizeObserver(layOut);
   watcher.observe(graph);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
@@ -20,13 +21,15 @@ from steep import _core, tree
 from steep._core import Tensor
 from steep._repr import user_line
 from steep.display import shown
+from steep.report.folding import folded
 from steep.report.formula import rule_of
 from steep.report.html import document
 from steep.report.names import named, named_by_lines, source_line, tensors, variables_of
 from steep.report.nodes import Item, read_graph
 
 HERE = Path(__file__).parent
-MOST = 300  # nodes of a page
+LINES, OTHERS = 12, 4  # of a block: lines of Python and results, at most
+MOST = 300  # nodes of a page; what is more is folded
 FUNCTIONS = {row["name"]: row for row in _core._op_table()}
 
 
@@ -67,7 +70,7 @@ def page(
         args: the arguments of the function.
         path: the file; None to write none.
         gradient: the gradient of the result, of its shape; may be left out where it has one element.
-        most: the largest number of nodes.
+        most: the largest number of nodes; of a larger graph parts are folded into blocks, first what repeats.
         title: title of the page.
 
     Returns:
@@ -75,7 +78,7 @@ def page(
 
     Raises:
         TypeError: for what is neither a tensor nor a function.
-        ValueError: for a graph of more nodes than ``most``.
+        ValueError: for a graph of more than 100,000 nodes.
         GradientError: for a tensor without a graph, one of several elements without ``gradient``, and a graph whose
             values ``backward()`` freed.
 
@@ -111,12 +114,12 @@ def flipbook_data(
         loss: a tensor with a graph, or a function that returns one.
         args: the arguments of the function.
         gradient: as for ``page``.
-        most: the largest number of nodes.
+        most: as for ``page``.
         variables: values by name, whose names the nodes get.
 
     Returns:
-        A dict with ``title``, ``nodes`` in the order in which they were computed, and ``backward``, the numbers of the
-        nodes in the order in which their gradients are complete.
+        A dict with ``title``, ``nodes`` in the order in which they were computed, ``backward``, the numbers of the
+        nodes in the order in which their gradients are complete, and ``folded``, which says what is folded.
     """
     known = dict(variables or {})
     given: dict[Any, Tensor] = {}
@@ -129,13 +132,29 @@ def flipbook_data(
     else:
         y, title = loss, "The graph of a value"
     y, g = _checked(y, gradient, args if y is loss else ())
-    items = read_graph(y, g, most, given)
+    items = read_graph(y, g, given)
     named(items, {**known, **arguments})
     named_by_lines(items, user_line(sys._getframe()))
+    count, items = len(items), folded(items, most)
     numbers = {id(item): i for i, item in enumerate(items)}
-    nodes = [_node(item, numbers) for item in items]
+    uses = Counter(number for item in items for number in (numbers[id(source)] for source in item.inputs))
+    nodes = [_node(item, numbers, uses) for item in items]
     backward = [i for i in reversed(range(len(items))) if items[i].gradient is not None]
-    return {"title": title, "nodes": nodes, "backward": backward}
+    return {"title": title, "nodes": nodes, "backward": backward, "folded": _told(items, count)}
+
+
+def _told(items: list[Item], count: int) -> str:
+    """What is folded, "" if nothing is."""
+    blocks = [item for item in items if item.inside]
+    inside = count - len(items) + len(blocks)
+    return (
+        (
+            f"{inside:,} of the {count:,} nodes are folded into {len(blocks)} blocks, first those that repeat; "
+            f"most={count} shows each."
+        )
+        if blocks
+        else ""
+    )
 
 
 def _checked(y: Any, gradient: Any, args: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -186,11 +205,11 @@ def _run(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, dict[Any, T
     return y, given, dict(tensors(dict(zip(names, inside, strict=False))))
 
 
-def _node(item: Item, numbers: dict[int, int]) -> dict[str, Any]:
+def _node(item: Item, numbers: dict[int, int], uses: Mapping[int, int]) -> dict[str, Any]:
     """An item as plain values."""
     inputs = [numbers[id(source)] for source in item.inputs]
-    node = item.node
-    is_op = node is not None and bool(inputs)
+    node = item.results[-1].node if item.inside else item.node
+    is_op = node is not None and bool(inputs) and not item.inside
     shape = node.shape if node is not None else item.value.shape if item.value is not None else None
     row = FUNCTIONS.get(item.op, {}) if is_op else {}
     return {
@@ -205,11 +224,35 @@ def _node(item: Item, numbers: dict[int, int]) -> dict[str, Any]:
         "value": _shown(item.value),
         "origin": item.origin,
         "gradient": _shown(item.gradient),
-        "parts": [_shown(part) for part in item.parts],
+        "parts": _parts(item, [uses[number] == 1 for number in inputs]),
         "local": [_shown(part) for part in item.local],
-        "rules": _rules(item) if item.parts else [],
+        "rules": _rules(item) if item.parts and is_op else [],
         "own_rule": bool(is_op and node.has_own_rule),
+        "block": _block(item) if item.inside else None,
     }
+
+
+def _block(item: Item) -> dict[str, Any]:
+    """What is in a block: how many nodes of which ops, their lines of Python, and all results but the last."""
+    ops = Counter(each.op for each in item.inside)
+    lines = dict.fromkeys(each.node.where for each in item.inside if each.node.where)
+    return {
+        "count": len(item.inside),
+        "ops": list(ops.items()),
+        "lines": [_line(where) for where in list(lines)[:LINES]],
+        "others": [{"name": each.name or each.op, "shape": list(each.node.shape), "value": _shown(each.value),
+                    "gradient": _shown(each.gradient)} for each in item.results[:-1][-OTHERS:]],
+    }  # fmt: skip
+
+
+def _parts(item: Item, alone: list[bool]) -> list[Any]:
+    """What goes to each input; "gradient" for a picture that stands with the input already, which nothing else uses."""
+    found: list[Any] = []
+    for part, source, only in zip(item.parts, item.inputs, alone, strict=False):
+        whole = source.gradient if only and part is not None and part.size > MOST else None
+        same = whole is not None and np.array_equal(np.asarray(part), np.asarray(whole), equal_nan=True)
+        found.append("gradient" if same else _shown(part))
+    return found
 
 
 def _shown(value: Tensor | None) -> dict[str, Any] | None:

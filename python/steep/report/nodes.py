@@ -13,7 +13,7 @@ from typing import Any
 from steep import _core
 from steep._core import Tensor
 
-COUNTED = 100_000  # nodes of a graph that is too large, so that the message can say how many
+LARGEST = 100_000  # nodes of a graph that is not refused
 
 
 @dataclass(eq=False)
@@ -35,11 +35,13 @@ class Item:
     parts: list[Tensor | None] = field(default_factory=list)
     local: list[Tensor | None] = field(default_factory=list)
     kept: list[Tensor | None] = field(default_factory=list)
+    inside: list[Item] = field(default_factory=list)
+    results: list[Item] = field(default_factory=list)
 
     @property
     def is_source(self) -> bool:
         """Whether it is a leaf or a constant, which nothing computes."""
-        return not self.inputs
+        return not self.inputs and not self.inside
 
     def know(self, value: Tensor | None, origin: str) -> None:
         """Takes the value, if none is known yet."""
@@ -61,23 +63,22 @@ def through_watches(node: Any) -> Any:
     return node
 
 
-def read_graph(y: Tensor, gradient: Tensor, most: int, given: dict[Any, Tensor]) -> list[Item]:
+def read_graph(y: Tensor, gradient: Tensor, given: dict[Any, Tensor]) -> list[Item]:
     """The graph below a tensor, in the order in which it was computed.
 
     Args:
         y: the tensor.
         gradient: its own gradient.
-        most: number of nodes above which it is refused.
         given: values of nodes that are known from elsewhere.
 
     Returns:
         The items, inputs before users, the tensor's own last.
 
     Raises:
-        ValueError: for more nodes than ``most``.
+        ValueError: for more nodes than 100,000.
         GradientError: for a graph whose values backward() freed.
     """
-    nodes = _found(_core._node_of(y), most)
+    nodes = _found(_core._node_of(y))
     if any(node.freed for node in nodes):
         raise _core.GradientError(
             "page: backward() freed what this graph kept; call page() before it, call backward(retain_graph=True), or "
@@ -91,19 +92,18 @@ def read_graph(y: Tensor, gradient: Tensor, most: int, given: dict[Any, Tensor])
     return list(_in_order(items[through_watches(_core._node_of(y))]))
 
 
-def _found(root: Any, most: int) -> list[Any]:
+def _found(root: Any) -> list[Any]:
     """All nodes below the root, without watches, oldest first."""
     seen, stack = set[Any](), [through_watches(root)]
-    while stack and len(seen) < COUNTED:
+    while stack and len(seen) <= LARGEST:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
             stack += [through_watches(below) for below in node.inputs if below is not None]
-    if len(seen) > most:
-        count = f"{len(seen):,}" if len(seen) < COUNTED else f"more than {COUNTED:,}"
+    if len(seen) > LARGEST:
         raise ValueError(
-            f"page: the graph has {count} nodes, and a page of more than {most} is hard to read; take a smaller batch "
-            f"of work, as one layer or step, or allow it by most={len(seen)}"
+            f"page: the graph has more than {LARGEST:,} nodes, whose gradients a page would all hold; take a smaller "
+            "part of the work, as one layer or one step"
         )
     return sorted(seen, key=lambda node: node.sequence)
 

@@ -3,6 +3,7 @@
 import { ClassField } from "./classes.js";
 import { code, el, number, percent, select, slider, topRows } from "./dom.js";
 import { paintImage } from "./paint.js";
+import { ImageView, card } from "./work.js";
 
 const NORMS = { pgd: ["linf", "l2", "l1"], fgsm: ["linf"], ddn: ["l2"] };
 const METHODS = [["pgd", "PGD, within the radius"], ["fgsm", "FGSM, one step"], ["ddn", "DDN, the smallest change"]];
@@ -13,11 +14,9 @@ const RADII = {
   l1: { read: (t) => 1000 ** t, start: 0.6, show: number },
 };
 
-export class AttackView {
+export class AttackView extends ImageView {
   constructor(app) {
-    this.app = app;
-    this.id = "attack";
-    this.title = "Attack";
+    super(app, "attack", "Attack", "Attack");
     const again = () => this.run();
     this.method = select("Method", METHODS, () => {
       this.#norms();
@@ -31,46 +30,27 @@ export class AttackView {
     this.radius = slider("Radius", { min: 0, max: 1, step: 0.01, value: 0.35, read: (t) => RADII[this.norm.value || "linf"].read(t),
       show: (r) => RADII[this.norm.value || "linf"].show(r), change: again, help: "largest norm of the change, for pixels in [0, 1]" });
     this.steps = slider("Steps", { min: 1, max: 100, step: 1, value: 40, change: again });
-    this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? app.cancel() : this.run()) }, "Attack");
-    this.verdict = el("p", { class: "verdict large", role: "status" });
+    this.text = el("p", { class: "verdict large", role: "status" });
     this.result = el("div", { class: "maps three" });
     this.#norms();
-    this.element = el("section", { class: "card", "aria-label": "Attacks" },
-      el("div", { class: "title" }, el("h2", {}, "How little does it take to break the answer?"),
-        el("p", { class: "soft" }, "Success means that the image, rounded to bytes as a file would hold it, is predicted again, and differently.")),
-      el("div", { class: "controls" }, this.method.element, this.norm.element, this.target.element, this.radius.element, this.steps.element, this.button),
-      this.verdict, this.result);
+    const options = [this.method, this.norm, this.target, this.radius, this.steps, this.starter].map((each) => each.element);
+    this.element = card("Attacks", "How little does it take to break the answer?",
+      "Success means that the image, rounded to bytes as a file would hold it, is predicted again, and differently.",
+      options, this.text, this.result);
   }
 
-  shown() {
-    if (this.app.source.ready && this.of !== this.app.source.id) this.run();
-  }
-
-  changed() {
-    this.of = undefined;
-    if (!this.app.source.live) this.shown();
-  }
-
-  run() {
-    if (!this.app.source.ready) {
-      this.verdict.textContent = "Open an image first.";
-      return;
+  async work(job, picture) {
+    const request = { kind: "attack", picture, method: this.method.value, norm: this.norm.value, eps: this.radius.value,
+      steps: this.steps.value, target: this.target.value };
+    for await (const each of job(request)) {
+      if (each.kind === "step") this.starter.at(`step ${each.step} of ${each.steps}`);
+      if (each.kind === "attacked") this.#show(each);
     }
-    this.app.work(async (job) => {
-      this.of = this.app.source.id;
-      const picture = await this.app.source.picture();
-      const request = { kind: "attack", picture, method: this.method.value, norm: this.norm.value, eps: this.radius.value,
-        steps: this.steps.value, target: this.target.value };
-      this.#state(true);
-      try {
-        for await (const each of job(request)) {
-          if (each.kind === "step") this.button.textContent = `Stop (step ${each.step} of ${each.steps})`;
-          if (each.kind === "attacked") this.#show(each);
-        }
-      } finally {
-        this.#state(false);
-      }
-    });
+  }
+
+  state(running) {
+    super.state(running);
+    this.result.setAttribute("aria-busy", String(running));
   }
 
   #norms() {
@@ -85,19 +65,13 @@ export class AttackView {
     this.radius.shown();
   }
 
-  #state(running) {
-    this.running = running;
-    this.button.textContent = running ? "Stop" : "Attack again";
-    this.result.setAttribute("aria-busy", String(running));
-  }
-
   #show(found) {
     const [before, after] = [found.before[0], found.after[0]];
     const distance = found.norm === "linf" ? `${Math.round(found.distance * 255)}/255` : number(found.distance);
-    this.verdict.textContent = found.success
+    this.text.textContent = found.success
       ? `Broken: ${before.name} became ${after.name} by a change of ${distance} in ${found.norm}`
       : found.target === null ? `The answer holds: still ${after.name}, ${percent(after.p)}` : `Not the target: ${after.name}, ${percent(after.p)}`;
-    this.verdict.className = `verdict large ${found.success ? "bad" : "good"}`;
+    this.text.className = `verdict large ${found.success ? "bad" : "good"}`;
     const size = found.h * found.w * 3;
     const captions = ["before", "after", `the change, ${found.largest ? number(0.5 / found.largest) : 0} times, on grey`];
     const figures = captions.map((caption, i) => {

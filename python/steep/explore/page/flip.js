@@ -3,6 +3,7 @@
 
 import { code, el, select } from "./dom.js";
 import { mount } from "./flipbook.js";
+import { card } from "./work.js";
 
 const BOOKS = [["layers", "two layers, the worked example"], ["neuron", "one neuron"], ["expression", "an expression"]];
 
@@ -20,10 +21,9 @@ export class FlipView {
     this.own = el("span", { class: "controls", hidden: true }, this.text, el("label", { class: "choice" }, "x", this.x), el("label", { class: "choice" }, "y", this.y));
     this.book = el("div", { class: "book" });
     this.python = el("div");
-    this.element = el("section", { class: "card", "aria-label": "Flip-book of backpropagation" },
-      el("div", { class: "title" }, el("h2", {}, "Backpropagation, step by step"),
-        el("p", { class: "soft" }, "First every value is computed, then every gradient, from the result back. Arrow keys step.")),
-      el("div", { class: "controls" }, this.books.element, this.own), this.book, this.python);
+    this.element = card("Flip-book of backpropagation", "Backpropagation, step by step",
+      "First every value is computed, then every gradient, from the result back. Arrow keys step.",
+      [this.books.element, this.own], this.book, this.python);
   }
 
   shown() {

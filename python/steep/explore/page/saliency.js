@@ -3,59 +3,28 @@
 import { ClassField } from "./classes.js";
 import { code, el, number } from "./dom.js";
 import { paintImage } from "./paint.js";
+import { ImageView, card } from "./work.js";
 
-export class SaliencyView {
+export class SaliencyView extends ImageView {
   constructor(app) {
-    this.app = app;
-    this.id = "saliency";
-    this.title = "Saliency";
+    super(app, "saliency", "Saliency", "Compute");
     this.target = new ClassField(app.about, "Class", "as predicted", () => this.run());
-    this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? app.cancel() : this.run()) }, "Compute");
     this.text = el("p", { class: "soft" });
     this.maps = el("div", { class: "maps" });
-    this.element = el("section", { class: "card", "aria-label": "Saliency maps" },
-      el("div", { class: "title" }, el("h2", {}, "Which pixels does the score depend on?"),
-        el("p", { class: "soft" }, "Each map is computed again with random weights. One that hardly changes does not show what the network has learned.")),
-      el("div", { class: "controls" }, this.target.element, this.button), this.text, this.maps);
+    this.element = card("Saliency maps", "Which pixels does the score depend on?",
+      "Each map is computed again with random weights. One that hardly changes does not show what the network has learned.",
+      [this.target.element, this.starter.element], this.text, this.maps);
   }
 
-  /** Shown: computed at once if the image is another one. */
-  async shown() {
-    if (this.app.source.ready && this.of !== this.app.source.id) await this.run();
-  }
-
-  changed() {
-    this.of = undefined;
-    if (!this.app.source.live) this.shown();
-  }
-
-  run() {
-    if (!this.app.source.ready) {
-      this.text.textContent = "Open an image first.";
-      return;
+  async work(job, picture) {
+    this.maps.replaceChildren(this.#original());
+    const cards = new Map();
+    for await (const each of job({ kind: "saliency", picture, target: this.target.value, layer: "" })) {
+      if (each.kind === "target") this.text.textContent = `Of the score of ${each.name}:`;
+      if (each.kind === "saliency") this.maps.append(this.#card(each, cards));
+      if (each.kind === "verdict") judge(cards.get(each.method), each);
+      if (each.kind === "missing") this.maps.append(el("figure", {}, el("figcaption", {}, el("b", {}, each.method), el("p", { class: "bad" }, each.text))));
     }
-    this.app.work(async (job) => {
-      this.of = this.app.source.id;
-      const picture = await this.app.source.picture();
-      this.maps.replaceChildren(this.#original());
-      this.#state(true);
-      const cards = new Map();
-      try {
-        for await (const each of job({ kind: "saliency", picture, target: this.target.value, layer: "" })) {
-          if (each.kind === "target") this.text.textContent = `Of the score of ${each.name}:`;
-          if (each.kind === "saliency") this.maps.append(this.#card(each, cards));
-          if (each.kind === "verdict") judge(cards.get(each.method), each);
-          if (each.kind === "missing") this.maps.append(el("figure", {}, el("figcaption", {}, el("b", {}, each.method), el("p", { class: "bad" }, each.text))));
-        }
-      } finally {
-        this.#state(false);
-      }
-    });
-  }
-
-  #state(running) {
-    this.running = running;
-    this.button.textContent = running ? "Stop" : "Compute again";
   }
 
   #original() {

@@ -3,6 +3,7 @@
 
 import { code, el, number, percent, select, slider, topRows } from "./dom.js";
 import { paintImage, paintScale, paintValues, range } from "./paint.js";
+import { Starter } from "./work.js";
 
 export class Unit {
   constructor(app, closed) {
@@ -139,7 +140,7 @@ class Climb {
     this.text = el("p", { class: "soft" });
     this.top = el("ol", { class: "top" });
     this.python = el("div");
-    this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? app.cancel() : again()) }, "Climb");
+    this.starter = new Starter(app, "Climb", again);
     this.figure = el("figure", {}, this.canvas, el("figcaption", {}, "What excites it ", this.progress, this.text), this.python);
     const exponential = (x) => (x === 0 ? 0 : 10 ** x);
     this.sliders = {
@@ -156,7 +157,7 @@ class Climb {
     this.controls = el("fieldset", { class: "sliders" }, el("legend", {}, "The climb"),
       ...Object.values(this.sliders).map((each) => each.element), this.what.element,
       el("label", { class: "check" }, this.rotate, "Rotate and scale at random"),
-      el("label", { class: "check" }, this.automatic, "Climb when a unit is chosen"), this.button,
+      el("label", { class: "check" }, this.automatic, "Climb when a unit is chosen"), this.starter.element,
       el("details", {}, el("summary", {}, "The classes of what was synthesised"), this.top));
   }
 
@@ -192,8 +193,7 @@ class Climb {
   }
 
   #state(running) {
-    this.running = running;
-    this.button.textContent = running ? "Stop" : "Climb again";
+    this.starter.state(running);
     this.canvas.setAttribute("aria-busy", String(running));
   }
 
