@@ -31,8 +31,8 @@ TILES = """async (at) => {
   context.drawImage(canvas, 0, 0);
   return [...stripe.querySelectorAll("[role=option]")].map((option) => {
     const box = option.getBoundingClientRect();
-    const data = context.getImageData(Math.round((box.left - frame.left) * dpr), Math.round((box.top - frame.top) * dpr),
-      Math.floor(box.width * dpr), Math.floor(box.height * dpr)).data;
+    const [x, y] = [box.left - frame.left, box.top - frame.top].map((side) => Math.round(side * dpr));
+    const { data } = context.getImageData(x, y, Math.floor(box.width * dpr), Math.floor(box.height * dpr));
     return data.reduce((hash, value) => (hash * 31 + value) | 0, 7);
   });
 }"""
