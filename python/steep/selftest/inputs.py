@@ -210,7 +210,7 @@ def _chance() -> list[float]:
     return [*np.asarray(sp.grad(ascent.logit(model, 0))(at)), *np.asarray(sp.grad(ascent.probability(model, 0))(at))]
 
 
-def _turned() -> float:
+def _rotated() -> float:
     """Row 76: a quarter turn minus NumPy's."""
     x = Generator(0).uniform((1, 1, 5, 5), dtype=sp.float64)
     return float(np.abs(np.asarray(ascent.rotate([90], Generator(0))(x))[0, 0] - np.rot90(np.asarray(x)[0, 0])).max())
@@ -289,7 +289,7 @@ CHECKS: list[Check] = [
     Check(74, "the median keeps an edge", lambda: ascent.median(3)(STEP), STEP, 0),
     Check(75, "Haar of a corner", _haar, [0.5, 0.5, 0.5, 0.5]),
     Check(75, "its absolute details", lambda: ascent.haar_wavelet(CORNER), 1.5),
-    Check(76, "a quarter turn - NumPy's", _turned, 0, 1e-12),
+    Check(76, "a quarter turn - NumPy's", _rotated, 0, 1e-12),
     Check(77, "statistics of a layer, of an image and itself", _statistics, [0, 0], 1e-20),
     Check(77, "latent of a linear generator - least squares", _least_squares, 0, 1e-6),
     Check(79, "inverting a linear map", lambda: _ridge(0.0), [1, -1], 1e-7),
