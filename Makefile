@@ -21,14 +21,14 @@ CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ni
   -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 SANITIZE = PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
 DATE = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-NIGHTLY := werror native asan tsan openmp aarch64 old-processors trust
+NIGHTLY := werror native packages asan tsan openmp aarch64 old-processors trust
 
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
 .PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons \
-  constraints workflows audit werror asan tsan openmp aarch64 old-processors nightly clean
+  constraints workflows audit packages werror asan tsan openmp aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -123,6 +123,10 @@ werror: $(VENV)/.tools
 	  $(CONFIGURE) -B $$at -DCMAKE_CXX_COMPILER=$$compiler -DCMAKE_BUILD_TYPE=Release -DSTEEP_WERROR=ON \
 	    -DSTEEP_NATIVE_TESTS=ON -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF; \
 	  $(BIN)/cmake --build $$at --parallel $(JOBS) --target _core native_tests; done
+
+# The wheel and the source archive, installed by pip in environments with nothing else, where the self-test must hold.
+packages: $(WHEEL)
+	PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python tools/packages.sh $(WHEELS)/*.whl
 
 # The suite under AddressSanitizer and UndefinedBehaviorSanitizer, what uses threads under ThreadSanitizer, and the
 # kernels alone under the first two, leaks included. TESTS="tests/nn/test_nn.py" runs less.

@@ -173,6 +173,66 @@ def test_where_a_path_stops_being_finite_or_differentiable_is_said():
     assert smooth.problem == ""
 
 
+def ends_left_of_a_half(x, y):
+    return x**2 + y**2 if float(x) > 0.5 else sp.stack([x, y])
+
+
+def raises_left_of_a_half(x, y):
+    return x**2 + y**2 if float(x) > 0.5 else 1 / 0
+
+
+def numbers_left_of_a_half(x, y):
+    return x**2 + y**2 if float(x) > 0.5 else float(y)
+
+
+@pytest.mark.parametrize(
+    "function, said",
+    [
+        (ends_left_of_a_half, r"is not scalar at \(0\.\d+, 0\.\d+\): it returned shape \(2,\)"),
+        (raises_left_of_a_half, r"raised ZeroDivisionError at \(0\.\d+, 0\.\d+\): division by zero"),
+        (numbers_left_of_a_half, r"no gradient at \(0\.\d+, 0\.\d+\)"),
+    ],
+)
+def test_a_function_that_gives_no_number_where_a_path_goes_is_drawn_and_says_where(function, said):
+    landscape = descent.landscape(function, rate=0.1)
+    paths = descent.descend(landscape, ["gradient descent", "adam"], steps=30)
+    for path in paths:
+        assert path.status == "refused" and path.steps >= 1 and re.search(said, path.problem), path.problem
+    verdict = descent.judge(landscape, paths=paths)
+    assert function is numbers_left_of_a_half or "it is not finite at" in verdict.differentiable
+    assert any(re.search(said, text) for _, text in verdict.outcomes)
+    assert descent.draw.picture(landscape, paths).dtype == np.uint8
+
+
+@pytest.mark.parametrize("text", ["x > 0", "floor(x) > y"])
+def test_what_has_no_graph_is_refused_to_methods_that_need_gradients(text):
+    paths = descent.descend(
+        descent.landscape(text), ["gradient descent", "l-bfgs", "newton-cg", "nelder-mead"], steps=3
+    )
+    assert [path.status == "refused" for path in paths] == [True, True, True, False]
+    assert all("no gradient at (1" in path.message for path in paths[:3])
+
+
+def test_an_exception_at_the_start_names_the_place_and_what_was_raised():
+    def fails(x):
+        raise KeyError("boom")
+
+    with pytest.raises(ValueError, match=r"fails raised KeyError at \(1\): 'boom'"):
+        descent.descend(descent.landscape(fails))
+
+
+def test_the_tip_of_a_cone_is_found_though_no_line_of_the_grid_meets_it():
+    verdict = descent.judge(descent.landscape("sqrt(x**2 + y**2)"), steps=5)
+    assert verdict.differentiable.startswith("differentiable except at (0, 0) (kinks)")
+
+
+def test_values_beyond_all_bounds_are_drawn_without_a_warning():
+    tower = descent.landscape("exp(exp(exp(x)))", domain=((-3, 3),), start=(0.1,))
+    paths = descent.descend(tower, ["gradient descent", "l-bfgs"], steps=5)
+    assert descent.draw.picture(tower, paths).ndim == 3
+    assert "not finite at" in descent.judge(tower, paths=paths).differentiable
+
+
 def test_the_same_arguments_give_the_same_bytes():
     landscape = descent.find("himmelblau")
 

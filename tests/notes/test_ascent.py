@@ -1,9 +1,10 @@
-"""Rows 53 to 61, 67 to 79 and 82 of docs/notes.md: what activates a unit, with which penalties and transforms.
+"""Rows 53 to 61, 67 to 79 and 85 to 87 of docs/notes.md: what activates a unit, with which penalties and transforms.
 
 Row 53 is also in test_input_optimisation.py, in its other forms. Nets here are small enough to train or solve on paper.
 """
 
 import hashlib
+import inspect
 import io
 from functools import partial
 
@@ -85,10 +86,20 @@ def test_row_54_the_patch_that_a_filter_likes_is_its_sign():
         ascent.channel(Filter(), "", 0, "median")
 
 
+def start_of_filters():
+    return (Generator(0).uniform((8, 3, 180, 180)) - 0.5) * 0.25
+
+
+def means(net, x):
+    """What is maximised of each filter i in image i: the mean of its activation without the border."""
+    inner = arr(net.activations(x, "3")["3"])[:, :, 2:-2, 2:-2].mean((2, 3))
+    return inner[np.arange(8), np.arange(8)]
+
+
 def test_row_55_keras_filters():
     Image = pytest.importorskip("PIL.Image")
     net, lengths = small_net(sp.float32), []
-    before = [arr((Generator(0).uniform((8, 3, 180, 180)) - 0.5) * 0.25)]
+    before = [arr(start_of_filters())]
 
     def watch(progress):
         now = arr(progress.params)
@@ -96,10 +107,12 @@ def test_row_55_keras_filters():
         before[0] = now
 
     run = ascent.filters(net, "3", range(8), size=180, steps=30, generator=Generator(0), callback=watch)
+    assert all(
+        after > first for first, after in zip(*(means(net, x) for x in (start_of_filters(), run.image)), strict=True)
+    )
     assert np.allclose(lengths, 10.0, atol=1e-4) and len(lengths) == 30 * 8
     assert run.history[-1] > run.history[0] and len(run.history) == 30
-    start = (Generator(0).uniform((8, 3, 180, 180)) - 0.5) * 0.25
-    assert abs(float(sp.max(sp.abs(start))) - 0.125) < 1e-3
+    assert abs(float(sp.max(sp.abs(start_of_filters()))) - 0.125) < 1e-3
     tiles = [pictures.deprocess(image) for image in arr(run.image)]
     assert tiles[0].shape == (130, 130, 3) and tiles[0].dtype == np.uint8
     file = Image.open(io.BytesIO(pictures.png(pictures.sheet(tiles * 8, 8, gap=5))))
@@ -134,6 +147,27 @@ def test_row_57_one_optimiser_drives_weights_and_inputs():
     up = optim.maximize(lambda v: (weight @ v)[0] - sp.sum(sp.square(v)), image, make, 400)
     assert np.allclose(arr(fitted @ x), 1, atol=1e-3) and np.allclose(arr(image), arr(weight)[0] / 2, atol=1e-3)
     assert down.history[-1] < down.history[0] and up.history[-1] > up.history[0]
+
+
+def test_row_57_the_very_same_object_moves_weights_down_and_inputs_up():
+    """One ``Adam``, two tensors: the weights by the gradient of a loss, then the input by that of a unit, negated."""
+    g = Generator(0)
+    weight, x = g.normal((3, 4), dtype=sp.float64), g.normal((4,), dtype=sp.float64)
+    one = Adam([weight, x], lr=0.02)
+    loss = sp.value_and_grad(lambda w: sp.sum(sp.square(w @ x - 1)))
+    unit = sp.value_and_grad(lambda v: (weight @ v)[0] - sp.sum(sp.square(v)))
+    losses, scores = [], []
+    for _ in range(400):
+        value, gradient = loss(weight)
+        one.apply_gradients([(gradient, weight)])
+        losses.append(float(value))
+    trained = arr(weight)
+    for _ in range(400):
+        value, gradient = unit(x)
+        one.apply_gradients([(-gradient, x)])
+        scores.append(float(value))
+    assert losses[-1] < 1e-6 < losses[0] and scores[-1] > scores[0] and one.steps == 800
+    assert np.array_equal(arr(weight), trained) and np.allclose(arr(x), trained[0] / 2, atol=1e-3)
 
 
 def test_row_58_ascent_follows_its_closed_form_and_its_seed():
@@ -217,9 +251,10 @@ def test_row_60_a_box_and_a_simplex_hold_at_every_step():
     assert all(x.min() >= 0 and abs(x.sum() - 1) < 1e-12 for x in seen) and seen[-1].argmax() == 1
 
 
-@pytest.mark.parametrize("layer", ["0", "1", "2", "3", "4", "5", "7"])
+@pytest.mark.parametrize("layer", ["0", "1", "2", "3", "4", "5", "6", "7"])
 def test_row_61_every_layer_by_name_without_hooks(layer):
     net, x = small_net(), Generator(1).normal((1, 3, 8, 8), dtype=sp.float64)
+    assert {name for name, _ in net.named_layers()} == set("01234567")
     assert_gradient(ascent.layer(net, layer, "sum"), x)
     with pytest.raises(ValueError, match="no layer"):
         ascent.layer(net, "conv9")(x)
@@ -247,6 +282,21 @@ def test_row_68_a_dream_step_moves_pixels_by_its_size_on_average():
     assert np.allclose(distances, 1.5, rtol=1e-5) and len(distances) == 10 and dream.history[-1] > dream.history[0]
     clipped = ascent.deepdream(net, "4", image, octaves=1, step_size=100.0, bounds=(0.0, 255.0))
     assert arr(clipped.image).min() >= 0 and arr(clipped.image).max() <= 255
+
+
+def test_row_68_the_objective_and_the_settings_are_those_of_deepdream():
+    """``objective = diff = data``: half the sum of squares; step 1.5 of 255, jitter 32, 10 steps, 4 octaves of 1.4."""
+    preset = {name: each.default for name, each in inspect.signature(ascent.deepdream).parameters.items()}
+    asked = {"octaves": 4, "octave_scale": 1.4, "steps": 10, "jitter": 32}
+    assert {name: preset[name] for name in asked} == asked
+    net, image = small_net(), Generator(5).uniform((1, 3, 16, 16), dtype=sp.float64)
+    pulled = arr(sp.grad(lambda x: sp.sum(net.activations(x, "4")["4"] ** 2) / 2)(image))
+    one = ascent.deepdream(net, "4", image, octaves=1, steps=1, jitter=0, bounds=(-10.0, 10.0))
+    moved = 20 * 1.5 / 255 * pulled / np.abs(pulled).mean()
+    assert np.allclose(arr(one.image) - arr(image), moved, rtol=0, atol=1e-12)
+    seen = []
+    ascent.deepdream(net, "4", np.full((1, 3, 64, 64), 0.5), callback=lambda p: seen.append(p.params.shape[-1]))
+    assert seen == [side for side, _ in ascent.octave_sizes(64, 64, 4, 1.4)[::-1] for _ in range(10)]
 
 
 def test_row_68_rolling_and_rolling_back():
@@ -277,10 +327,24 @@ def test_row_69_octaves_and_the_picture_back_after_no_step():
 def test_row_70_the_sign_of_the_penalty():
     w, start = tensor([3, 4]), np.zeros(2)
     literal = ascent.maximize(lambda x: sp.sum(x * w) + 0.5 * ascent.l2(x), start, 100, partial(SGD, lr=0.1))
-    assert float(sp.norm(literal.image)) == pytest.approx(5 * (1.1**100 - 1), rel=1e-9)  # from 0; the row's 7.1e4
-    assert float(sp.norm(literal.image)) == pytest.approx(7.1e4, rel=0.03)  # is from a start a little off 0
+    assert float(sp.norm(literal.image)) == pytest.approx(5 * (1.1**100 - 1), rel=1e-9)  # 6.9e4
+    near = ascent.maximize(lambda x: sp.sum(x * w) + 0.5 * ascent.l2(x), np.full(2, 0.1), 100, partial(SGD, lr=0.1))
+    assert f"{float(sp.norm(near.image)):.1e}" == "7.1e+04"  # as the row has it: from a start a little off 0
     penalty = ascent.maximize(lambda x: sp.sum(x * w), start, 300, partial(SGD, lr=0.1), penalty=0.5 * ascent.l2)
     assert np.allclose(arr(penalty.image), [3, 4], atol=1e-10)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_row_70_a_hidden_unit_follows_the_line_as_printed(sign):
+    """x + eta d(h + lam R)/dx step by step, with the sign of lam as printed and as a penalty."""
+    net, start = small_net(), Generator(3).uniform((1, 3, 8, 8), dtype=sp.float64)
+    unit, lam, eta = ascent.neuron(net, "3", 2, (1, 3)), 0.05, 0.1
+    x = arr(start)
+    for _ in range(5):
+        x = x + eta * (arr(sp.grad(unit)(tensor(x))) + sign * lam * 2 * x)
+    go = partial(ascent.maximize, start=start, steps=5, optimizer=partial(SGD, lr=eta))
+    run = go(unit + lam * ascent.l2) if sign > 0 else go(unit, penalty=lam * ascent.l2)
+    assert np.allclose(arr(run.image), x, rtol=0, atol=1e-12)
 
 
 def test_row_70_a_warm_start_wakes_a_unit_that_is_dead_at_the_start():

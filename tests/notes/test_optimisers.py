@@ -29,11 +29,29 @@ def half_square(w):
     return w * w / 2
 
 
-def iterates(make, steps, fun=half_square, start=1.0):
-    w = variable(start)
+BOTH = pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-10), (np.float32, 1e-5)])
+
+
+def iterates(make, steps, dtype=np.float64):
+    w = variable(1.0, dtype)
     seen = [float(w)]
-    minimize(fun, w, make, steps, callback=lambda progress: seen.append(float(w)))
+    minimize(half_square, w, make, steps, callback=lambda progress: seen.append(float(w)))
     return seen
+
+
+def by_hand(move, steps):
+    """Iterates of ``move(w, state) -> (w, state)`` in Python's floats, which never call steep."""
+    w, state, seen = 1.0, None, [1.0]
+    for _ in range(steps):
+        w, state = move(w, state)
+        seen.append(w)
+    return seen
+
+
+def agree(found, exact, printed, tolerance):
+    """The iterates equal those by hand within the tolerance, and those to as many digits as are printed."""
+    assert np.allclose(found, exact[: len(found)], rtol=0, atol=tolerance)
+    assert [round(w, 6) for w in exact[: len(printed)]] == printed
 
 
 def steps_until(make, target=0.01):
@@ -124,6 +142,23 @@ def test_row_11_loss_falls_below_two_over_the_curvature_and_rises_above():
         assert np.sign(float(loss(w)) - before) == change
 
 
+@pytest.mark.parametrize("factor", [0.01, 0.5, 1.0, 1.5, 1.99])
+def test_row_11_below_the_bound_it_falls_from_anywhere(factor):
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(4, 4))
+    a = sp.asarray(root @ root.T)
+    bound = np.linalg.eigvalsh(root @ root.T)[-1]
+
+    def loss(w):
+        return (w * (a @ w)).sum() / 2
+
+    for start in rng.normal(size=(20, 4)):
+        w = variable(start)
+        before = float(loss(w))
+        minimize(loss, w, partial(SGD, lr=factor / bound), 1)
+        assert float(loss(w)) < before
+
+
 def test_row_13_too_small_a_rate_is_slow_and_too_large_a_one_is_reported():
     slow, fast = (steps_until(partial(SGD, lr=lr), 1e-6) for lr in (0.01, 0.5))
     assert slow > 10 * fast
@@ -133,9 +168,9 @@ def test_row_13_too_small_a_rate_is_slow_and_too_large_a_one_is_reported():
     assert result.history[1] > result.history[0]
 
 
-def literal_momentum(momentum, lr=0.1):
+def literal_momentum(momentum, lr=0.1, dtype=np.float64):
     """The lines as printed: the velocity has the wrong sign."""
-    w, past_velocity = variable(1.0), 0.0
+    w, past_velocity = variable(1.0, dtype), 0.0
     while True:
         yield float(w)
         with sp.GradientTape() as tape:
@@ -147,9 +182,24 @@ def literal_momentum(momentum, lr=0.1):
         past_velocity = velocity
 
 
-def test_row_14_literal_momentum_of_one_tenth():
-    expected = [1, 0.91, 0.8291, 0.755491, 0.688427, 0.627317]
-    assert np.allclose(list(itertools.islice(literal_momentum(0.1), 6)), expected, rtol=0, atol=5e-7)
+def nesterov(momentum, sign, lr=0.1):
+    """The two lines of the notes, ``sign`` +1 as printed and -1 as corrected, on floats."""
+
+    def move(w, past):
+        velocity = (past or 0.0) * momentum + sign * lr * w
+        return w + momentum * velocity - lr * w, velocity
+
+    return move
+
+
+@BOTH
+def test_row_14_literal_momentum_of_one_tenth(dtype, tolerance):
+    found = [float(w) for w in itertools.islice(literal_momentum(0.1, dtype=dtype), 6)]
+    printed = [1, 0.91, 0.8291, 0.755491, 0.688427, 0.627317]
+    agree(found, by_hand(nesterov(0.1, 1), 5), printed, tolerance)
+
+
+def test_row_14_literal_momentum_takes_22_steps():
     assert next(i for i, w in enumerate(literal_momentum(0.1)) if w * w / 2 <= 0.01) == 22
 
 
@@ -165,29 +215,47 @@ def test_row_14_literal_momentum_of_nine_tenths_diverges():
     assert w[100] == pytest.approx(7.30e8, rel=1e-3)
 
 
+@BOTH
 @pytest.mark.parametrize(
-    "momentum, expected",
+    "momentum, printed",
     [
         (0.1, [1, 0.89, 0.7911, 0.703089, 0.624859, 0.555333]),
         (0.9, [1, 0.81, 0.5751, 0.327321, 0.093888, -0.104582]),
     ],
 )
-def test_row_15_with_its_sign_corrected_it_is_keras_nesterov(momentum, expected):
+def test_row_15_with_its_sign_corrected_it_is_keras_nesterov(momentum, printed, dtype, tolerance):
     make = partial(SGD, lr=0.1, momentum=momentum, nesterov=True, formulation="keras")
-    assert np.allclose(iterates(make, 5), expected, rtol=0, atol=5e-7)
+    agree(iterates(make, 5, dtype), by_hand(nesterov(momentum, -1), 5), printed, tolerance)
 
 
-@pytest.mark.parametrize(
-    "make, expected",
-    [
-        (partial(AdaGrad, lr=0.1), [0.9, 0.833104, 0.780456, 0.736223, 0.697715]),
-        (partial(AdaGrad, lr=0.1, formulation="keras"), [0.904654, 0.839339, 0.787513, 0.743783]),
-        (partial(RMSProp, lr=0.01), [0.9, 0.832918, 0.779982, 0.735389]),
-        (partial(RMSProp, lr=0.001, formulation="keras"), [0.996838, 0.994547, 0.992631]),
-    ],
-)
-def test_row_16_adagrad_and_rmsprop_in_both_forms(make, expected):
-    assert np.allclose(iterates(make, len(expected))[1:], expected, rtol=0, atol=5e-7)
+def adaptive(lr, start, keep, add, inside, eps):
+    """AdaGrad and RMSProp on floats: squares from ``start``, times ``keep``, and ``eps`` in the root or after it."""
+
+    def move(w, squares):
+        squares = keep * (start if squares is None else squares) + add * w * w
+        root = np.sqrt(squares + eps) if inside else np.sqrt(squares) + eps
+        return float(w - lr * w / root), squares
+
+    return move
+
+
+ADAPTIVE = {
+    "AdaGrad": (partial(AdaGrad, lr=0.1), adaptive(0.1, 0, 1, 1, False, 1e-10),
+                [1, 0.9, 0.833104, 0.780456, 0.736223, 0.697715]),
+    "AdaGrad, Keras": (partial(AdaGrad, lr=0.1, formulation="keras"), adaptive(0.1, 0.1, 1, 1, True, 1e-7),
+                       [1, 0.904654, 0.839339, 0.787513, 0.743783]),
+    "RMSProp": (partial(RMSProp, lr=0.01), adaptive(0.01, 0, 0.99, 0.01, False, 1e-8),
+                [1, 0.9, 0.832918, 0.779982, 0.735389]),
+    "RMSProp, Keras": (partial(RMSProp, lr=0.001, formulation="keras"), adaptive(0.001, 0, 0.9, 0.1, True, 1e-7),
+                       [1, 0.996838, 0.994547, 0.992631]),
+}  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_row_16_adagrad_and_rmsprop_in_both_forms(name, dtype, tolerance):
+    make, move, printed = ADAPTIVE[name]
+    agree(iterates(make, len(printed) - 1, dtype), by_hand(move, len(printed) - 1), printed, tolerance)
 
 
 def test_row_23_the_rate_is_a_function_of_the_step():
@@ -196,9 +264,9 @@ def test_row_23_the_rate_is_a_function_of_the_step():
     assert iterates(partial(SGD, lr=lambda t: 1 / (t + 2)), 3) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
 
 
-def printed_momentum(sign, steps, eta=0.1, alpha=0.9):
+def printed_momentum(sign, steps, dtype, eta=0.1, alpha=0.9):
     """theta - eta * gradient - alpha * m, where m is ``sign`` times the previous update."""
-    theta, update, seen = variable(1.0), 0.0, [1.0]
+    theta, update, seen = variable(1.0, dtype), 0.0, [1.0]
     for _ in range(steps):
         with sp.GradientTape() as tape:
             loss = half_square(theta)
@@ -209,14 +277,16 @@ def printed_momentum(sign, steps, eta=0.1, alpha=0.9):
     return seen
 
 
-def test_row_36_momentum_against_the_previous_update_is_the_heavy_ball():
+@BOTH
+def test_row_36_momentum_against_the_previous_update_is_the_heavy_ball(dtype, tolerance):
     expected = [1, 0.9, 0.72, 0.486, 0.2268]
-    assert np.allclose(printed_momentum(-1, 4), expected, rtol=0, atol=1e-10)
-    assert np.allclose(iterates(partial(SGD, lr=0.1, momentum=0.9), 4), expected, rtol=0, atol=1e-10)
+    assert np.allclose(printed_momentum(-1, 4, dtype), expected, rtol=0, atol=tolerance)
+    assert np.allclose(iterates(partial(SGD, lr=0.1, momentum=0.9), 4, dtype), expected, rtol=0, atol=tolerance)
 
 
-def test_row_36_momentum_along_the_previous_update_is_a_brake():
-    assert np.allclose(printed_momentum(1, 5), [1, 0.9, 0.9, 0.81, 0.81, 0.729], rtol=0, atol=1e-10)
+@BOTH
+def test_row_36_momentum_along_the_previous_update_is_a_brake(dtype, tolerance):
+    assert np.allclose(printed_momentum(1, 5, dtype), [1, 0.9, 0.9, 0.81, 0.81, 0.729], rtol=0, atol=tolerance)
 
 
 def one_step_from(w, velocity):

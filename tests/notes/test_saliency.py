@@ -3,13 +3,17 @@
 One net in six spellings must give one map by the rules for ReLU. Start reading at ``SPELLINGS``.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import steep as sp
 from steep import ascent, nn, saliency
+from steep import pictures as painting
 from steep.random import Generator
 from steep.scores import predicted
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 X = np.array([[1, -1, 5], [2, -5, -7], [-3, 2, 4]], float)
 R = np.array([[-2, 3, -1], [6, -3, 1], [2, -1, 3]], float)
 
@@ -79,6 +83,8 @@ def test_row_61_the_saliency_of_any_unit():
 def test_row_63_nine_tiles_with_their_gradients():
     net, data = convnet(), arr(pictures(30))
     top = saliency.top_k(data, saliency.unit(net, "3", 2), 9)
+    highest = arr(net.activations(data, "3")["3"])[:, 2].max((1, 2))
+    assert np.array_equal(top.indices, np.argsort(-highest, kind="stable")[:9]) and len(top.positions) == 9
     maps = [arr(saliency.gradient(net, data[i : i + 1], ascent.neuron(net, "3", 2, tuple(int(v) for v in p))))
             for i, p in zip(top.indices, top.positions, strict=True)]  # fmt: skip
     assert len(maps) == 9
@@ -87,6 +93,20 @@ def test_row_63_nine_tiles_with_their_gradients():
         outside = map[0].copy()
         outside[:, rows, columns] = 0
         assert not outside.any() and patch.shape == map[0][:, rows, columns].shape
+
+
+def test_row_63_the_montage_has_nine_patches_and_their_nine_gradients():
+    """Rows of the montage: patches above, gradients below, each in a tile of the same size."""
+    net, data = convnet(), arr(pictures(30))
+    top = saliency.top_k(data, saliency.unit(net, "3", 2), 9)
+    tiles = [painting.rgb(data[i]) for i in top.indices]
+    for i, place in zip(top.indices, top.positions, strict=True):
+        goal = ascent.neuron(net, "3", 2, tuple(int(v) for v in place))
+        tiles.append(painting.hot(arr(saliency.gradient(net, data[i : i + 1], goal, channels="max"))[0]))
+    montage = painting.sheet(tiles, 9, gap=2)
+    assert len(tiles) == 18 and montage.shape == (2 * 12 - 2, 9 * 12 - 2, 3)
+    assert all(np.array_equal(montage[:10, 12 * k : 12 * k + 10], tiles[k]) for k in range(9))
+    assert all(np.array_equal(montage[12:, 12 * k : 12 * k + 10], tiles[9 + k]) for k in range(9))
 
 
 def test_row_64_unpooling_by_switches():
@@ -104,6 +124,20 @@ def test_row_64_without_relus_the_deconvnet_is_the_gradient():
                         nn.Flatten(), nn.Linear(16, 3, generator=g))  # fmt: skip
     x = pictures()
     assert np.array_equal(arr(saliency.deconvnet(net, x, 1)), arr(saliency.gradient(net, x, 1, signed=True)))
+
+
+def test_row_64_one_activation_the_others_zero_goes_back_through_the_reversed_net():
+    """By hand: unpool at the switches, pass what is positive, convolve with the transposed kernel; nothing trained."""
+    net, x = convnet(), pictures(1)
+    conv, place = net[3], (0, 5, 2, 3)
+    below = sp.relu(net[0](x))
+    switches = sp.max_pool_indices(below, 2)
+    one = np.zeros(conv(sp.max_pool2d(below, 2)).shape, np.float32)
+    one[place] = 1
+    down = sp.relu(sp.max_unpool2d(sp.conv_transpose2d(sp.asarray(one), conv.weight, padding=1), switches, 2))
+    by_hand = sp.conv_transpose2d(down, net[0].weight, padding=1)
+    found = saliency.deconvnet(net, x, ascent.neuron(net, "3", 5, (2, 3)))
+    assert np.allclose(arr(found), arr(by_hand), rtol=0, atol=1e-6) and np.abs(arr(found)).max() > 1e-3
 
 
 def test_row_65_the_three_rules():
@@ -174,6 +208,11 @@ def test_row_66_six_spellings_of_a_net_have_one_map(method, spelling, tmp_path):
     ours, theirs = (getattr(saliency, method)(model, x, 1) for model in (net, other))
     assert np.allclose(arr(ours), arr(theirs), rtol=1e-4, atol=1e-5)
     assert not np.allclose(arr(ours), arr(saliency.gradient(net, x, 1, signed=True)), atol=1e-3)
+
+
+def test_row_66_the_page_says_which_switches():
+    page = " ".join((DOCS / "notes.md").read_text().split())
+    assert "switches of pooling are recorded, those of ReLUs are not needed" in page
 
 
 def test_input_times_gradient_of_a_linear_score_sums_to_it():

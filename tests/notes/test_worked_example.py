@@ -92,6 +92,33 @@ def test_row_47_by_w0_in_numerator_layout(dtype, tolerance):
     close(found[3].T, numerator, tolerance)
 
 
+# Rows 40 to 51 as the notes print them: row: printed digits. All are the value rounded, but for those of TRUNCATED.
+PRINTED = {
+    40: [".7", ".3"], 41: [".604", ".291"], 42: [".313"], 43: [".017"], 44: ["-.1869"], 45: ["-.1869", ".1869"],
+    46: ["-.1186", ".171"], 47: ["-.1186", ".171", "-.01186", ".0171"], 48: ["-.113", "-.054"],
+    50: ["1.02", "-3.0", ".17", "1.0"], 51: ["1.02", "-.989"],
+}  # fmt: skip
+TRUNCATED = {46: ["-.1186"], 47: ["-.1186", "-.01186"]}
+
+
+def values_of_rows():
+    (x1, x2, x3, loss), (dx1, dx2, dx3, dw0, dw1) = example()
+    w0, w1 = (arr(w) for w in descend(1)[0])
+    rows = {40: x1, 41: x2, 42: x3, 43: loss, 44: dx3, 45: dx2, 46: dx1, 47: dw0.T, 48: dw1, 50: w0, 51: w1}
+    return {row: np.ravel(value) for row, value in rows.items()}
+
+
+@pytest.mark.parametrize("row", PRINTED)
+def test_rows_40_to_51_as_printed(row):
+    values, cut = values_of_rows()[row], []
+    for value, printed in zip(values, PRINTED[row], strict=True):
+        digits = len(printed.partition(".")[2])
+        if round(float(value), digits) != float(printed):
+            assert np.trunc(float(value) * 10**digits) / 10**digits == float(printed), "neither rounded nor truncated"
+            cut.append(printed)
+    assert cut == TRUNCATED.get(row, [])
+
+
 def test_row_47_differences():
     weights = fresh()
     expected = differences(lambda: forward(weights)[-1], weights[0], 1e-5)

@@ -173,8 +173,9 @@ def _curve(canvas: Canvas, landscape: Landscape, ground: Points, paths: list[tup
 
 def _graph(canvas: Canvas, axes: Axes, x: Points, y: Points, colour: Colour = SOFT) -> None:
     """A curve, with gaps where it is not finite or jumps."""
-    steep = np.abs(np.diff(y)) > 0.2 * (axes.y[1] - axes.y[0])
-    gaps = np.nonzero(~np.isfinite(np.diff(y)) | steep)[0] + 1
+    with np.errstate(all="ignore"):  # gaps are not finite
+        change = np.diff(y)
+    gaps = np.nonzero(~(np.abs(change) <= 0.2 * (axes.y[1] - axes.y[0])))[0] + 1
     for part in np.split(np.arange(len(x)), gaps):
         axes.clipped(canvas, np.stack([x[part], y[part]], axis=-1), colour, 2)
 

@@ -59,7 +59,7 @@ class Landscape:
 
     def __call__(self, point: Tensor) -> Tensor:
         """The value at one point, a tensor with one element per variable, as optimisers call it."""
-        value = self.function(*(point[i] for i in range(self.dimensions)))
+        value = self._called([point[i] for i in range(self.dimensions)])
         if isinstance(value, float | int):
             value = _core.asarray(float(value), dtype=point.dtype)
         if not isinstance(value, Tensor) or value.size != 1:
@@ -67,32 +67,36 @@ class Landscape:
             raise ValueError(f"{self.name} is not scalar at {shown(np.asarray(point.detach()))}: it returned {got}")
         return value
 
+    def _called(self, inputs: list[Tensor]) -> Any:
+        """The function's result; an exception of its own says at which point."""
+        try:
+            return self.function(*inputs)
+        except _core.CompileError:  # which is about the trace, not about the point
+            raise
+        except Exception as error:
+            place = shown([np.asarray(x.detach()) for x in inputs]) if not inputs[0].ndim else "many points at once"
+            raise ValueError(f"{self.name} raised {type(error).__name__} at {place}: {error}") from error
+
     def at(self, points: Any) -> Points:
-        """The values at many points.
+        """The values at many points, NaN where the function does not give one number.
 
         Args:
             points: an array (n, variables).
 
         Returns:
             A float64 array (n,).
-
-        Raises:
-            ValueError: if the function is not scalar.
         """
         with _core.no_grad():
             return self._evaluate(_columns(points, self.dimensions), gradient=False)[0]
 
     def gradient_at(self, points: Any) -> Points:
-        """The gradients at many points, zeros where the function has none.
+        """The gradients at many points, zeros where the function has none, NaN where it gives no number.
 
         Args:
             points: an array (n, variables).
 
         Returns:
             A float64 array (n, variables).
-
-        Raises:
-            ValueError: if the function is not scalar.
         """
         return self._evaluate(_columns(points, self.dimensions), gradient=True)[1]
 
@@ -100,16 +104,14 @@ class Landscape:
         """All points in one call, or one by one for functions that take no arrays."""
         if not len(columns[0]):
             return np.zeros(0), np.zeros((0, len(columns)))
-        whole = _run(self.function, columns, gradient)
+        whole = _run(self._called, columns, gradient)
         if whole is not None and self._elementwise(columns, whole[0]):
             return whole
-        values, gradients = np.empty(len(columns[0])), np.empty((len(columns[0]), len(columns)))
+        values, gradients = np.full(len(columns[0]), np.nan), np.full((len(columns[0]), len(columns)), np.nan)
         for i in range(len(values)):
-            one = _run(self.function, [column[i] for column in columns], gradient)
-            if one is None or one[0].size != 1:
-                at = shown([column[i] for column in columns])
-                raise ValueError(f"{self.name} is not scalar at {at}: the function must return one number")
-            values[i], gradients[i] = one[0].reshape(()), one[1].reshape(-1)
+            one = _run(self._called, [column[i] for column in columns], gradient)
+            if one is not None and one[0].size == 1:
+                values[i], gradients[i] = one[0].reshape(()), one[1].reshape(-1)
         return values, gradients
 
     def _elementwise(self, columns: list[Points], values: Points) -> bool:
@@ -117,7 +119,7 @@ class Landscape:
         if values.shape != columns[0].shape:
             return False
         for i in {0, len(values) - 1}:
-            one = _run(self.function, [column[i] for column in columns], False)
+            one = _run(self._called, [column[i] for column in columns], False)
             if one is None or one[0].size != 1 or not _same(float(one[0].reshape(())), float(values[i])):
                 return False
         return True
@@ -129,16 +131,14 @@ def _columns(points: Any, dimensions: int) -> list[Points]:
 
 
 def _run(function: Function, columns: Sequence[Any], gradient: bool) -> tuple[Points, Points] | None:
-    """Values and gradients (..., variables); None if the function takes no such arguments."""
+    """Values and gradients (..., variables); None if the function takes no such arguments, or gives no number there."""
     inputs = [_core.tensor(np.asarray(column, np.float64)) for column in columns]
     for each in inputs:
         each.requires_grad = gradient
     try:
-        value = function(*inputs)
+        value = function(inputs)
         value = _core.asarray(float(value), dtype=_core.float64) if isinstance(value, float | int) else value
-    except (ValueError, TypeError, IndexError):
-        if inputs[0].ndim == 0:
-            raise
+    except ValueError:
         return None
     if not isinstance(value, Tensor):
         return None

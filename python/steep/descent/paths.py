@@ -179,7 +179,7 @@ def descend(
         raise ValueError(
             f"{landscape.name}: the start needs {landscape.dimensions} finite numbers, got {begin.tolist()}"
         )
-    value = float(landscape.at(begin)[0])
+    value = float(landscape(_core.tensor(begin)).detach())
     if not np.isfinite(value):
         raise ValueError(f"{landscape.name} is {value} at the start {shown(begin)}: choose another start")
     width = max(high - low for low, high in landscape.domain)
@@ -217,14 +217,26 @@ def follow(landscape: Landscape, method: Method, start: Points, steps: int, sett
 
     optimizer = method.make(point, values, settings)
     try:
+        if optimizer.order and not _has_gradient(landscape, start):
+            raise ValueError(_NO_GRADIENT.format(shown(start)))
         run = optim.minimize(fun, point, optimizer, steps, callback=keep)
     except (TypeError, ValueError, _core.GradientError) as error:
-        return Path(method.name, np.array([start]), landscape.at(start), "refused", str(error))
+        found, said = np.array(points), str(error)
+        where = "" if len(found) == 1 else said if " at (" in said else f"no gradient at {shown(found[-1])}: {said}"
+        return Path(method.name, found, landscape.at(found), "refused", where or said, where)
     found = np.array(points)
     status = "diverged" if run.status == "stopped" else run.status
     message = f"left the picture at step {run.steps}" if run.status == "stopped" else run.message
     with np.errstate(all="ignore"):
         return Path(method.name, found, landscape.at(found), status, message, "", run.evaluations, run.products)
+
+
+_NO_GRADIENT = "no gradient at {}: the value there is not computed from the point by steep's ops"
+
+
+def _has_gradient(landscape: Landscape, point: Points) -> bool:
+    """Whether a graph leads from the value back to the point."""
+    return _core._node_of(landscape(_core.tensor(point, requires_grad=True))) is not None
 
 
 def checked(landscape: Landscape, path: Path) -> Path:
@@ -248,7 +260,7 @@ def checked(landscape: Landscape, path: Path) -> Path:
             last, problem = at, f"the {what} is not finite at {shown(path.points[at])}, step {at}{before}"
     finite = slice(0, max(1, last if "point" in problem.split(" is ")[0] or "value" in problem else last + 1))
     cut = replace(path, points=path.points[finite], values=path.values[finite])
-    return replace(cut, problem=problem or _first_kink(landscape, cut.points))
+    return replace(cut, problem=path.problem or problem or _first_kink(landscape, cut.points))
 
 
 def _first_kink(landscape: Landscape, points: Points) -> str:

@@ -122,7 +122,9 @@ def judge(landscape: Landscape, steps: int = 200, paths: list[Path] | None = Non
         ('differentiable everywhere in the domain', 100)
     """
     made = descend(landscape, steps=steps, seed=seed) if paths is None else paths
-    return Verdict(landscape, suspects(landscape), in_domain(landscape), minima_of(landscape), made)
+    found = minima_of(landscape)
+    tips = [Kink(low.point, False, 0, 0.0) for low in found if not low.curvatures]  # which no line of a grid meets
+    return Verdict(landscape, suspects(landscape), in_domain(landscape) or tips, found, made)
 
 
 def minima_of(landscape: Landscape) -> list[Minimum]:
@@ -178,7 +180,8 @@ def _lowest_nearby(landscape: Landscape, point: Points, width: Points) -> bool:
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring = np.array([[1.0], [-1.0]]) if len(point) == 1 else np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     here = float(landscape.at(point)[0])
-    rises = landscape.at(point + 1e-3 * width.max() * ring) - here
+    with np.errstate(all="ignore"):
+        rises = landscape.at(point + 1e-3 * width.max() * ring) - here
     return bool(np.isfinite(here) and (rises > 0).all())
 
 

@@ -1,4 +1,4 @@
-"""Rows 1 to 12 and 17 to 31 of docs/notes.md: gradients, graphs and layers, small enough to check by hand."""
+"""Rows 1 to 12, 17 to 31 and 35 of docs/notes.md: gradients, graphs and layers, small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -199,6 +199,67 @@ def _composite_error() -> float:
     return float(np.abs(np.asarray(outer @ inner - whole)).max())
 
 
+def _central_minus_gradient() -> float:
+    """The largest relative difference over all weights of two layers, each varied while the others are fixed."""
+    source = Generator(6)
+    weights = [source.normal(shape, dtype=sp.float64) for shape in ((3, 2), (2, 3))]
+    x, step = constant([0.4, -0.7]), 1e-5
+
+    def loss(first: Any, second: Any) -> Tensor:
+        return sp.sum((second @ sp.tanh(first @ x) - 1) ** 2)
+
+    exact, found = sp.grad(loss, (0, 1))(*weights), []
+    for k, weight in enumerate(weights):
+        for index in np.ndindex(weight.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [np.asarray(w).copy() for w in weights]
+                moved[k][index] += sign * step
+                ends.append(float(loss(*map(constant, moved))))
+            found.append((ends[0] - ends[1]) / (2 * step) / float(exact[k][index]) - 1)
+    return float(np.abs(found).max())
+
+
+def _shapes() -> list[float]:
+    """For a vector, a matrix and a stack of matrices: whether the gradient has their shape."""
+    shapes = ((3,), (2, 3), (2, 3, 4))
+    return [float(sp.grad(lambda w: sp.sum(sp.sin(w)))(sp.ones(shape)).shape == shape) for shape in shapes]
+
+
+def _doubled(levels: int) -> list[float]:
+    """Products for ``y = y + y`` over and over, and the derivative: nodes are visited once, not on each path."""
+    x = variable(1.0)
+    y = x
+    for _ in range(levels):
+        y = y + y
+    before = _core._rules_run()
+    y.backward()
+    return [float(_core._rules_run() - before), float(x.grad)]  # type: ignore[arg-type]
+
+
+def _by_hand_minus_engine() -> float:
+    """Row 29's three steps for two layers of tanh, against one gradient."""
+    first, second, x = (Generator(i).normal(s, dtype=sp.float64) for i, s in enumerate(((3, 3), (3, 3), (3,))))
+    middle = np.tanh(np.asarray(first) @ np.asarray(x))
+    top = np.tanh(np.asarray(second) @ middle)
+    inner = 2 * top * (1 - top**2)
+    below = (inner @ np.asarray(second)) * (1 - middle**2)
+    found = sp.grad(lambda a, b: sp.sum(sp.tanh(b @ sp.tanh(a @ x)) ** 2), (0, 1))(first, second)
+    by_hand = np.outer(below, np.asarray(x)), np.outer(inner, middle)
+    return max(float(np.abs(np.asarray(g) - h).max()) for g, h in zip(found, by_hand, strict=True))
+
+
+def _noise_exponent() -> float:
+    """The exponent with which the variance of a batch's gradient falls with its size, 1 to 64."""
+    source, sizes, gradients = Generator(1), (1, 4, 16, 64), []
+    x, noise = source.normal((512,), dtype=sp.float64), source.normal((512,), dtype=sp.float64)
+    each = np.asarray(sp.grad(lambda w: sp.sum((w * x - noise) ** 2))(sp.zeros(512, dtype=sp.float64)))
+    for size in sizes:
+        rows = np.asarray(source.integers(0, 512, (2000, size)))
+        gradients.append(each[rows].mean(axis=1).var())
+    return float(np.polyfit(np.log(sizes), np.log(gradients), 1)[0])
+
+
 CHECKS: list[Check] = [
     Check(1, "w += -lr * gradient: w = 1, w^2, lr .1, float64", lambda: _descended(np.float64), 0.8, 0),
     Check(1, "the same in float32", lambda: _descended(np.float32), np.float32(0.8), 0),
@@ -207,7 +268,9 @@ CHECKS: list[Check] = [
     Check(4, "ascent on a watched list of variables", _ascent_of_a_list, [1.2, 2.4, 3.6]),
     Check(5, "maximising f and minimising -f: largest difference", _up_minus_down, 0, 0),
     Check(6, "relu(W x + b)", lambda: sp.relu(constant([[1, 2], [3, -4]]) @ constant([1, 1]) + 0.5), [3.5, 0]),
+    Check(8, "central differences of all weights / gradient - 1", _central_minus_gradient, 0, 1e-6),
     Check(9, "error / e^2 of the tangent of tanh at .7", _linearisation_errors, [0.38050, 0.38340, 0.38360], 5e-6),
+    Check(10, "a gradient has the shape of its tensor", _shapes, [1, 1, 1], 0),
     Check(
         11,
         "a step below 2/L lowers the loss, one above raises it",
@@ -224,9 +287,12 @@ CHECKS: list[Check] = [
     Check(21, "paths add up: x*x + x at 3", lambda: _grad_of(lambda x: x * x + x, 3.0), 7),
     Check(22, "gradient of the sum - N times that of the mean", _sum_over_mean, 0, 1e-12),
     Check(23, "rate 1/(t+1) on w^2/2: w", _scheduled, [1, 0, 0]),
+    Check(24, "y + y forty times over: products, derivative", lambda: _doubled(40), [80, 2.0**40], 0),
     Check(25, "Sequential - fold of its layers", _fold_minus_sequential, 0, 0),
     Check(26, "Jacobian of R^4 -> R^2: shape", lambda: list(_composite()[1].shape), [2, 4], 0),
     Check(27, "(1,2) @ (2,4) - Jacobian of the composite", _composite_error, 0, 1e-12),
     Check(28, "vector-Jacobian products for chains of 5 and 50", lambda: [_rules_run(5), _rules_run(50)], [5, 50], 0),
+    Check(29, "three steps by hand - gradient, two layers", _by_hand_minus_engine, 0, 1e-12),
     Check(30, "linear layer: g W and x g against the pullback", _linear_layer, [0, 0], 1e-12),
+    Check(35, "exponent of the variance over batch sizes 1 to 64", _noise_exponent, -1, 0.1),
 ]

@@ -1,4 +1,4 @@
-"""Rows 32 to 34, 38, 39 and 83 of docs/notes.md: backpropagation by hand, second order, subgradients, inputs.
+"""Rows 32 to 34, 38, 39, 83 and 102 of docs/notes.md: backpropagation by hand, second order, subgradients, inputs.
 
 Everything is small enough to check by hand.
 """
@@ -66,6 +66,31 @@ def _shifted_minus_moved() -> float:
     return float(np.abs(np.asarray(by_r - by_x)).max())
 
 
+def _printed() -> list[float]:
+    """Row 102: what Dive into Deep Learning prints in 2.4 and 2.5: a quotient, a value and its gradient."""
+    quotient = (3 * 1.1**2 - 4 * 1.1 + 1) / 0.1
+    value, gradient = sp.value_and_grad(lambda v: 2 * sp.vecdot(v, v))(constant([0, 1, 2, 3]))
+    return [round(quotient, 5), float(value), *np.asarray(gradient)]
+
+
+def _detached() -> Tensor:
+    """Row 102: the gradient of u x with u = x^2 detached is u, not 3 x^2."""
+    return sp.grad(lambda v: sp.sum((v * v).detach() * v))(constant([0, 1, 2, 3]))  # type: ignore[no-any-return]
+
+
+def _flow(a: Tensor) -> Tensor:
+    """Row 102's function with a loop and a branch, linear in between."""
+    b = a * 2
+    while float(sp.norm(b.detach())) < 1000:
+        b = b * 2
+    return b if float(b.detach()) > 0 else 100 * b
+
+
+def _flow_minus_ratio() -> float:
+    points = [constant(a) for a in (0.37, -1.6, 250.0)]
+    return max(abs(float(sp.grad(_flow)(a)) - float(_flow(a)) / float(a)) for a in points)
+
+
 SECH2 = 1 / np.cosh(0.4) ** 2
 
 CHECKS: list[Check] = [
@@ -87,5 +112,8 @@ CHECKS: list[Check] = [
     Check(
         39, "parameter and input in one backward pass", lambda: parameter_and_input()[::2], [0.8 * SECH2, 0.5 * SECH2]
     ),
+    Check(102, "as printed: a quotient, 2 x . x, its gradient", _printed, [2.3, 28, 0, 4, 8, 12]),
+    Check(102, "of u x with u = x^2 detached", _detached, [0, 1, 4, 9]),
+    Check(102, "of a loop and a branch, minus f(a) / a", _flow_minus_ratio, 0, 1e-12),
     Check(83, "dy/dr at x + r minus dy/dx there", _shifted_minus_moved, 0, 1e-12),
 ]

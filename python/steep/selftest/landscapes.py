@@ -1,4 +1,4 @@
-"""Rows 89 and 91 to 93 of docs/notes.md: wells and momentum, the boundary of stability, five rates, three orders."""
+"""Rows 89 to 93 of docs/notes.md: wells and momentum, kinks, the boundary of stability, five rates, three orders."""
 
 from __future__ import annotations
 
@@ -34,10 +34,17 @@ def _orders() -> list[float]:
     return [float(later < earlier) for earlier, later in pairwise(totals)]
 
 
+def _kinks() -> list[float]:
+    """How many kinks are found on abs(x), on a step, on a parabola; and the condition of (x^2 + 100 y^2) / 2."""
+    verdicts = [descent.judge(descent.find(name), steps=1) for name in ("abs", "step", "quadratic", "ill_conditioned")]
+    return [*(float(len(verdict.kinks)) for verdict in verdicts[:3]), verdicts[3].minima[0].condition]
+
+
 CHECKS: list[Check] = [
     Check(
         89, "gradient descent stays in the shallow well, momentum .9 leaves it", _ends, [0.9456493, -1.0466805], 1e-6
     ),
+    Check(90, "kinks of abs, a step, a parabola; a condition", _kinks, [1, 1, 0, 100], 1e-6),
     Check(91, "largest stable rate times curvature, momentum 0, .5, .9", _boundaries, [2, 3, 3.8], 1e-3),
     Check(91, "oscillation between .25 and 2.25, momentum .25", _oscillates, [0, 1, 1, 0], 0),
     Check(92, "steps at five rates, 0 where it diverges", _counts, [653, 10, 1, 63, 0], 0),
