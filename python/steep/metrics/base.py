@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep._core import Tensor
+from steep.io.arrays import to_array
 
 
 class Metric:
@@ -65,7 +65,7 @@ class Metric:
 
 
 def array(values: Any) -> NDArray[Any]:
-    """A tensor or array-like as a NumPy array.
+    """A tensor or array of any library as a NumPy array.
 
     Args:
         values: a tensor or array-like.
@@ -73,7 +73,7 @@ def array(values: Any) -> NDArray[Any]:
     Returns:
         An array.
     """
-    return np.asarray(values.detach() if isinstance(values, Tensor) else values)
+    return np.asarray(to_array(values))
 
 
 def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
