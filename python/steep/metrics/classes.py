@@ -100,7 +100,9 @@ class _OfClasses(ConfusionMatrix):
         counts = self.counts
         if not counts.sum():
             return float("nan")
-        rows = list(zip(np.diag(counts).tolist(), counts.sum(0).tolist(), counts.sum(1).tolist(), strict=True))
+        rows: list[tuple[Any, ...]] = list(
+            zip(np.diag(counts).tolist(), counts.sum(0).tolist(), counts.sum(1).tolist(), strict=True)
+        )
         if self.average == "binary":
             rows = [rows[1]]
         else:

@@ -79,5 +79,5 @@ def _area(scores: NDArray[np.float64], mine: NDArray[np.bool_], weights: NDArray
     pairs = weights[mine].sum() * upto[-1]
     if not pairs:
         return None
-    ends = (np.searchsorted(rest, scores[mine], side) for side in ("left", "right"))
-    return Fraction(sum((weights[mine] * upto[end]).sum() for end in ends)) / (2 * pairs)
+    below, to = np.searchsorted(rest, scores[mine], "left"), np.searchsorted(rest, scores[mine], "right")
+    return Fraction((weights[mine] * (upto[below] + upto[to])).sum()) / Fraction(2 * pairs)
