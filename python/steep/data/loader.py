@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from steep import _core, tree
 from steep.data.dataset import Batched, Dataset, Keyed
+from steep.io.arrays import to_array
 from steep.random import Generator
 
 ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: maps neighbouring seeds to distant keys
@@ -171,7 +172,7 @@ def stack_samples(dataset: Any, indices: NDArray[np.int64], epoch: int = 0) -> A
 
 
 def _stack(indices: NDArray[np.int64], parts: Any) -> NDArray[Any]:
-    arrays = [np.asarray(part) for part in parts]
+    arrays = [np.asarray(to_array(part)) for part in parts]
     other = next((n for n, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
     if other is not None:
         raise ValueError(

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 import steep
 from steep import _core, io, modes, progress
 from steep._core import Tensor
-from steep.data.dataset import TensorDataset
+from steep.data.dataset import TensorDataset, is_array
 from steep.data.loader import stack_samples
 from steep.display import displayed
 from steep.evaluation import evaluating
@@ -153,11 +153,8 @@ def _precision() -> str:
 
 
 def _is_dataset(data: Any) -> bool:
-    return (
-        hasattr(data, "__getitem__")
-        and hasattr(data, "__len__")
-        and not isinstance(data, np.ndarray | Tensor | tuple | list)
-    )
+    has_both = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    return has_both and not is_array(data) and not isinstance(data, tuple | list)
 
 
 def _failed(found: Mapped, start: int, stop: int, error: BaseException, errors: str) -> None:

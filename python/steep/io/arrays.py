@@ -1,4 +1,6 @@
-"""Conversion between tensors and the NumPy arrays that files are made of. NumPy has no bfloat16: it becomes float32.
+"""Conversion between tensors, other libraries' arrays and the NumPy arrays that files and data sets are made of.
+
+NumPy has no bfloat16: it becomes float32.
 
 ``BFloat16`` marks such arrays, so that safetensors stores two bytes per value and returns a bfloat16 tensor.
 """
@@ -19,18 +21,29 @@ class BFloat16(np.ndarray[Any, Any]):
 
 
 def to_array(value: Any) -> NDArray[Any]:
-    """The values of a tensor or array.
+    """The values of a tensor or array; ``np.asarray`` of it has them without the mark of bfloat16.
 
     Args:
-        value: a tensor, or anything that NumPy converts.
+        value: a tensor, an array of another library, or anything that NumPy converts.
 
     Returns:
         An array; ``BFloat16`` for bfloat16.
     """
     if not isinstance(value, Tensor):
-        return np.asarray(value)
+        return _foreign(value)
     array = np.asarray(value.detach())
     return array.view(BFloat16) if value.dtype == _core.bfloat16 else array
+
+
+def _foreign(value: Any) -> NDArray[Any]:
+    """By NumPy; what it cannot read, such as PyTorch's bfloat16, by DLPack, or with the message of that."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError, BufferError):
+        if not hasattr(value, "__dlpack__"):
+            raise
+        return to_array(_core.asarray(value))
+    return array.astype(np.float32).view(BFloat16) if array.dtype.name == "bfloat16" else array
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:

@@ -5,7 +5,7 @@ and sums of floats are exact (``exact.py``), so that nothing depends on how the 
 ``base.py``; ``METRICS`` has the metrics by name.
 """
 
-from steep.metrics.base import Metric
+from steep.metrics.base import Metric, Weighted
 from steep.metrics.classes import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
 from steep.metrics.evaluate import METRICS, evaluate, find, named
 from steep.metrics.exact import ExactSum
@@ -14,5 +14,5 @@ from steep.metrics.ranks import ROCAUC
 
 __all__ = [
     "F1", "MAE", "METRICS", "MSE", "R2", "RMSE", "ROCAUC", "Accuracy", "ConfusionMatrix", "ExactSum", "Metric",
-    "Precision", "Recall", "TopK", "evaluate", "find", "named",
+    "Precision", "Recall", "TopK", "Weighted", "evaluate", "find", "named",
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steep._core import Tensor
+from steep.io.arrays import to_array
 
 
 class Metric:
@@ -36,12 +38,13 @@ class Metric:
     def reset(self) -> None:
         """Forgets what was seen; to be overridden."""
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         """Takes a batch; to be overridden.
 
         Args:
             outputs: what the model returned.
             targets: what it should have returned.
+            weights: a weight for each row, at least 0; each counts 1 if None. A metric that has none leaves it out.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update")
 
@@ -49,23 +52,113 @@ class Metric:
         """The metric of what was seen so far; to be overridden."""
         raise NotImplementedError(f"{type(self).__name__} defines no value")
 
-    def of(self, outputs: Any, targets: Any) -> Any:
+    def of(self, outputs: Any, targets: Any, weights: Any = None) -> Any:
         """The metric of these alone.
 
         Args:
             outputs: what the model returned.
             targets: what it should have returned.
+            weights: a weight for each row, at least 0; each counts 1 if None.
 
         Returns:
             What ``value`` returns.
         """
         self.reset()
-        self.update(outputs, targets)
+        self.update(outputs, targets, *(() if weights is None else (weights,)))
         return self.value()
 
 
+class Weighted(Metric):
+    """A metric to which the weights of samples are given where data have any, as in ``(x, y, weights)``.
+
+    ``evaluate`` and ``fit`` give them to no other metric. By name: "weighted_accuracy".
+
+    Args:
+        metric: the metric.
+
+    Example:
+        >>> sp.metrics.evaluate(lambda x: x, (np.eye(2, dtype=np.float32), [0, 0], [3.0, 1.0]), ["weighted_accuracy"])
+        {'weighted_accuracy': 0.75}
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.larger_is_better = metric.larger_is_better
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forgets what was seen."""
+        self.metric.reset()
+
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
+        """Takes a batch.
+
+        Args:
+            outputs: what the model returned.
+            targets: what it should have returned.
+            weights: a weight for each row, at least 0; each counts 1 if None.
+        """
+        self.metric.update(outputs, targets, *(() if weights is None else (weights,)))
+
+    def value(self) -> Any:
+        """The metric of what was seen so far."""
+        return self.metric.value()
+
+
+def update_all(metrics: Iterable[Metric], outputs: Any, targets: Any, rest: Sequence[Any]) -> None:
+    """Gives a batch to metrics.
+
+    Args:
+        metrics: the metrics.
+        outputs: what the model returned.
+        targets: what it should have returned.
+        rest: what samples have besides inputs and targets; the first are weights, for those that are ``Weighted``.
+    """
+    for metric in metrics:
+        metric.update(outputs, targets, *(rest[:1] if isinstance(metric, Weighted) else ()))
+
+
+def weights_of(name: str, weights: Any, count: int) -> NDArray[np.float64] | None:
+    """Weights of rows, checked.
+
+    Args:
+        name: name of the metric, for error messages.
+        weights: an array (n,), or None.
+        count: the number of rows.
+
+    Returns:
+        A float64 array (n,), or None.
+
+    Raises:
+        ValueError: for another shape, or a weight that is negative or not finite; with its number.
+    """
+    if weights is None:
+        return None
+    found = array(weights).astype(np.float64)
+    if found.shape != (count,):
+        raise ValueError(f"{name}: {count} rows need weights of shape ({count},), got {found.shape}")
+    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    if len(wrong):
+        raise ValueError(f"{name}: the weight {found[wrong[0]]} of row {wrong[0]} is not a number of at least 0")
+    return found
+
+
+def exactly(values: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Floats as fractions, whose sums do not depend on the order.
+
+    Args:
+        values: an array.
+
+    Returns:
+        An array of ``Fraction``.
+    """
+    found = np.empty(values.shape, object)
+    found[...] = [Fraction(value) for value in values.tolist()]
+    return found
+
+
 def array(values: Any) -> NDArray[Any]:
-    """A tensor or array-like as a NumPy array.
+    """A tensor or array of any library as a NumPy array.
 
     Args:
         values: a tensor or array-like.
@@ -73,7 +166,7 @@ def array(values: Any) -> NDArray[Any]:
     Returns:
         An array.
     """
-    return np.asarray(values.detach() if isinstance(values, Tensor) else values)
+    return np.asarray(to_array(values))
 
 
 def scores_and_labels(name: str, outputs: Any, targets: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

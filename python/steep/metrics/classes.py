@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from steep.metrics.base import Metric, scores_and_labels
+from steep.metrics.base import Metric, exactly, scores_and_labels, weights_of
 
+Count: TypeAlias = "int | Fraction"  # of rows, or the sum of their weights
 AVERAGES = ("macro", "micro", "weighted", "binary")
 
 
@@ -24,27 +25,31 @@ class ConfusionMatrix(Metric):
         """Forgets what was seen."""
         self.counts = np.zeros((0, 0), np.int64)
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         """Takes a batch.
 
         Args:
             outputs: scores (n, classes), or logits (n,) of class 1.
             targets: labels (n,).
+            weights: a weight for each row, at least 0; each counts 1 if None.
         """
         scores, labels = scores_and_labels(type(self).__name__, outputs, targets)
         classes = max(scores.shape[1], len(self.counts))
         if classes > len(self.counts):
             more = classes - len(self.counts)
             self.counts = np.pad(self.counts, ((0, more), (0, more)))
-        np.add.at(self.counts, (labels, scores.argmax(axis=1)), 1)
+        weighed = weights_of(type(self).__name__, weights, len(labels))
+        if weighed is not None:
+            self.counts = self.counts.astype(object)  # sums of fractions
+        np.add.at(self.counts, (labels, scores.argmax(axis=1)), 1 if weighed is None else exactly(weighed))
 
     def value(self) -> Any:
         """The matrix.
 
         Returns:
-            An int64 array (classes, classes).
+            An int64 array (classes, classes); float64 of sums of weights.
         """
-        return self.counts.copy()
+        return self.counts.astype(np.float64 if self.counts.dtype == object else np.int64)
 
 
 class Accuracy(ConfusionMatrix):
@@ -57,7 +62,7 @@ class Accuracy(ConfusionMatrix):
 
     def value(self) -> float:
         """The accuracy; NaN if nothing was seen."""
-        return _ratio(int(np.trace(self.counts)), int(self.counts.sum()), float("nan"))
+        return _ratio(np.diag(self.counts).sum(), self.counts.sum())
 
 
 class _OfClasses(ConfusionMatrix):
@@ -77,7 +82,7 @@ class _OfClasses(ConfusionMatrix):
         self.average = average
         super().__init__()
 
-    def parts(self, right: int, predicted: int, actual: int) -> tuple[int, int]:
+    def parts(self, right: Count, predicted: Count, actual: Count) -> tuple[Count, Count]:
         """Numerator and denominator.
 
         Args:
@@ -86,7 +91,7 @@ class _OfClasses(ConfusionMatrix):
             actual: rows of the class.
 
         Returns:
-            Two integers.
+            Two integers, or fractions of weights.
         """
         raise NotImplementedError
 
@@ -95,10 +100,13 @@ class _OfClasses(ConfusionMatrix):
         counts = self.counts
         if not counts.sum():
             return float("nan")
-        rows = [tuple(map(int, row)) for row in zip(np.diag(counts), counts.sum(0), counts.sum(1), strict=True)]
-        rows = [row for row in rows if row[1] or row[2]]
+        rows: list[tuple[Any, ...]] = list(
+            zip(np.diag(counts).tolist(), counts.sum(0).tolist(), counts.sum(1).tolist(), strict=True)
+        )
         if self.average == "binary":
-            rows = [(int(counts[1, 1]), int(counts[:, 1].sum()), int(counts[1].sum()))]
+            rows = [rows[1]]
+        else:
+            rows = [row for row in rows if row[1] or row[2]]
         if self.average == "micro":
             rows = [tuple(map(sum, zip(*rows, strict=True)))]
         shares = [_fraction(*self.parts(*row)) for row in rows]
@@ -117,7 +125,7 @@ class Precision(_OfClasses):
         0.5
     """
 
-    def parts(self, right: int, predicted: int, actual: int) -> tuple[int, int]:
+    def parts(self, right: Count, predicted: Count, actual: Count) -> tuple[Count, Count]:
         """Numerator and denominator.
 
         Args:
@@ -126,7 +134,7 @@ class Precision(_OfClasses):
             actual: rows of the class.
 
         Returns:
-            Two integers.
+            Two integers, or fractions of weights.
         """
         return right, predicted
 
@@ -142,7 +150,7 @@ class Recall(_OfClasses):
         0.5
     """
 
-    def parts(self, right: int, predicted: int, actual: int) -> tuple[int, int]:
+    def parts(self, right: Count, predicted: Count, actual: Count) -> tuple[Count, Count]:
         """Numerator and denominator.
 
         Args:
@@ -151,7 +159,7 @@ class Recall(_OfClasses):
             actual: rows of the class.
 
         Returns:
-            Two integers.
+            Two integers, or fractions of weights.
         """
         return right, actual
 
@@ -167,7 +175,7 @@ class F1(_OfClasses):
         0.5
     """
 
-    def parts(self, right: int, predicted: int, actual: int) -> tuple[int, int]:
+    def parts(self, right: Count, predicted: Count, actual: Count) -> tuple[Count, Count]:
         """Numerator and denominator.
 
         Args:
@@ -176,7 +184,7 @@ class F1(_OfClasses):
             actual: rows of the class.
 
         Returns:
-            Two integers.
+            Two integers, or fractions of weights.
         """
         return 2 * right, predicted + actual
 
@@ -203,30 +211,35 @@ class TopK(Metric):
 
     def reset(self) -> None:
         """Forgets what was seen."""
-        self.right = self.seen = 0
+        self.right: Count = 0
+        self.seen: Count = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         """Takes a batch.
 
         Args:
             outputs: scores (n, classes).
             targets: labels (n,).
+            weights: a weight for each row, at least 0; each counts 1 if None.
         """
         scores, labels = scores_and_labels("TopK", outputs, targets)
         mine = np.take_along_axis(scores, labels[:, None], axis=1)
         before = (scores == mine) & (np.arange(scores.shape[1]) < labels[:, None])
         places = ((scores > mine) | before | np.isnan(mine)).sum(axis=1)
-        self.right += int((places < self.k).sum())
-        self.seen += len(labels)
+        weighed = weights_of("TopK", weights, len(labels))
+        counted = np.ones(len(labels), np.int64) if weighed is None else exactly(weighed)
+        self.right += counted[places < self.k].sum()
+        self.seen += counted.sum()
 
     def value(self) -> float:
         """The accuracy; NaN if nothing was seen."""
-        return _ratio(self.right, self.seen, float("nan"))
+        return _ratio(self.right, self.seen)
 
 
-def _fraction(part: int, whole: int) -> Fraction:
-    return Fraction(part, whole) if whole else Fraction(0)
+def _fraction(part: Count, whole: Count) -> Fraction:
+    return Fraction(part) / whole if whole else Fraction(0)
 
 
-def _ratio(part: int, whole: int, otherwise: float) -> float:
-    return part / whole if whole else otherwise
+def _ratio(part: Any, whole: Any) -> float:
+    """The ratio of two integers, NumPy's among them, or fractions, rounded once; NaN of nothing."""
+    return float(Fraction(part) / Fraction(whole)) if whole else float("nan")

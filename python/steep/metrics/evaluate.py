@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from steep import _core
 from steep.data import DataLoader, as_dataset
 from steep.evaluation import evaluating
-from steep.metrics.base import Metric
+from steep.metrics.base import Metric, Weighted, update_all
 from steep.metrics.classes import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
 from steep.metrics.numbers import MAE, MSE, R2, RMSE
 from steep.metrics.ranks import ROCAUC
@@ -27,6 +27,7 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "mae": MAE,
     "r2": R2,
 }
+WEIGHTED = "weighted_"  # before the name of a metric that gets the weights of samples
 Named: TypeAlias = "str | Metric"
 
 
@@ -34,7 +35,8 @@ def find(name: str) -> Metric:
     """A metric by name.
 
     Args:
-        name: a name of ``METRICS``, or "top" and a number, such as "top5".
+        name: a name of ``METRICS``, or "top" and a number, such as "top5"; after "weighted_" one that is given the
+            weights of samples.
 
     Returns:
         A ``Metric`` that has seen nothing.
@@ -46,6 +48,8 @@ def find(name: str) -> Metric:
         >>> sp.metrics.find("top2").of([[3.0, 2.0, 1.0]], [1])
         1.0
     """
+    if name.startswith(WEIGHTED):
+        return Weighted(find(name.removeprefix(WEIGHTED)))
     top = re.fullmatch(r"top(\d+)", name)
     if top:
         return TopK(int(top[1]))
@@ -73,10 +77,14 @@ def named(metrics: Iterable[Named]) -> dict[str, Metric]:
     """
     if isinstance(metrics, str):
         metrics = [metrics]
-    pairs = [(m, find(m)) if isinstance(m, str) else (type(m).__name__.lower(), m) for m in metrics]
+    pairs = [(m, find(m)) if isinstance(m, str) else (_name(m), m) for m in metrics]
     if len(dict(pairs)) != len(pairs):
         raise ValueError(f"metrics of one name: {[name for name, _ in pairs]}")
     return dict(pairs)
+
+
+def _name(metric: Metric) -> str:
+    return WEIGHTED + _name(metric.metric) if isinstance(metric, Weighted) else type(metric).__name__.lower()
 
 
 def evaluate(
@@ -86,7 +94,7 @@ def evaluate(
 
     Args:
         model: a function from inputs to outputs.
-        data: a pair (x, y), or a data set whose samples are such pairs; further entries are ignored.
+        data: a tuple (x, y) or (x, y, weights), or a data set of such samples; ``Weighted`` metrics get the weights.
         metrics: names of metrics (``METRICS``, "top5") and ``Metric`` objects.
         batch_size: rows computed at a time; the values do not depend on it.
 
@@ -104,8 +112,6 @@ def evaluate(
     for metric in chosen.values():
         metric.reset()
     with _core.no_grad(), evaluating():
-        for x, y, *_ in DataLoader(as_dataset(data), batch_size):
-            outputs = model(x)
-            for metric in chosen.values():
-                metric.update(outputs, y)
+        for x, y, *rest in DataLoader(as_dataset(data), batch_size):
+            update_all(chosen.values(), model(x), y, rest)
     return {name: metric.value() for name, metric in chosen.items()}

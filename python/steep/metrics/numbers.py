@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep.metrics.base import Metric, numbers
+from steep.metrics.base import Metric, exactly, numbers, weights_of
 from steep.metrics.exact import ExactSum
 
 
@@ -20,26 +20,30 @@ class _OfColumns(Metric):
 
     def reset(self) -> None:
         """Forgets what was seen."""
-        self.seen = 0
+        self.rows = 0
+        self.seen = Fraction(0)  # the sum of their weights
         self._sums: list[ExactSum] = []
         self._first: NDArray[np.float64] | None = None
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         """Takes a batch.
 
         Args:
             outputs: predictions (n, ...).
             targets: targets of that shape.
+            weights: a weight for each row, at least 0; each counts 1 if None.
         """
         predictions, wanted = numbers(type(self).__name__, outputs, targets)
+        weighed = weights_of(type(self).__name__, weights, len(wanted))
         if not len(wanted):
             return
         self._first = wanted[0] if self._first is None else self._first
         terms = self.terms(predictions, wanted)
         self._sums = self._sums or [ExactSum(term.shape[1]) for term in terms]
         for total, term in zip(self._sums, terms, strict=True):
-            total.add(term)
-        self.seen += len(wanted)
+            total.add(term if weighed is None else term * weighed[:, None])
+        self.rows += len(wanted)
+        self.seen += len(wanted) if weighed is None else exactly(weighed).sum()
 
     def terms(self, predictions: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """What is summed over rows.
@@ -59,7 +63,7 @@ class _OfColumns(Metric):
         Returns:
             A list of floats.
         """
-        return [float(total) / self.seen for total in self._sums[0].values()]
+        return [float(total) / float(self.seen) for total in self._sums[0].values()]
 
     def value(self) -> float:
         """The mean over columns; NaN if nothing was seen."""
@@ -146,6 +150,6 @@ class R2(_OfColumns):
 
     def value(self) -> float:
         """The mean over columns; NaN for fewer than 2 rows, or if a value was not finite."""
-        if self.seen < 2 or not all(np.isfinite(each.values()).all() for each in self._sums):
+        if self.rows < 2 or not all(np.isfinite(each.values()).all() for each in self._sums):
             return float("nan")
         return super().value()

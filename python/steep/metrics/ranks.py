@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep.metrics.base import Metric, scores_and_labels
+from steep.metrics.base import Metric, exactly, scores_and_labels, weights_of
 
 
 class ROCAUC(Metric):
@@ -28,25 +28,32 @@ class ROCAUC(Metric):
         """Forgets what was seen."""
         self._scores: list[NDArray[np.float64]] = []
         self._labels: list[NDArray[np.int64]] = []
+        self._weights: list[NDArray[np.float64]] = []
+        self._weighted = False
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, weights: Any = None) -> None:
         """Takes a batch.
 
         Args:
             outputs: scores (n, classes), or logits (n,) of class 1.
             targets: labels (n,).
+            weights: a weight for each row, at least 0; each counts 1 if None.
         """
         scores, labels = scores_and_labels("ROCAUC", outputs, targets)
         if len(labels):
             self._scores.append(_comparable(scores))
             self._labels.append(labels)
+            weighed = weights_of("ROCAUC", weights, len(labels))
+            self._weights.append(np.ones(len(labels)) if weighed is None else weighed)
+            self._weighted = self._weighted or weighed is not None
 
     def value(self) -> float:
         """The area; NaN without rows of every class, or for scores that are NaN."""
         if not self._labels:
             return float("nan")
         scores, labels = np.concatenate(self._scores), np.concatenate(self._labels)
-        areas = [_area(column, labels == k) for k, column in self._classes(scores)]
+        weights = exactly(np.concatenate(self._weights)) if self._weighted else None
+        areas = [_area(column, labels == k, weights) for k, column in self._classes(scores)]
         if np.isnan(scores).any() or None in areas:
             return float("nan")
         return float(sum(area for area in areas if area is not None) / len(areas))
@@ -64,10 +71,13 @@ def _comparable(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return chances
 
 
-def _area(scores: NDArray[np.float64], mine: NDArray[np.bool_]) -> Fraction | None:
-    rest = np.sort(scores[~mine])
-    pairs = int(mine.sum()) * len(rest)
+def _area(scores: NDArray[np.float64], mine: NDArray[np.bool_], weights: NDArray[Any] | None) -> Fraction | None:
+    """The share of pairs in order, each by the product of its weights; None if they have none."""
+    weights = np.ones(len(scores), np.int64) if weights is None else weights
+    order = np.argsort(scores[~mine])
+    rest, upto = scores[~mine][order], np.concatenate([[0], np.cumsum(weights[~mine][order])])
+    pairs = weights[mine].sum() * upto[-1]
     if not pairs:
         return None
-    below, upto = np.searchsorted(rest, scores[mine], "left"), np.searchsorted(rest, scores[mine], "right")
-    return Fraction(int(below.sum()) + int(upto.sum()), 2 * pairs)
+    below, to = np.searchsorted(rest, scores[mine], "left"), np.searchsorted(rest, scores[mine], "right")
+    return Fraction((weights[mine] * (upto[below] + upto[to])).sum()) / Fraction(2 * pairs)

@@ -65,6 +65,7 @@ class Module:
         "running_mean",
         "running_var",
     )  # names of tensors that are statistics, not learned
+    _unused: tuple[str, ...] = ()  # names that PyTorch's state has beside these, and that nothing here depends on
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the output; to be overridden.
@@ -201,15 +202,18 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copies ``state`` into the parameters and buffers, in place, after checking all of it.
 
+        Names and shapes are PyTorch's, so its ``state_dict()`` is one too.
+
         Args:
-            state: tensors or arrays by dotted name.
-            strict: whether missing and unexpected names are errors.
+            state: tensors or arrays of any library by dotted name.
+            strict: whether missing and unexpected names are errors; PyTorch's counters of batches are none.
 
         Raises:
             ValueError: naming what is missing or unexpected, and every tensor whose shape or dtype differs.
         """
         own = dict(self._named(Tensor))
-        given = {name: _core.asarray(value) for name, value in state.items()}
+        unused = {_join(prefix, name) for prefix, module in self.named_modules() for name in module._unused}
+        given = {name: _core.asarray(value) for name, value in state.items() if name in own or name not in unused}
         problems = list(_state_problems(own, given, strict))
         if problems:
             raise ValueError(f"load_state_dict of {type(self).__name__}: " + "; ".join(problems))

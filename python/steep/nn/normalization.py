@@ -17,6 +17,7 @@ from steep.random import Generator
 
 class _BatchNorm(Module):
     dimensions: tuple[int, ...]
+    _unused = ("num_batches_tracked",)  # PyTorch needs it for momentum=None
 
     def __init__(
         self,

@@ -9,14 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core
+from steep import _core, distributed
 from steep.display import displayed
-from steep.evaluation import evaluated, evaluating
+from steep.evaluation import evaluating
 
 Unit = Callable[[Any], Any]
 
@@ -53,10 +54,23 @@ def unit(model: Any, layer: str, channel: int) -> Unit:
         >>> sp.saliency.unit(model, "relu1", 3)(sp.zeros((2, 1, 28, 28))).shape
         (2, 28, 28)
     """
-    return evaluated(lambda x: model.activations(x, layer)[layer][:, channel])
+    return _Channel(model, layer, channel)
 
 
-def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
+@dataclass(frozen=True)
+class _Channel:
+    """A class rather than a closure, so that other processes can be given it."""
+
+    model: Any
+    layer: str
+    channel: int
+
+    def __call__(self, x: Any) -> Any:
+        with evaluating():
+            return self.model.activations(x, self.layer)[self.layer][:, self.channel]
+
+
+def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64, executor: Any = None) -> Top:
     """The samples of a data set with the highest maximum activation of a neuron or channel.
 
     Ties are in the order of the data set, as in NumPy's stable argsort of the negated maxima.
@@ -66,6 +80,7 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
         unit: a function from a batch to activations (n,) or (n, ...).
         k: number of samples.
         batch_size: number of samples evaluated at a time.
+        executor: where batches are evaluated, as in ``distributed.map``; here, one after another, if None.
 
     Returns:
         A ``Top``.
@@ -80,25 +95,36 @@ def top_k(dataset: Any, unit: Unit, k: int = 9, batch_size: int = 64) -> Top:
         >>> sp.saliency.top_k(np.array([[1.0], [3.0], [2.0]]), lambda x: sp.asarray(x)[:, 0], k=2).indices
         array([1, 2])
     """
-    return _best(*_maxima("top_k", dataset, unit, k, batch_size, 1), k)
+    return _best(*_maxima("top_k", dataset, unit, k, batch_size, 1, executor), k)
 
 
 def _maxima(
-    who: str, dataset: Any, unit: Unit, k: int, batch_size: int, kept: int
+    who: str, dataset: Any, unit: Unit, k: int, batch_size: int, kept: int, executor: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The maximum over all dimensions but the first ``kept``, and its position, for every sample of a data set."""
     if k < 1 or batch_size < 1 or not len(dataset):
         raise ValueError(f"{who}: k, batch_size and samples must be at least 1, got {k}, {batch_size}, {len(dataset)}")
-    best, places = [], []
+    of_batch = partial(_maxima_of, kept=kept)
+    if executor is not None:
+        found = distributed.map(of_batch, unit, dataset, chunk=batch_size, executor=executor).arrays()
+        return found["values"], found["positions"]
+    starts = range(0, len(dataset), batch_size)
+    parts = [of_batch(unit, _core.asarray(dataset[first : first + batch_size])) for first in starts]
+    return (
+        np.concatenate([part["values"] for part in parts]),
+        np.concatenate([part["positions"] for part in parts]),
+    )
+
+
+def _maxima_of(unit: Unit, x: Any, *, kept: int) -> dict[str, NDArray[Any]]:
+    """The maxima of a batch, and their positions."""
     with _core.no_grad(), evaluating():
-        for first in range(0, len(dataset), batch_size):
-            maps = np.asarray(unit(_core.asarray(dataset[first : first + batch_size])))
-            flat = maps.reshape(*maps.shape[:kept], -1)
-            at = flat.argmax(axis=-1)
-            best.append(np.take_along_axis(flat, at[..., None], -1)[..., 0].astype(np.float64))
-            places.append(np.stack(np.unravel_index(at, maps.shape[kept:]), axis=-1) if maps.ndim > kept
-                          else np.zeros((*at.shape, 0), np.int64))  # fmt: skip
-    return np.concatenate(best), np.concatenate(places)
+        maps = np.asarray(unit(x))
+    flat = maps.reshape(*maps.shape[:kept], -1)
+    at = flat.argmax(axis=-1)
+    values = np.take_along_axis(flat, at[..., None], -1)[..., 0].astype(np.float64)
+    places = np.unravel_index(at, maps.shape[kept:]) if maps.ndim > kept else ()
+    return {"values": values, "positions": np.stack(places, -1) if places else np.zeros((*at.shape, 0), np.int64)}
 
 
 def _best(values: NDArray[np.float64], positions: NDArray[np.int64], k: int) -> Top:
@@ -107,7 +133,7 @@ def _best(values: NDArray[np.float64], positions: NDArray[np.int64], k: int) -> 
     return Top(order, values[order], positions[order])
 
 
-def top_k_by_channel(dataset: Any, layer: Unit, k: int = 9, batch_size: int = 64) -> list[Top]:
+def top_k_by_channel(dataset: Any, layer: Unit, k: int = 9, batch_size: int = 64, executor: Any = None) -> list[Top]:
     """The samples with the highest maximum activation, for every channel of a layer, from one pass over a data set.
 
     Args:
@@ -115,6 +141,7 @@ def top_k_by_channel(dataset: Any, layer: Unit, k: int = 9, batch_size: int = 64
         layer: a function from a batch to the activations of a layer, (n, channels, ...).
         k: number of samples.
         batch_size: number of samples evaluated at a time.
+        executor: where batches are evaluated, as in ``distributed.map``; here, one after another, if None.
 
     Returns:
         For each channel the ``Top`` that ``top_k`` gives for it.
@@ -127,7 +154,7 @@ def top_k_by_channel(dataset: Any, layer: Unit, k: int = 9, batch_size: int = 64
         >>> [top.indices.tolist() for top in sp.saliency.top_k_by_channel(samples, lambda x: sp.asarray(x), k=2)]
         [[1, 2], [2, 0]]
     """
-    values, positions = _maxima("top_k_by_channel", dataset, layer, k, batch_size, 2)
+    values, positions = _maxima("top_k_by_channel", dataset, layer, k, batch_size, 2, executor)
     return [_best(values[:, channel], positions[:, channel], k) for channel in range(values.shape[1])]
 
 

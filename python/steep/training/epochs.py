@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from steep import _core, metrics, nn, tree
 from steep.data import DataLoader, as_dataset
 from steep.evaluation import evaluating
+from steep.metrics.base import update_all
 from steep.training.choices import Objective
 from steep.training.recipe import Recipe
 
@@ -45,8 +46,7 @@ def measure(
             counts = _counts(values if losses.ndim else None, x, rest)
             total.add(values * counts)
             weight.add(counts)
-            for metric in chosen.values():
-                metric.update(outputs, y)
+            update_all(chosen.values(), outputs, y, rest)
     seen = weight.value()
     return {
         "loss": total.value() / seen if seen else math.nan,
