@@ -203,7 +203,7 @@ void check_device(std::int32_t type, std::int32_t number) {
       "), not in CPU memory; copy it there first, as x.cpu() does in PyTorch and jax.device_get(x) in JAX");
 }
 
-// Refuses what would be read wrongly, or not at all, with the fix.
+// Refuses what would be read with other values, or not at all, with the fix.
 void check_readable(PyObject* o) {
   if (is_true(o, "is_neg"))  // PyTorch's DLPack leaves the sign out
     fail<ValueError>("from_dlpack: the negation of ", shown_array(o), " has not been computed; pass x.resolve_neg()");
