@@ -28,7 +28,8 @@ class Unrecorded {
 // The recorder in force on this thread, from Python's `with`.
 class Capture {
  public:
-  Capture(const std::vector<Tensor>& arguments, bool trace) : recorder_(arguments, trace), before_(mode().recorder) {
+  Capture(const std::vector<Tensor>& arguments, bool trace, bool keep)
+      : recorder_(arguments, trace, keep), before_(mode().recorder) {
     mode().recorder = &recorder_;
   }
   ~Capture() { stop(); }
@@ -137,7 +138,8 @@ py::list traced(Capture& c) {
 
 void bind_captures(py::module_& m) {
   py::class_<Capture>(m, "_Capture", py::custom_type_setup(checked_memory))
-      .def(py::init<const std::vector<Tensor>&, bool>(), py::arg("arguments"), py::arg("trace") = false)
+      .def(py::init<const std::vector<Tensor>&, bool, bool>(), py::arg("arguments"), py::arg("trace") = false,
+           py::arg("keep") = false)
       .def("give", [](Capture& c, const Tensor& t) { c.recorder().give(t); })
       .def("traced", &traced)
       .def("stop", &Capture::stop)

@@ -4,6 +4,9 @@
 #include "core/storage.h"
 
 #include <sys/mman.h>
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
 
 #include <bit>
 #include <cstdlib>
@@ -137,6 +140,9 @@ void trim_memory() {
       std::free(f);
     }
   report.cached_bytes = 0;
+#ifdef __GLIBC__
+  malloc_trim(0);  // free() keeps what lies below a block in use
+#endif
 }
 
 }  // namespace steep

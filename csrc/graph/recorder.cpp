@@ -2,6 +2,7 @@
 // on anything a later call could change: they become constants of the program.
 #include "graph/recorder.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -41,11 +42,12 @@ Tensor flat_bytes(StorageRef storage) {
 
 }  // namespace
 
-Recorder::Recorder(const std::vector<Tensor>& arguments, bool trace)
+Recorder::Recorder(const std::vector<Tensor>& arguments, bool trace, bool keep)
     : arguments_(arguments),
       epoch_(++last_epoch),
       epoch_before_(std::exchange(allocation_scope().epoch, epoch_)),
-      trace_(trace) {
+      trace_(trace),
+      keep_(keep) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     enter(arguments[i], Place::argument, static_cast<int>(i));
     program_.arguments.add(view_of(arguments[i]));
@@ -64,7 +66,30 @@ BufferId Recorder::new_buffer(const Tensor& t, Place place) {
   base_.add(0);
   uniform_.add(false);
   at_[t->storage.get()] = b;
+  if (place == Place::temporary && !keep_) note_temporary(b);
   return b;
+}
+
+// Now and then, when as much has been made as was held, so that the time stays in proportion.
+void Recorder::note_temporary(BufferId b) {
+  constexpr std::size_t least = std::size_t{16} << 20;
+  temporaries_.push_back(b);
+  noted_bytes_ += program_.buffers[b].bytes;
+  if (noted_bytes_ > std::max(least, held_bytes_)) release_unused();
+}
+// Gives back the memory of temporaries to which only this recorder refers: no later call can name them.
+void Recorder::release_unused() {
+  noted_bytes_ = held_bytes_ = 0;
+  std::erase_if(temporaries_, [this](BufferId b) {
+    Buffer& buffer = program_.buffers[b];
+    if (buffer.storage->refs > 1) {
+      held_bytes_ += buffer.bytes;
+      return false;
+    }
+    at_.erase(buffer.storage.get());
+    buffer.storage = {};
+    return true;
+  });
 }
 
 // An argument or a gradient is another tensor at the next call: its views count from its own first element.

@@ -20,7 +20,8 @@ struct Traced {
 
 class Recorder {
  public:
-  explicit Recorder(const std::vector<Tensor>& arguments, bool trace = false);
+  // `keep`: the values of temporaries stay until Program::forget_values(), as verify.h needs them.
+  explicit Recorder(const std::vector<Tensor>& arguments, bool trace = false, bool keep = false);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -55,6 +56,8 @@ class Recorder {
   Slot& slot_of(const Tensor& owner);
   void trace(const Call& c, bool in_place);
   void keep(const Tensor& t);
+  void note_temporary(BufferId b);
+  void release_unused();
 
   Program program_;
   std::vector<Tensor> arguments_;
@@ -65,8 +68,10 @@ class Recorder {
   std::unordered_map<const Storage*, std::pair<StorageRef, StorageRef>> bytes_before_;  // of what was written outside
   std::vector<std::pair<Tensor, Tensor>> grads_before_;  // of each slot: the owner, and its .grad
   std::uint32_t epoch_, epoch_before_;
-  bool trace_;
+  bool trace_, keep_;
   std::vector<Traced> traced_;
+  std::vector<BufferId> temporaries_;            // whose memory is still held
+  std::size_t noted_bytes_ = 0, held_bytes_ = 0;  // of those since the last release_unused(), and of those it left
 };
 
 // The tensor's .grad, null for None: every read and write goes through these two.

@@ -313,3 +313,37 @@ def test_a_second_derivative_outlives_the_compiled_function():
 
     second = sp.grad(lambda v: sp.sum(derivative()(v)))(x)
     assert np.allclose(np.asarray(second), np.asarray(weight.detach() * 6 * x.detach()))
+
+
+def test_recording_holds_no_more_than_its_lines_do():
+    """Temporaries that the function has let go of are freed while it is recorded: 64 of 4 MB, of which two live."""
+    mb = 1 << 20
+
+    def chain(x):
+        for _ in range(64):
+            x = sp.sin(x)
+        return x
+
+    x = sp.ones(mb)
+    compiled = sp.compile(chain)
+    sp.reset_peak_memory()
+    before = sp.memory_report()["live_bytes"]
+    first = compiled(x)
+    assert sp.memory_report()["peak_bytes"] - before < 60 * mb
+    np.testing.assert_array_equal(compiled(x).numpy(), first.numpy())
+
+
+def test_memory_used_again_while_recording_is_not_taken_for_what_it_was():
+    """A constant and a result of an op may lie where a freed temporary did."""
+
+    def mixed(x):
+        total = sp.zeros(x.shape)
+        for i in range(24):
+            constant = sp.full(x.shape, float(i))
+            total = total + sp.sin(x + constant) * constant
+        return total
+
+    x = sp.linspace(0.0, 1.0, 1 << 19)
+    compiled = sp.compile(mixed)
+    np.testing.assert_array_equal(compiled(x).numpy(), mixed(x).numpy())
+    np.testing.assert_array_equal(compiled(x * 2).numpy(), mixed(x * 2).numpy())

@@ -152,7 +152,8 @@ class Compiled(_core.CompiledBase):
 
     def _captured(self, leaves: list[Any], structure: tree.Structure, free: list[bool]) -> _Run:
         """One run of the function itself, written down."""
-        capture = _core._Capture([x for x, is_free in zip(leaves, free, strict=True) if is_free])
+        given = [x for x, is_free in zip(leaves, free, strict=True) if is_free]
+        capture = _core._Capture(given, keep=self._verify)
         active.guards, active.refresh = [], []
         try:
             with _undone(capture.undo):
