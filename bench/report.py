@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 
 from measure import PEERS, STEEP
+from workloads import MODEL_ROWS
 
 BEGIN, END = "<!-- measured: begin (python bench/versus.py --readme) -->", "<!-- measured: end -->"
 BUSY = 0.3  # processes that ran before the first row
@@ -93,6 +94,24 @@ def short_table(threads, rows):
     return "\n".join([title(threads), "", *lines_of(head, body), ""])
 
 
+def best_ratio(row):
+    """How many times faster the compiled step is than the best peer, by minima; None where nobody else ran."""
+    theirs = [times["min"] for name, times in row["times"].items() if name not in STEEP]
+    return min(theirs) / row["times"]["captured"]["min"] if theirs else None
+
+
+def model_lines(results):
+    """The geometric mean over the rows of models as people write them (workloads.MODEL_ROWS), by threads."""
+    names = {w.name for w in MODEL_ROWS}
+    lines = []
+    for threads, rows in results.items():
+        found = [r for r in (best_ratio(row) for row in rows if row["name"] in names) if r]
+        if found:
+            mean = statistics.geometric_mean(found)
+            lines.append(f"- Models on {threads} thread(s), over the best peer of each: {mean:.2f} (geometric mean)")
+    return lines
+
+
 def count_text(n):
     return f"1e{len(str(n)) - 1}"
 
@@ -133,6 +152,7 @@ def page(results, facts, figures):
     """The whole of versus.md."""
     parts = [heading(facts), "", "'x peer': how many times faster steep is.", ""]
     parts += [full_table(threads, rows) for threads, rows in results.items()]
+    parts += model_lines(results)
     return "\n".join(parts + (figure_lines(figures) if figures else [])) + "\n"
 
 
@@ -140,6 +160,7 @@ def benchmarks_part(results, facts, figures):
     """What stands between the markers of docs/benchmarks.md: every row."""
     parts = [heading(facts), ""]
     parts += [short_table(threads, rows) for threads, rows in results.items()]
+    parts += model_lines(results)
     return "\n".join(parts + (figure_lines(figures) if figures else []))
 
 

@@ -38,7 +38,7 @@ def child(threads, only, rounds):
 def versions():
     """Of Python and of what is compared."""
     found = {"python": platform.python_version(), "steep": steep.__version__}
-    for name in ("numpy", "torch", "jax", "mlx"):
+    for name in ("numpy", "torch", "jax", "mlx", "onnxruntime", "openvino"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -154,3 +154,19 @@ def test_the_command_compares_two_files_and_refuses_others(keep, tmp_path):
 def test_every_kept_run_can_be_read(bench):
     for path in bench["history"].FOLDER.glob("*.json"):
         assert bench["history"].load(path)["rows"], path
+
+
+def test_the_mean_over_models_takes_the_best_peer_of_each_row_by_minima(bench):
+    first, second = (w.name for w in bench["report"].MODEL_ROWS[:2])
+
+    def row(name, **minima):
+        return {"name": name, "times": {peer: {"min": us} for peer, us in minima.items()}}
+
+    rows = [
+        row(first, steep=9.0, captured=2.0, torch=16.0, jax=8.0),
+        row(second, steep=9.0, captured=2.0, torch=2.0),
+        row("another", steep=1.0, captured=1.0, torch=100.0),
+    ]
+    (line,) = bench["report"].model_lines({"1": rows})
+    assert "1 thread(s)" in line and ": 2.00 (geometric mean)" in line
+    assert bench["report"].model_lines({"1": rows[2:]}) == []
