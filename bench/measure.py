@@ -136,6 +136,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--without", type=json.loads, default=[], help="names of workloads to leave out, as JSON")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     pin(options.threads)
@@ -144,7 +145,7 @@ def main():
     peers = load_peers(options.threads)
     rows = []
     for workload in WORKLOADS:
-        if options.only in workload.name:
+        if options.only in workload.name and workload.name not in options.without:
             rows.append(measure(workload, peers, options.rounds))
             print(f"versus: {options.threads} thread(s), {workload.name}", file=sys.stderr)
     json.dump(rows, sys.stdout)

@@ -24,14 +24,16 @@ import history
 import report
 import steep
 from measure import HERE, ROUNDS
+from workloads import WORKLOADS
 
 QUICK_ROUNDS = 3
 
 
-def child(threads, only, rounds):
+def child(threads, only, rounds, without=()):
     """The rows of one number of threads, measured in a separate process."""
     script = str(HERE / "measure.py")
     command = [sys.executable, script, "--threads", str(threads), "--only", only, "--rounds", str(rounds)]
+    command += ["--without", json.dumps(list(without))]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -111,6 +113,21 @@ def measured(chosen):
     return found
 
 
+def added(chosen):
+    """The last measurement, with the workloads that it lacks: new ones, measured now on the same machine."""
+    found = json.loads((chosen.output / "versus.json").read_text())
+    now, before = facts(ROUNDS, False), found["facts"]
+    if now["machine"] != before["machine"]:
+        raise SystemExit(f"versus: --add: the last measurement is of another machine, {before['machine']}")
+    found["facts"] = {**before, "versions": now["versions"], "load": max(before["load"], now["load"])}
+    order = {w.name: i for i, w in enumerate(WORKLOADS)}
+    for threads, rows in found["results"].items():
+        rows += child(threads, chosen.only, ROUNDS, [row["name"] for row in rows])
+        rows[:] = sorted((row for row in rows if row["name"] in order), key=lambda row: order[row["name"]])
+    save(chosen.output, found)
+    return found
+
+
 def save(folder, found):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "versus.json").write_text(json.dumps(found, indent=1))
@@ -134,6 +151,7 @@ def options():
     parser.add_argument("--readme", action="store_true", help="rewrite the tables of README.md and docs/benchmarks.md")
     parser.add_argument("--history", action="store_true", help="keep the times in bench/history, for compare.py")
     parser.add_argument("--note", default="", help="a remark that is kept with them")
+    parser.add_argument("--add", action="store_true", help="measure only what the last measurement lacks")
     parser.add_argument("--again", action="store_true", help="measure nothing: write the last measurement again")
     chosen = parser.parse_args()
     if chosen.only and (chosen.readme or chosen.history):
@@ -143,7 +161,10 @@ def options():
 
 def main():
     chosen = options()
-    found = json.loads((chosen.output / "versus.json").read_text()) if chosen.again else measured(chosen)
+    if chosen.again:
+        found = json.loads((chosen.output / "versus.json").read_text())
+    else:
+        found = added(chosen) if chosen.add else measured(chosen)
     text = report.page(**found)
     (chosen.output / "versus.md").write_text(text)
     if chosen.readme:

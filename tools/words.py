@@ -30,10 +30,30 @@ BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")  # between the words of an ident
 Block = tuple[int, str]  # the first line, and the text
 
 
+def whole_strings(source: str) -> Iterator[tokenize.TokenInfo]:
+    """The tokens, with every f-string as one, as Python has them before 3.12."""
+    lines, depth, first = source.splitlines(keepends=True), 0, None
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]
+        if kind.endswith("STRING_START"):
+            depth, first = depth + 1, first or token
+        elif kind.endswith("STRING_END"):
+            depth -= 1
+        elif not depth:
+            yield token
+        if first and not depth:
+            (top, left), (bottom, right) = first.start, token.end
+            inside = lines[top - 1 : bottom]
+            inside[-1] = inside[-1][:right]
+            inside[0] = inside[0][left:]
+            yield tokenize.TokenInfo(tokenize.STRING, "".join(inside), first.start, token.end, token.line)
+            first = None
+
+
 def python(source: str) -> tuple[list[Block], list[Block]]:
     """Comments and strings, and names."""
     prose, names = [], []
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    for token in whole_strings(source):
         if token.type == tokenize.COMMENT or "STRING" in tokenize.tok_name[token.type]:
             prose.append((token.start[0], token.string))
         elif token.type == tokenize.NAME:

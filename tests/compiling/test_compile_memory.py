@@ -316,7 +316,7 @@ def test_a_second_derivative_outlives_the_compiled_function():
 
 
 def test_recording_holds_no_more_than_its_lines_do():
-    """Temporaries that the function has let go of are freed while it is recorded: 64 of 4 MB, of which two live."""
+    """Temporaries that the function has released are freed while it is recorded: 64 of 4 MB, of which two live."""
     mb = 1 << 20
 
     def chain(x):

@@ -19,7 +19,7 @@ def bench():
     """The modules of bench/, which is no package."""
     sys.path.insert(0, str(BENCH))
     try:
-        return {name: importlib.import_module(name) for name in ("history", "compare", "report")}
+        return {name: importlib.import_module(name) for name in ("history", "compare", "report", "versus")}
     finally:
         sys.path.pop(0)
 
@@ -170,3 +170,25 @@ def test_the_mean_over_models_takes_the_best_peer_of_each_row_by_minima(bench):
     (line,) = bench["report"].model_lines({"1": rows})
     assert "1 thread(s)" in line and ": 2.00 (geometric mean)" in line
     assert bench["report"].model_lines({"1": rows[2:]}) == []
+
+
+def test_what_a_measurement_lacks_is_added_to_it_in_the_order_of_the_workloads(bench, tmp_path, monkeypatch):
+    versus, names = bench["versus"], [w.name for w in bench["report"].MODEL_ROWS[:3]]
+    found = {**measured(), "results": {"1": [{"name": names[1]}, {"name": "no longer a workload"}]}}
+    (tmp_path / "versus.json").write_text(json.dumps(found))
+    asked = []
+
+    def child(threads, only, rounds, without):
+        asked.append((threads, without))
+        return [{"name": names[2]}, {"name": names[0]}]
+
+    monkeypatch.setattr(versus, "child", child)
+    monkeypatch.setattr(versus, "load", lambda: 0.2)
+    monkeypatch.setattr(versus, "machine", lambda: found["facts"]["machine"])
+    added = versus.added(versus.argparse.Namespace(output=tmp_path, only=""))
+    assert asked == [("1", [names[1], "no longer a workload"])]
+    assert [row["name"] for row in added["results"]["1"]] == names
+    assert added == json.loads((tmp_path / "versus.json").read_text())
+    monkeypatch.setattr(versus, "machine", lambda: {**found["facts"]["machine"], "cores": 64})
+    with pytest.raises(SystemExit, match="another machine"):
+        versus.added(versus.argparse.Namespace(output=tmp_path, only=""))

@@ -123,10 +123,10 @@ def read_graph(xml: bytes, constants: bytes) -> Graph:
     """
     try:
         root = ET.fromstring(xml)
-        layers = {layer.attrib["id"]: layer for layer in root.find("layers") or ()}
+        layers = {layer.attrib["id"]: layer for layer in root.iterfind("layers/*")}
         edges = {
             (e.attrib["to-layer"], e.attrib["to-port"]): (e.attrib["from-layer"], e.attrib["from-port"])
-            for e in root.find("edges") or ()
+            for e in root.iterfind("edges/*")
         }
         nodes = _ordered({key: _node(layer, edges) for key, layer in layers.items()})
         arrays = {key: _constant(layer, constants) for key, layer in layers.items() if layer.attrib["type"] == "Const"}
@@ -140,7 +140,7 @@ def read_graph(xml: bytes, constants: bytes) -> Graph:
 
 def _node(layer: ET.Element, edges: Mapping[Port, Port]) -> Node:
     attributes, options = layer.attrib, layer.find("data")
-    ports = {side: [port.attrib["id"] for port in layer.find(side) or ()] for side in ("input", "output")}
+    ports = {side: [port.attrib["id"] for port in layer.iterfind(f"{side}/*")] for side in ("input", "output")}
     inputs = tuple(edges[attributes["id"], port] for port in ports["input"])
     given = {} if options is None else dict(options.attrib)
     return Node(attributes["id"], attributes["name"], attributes["type"], given, inputs, tuple(ports["output"]))
