@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STEEP = ("steep", "captured")  # the eager column and the compiled one
 PEERS = (*STEEP, "torch", "torch_compile", "jax", "mlx", "numpy", "onnxruntime", "openvino")
+SLOW_TO_COMPILE = ("torch_compile",)  # minutes for a row: measured on one thread only
 ROUNDS, FEWEST, LEAST = 9, 5, 3  # times of every peer: usually, where one of them is slow, and where very slow
 BLOCK, SLOW, SLOWEST = 0.03, 0.3, 1.5  # seconds of one time, and from how many a peer is slow, or very slow
 PAUSE = 0.1  # seconds before each: idle workers of some peers spin for a while, on the core the next one needs
@@ -39,6 +40,8 @@ def load_peers(threads, names=PEERS):
     """Those of the peers that are installed, told their number of threads."""
     found = {}
     for name in names:
+        if name in SLOW_TO_COMPILE and threads > 1:
+            continue
         try:
             found[name] = importlib.import_module(f"peers.{name}_peer")
         except ImportError as error:
