@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 
 from measure import PEERS, STEEP
-from workloads import MODEL_ROWS
+from workloads import MODEL_ROWS, WORKLOADS
 
 BEGIN, END = "<!-- measured: begin (python bench/versus.py --readme) -->", "<!-- measured: end -->"
 BUSY = 0.3  # processes that ran before the first row
@@ -82,7 +82,7 @@ def full_table(threads, rows):
     return "\n".join([title(threads), "", *lines_of(head, body), ""])
 
 
-def short_table(threads, rows):
+def short_table(rows):
     """For readers: ratios of the captured step, one of the eager one, and steep's medians."""
     others = present(rows, OTHERS)
     head = ["workload", *(f"x {p}" for p in others), "eager x torch", "captured", "eager", "GFLOP/s"]
@@ -91,7 +91,19 @@ def short_table(threads, rows):
         medians = [duration(row["times"][mine]["median"]) for mine in ("captured", "steep")]
         ratios = [*(ratio(row, "captured", p) for p in others), ratio(row, "steep", "torch")]
         body.append([row["name"], *ratios, *medians, rate(row, "captured")])
-    return "\n".join([title(threads), "", *lines_of(head, body), ""])
+    return "\n".join([*lines_of(head, body), ""])
+
+
+def by_peers(rows):
+    """Rows that have peers of their own in tables of their own: forward passes, and models."""
+    kinds = {w.name: w.kind for w in WORKLOADS}
+    models = {w.name for w in MODEL_ROWS}
+
+    def table_of(row):
+        return 1 if kinds.get(row["name"]) in ("forward", "zoo_forward") else 2 if row["name"] in models else 0
+
+    tables = ([row for row in rows if table_of(row) == number] for number in range(3))
+    return [table for table in tables if table]
 
 
 def best_ratio(row):
@@ -159,7 +171,8 @@ def page(results, facts, figures):
 def benchmarks_part(results, facts, figures):
     """What stands between the markers of docs/benchmarks.md: every row."""
     parts = [heading(facts), ""]
-    parts += [short_table(threads, rows) for threads, rows in results.items()]
+    for threads, rows in results.items():
+        parts += [title(threads), "", *(short_table(table) for table in by_peers(rows))]
     parts += model_lines(results)
     return "\n".join(parts + (figure_lines(figures) if figures else []))
 
@@ -167,7 +180,7 @@ def benchmarks_part(results, facts, figures):
 def readme_part(results, facts, figures):
     """What stands between README's markers: a few rows, with one thread."""
     rows = [row for row in results[README_THREADS] if row["name"] in README_ROWS]
-    return "\n".join([heading(facts), "", short_table(README_THREADS, rows).rstrip()])
+    return "\n".join([heading(facts), "", title(README_THREADS), "", short_table(rows).rstrip()])
 
 
 PARTS = {"README.md": readme_part, "docs/benchmarks.md": benchmarks_part}

@@ -27,6 +27,11 @@ IG_STEPS, IG_BATCH = 50, 10
 VISUALIZE_STEPS, VISUALIZE_LENGTH, VISUALIZE_CHANNEL = 256, 10.0, 33
 
 
+# Batch norm over 64 values a channel, 27 layers deep: in float32 torch and steep are each 1.2e-2 of the length away
+# from the gradient in float64, in which they agree to 2e-13.
+ILL_CONDITIONED = {"MobileNet at 128x128": 4e-2}
+
+
 @dataclass
 class Job:
     """One peer's side of a workload: ``step`` is timed; ``gradients`` are arrays to hold against the other peers'.
@@ -69,7 +74,7 @@ class Workload:
     def tolerance(self) -> float:
         """Of gradients, relative to the largest element, or of deep ones to their length."""
         if self.deep:
-            return 1e-2
+            return ILL_CONDITIONED.get(self.network, 1e-2)
         return 2e-4 if self.dtype == "float32" else 1e-11
 
     def make(self) -> None:

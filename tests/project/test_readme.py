@@ -58,8 +58,10 @@ def tables(page):
 
 
 def test_the_measured_tables_have_a_row_for_every_workload():
-    names = ["workload", *(w.name for w in module_of_bench("workloads").WORKLOADS)]
-    assert tables((ROOT / "docs" / "benchmarks.md").read_text()) == {"1 thread": names, "2 threads": names}
+    """Those with peers of their own stand in tables of their own."""
+    names = sorted(w.name for w in module_of_bench("workloads").WORKLOADS)
+    for threads, rows in tables((ROOT / "docs" / "benchmarks.md").read_text()).items():
+        assert sorted(row for row in rows if row != "workload") == names, threads
 
 
 def test_readme_has_the_chosen_rows_of_the_measured_table():
