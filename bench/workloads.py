@@ -27,7 +27,7 @@ IG_STEPS, IG_BATCH = 50, 10
 VISUALIZE_STEPS, VISUALIZE_LENGTH, VISUALIZE_CHANNEL = 256, 10.0, 33
 
 
-# Batch norm over 64 values a channel, 27 layers deep: in float32 torch and steep are each 1.2e-2 of the length away
+# Batch norm over 64 values per channel, 27 layers deep: in float32 torch and steep are each 1.2e-2 of the length away
 # from the gradient in float64, in which they agree to 2e-13.
 ILL_CONDITIONED = {"MobileNet at 128x128": 4e-2}
 
