@@ -14,7 +14,8 @@ pytest.importorskip("pytest_benchmark")
 
 
 def run(*words):
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # also without xdist's
+    env = {**own, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *words]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stdout + done.stderr
