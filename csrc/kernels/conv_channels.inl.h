@@ -140,16 +140,15 @@ template <class T> static void sweep_panels(const ChannelSweep<T>& c, std::int64
   alignas(64) T tile[tile_rows * widest_panel * lanes<T>];
   T* out = static_cast<T*>(s.x.out) + c.which * s.x.out_image + s.row * s.x.out_row + p / wide * step[1] +
            p % wide * step[2];
-  const std::int64_t end = least(c.first(c.panel_end), s.rows);
   const T* bias = s.x.bias && c.block.first == 0 ? static_cast<const T*>(s.x.bias) + s.row : nullptr;
   for (std::int64_t i = c.panel; i < c.panel_end; ++i) {
-    const std::int64_t row = c.first(i), width = c.first(i + 1) - row;
-    for (std::int64_t r = row; r < least(row + width, end); ++r) __builtin_prefetch(out + r * s.x.out_row, 1);
+    const std::int64_t row = c.first(i), width = c.first(i + 1) - row, rows_here = least(width, s.rows - row);
+    for (std::int64_t r = row; r < row + rows_here; ++r) __builtin_prefetch(out + r * s.x.out_row, 1);
     channel_tiles<T>.at[count - 1][width / lanes<T> - 1](
         {depth, c.image + c.canvas.place(p), c.offset, c.weight + (row - top) * depth, tile});
     const OutputRows<T> rows{out + row * s.x.out_row, s.x.out_row, step[2], bias ? bias + row : nullptr,
                              c.block.first > 0};
-    put_tile(rows, tile, width, count, least(width, s.rows - row));
+    put_tile(rows, tile, width, count, rows_here);
   }
 }
 

@@ -143,6 +143,7 @@ template <class T> static void sweep_pairs(const PairBlock<T>& b, std::int64_t c
   for (std::int64_t i = 0; i < panels; ++i) {
     const std::int64_t begin = share_start(vecs, panels, i), wide = share_start(vecs, panels, i + 1) - begin;
     const std::int64_t j = begin * lanes<T>, width = least(wide * lanes<T>, s.x.rows - j);
+    interruption_point();
     for (std::int64_t t = 0; t < tiles_here; ++t) {
       const std::int64_t row = share_start(pairs, tiles_here, t), rows = share_start(pairs, tiles_here, t + 1) - row;
       const PairTile<T> tile{b.depth, b.position, image, offset + row, grad + j * b.depth};
@@ -166,7 +167,6 @@ template <class T> static void weight_canvas_block(const WeightSweep<T>& s, std:
   for (std::int64_t c = 0; c < s.channels; c += b.group) {
     const std::int64_t some = least(b.group, s.channels - c);
     sweep_pairs(b, c, some, b.read(s.first + c, some, copy), offset, grad);
-    interruption_point();
   }
 }
 
