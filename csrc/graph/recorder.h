@@ -70,7 +70,7 @@ class Recorder {
   std::uint32_t epoch_, epoch_before_;
   bool trace_, keep_;
   std::vector<Traced> traced_;
-  std::vector<BufferId> temporaries_;            // whose memory is still held
+  std::vector<BufferId> temporaries_;             // whose memory is still held
   std::size_t noted_bytes_ = 0, held_bytes_ = 0;  // of those since the last release_unused(), and of those it left
 };
 
