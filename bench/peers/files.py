@@ -18,7 +18,7 @@ class Network(sp.nn.Module):
     def __init__(self, name, weights):
         super().__init__()
         self.name = name
-        self.weights = [(sp.nn.Parameter(sp.tensor(w)), sp.nn.Parameter(sp.tensor(b))) for w, b in weights]
+        self.weights = [(sp.tensor(w, requires_grad=True), sp.tensor(b, requires_grad=True)) for w, b in weights]
 
     def forward(self, x):
         return networks.run(self.name, Layers, self.weights, x)

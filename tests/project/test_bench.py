@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import steep as sp
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -192,3 +194,16 @@ def test_what_a_measurement_lacks_is_added_to_it_in_the_order_of_the_workloads(b
     monkeypatch.setattr(versus, "machine", lambda: {**found["facts"]["machine"], "cores": 64})
     with pytest.raises(SystemExit, match="another machine"):
         versus.added(versus.argparse.Namespace(output=tmp_path, only=""))
+
+
+def test_a_network_of_the_forward_rows_becomes_a_file_with_the_same_values(bench, monkeypatch):
+    """What onnxruntime and OpenVINO are given."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    workloads, files = importlib.import_module("workloads"), importlib.import_module("peers.files")
+    row = next(w for w in workloads.WORKLOADS if w.kind == "forward")
+    row.make()
+    x, model = sp.tensor(row.inputs["x"][:1]), files.module_of(row.inputs)
+    assert len(list(model.parameters())) == 2 * len(row.inputs["weights"]) > 10
+    with sp.no_grad():
+        loaded = sp.onnx.load(files.saved(row.inputs))
+        np.testing.assert_allclose(loaded(x).numpy(), model(x).numpy(), rtol=1e-4, atol=1e-5)
