@@ -459,6 +459,9 @@ SORT_ROWS = (
     Row("argsort_last", lambda x, down: ref.argsort(x, -1, bool(down)), (C(A((3, 7)), 0), C(A((3, 7)), 1)), FLOATS,
         exact=True, out="int64",
         differentiable=False, call=hidden("argsort_last", lambda x, down: {"descending": bool(down), "count": -1})),
+    Row("sort_last", lambda x, down: ref.sort(x, -1, bool(down)), (C(A((3, 7)), 0), C(A((3, 7)), 1)), FLOATS,
+        exact=True,
+        differentiable=False, call=hidden("sort_last", lambda x, down: {"descending": bool(down), "count": -1})),
 )  # fmt: skip
 
 RANDOM_ROWS = tuple(

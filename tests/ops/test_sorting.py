@@ -43,6 +43,21 @@ def test_argsort_is_stable_and_puts_nan_last(dtype, n, descending):
     np.testing.assert_array_equal(sp.sort(sp.tensor(x), descending=descending).numpy(), x[found])
 
 
+@pytest.mark.parametrize("shape", [(1,), (96,), (200_003,), (7, 300), (3, 5, 97), (0, 4), (70_000, 2)], ids=str)
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_alone_and_values_by_positions_have_the_same_bits(dtype, descending, shape):
+    """Signs of zeros and payloads of NaN included: without a graph the elements are sorted without their positions."""
+    x = numbers(dtype, int(np.prod(shape)), seed=4).reshape(shape)
+    bits = f"u{x.itemsize}"
+    for axis in range(-1, len(shape) - 1):
+        plain = sp.sort(sp.tensor(x), axis=axis, descending=descending)
+        graph = sp.sort(sp.tensor(x, requires_grad=True), axis=axis, descending=descending)
+        compiled = sp.compile(lambda t, axis=axis: sp.sort(t, axis=axis, descending=descending))(sp.tensor(x))
+        for found in (graph, compiled):
+            np.testing.assert_array_equal(plain.numpy().view(bits), found.detach().numpy().view(bits))
+
+
 @pytest.mark.parametrize("largest", [False, True])
 @pytest.mark.parametrize("k", [0, 1, 7, 62, 63, 1000])
 @pytest.mark.parametrize("dtype", DTYPES)
