@@ -30,7 +30,7 @@ template <class T> struct Bordered {
     for (std::int64_t y = 0; y < w[0].in * w[1].in; ++y, plane += x.in) {
       T* to = at + y * row;
       if (x.step == 1) {
-        __builtin_memcpy(to + border, plane, static_cast<std::size_t>(x.in) * sizeof(T));
+        copy_row(plane, to + border, x.in);
         continue;
       }
       for (std::int64_t p = 0; p < x.step; ++p) {  // element i of this phase is p + i * step - border of the plane
@@ -57,26 +57,60 @@ template <class T> struct Bordered {
   }
 };
 
-// `vecs` vectors of a row of the output.
-template <class T, int vecs> STEEP_INLINE void sum_taps(const T* const* from, const T* weight, std::int64_t taps,
-                                                        T bias, std::int64_t x, T* to, std::int64_t last) {
-  Vec<T> sum[vecs];
-  repeat<vecs>(STEEP_EACH(j) { sum[j] = Vec<T>(bias); });
-  for (std::int64_t i = 0; i < taps; ++i) {
-    const Vec<T> y(weight[i]);
-    repeat<vecs>(STEEP_EACH(j) { sum[j] = fma(y, load(from[i] + x + j * lanes<T>), sum[j]); });
+// Some rows of the output, at pointers into `to`, and what each tap reads of them: `from` has the taps of a row, then
+// those of the next.
+template <class T> struct TapRows {
+  const T* const* from;
+  std::int64_t taps;
+  const T* weight;
+  T bias;
+  T* const* to;
+};
+
+// `vecs` vectors of `rows` rows, from position x on: so many sums that their additions do not wait for one another.
+template <class T, int rows, int vecs> static void sum_taps(const TapRows<T>& t, std::int64_t x, std::int64_t last) {
+  Vec<T> sum[rows][vecs];
+  repeat<rows * vecs>(STEEP_EACH(i) { sum[i / vecs][i % vecs] = Vec<T>(t.bias); });
+  for (std::int64_t i = 0; i < t.taps; ++i) {
+    const Vec<T> y(t.weight[i]);
+    repeat<rows>(STEEP_EACH(r) {
+      const T* from = t.from[r * t.taps + i] + x;
+      repeat<vecs>(STEEP_EACH(j) { sum[r][j] = fma(y, load(from + j * lanes<T>), sum[r][j]); });
+    });
   }
-  repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[j]); });
-  store_part(to + (vecs - 1) * lanes<T>, sum[vecs - 1], Part<T>(last));
+  const Part<T> part(last);
+  repeat<rows>(STEEP_EACH(r) {
+    T* to = t.to[r] + x;
+    repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[r][j]); });
+    store_part(to + (vecs - 1) * lanes<T>, sum[r][vecs - 1], part);
+  });
 }
 
-template <class T>
-static void depthwise_row(const T* const* from, const T* weight, std::int64_t taps, T bias, T* to, std::int64_t n) {
-  using Sum = void (*)(const T* const*, const T*, std::int64_t, T, std::int64_t, T*, std::int64_t);
-  static constexpr Sum sums[] = {sum_taps<T, 1>, sum_taps<T, 2>, sum_taps<T, 3>, sum_taps<T, 4>};
-  for (std::int64_t x = 0; x < n; x += 4 * lanes<T>) {
-    const std::int64_t vecs = least(4, ceil_div(n - x, lanes<T>));
-    sums[vecs - 1](from, weight, taps, bias, x, to + x, least(lanes<T>, n - x - (vecs - 1) * lanes<T>));
+constexpr int most_vecs = 4, most_rows = 8;
+// How many rows are summed together where each has this many vectors.
+constexpr int rows_together(std::int64_t vecs) { return vecs == 1 ? most_rows : vecs == 2 ? 4 : vecs == 3 ? 2 : 1; }
+
+// [vectors - 1][rows - 1], as far as rows_together allows.
+template <class T> struct TapSums {
+  using Fn = void (*)(const TapRows<T>&, std::int64_t x, std::int64_t last);
+  Fn at[most_vecs][most_rows] = {};
+
+  constexpr TapSums() : TapSums(std::make_integer_sequence<int, most_vecs * most_rows>{}) {}
+  template <int... i> constexpr explicit TapSums(std::integer_sequence<int, i...>) {
+    ((at[i / most_rows][i % most_rows] = if_together<i % most_rows + 1, i / most_rows + 1>()), ...);
+  }
+  template <int rows, int vecs> static constexpr Fn if_together() {
+    if constexpr (rows <= rows_together(vecs)) return sum_taps<T, rows, vecs>;
+    return nullptr;
+  }
+};
+template <class T> static constexpr TapSums<T> tap_sums{};
+
+// `rows` rows of n positions, at most rows_together of their vectors.
+template <class T> static void depthwise_rows(const TapRows<T>& t, std::int64_t rows, std::int64_t n) {
+  for (std::int64_t x = 0; x < n; x += most_vecs * lanes<T>) {
+    const std::int64_t vecs = least(most_vecs, ceil_div(n - x, lanes<T>));
+    tap_sums<T>.at[vecs - 1][rows - 1](t, x, least(lanes<T>, n - x - (vecs - 1) * lanes<T>));
   }
 }
 
@@ -152,12 +186,19 @@ template <class T> static Lines<T> find_lines(const Bordered<T>& b) {
 template <class T>
 static void depthwise_plane(const Correlation& x, const Lines<T>& l, const T* weight, T bias, T* out) {
   const std::int64_t high = x.window[1].out, *step = x.out_step;
-  T* line = scratch_for<T>(Scratch::gemm_c, l.n);
-  for (std::int64_t i = 0; i < l.count; ++i) {
-    T* to = out + i / high * step[0] + i % high * step[1];
-    T* at = step[2] == 1 ? to : line;
-    depthwise_row(l.from + i * l.taps, weight, l.taps, bias, at, l.n);
-    for (std::int64_t j = 0; at == line && j < l.n; ++j) to[j * step[2]] = line[j];
+  const bool apart = step[2] != 1;
+  const std::int64_t some = rows_together(least(most_vecs, ceil_div(l.n, lanes<T>)));
+  T* lines = apart ? scratch_for<T>(Scratch::gemm_c, some * l.n) : nullptr;
+  for (std::int64_t i = 0; i < l.count; i += some) {
+    const std::int64_t rows = least(some, l.count - i);
+    T *place[most_rows], *to[most_rows];
+    for (std::int64_t r = 0; r < rows; ++r) {
+      place[r] = out + (i + r) / high * step[0] + (i + r) % high * step[1];
+      to[r] = apart ? lines + r * l.n : place[r];
+    }
+    depthwise_rows(TapRows<T>{l.from + i * l.taps, l.taps, weight, bias, to}, rows, l.n);
+    for (std::int64_t r = 0; apart && r < rows; ++r)
+      for (std::int64_t j = 0; j < l.n; ++j) place[r][j * step[2]] = to[r][j];
   }
 }
 
