@@ -34,6 +34,7 @@ from steep.nn.normalization import (
     LocalResponseNorm,
     MultiheadAttention,
 )
+from steep.nn.parameter import PLAIN, Parameter
 from steep.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -48,11 +49,19 @@ from steep.nn.pooling import (
 )
 
 __all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCEWithLogitsLoss", "BatchNorm1d",
-    "BatchNorm2d", "BatchNorm3d", "Concat", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
-    "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm", "Hardsigmoid",
-    "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "MSELoss",
-    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module", "MultiheadAttention", "NLLLoss", "PReLU", "ReLU",
-    "ReLU6", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits",
-    "cost", "cross_entropy", "functional", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCEWithLogitsLoss",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Concat", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d",
+    "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU",
+    "GroupNorm", "Hardsigmoid", "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
+    "LocalResponseNorm", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module",
+    "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ReLU", "ReLU6", "Residual", "Sequential", "SiLU",
+    "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits", "cost", "cross_entropy", "functional",
+    "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """Names the Python container that replaces one of PyTorch's."""
+    if name in PLAIN:
+        raise AttributeError(f"steep.nn has no {name}: a {PLAIN[name]} among a module's attributes is found as it is")
+    raise AttributeError(f"module 'steep.nn' has no attribute {name!r}")
