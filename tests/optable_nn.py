@@ -130,7 +130,7 @@ def attention_attributes(*args: Any) -> dict[str, Any]:
 
 def attention_gradient(*operands: Any) -> Any:
     """The hidden row's result with every part in row-major order: in it each is laid out as its operand."""
-    flat = hidden("attention_gradient", attention_attributes)(*operands)
+    flat = hidden("attention_gradient", lambda *args: {**attention_attributes(*args), "step": 0})(*operands)
     parts, start = [], 0
     for x in map(sp.asarray, operands[1:4]):
         part, strides = flat[start : start + x.size], x.strides

@@ -11,6 +11,7 @@
 #include "bindings/python.h"
 #include "core/parallel.h"
 #include "graph/backward.h"
+#include "graph/result_log.h"
 #include "ops/functions.h"
 
 namespace steep {
@@ -169,7 +170,32 @@ void run_backward(const Tensor& t, const Tensor& gradient, bool retain_graph) {
   backward({t}, {g}, nullptr, {.free_saved = !retain_graph});
 }
 
+std::shared_ptr<ResultLog> new_result_log(const std::vector<std::string>& names) {
+  std::vector<const Op*> ops;
+  for (const std::string& name : names) {
+    const Op& op = find_op(name);
+    if (!op.compute)
+      fail<ValueError>("checkpoint: ", op.name, " ", op.infer ? "is a view of its operand" : "is made of other ops",
+                       ", so there is no result of it to keep; a compiled function prints the ops that compute");
+    ops.push_back(&op);
+  }
+  return std::make_shared<ResultLog>(std::move(ops));
+}
+
+// For one run of a checkpointed function: `again` if it is not the first.
+void bind_result_log(py::module_& m) {
+  py::class_<ResultLog, std::shared_ptr<ResultLog>>(m, "_ResultLog", "What checkpoint(keep=) keeps.")
+      .def(py::init(&new_result_log))
+      .def("__len__", &ResultLog::size)
+      .def("run", [](const std::shared_ptr<ResultLog>& log, bool again, const py::function& f) {
+        if (again) log->rewind();
+        const Scope<ResultLog*> scope(mode().results, log.get());
+        return f();
+      });
+}
+
 void bind_autograd(py::module_& m) {
+  bind_result_log(m);
   bind_node(m);
   bind_grad_modes(m);
   m.def("_walk_backward", walk_backward);

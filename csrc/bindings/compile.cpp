@@ -100,6 +100,8 @@ void bind_programs(py::module_& m) {
       .def(py::init([](const py::args&, const py::kwargs&) -> std::shared_ptr<Replay> {
         fail<TypeError>("Program: compile() makes programs; look at compile(f).programs after a call");
       }))
+      .def_property_readonly("panel_bytes", &Replay::panel_bytes,
+                             "Bytes of packed copies of constant operands, which later calls read.")
       .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
       .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
       .def_property_readonly(

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/host.h"
+#include "kernels/panels.h"
 
 #ifdef STEEP_OPENMP
 #include <omp.h>
@@ -51,6 +52,7 @@ struct Job {
   std::int64_t n, grain, blocks;
   Block f;
   void* context;
+  k::PanelStore* panels = k::panel_store();  // the caller's, for whoever helps
   std::atomic<std::int64_t> left{blocks}, front{0}, back{blocks};
   std::atomic<bool> stop{false};
   std::mutex error_mutex{};
@@ -129,6 +131,7 @@ void drain(Job& job) {
 // A helper's.
 void help(Job& job) {
   const InsideJob inside;
+  const k::PanelScope panels(job.panels);
   here.job = &job;
   here.helper = true;
   while (job.step(true)) {

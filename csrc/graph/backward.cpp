@@ -15,7 +15,34 @@
 namespace steep {
 namespace {
 
+void accumulate(Entry& e, Tensor g, bool recording);
+
+// The rule of slice, for those whose gradients were put off.
+Tensor placed(const SliceGradient& s, const Dims& shape) {
+  const auto a = s.slice.as<Slice>();
+  return embed(s.g, a.start.dims(), a.step.dims(), shape);
+}
+
+// Gradients of slices become part of the node's, joined if that is possible.
+void add_slices(Entry& e, bool recording) {
+  std::vector<SliceGradient> slices = std::move(e.slices);
+  e.slices.clear();
+  const Dims shape = e.node->shape();
+  const Tensor joined = slices.size() > 1 ? join_slices(slices, shape) : Tensor();
+  if (joined) return accumulate(e, joined, recording);
+  for (const SliceGradient& s : slices) accumulate(e, placed(s, shape), recording);
+}
+
+// A slice's gradient waits for those of other slices of the same tensor. Not where every node's gradient is looked at.
+bool waits(const Node& n, const Entry& below) {
+  static const Op& slice = find_op("slice");
+  if (n.op != &slice || below.value) return false;
+  const bool watched = mode().anomaly || mode().keeps_values || is_traced();
+  return !watched && !(n.extra && n.extra->rule);
+}
+
 void accumulate(Entry& e, Tensor g, bool recording) {
+  if (!e.slices.empty()) add_slices(e, recording);
   if (!e.value) {
     e.value = std::move(g);
   } else if (e.owned && !recording && !is_recording()) {
@@ -65,7 +92,13 @@ void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) 
   }
   if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing needed below it
   check_freed(n);
-  run_rules(n, e.value, needed, grads);
+  Entry* first = order.find(n.inputs()[0]);
+  if (waits(n, *first)) {
+    ++mode().rules_run;
+    first->slices.push_back({e.value, n.attrs});
+  } else {
+    run_rules(n, e.value, needed, grads);
+  }
   e.value = {};
   if (options.free_saved) {
     drop_saved(&n);
@@ -118,6 +151,7 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   Scratch scratch;
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
+    if (!e.slices.empty()) add_slices(e, options.record);
     if (!e.value || !e.needed) continue;
     if (host_hooks().poll) host_hooks().poll();
     if (e.target) deliver(e, targets, found);

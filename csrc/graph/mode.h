@@ -23,6 +23,7 @@ struct Override {
 
 class Profiler;
 class Recorder;
+class ResultLog;
 
 struct Mode {
   bool grad = true;
@@ -33,6 +34,7 @@ struct Mode {
   std::optional<Precision> precision;  // set by the enclosing matmul_precision() block; else the process's applies
   Recorder* recorder = nullptr;        // records what runs, for compile()
   Profiler* profiler = nullptr;        // notes what runs and how long it takes, for profile()
+  ResultLog* results = nullptr;        // notes or gives back what chosen ops return, for checkpoint()
   std::uint64_t rules_run = 0;         // vector-Jacobian products so far on this thread, for tests of cost
   bool wants_lines() const { return anomaly || keeps_values || profiler; }  // whether nodes note the user's line
 };

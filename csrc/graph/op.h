@@ -95,6 +95,7 @@ struct Op {
   // first `part_rows` dimensions, or all but the last -part_rows.
   void (*compute_parts)(const Call&, const k::Epilogue* done) = nullptr;
   int part_rows = -1;
+  unsigned packs = nothing;          // operands that kernels rearrange: a program rearranges constant ones once
   Promote promotes = Promote::none;  // what operands are cast to first
   std::vector<Vjp> vjp = {};         // one per input; the last serves all later inputs
   JointVjp joint = nullptr;          // in place of the rules of vjp, of which only `saves` is read

@@ -27,6 +27,7 @@ Order::~Order() {
   for (std::size_t i = entries_.size(); i-- > 0;) {
     entries_[i].node->slot = entries_[i].outer_slot;
     entries_[i].value = {};
+    entries_[i].slices.clear();
     release(entries_[i].node);
   }
 }
@@ -46,7 +47,7 @@ void Order::visit(Node* root, std::uint64_t since, const std::vector<Node*>& kee
       Node* in = top.node->inputs()[top.next++];
       if (!skip(in)) stack.push_back({in, 0});
     } else {
-      entries_.push_back({top.node, top.node->slot, false, false, false, end, {}});
+      entries_.push_back({top.node, top.node->slot, false, false, false, end, {}, {}});
       retain(top.node);
       top.node->slot = static_cast<std::uint32_t>(entries_.size());
       stack.pop_back();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/node.h"
+#include "graph/slices.h"
 
 namespace steep {
 
@@ -14,9 +15,10 @@ struct Entry {
   std::uint32_t outer_slot;
   bool needed = false;  // leads to a target
   bool target = false;
-  bool owned = false;  // `value` is owned, and may be added to in place
-  bool end = false;    // recorded before `since`: its inputs count as constants
-  Tensor value;        // gradient or tangent so far
+  bool owned = false;                      // `value` is owned, and may be added to in place
+  bool end = false;                        // recorded before `since`: its inputs count as constants
+  Tensor value;                            // gradient or tangent so far
+  std::vector<SliceGradient> slices = {};  // gradients of slices that are not part of `value` yet
 };
 
 class Order {

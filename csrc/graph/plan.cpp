@@ -61,7 +61,9 @@ Plan plan_memory(const Table<BufferId, Lifetime>& lives) {
   for (const BufferId b : lives.ids())
     if (lives[b].bytes) births.push_back(b);
   deaths = births;
-  std::sort(births.begin(), births.end(), [&](auto a, auto b) { return lives[a].first < lives[b].first; });
+  std::sort(births.begin(), births.end(), [&](auto a, auto b) {  // of those born together the largest first
+    return lives[a].first != lives[b].first ? lives[a].first < lives[b].first : lives[a].bytes > lives[b].bytes;
+  });
   std::sort(deaths.begin(), deaths.end(), [&](auto a, auto b) { return lives[a].last < lives[b].last; });
   const auto size = [&](BufferId b) { return (lives[b].bytes + 63) / 64 * 64; };
   Gaps gaps;

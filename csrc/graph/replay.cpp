@@ -8,6 +8,8 @@
 
 #include "core/host.h"
 #include "core/parallel.h"
+#include "graph/constant_panels.h"
+#include "graph/places.h"
 #include "graph/profile.h"
 #include "graph/recorder.h"
 
@@ -49,6 +51,7 @@ struct Replay::Call {
   AttrsRef attrs;
   std::vector<Tensor> in;
   Tensor out;
+  ConstantPanels panels{};
 };
 
 Replay::Replay(Program p, bool keep)
@@ -60,8 +63,11 @@ Replay::Replay(Program p, bool keep)
   Table<BufferId, Lifetime> lives(program_.buffers.size());
   Table<BufferId, bool> escapes(program_.buffers.size(), false);
   find_lifetimes(lives, escapes);
+  Places places(lives.size());
   if (keep) keep_all(lives, escapes);
+  else places = find_places(program_, units_, lives);
   plan_ = plan_memory(lives);
+  places.offset_all(plan_);
   arena_ = new_memory(plan_.bytes);
   for (const Result& r : program_.results) owned_results_.add({.view = r.view});
   for (const Slot& s : program_.slots) owned_grads_.add({.view = s.value});
@@ -154,7 +160,11 @@ Tensor Replay::over(const View& v) {
 
 void Replay::add_call(const Instruction& c) {
   Call call{c.op, c.attrs, {}, over(c.out)};
-  for (const View& v : c.in) call.in.push_back(over(v));
+  for (const View& v : c.in) {
+    const bool packed = c.op->packs >> call.in.size() & 1;
+    if (packed) call.panels.add(program_.buffer(v));
+    call.in.push_back(over(v));
+  }
   steps_.push_back({-1, calls_.add(std::move(call))});
 }
 
@@ -314,8 +324,9 @@ void Replay::rebind() {
 }
 
 void Replay::run_call(const Step& s) {
-  const Call& c = calls_[s.call];
+  Call& c = calls_[s.call];
   const ReserveScope scope(reserve_);
+  const k::PanelScope kept(c.panels.of_this_call());
   const steep::Call call{*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out};
   if (s.group < 0) return c.op->compute(call);
   struct Finish {
@@ -412,6 +423,12 @@ std::uint64_t Replay::versions() const {
   for (const Buffer& b : program_.buffers)
     if (b.place == Place::captured) sum += b.storage->version;
   return sum;
+}
+
+std::size_t Replay::panel_bytes() const {
+  std::size_t total = 0;
+  for (const Call& c : calls_) total += c.panels.bytes();
+  return total;
 }
 
 std::size_t Replay::temporary_bytes() const {

@@ -31,6 +31,7 @@ class Replay {
   const Program& program() const { return program_; }
   std::size_t arena_bytes() const { return plan_.bytes; }
   std::size_t temporary_bytes() const;  // what the temporaries would need without sharing
+  std::size_t panel_bytes() const;      // packed copies of constant operands (constant_panels.h)
   int groups() const { return static_cast<int>(groups_.size()); }
   std::string text() const;
   const char* address(BufferId b) const { return base_[b]; }

@@ -84,13 +84,14 @@ template <class T> struct ChannelSweep {
 // Packs the weights of panels [panel, panel_end), zero beyond the last row.
 template <class T> static void pack_panels(ChannelSweep<T>& c) {
   const std::int64_t ld = c.s.x.channels * c.s.taps, depth = c.depth(), top = c.first(c.panel);
-  T* to = scratch_for<T>(Scratch::gemm_a, depth * (c.first(c.panel_end) - top));
   const T* from = static_cast<const T*>(c.s.x.weight) + c.s.row * ld + c.block.first * c.s.taps;
-  for (std::int64_t i = c.panel; i < c.panel_end; ++i) {
-    const std::int64_t row = c.first(i), width = c.first(i + 1) - row, count = least(width, c.s.rows - row);
-    pack(Strip<T>{to + (row - top) * depth, width, from + row * ld, ld, 1, count, depth});
-  }
-  c.weight = to;
+  const PanelKey key{Packing::filters_in_lanes, {ld, c.s.rows, c.panels, c.panel, c.panel_end, depth}};
+  c.weight = panels_of(Scratch::gemm_a, from, key, depth * (c.first(c.panel_end) - top), [&](T* to) {
+    for (std::int64_t i = c.panel; i < c.panel_end; ++i) {
+      const std::int64_t row = c.first(i), width = c.first(i + 1) - row, count = least(width, c.s.rows - row);
+      pack(Strip<T>{to + (row - top) * depth, width, from + row * ld, ld, 1, count, depth});
+    }
+  });
 }
 
 // Rows of the output, a vector of positions each: stored, or added to the bias or to what is there.

@@ -49,12 +49,14 @@ template <class T> static bool is_flat_path(const Sweep<T>& s) {
 }
 
 // One block of channels: out of the canvas at `image` into rows s.ldc apart. `packed`: the weights of an image before.
-template <class T> static void sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image,
-                                            const std::int64_t* offset, const T* packed) {
+// Returns the last weights that it packed.
+template <class T> static const T* sweep_canvas(const Sweep<T>& s, const Channels<T>& k, const T* image,
+                                                const std::int64_t* offset, const T* packed) {
   const std::int64_t depth = k.count * s.taps;
+  const T* a = packed;
   for (std::int64_t t = 0; t < s.tiles; t += tiles_in_cache) {
     const std::int64_t end = least(t + tiles_in_cache, s.tiles);
-    const T* a = packed ? packed : weights_of(s, k, t, end, true).at;
+    if (!packed) a = weights_of(s, k, t, end, true).at;
     for (std::int64_t j = 0; j < s.ldc; j += s.width)
       for (std::int64_t i = t; i < end; ++i) {
         const std::int64_t row = s.top(i), rows = s.top(i + 1) - row;
@@ -63,6 +65,7 @@ template <class T> static void sweep_canvas(const Sweep<T>& s, const Channels<T>
                       k.first > 0 || s.x.bias});
       }
   }
+  return a;
 }
 
 // Rows are too short for a library call.
@@ -97,13 +100,14 @@ template <class T> static void correlate_flat(Sweep<T> s) {
   auto* offset = static_cast<std::int64_t*>(
       scratch(Scratch::conv_offsets, static_cast<std::size_t>(most * s.taps) * sizeof(std::int64_t)));
   canvas.list_offsets(most, offset);
-  const bool kept = s.tiles <= tiles_in_cache && most == s.x.channels;  // all packed weights at once
+  const bool all = s.tiles <= tiles_in_cache && most == s.x.channels;  // weights are packed at once
+  const T* packed = nullptr;
   for (std::int64_t i = 0; i < s.x.images; ++i) {
     if (s.x.bias) start(s, s.ldc);
     for (std::int64_t c = 0; c < s.x.channels; c += most) {
       const Channels<T> block{c, least(most, s.x.channels - c)};
       canvas.read(static_cast<const T*>(s.x.image) + i * s.x.image_step + c * in, block.count, image, s.width);
-      sweep_canvas(s, block, image + zero, offset, kept && i ? scratch_for<T>(Scratch::gemm_a, 0) : nullptr);
+      packed = sweep_canvas(s, block, image + zero, offset, all ? packed : nullptr);
     }
     gather_rows(s, canvas, zero, static_cast<T*>(s.x.out) + i * s.x.out_image);
   }

@@ -24,12 +24,14 @@ static Matrix<T> weights_of(const Sweep<T>& s, const Channels<T>& k, std::int64_
   const std::int64_t ld = s.x.channels * s.taps, depth = k.count * s.taps, top = s.top(tile);
   const Matrix<T> a{static_cast<const T*>(s.x.weight) + (s.row + top) * ld + k.first * s.taps, ld, 1};
   if (!packed) return a;
-  T* to = scratch_for<T>(Scratch::gemm_a, depth * (s.top(end) - top));
-  for (std::int64_t t = tile; t < end; ++t) {
-    const std::int64_t at = s.top(t) - top, count = s.top(t + 1) - s.top(t);
-    pack(Strip<T>{to + at * depth, count, a.at + at * ld, ld, 1, count, depth});
-  }
-  return {to, 1, 0};
+  const PanelKey key{Packing::filters, {ld, s.rows, s.tiles, tile, end, depth}};
+  const T* packed_rows = panels_of(Scratch::gemm_a, a.at, key, depth * (s.top(end) - top), [&](T* to) {
+    for (std::int64_t t = tile; t < end; ++t) {
+      const std::int64_t at = s.top(t) - top, count = s.top(t + 1) - s.top(t);
+      pack(Strip<T>{to + at * depth, count, a.at + at * ld, ld, 1, count, depth});
+    }
+  });
+  return {packed_rows, 1, 0};
 }
 
 // Tiles [tile, end) times one panel.
@@ -51,7 +53,7 @@ template <class T> static void sweep_tiles(const Sweep<T>& s, const Channels<T>&
 
 template <class T> static void sweep_channels(const Sweep<T>& s, const Channels<T>& k) {
   const std::int64_t depth = k.count * s.taps, plane = volume(s.x.window, &Window::in);
-  const bool kept = s.tiles > tiles_in_cache, packed = s.count > 4 * s.width;
+  const bool kept = s.tiles > tiles_in_cache, packed = s.count > 4 * s.width || is_kept(s.x.weight);
   const T* image = static_cast<const T*>(s.x.image) + k.first * plane;
   T* panels = scratch_for<T>(Scratch::gemm_b, depth * (kept ? ceil_div(s.count, s.width) * s.width : s.width));
   for (std::int64_t t = 0; t < s.tiles; t += tiles_in_cache) {

@@ -84,8 +84,10 @@ template <class T> struct Plan {
     width = widest(static_cast<int>(ceil_div(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
     tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
-    pack_a = x.n > 4 * width;  // also neighbouring rows: steps of k far apart in memory are slow to read again
-    transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1;
+    // Also neighbouring rows: steps of k far apart in memory are slow to read again.
+    pack_a = x.n > 4 * width || is_kept(x.a.at);
+    const bool kept = is_kept(x.b.at);
+    transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1 && !kept;
     pack_b = x.b.col != 1 || x.m > 60;  // with fewer rows a copy of B does not pay
   }
 };
@@ -119,15 +121,23 @@ template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, st
 
 // Panels of A, one per tile, as wide as the tile is high; what one writes past its end the next one overwrites.
 template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
-  const std::int64_t top = row_of(s.x, s.plan, first);
-  T* to = scratch_for<T>(Scratch::gemm_a, s.depth * (row_of(s.x, s.plan, end) - top));
-  for (std::int64_t t = first; t < end; ++t) {
-    const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
-    const Matrix<T> a = s.x.a.from(row, s.p);
-    pack(Strip<T>{to + (row - top) * s.depth, count, a.at, a.row, a.col, count, s.depth});
-  }
-  return to;
+  const std::int64_t top = row_of(s.x, s.plan, first), high = row_of(s.x, s.plan, end) - top;
+  const Matrix<T> all = s.x.a.from(top, s.p);
+  const PanelKey key{Packing::rows, {all.row, all.col, s.x.m, s.plan.tiles, first, end, s.depth}};
+  return panels_of(Scratch::gemm_a, all.at, key, s.depth * high, [&](T* to) {
+    for (std::int64_t t = first; t < end; ++t) {
+      const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
+      const Matrix<T> a = s.x.a.from(row, s.p);
+      pack(Strip<T>{to + (row - top) * s.depth, count, a.at, a.row, a.col, count, s.depth});
+    }
+  });
 }
+
+// Memory for the panels of B of a block: for all of them or one at a time, filled before or not; null to use B itself.
+template <class T> struct PackedB {
+  T* at = nullptr;
+  bool all = false, done = false;
+};
 
 // Every tile of some rows of C and one panel of B.
 template <class T>
@@ -143,15 +153,16 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
 }
 
 // Panel after panel of B. Panels are packed when the first rows need them, while they pass through the caches anyway,
-// and kept for any rows that follow.
-template <class T> static void sweep(const Block<T>& s, const Rows<T>& rows, T* packed_b, Finished<T>& finished) {
-  const bool only = rows.end - rows.first == s.plan.tiles;
+// and stay for any rows that follow.
+template <class T>
+static void sweep(const Block<T>& s, const Rows<T>& rows, const PackedB<T>& packed, Finished<T>& finished) {
   const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
-    const Matrix<T> b = !packed_b         ? s.x.b.from(s.p, s.j + j)
-                        : rows.first == 0 ? pack_b(s, j, width, packed_b + (only ? 0 : j * s.depth))
-                                          : Matrix<T>{packed_b + j * s.depth, ceil_div(width, lanes<T>) * lanes<T>, 1};
+    T* at = packed.at + (packed.all ? j * s.depth : 0);
+    const Matrix<T> b = !packed.at                        ? s.x.b.from(s.p, s.j + j)
+                        : rows.first == 0 && !packed.done ? pack_b(s, j, width, at)
+                                                          : Matrix<T>{at, ceil_div(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
     interruption_point();
     finished.add_panel(rows.top, high, s.j + j, width);
@@ -174,12 +185,19 @@ template <class T> static void sweep_transposing(const Block<T>& s) {
 
 template <class T> static void multiply_block(const Block<T>& s) {
   if (s.plan.transpose_b) return sweep_transposing(s);
-  const std::int64_t step = s.plan.tiles_per_block, kept = s.plan.tiles > step ? s.columns + lanes<T> : s.plan.width;
-  T* packed_b = s.plan.pack_b ? scratch_for<T>(Scratch::gemm_b, s.depth * kept) : nullptr;
+  const std::int64_t step = s.plan.tiles_per_block;
+  const Matrix<T> b = s.x.b.from(s.p, s.j);
+  const bool all = s.plan.tiles > step || is_kept(b.at);
+  Panels panels;
+  if (s.plan.pack_b)
+    panels = panels_for<T>(Scratch::gemm_b, b.at, {Packing::columns, {b.row, b.col, s.columns, s.plan.width, s.depth}},
+                           s.depth * (all ? s.columns + lanes<T> : s.plan.width));
+  const PackedB<T> packed{static_cast<T*>(panels.at()), all, panels.packed()};
   Finished<T> finished(s.x, s.last());
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {
     const std::int64_t end = least(t + step, s.plan.tiles);
-    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed_b, finished);
+    sweep(s, Rows<T>{t, end, row_of(s.x, s.plan, t), s.plan.pack_a ? pack_a(s, t, end) : nullptr}, packed, finished);
+    panels.keep();
   }
   finished.flush();
 }

@@ -8,6 +8,22 @@ template <class T> static T* scratch_for(Scratch slot, std::int64_t elements) {
   return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes));
 }
 
+template <class T> static Panels panels_for(Scratch slot, const T* from, const PanelKey& key, std::int64_t elements) {
+  return {slot, from, key, static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes};
+}
+
+// The same, filled by `fill` unless they are kept from a call before.
+template <class T, class F>
+static T* panels_of(Scratch slot, const T* from, const PanelKey& key, std::int64_t elements, F&& fill) {
+  Panels panels = panels_for(slot, from, key, elements);
+  T* to = static_cast<T*>(panels.at());
+  if (!panels.packed()) {
+    fill(to);
+    panels.keep();
+  }
+  return to;
+}
+
 // What to pack: to[p * ld + i] = from[i * lane + p * step], i < count, p < depth.
 template <class T> struct Strip {
   T* to;

@@ -24,6 +24,7 @@
 #include "kernels/fold.h"
 #include "kernels/integers.h"
 #include "kernels/interrupt.h"
+#include "kernels/panels.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

@@ -16,6 +16,7 @@ enum class Scratch : std::uint8_t {
   conv_reads,    // what vectors of a row read from an image
   conv_offsets,  // where taps read
   conv_columns,  // the matrix of a convolution
+  conv_taps,     // the weight of a convolution, transposed
   split_ranges,  // magnitudes of rows and columns
   split_spare,   // elements computed again
   attention,     // scores of some queries, and sums over them

@@ -25,12 +25,20 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-// Attributes of both rows.
 struct Attention {
   double scale = 1;
   bool causal = false;
   Precision precision = Precision::automatic;
   STEEP_ATTRIBUTES(scale, causal, precision)
+};
+// The same first, so that either can be read as Attention. The step is that of projection_step(): an attribute, since
+// the layout of the result must not depend on where a program places the operands.
+struct AttentionGradient {
+  double scale = 1;
+  bool causal = false;
+  Precision precision = Precision::automatic;
+  std::int64_t step = 0;
+  STEEP_ATTRIBUTES(scale, causal, precision, step)
 };
 
 constexpr std::int64_t block_scores = 1 << 17, fewest_queries = 16, most_queries = 128, fewest_pieces = 8;
@@ -226,18 +234,43 @@ void compute_attention(const Call& c) {
 
 // -- gradients --------------------------------------------------------------------------------------------------------
 
-// The three gradients in one buffer, one after the other, each laid out like its operand.
-struct Parts {
-  Dims batch, shapes[3];
-  std::int64_t starts[4] = {};
+// How far apart queries, keys and values are if they are the three parts of one projection, in this order, without
+// anything else between them; otherwise 0.
+std::int64_t projection_step(T q, T k, T v) {
+  const bool alike = q.shape() == k.shape() && k.shape() == v.shape() && q.strides() == k.strides() &&
+                     k.strides() == v.strides() && leading(q) == batch_of(q, k, v);
+  const std::int64_t step = k->offset - q->offset;
+  if (!alike || q->storage.get() != k->storage.get() || k->storage.get() != v->storage.get()) return 0;
+  if (step <= 0 || v->offset - k->offset != step) return 0;
+  std::vector<std::pair<std::int64_t, std::int64_t>> axes{{step, 3}};  // stride and size
+  for (int d = 0; d < q.ndim(); ++d)
+    if (q.dim(d) > 1) axes.emplace_back(q.strides()[d], q.dim(d));
+  std::sort(axes.begin(), axes.end());
+  std::int64_t next = 1;
+  for (const auto& [stride, size] : axes) {
+    if (stride != next) return 0;
+    next *= size;
+  }
+  return step;
+}
 
-  Parts(T q, T k, T v) : batch(batch_of(q, k, v)) {
+// The three gradients in one buffer: laid out as the projection that the operands are parts of, or else one after the
+// other, each like its operand.
+struct Parts {
+  Dims batch, shapes[3], strides[3];
+  std::int64_t starts[3] = {}, total = 0;
+
+  Parts(T q, T k, T v, std::int64_t step) : batch(batch_of(q, k, v)) {
     const Tensor* each[] = {&q, &k, &v};
     for (int i = 0; i < 3; ++i) {
-      shapes[i] = matrices(batch, each[i]->dim(-2), each[i]->dim(-1));
-      starts[i + 1] = checked_add(starts[i], numel(shapes[i]));
+      T t = *each[i];
+      shapes[i] = matrices(batch, t.dim(-2), t.dim(-1));
+      strides[i] = step ? t.strides() : strides_like(t, batch, shapes[i]);
+      starts[i] = step ? i * step : total;
+      total = checked_add(total, numel(shapes[i]));
     }
   }
+  Tensor part(T all, int i) const { return view(all, shapes[i], strides[i], all->offset + starts[i]); }
 };
 
 // The sums over queries, of keys' and values' gradients: [keys, size], then [keys, value_size].
@@ -293,20 +326,16 @@ void add_block(const Block& b, const Matrices& g, const Matrices& dq, Sums& sums
 }
 
 // (g, q, k, v[, mask]) -> Parts. A matrix's queries are added up in order, those of few matrices in pieces first.
-void infer_gradient(Call& c) { c.out = empty({Parts(c.in[1], c.in[2], c.in[3]).starts[3]}, c.in[1].dtype()); }
+Parts parts_of(const Call& c) { return {c.in[1], c.in[2], c.in[3], c.attrs.as<AttentionGradient>().step}; }
+void infer_gradient(Call& c) { c.out = empty({parts_of(c).total}, c.in[1].dtype()); }
 void compute_gradient(const Call& c) {
   if (c.out.size() == 0) return;
   T k = c.in[2], v = c.in[3];
   const Problem p(c.attrs, c.in[1], k, v, c.count > 4 ? &c.in[4] : nullptr);
   if (p.queries == 0)
     return static_cast<void>(std::memset(c.out.bytes(), 0, static_cast<std::size_t>(c.out.size() * p.item)));
-  const Parts parts(c.in[1], k, v);
-  const auto part = [&](int i) {
-    T like = c.in[1 + i];
-    return Matrices(
-        view(c.out, parts.shapes[i], strides_like(like, parts.batch, parts.shapes[i]), c.out->offset + parts.starts[i]),
-        p.lead);
-  };
+  const Parts parts = parts_of(c);
+  const auto part = [&](int i) { return Matrices(parts.part(c.out, i), p.lead); };
   const Matrices g(c.in[0], p.lead), dq = part(0), dk = part(1), dv = part(2);
   const std::int64_t pieces = std::min(p.blocks, k::ceil_div(fewest_pieces, p.batch));
   const std::int64_t whole = Block::bytes(p, 2), sum = Block::line(Sums::bytes(p));
@@ -363,15 +392,12 @@ void gradients(R r, T g, const std::vector<bool>& needed, std::vector<Tensor>& g
   static const Op& op = find_op("attention_gradient");
   std::vector<Tensor> in{g, r.in(0), r.in(1), r.in(2)};
   if (r.node.input_count > 3) in.push_back(r.in(3));
-  const Tensor all = apply(op, in.data(), static_cast<int>(in.size()), r.attrs());
-  const Parts parts(in[1], in[2], in[3]);
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (!needed[i]) continue;
-    const Tensor flat = narrow(all, 0, parts.starts[i], parts.starts[i + 1] - parts.starts[i]);
-    const bool tokens = by_tokens(in[1 + i], parts.batch);
-    grads[i] = reshape(flat, tokens ? swapped(parts.shapes[i]) : parts.shapes[i]);
-    if (tokens) grads[i] = moveaxis(grads[i], grads[i].ndim() - 2, grads[i].ndim() - 3);
-  }
+  const Attention a = r.attrs().as<Attention>();
+  const AttentionGradient attrs{a.scale, a.causal, a.precision, projection_step(in[1], in[2], in[3])};
+  const Tensor all = apply(op, in.data(), static_cast<int>(in.size()), attrs);
+  const Parts parts(in[1], in[2], in[3], attrs.step);
+  for (int i = 0; i < 3; ++i)
+    if (needed[static_cast<std::size_t>(i)]) grads[static_cast<std::size_t>(i)] = parts.part(all, i);
 }
 
 // -- the function -----------------------------------------------------------------------------------------------------
@@ -399,17 +425,19 @@ Tensor call_attention(const Op& op, T query, T key, T value, T mask, bool causal
 }  // namespace
 
 Rows attention_rows() {
-  Rows rows{
+  return {
       {.name = "attention_blocks",
+       .attrs = attributes<Attention>(),
        .infer = infer_attention,
        .compute = compute_attention,
        .vjp = {{nullptr, in0 | in1 | in2 | in3}},
        .joint = gradients,
        .hidden = true},
-      {.name = "attention_gradient", .infer = infer_gradient, .compute = compute_gradient, .hidden = true},
-  };
-  for (Op& op : rows) op.attrs = attributes<Attention>();
-  rows.push_back(
+      {.name = "attention_gradient",
+       .attrs = attributes<AttentionGradient>(),
+       .infer = infer_gradient,
+       .compute = compute_gradient,
+       .hidden = true},
       {.name = "attention",
        .doc = "softmax(query @ key.T * scale + mask) @ value; a bool mask is true where a key is seen. Scale 0: "
               "1 / sqrt(E).",
@@ -427,8 +455,8 @@ Rows attention_rows() {
                    "which keys a query sees, bools that broadcast to (..., L, S); floats are added to the scores"},
                   {"causal", Kind::flag, "False", "whether a query sees only the keys up to its own position"},
                   {"scale", Kind::real, "0.0", "the factor of the scores"}},
-       .call = call_attention});
-  return rows;
+       .call = call_attention},
+  };
 }
 
 }  // namespace steep

@@ -9,6 +9,7 @@
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "kernels/integers.h"
+#include "kernels/panels.h"
 #include "ops/conv.h"
 #include "ops/precision.h"
 
@@ -105,8 +106,7 @@ template <class E> void transpose_taps_as(const E* from, E* to, std::int64_t gro
             for (std::int64_t i = 0; i < count; ++i) t[i] = w[taps[i]];
         }
 }
-Tensor transposed_weight(T weight, const Windows& w, std::int64_t groups) {
-  const Dims shape = spatial(weight.shape());
+Tensor listed_taps(const Windows& w, const Dims& shape) {
   std::int64_t sides[3] = {1, 1, 1};
   for (int d = 0; d < shape.size(); ++d) sides[3 - shape.size() + d] = shape[d];
   const Tensor taps = empty({w.total(&k::Window::taps)}, Int64);
@@ -115,12 +115,21 @@ Tensor transposed_weight(T weight, const Windows& w, std::int64_t groups) {
     for (std::int64_t y = 0; y < w.line[1].window.taps; ++y)
       for (std::int64_t x = 0; x < w.line[2].window.taps; ++x)
         *tap++ = (w.line[0].tap(z) * sides[1] + w.line[1].tap(y)) * sides[2] + w.line[2].tap(x);
+  return taps;
+}
+// The memory is kept, or is the calling thread's until its next call.
+const char* transposed_weight(T weight, const Windows& w, std::int64_t groups, std::int64_t phase) {
+  const Dims shape = spatial(weight.shape());
+  const Tensor taps = listed_taps(w, shape);
   const std::int64_t rows = weight.dim(0) / groups, channels = weight.dim(1), all = numel(shape);
-  const Tensor t = empty({groups * channels * rows * taps.size()}, weight.dtype());
+  const auto bytes = static_cast<std::size_t>(groups * channels * rows * taps.size() * size_of(weight.dtype()));
+  k::Panels panels(k::Scratch::conv_taps, weight.bytes(), {k::Packing::transposed_taps, {phase}}, bytes);
+  if (panels.packed()) return static_cast<const char*>(panels.at());
   if (weight.dtype() == Float32)
-    transpose_taps_as(weight.data<float>(), t.data<float>(), groups, rows, channels, taps, all);
-  else transpose_taps_as(weight.data<double>(), t.data<double>(), groups, rows, channels, taps, all);
-  return t;
+    transpose_taps_as(weight.data<float>(), static_cast<float*>(panels.at()), groups, rows, channels, taps, all);
+  else transpose_taps_as(weight.data<double>(), static_cast<double*>(panels.at()), groups, rows, channels, taps, all);
+  if (panels.keep()) k::panel_store()->add_source(panels.at(), bytes);
+  return static_cast<const char*>(panels.at());
 }
 
 // Whether the depthwise kernels are used: one channel, few rows, and a border small enough for a copy.
@@ -135,7 +144,9 @@ bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows
 
 // One correlation for each image and group, from `in` to `out`.
 struct Job {
-  T in, weight, bias, out;
+  T in;
+  const char* weight;
+  T bias, out;
   std::int64_t groups, rows, channels, taps;  // of a group
   std::int64_t out_offset;
 };
@@ -164,7 +175,7 @@ void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue*
       x.out_image = j.rows * out;
       x.group = i % j.groups;
       x.groups = j.groups;
-      x.weight = j.weight.bytes();
+      x.weight = j.weight;
       x.bias = j.bias ? j.bias.bytes() : nullptr;
       x.image = j.in.bytes() + i * in * item;
       x.out = j.out.bytes() + (i * j.rows * out + j.out_offset) * item;
@@ -207,7 +218,7 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
       x.images = std::min(together, batch - n);
       x.image_step = j.groups * j.channels * in;
       x.out_image = j.groups * j.rows * out;
-      x.weight = j.weight.bytes() + g * j.rows * j.channels * j.taps * item;
+      x.weight = j.weight + g * j.rows * j.channels * j.taps * item;
       x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
       x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
       x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
@@ -256,8 +267,8 @@ void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   if (c.out.size() == 0) return;
   if (weight.size() == 0) return fill_with(bias, c.out, done);
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
-  const Job job{x, weight, bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps),
-                0};
+  const Job job{
+      x, weight.bytes(), bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps), 0};
   run(job, correlation(g, w, job), done);
 }
 
@@ -270,7 +281,7 @@ void compute_conv_input(const Call& c) {
   for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
     const Windows w = backward(g, in, out, taps, phase);
     const bool plain = is_plain(w);
-    const Tensor transposed = plain ? weight : transposed_weight(weight, w, g.groups);
+    const char* transposed = plain ? weight.bytes() : transposed_weight(weight, w, g.groups, phase);
     Job job{
         grad, transposed, Tensor(), c.out, g.groups, weight.dim(1), weight.dim(0) / g.groups, w.total(&k::Window::taps),
         0};

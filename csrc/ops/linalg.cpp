@@ -295,6 +295,7 @@ Rows product_rows() {
        .infer = infer_matmul,
        .compute = compute_matmul,
        .compute_parts = multiply,
+       .packs = in0 | in1,
        .promotes = Promote::common,
        .vjp = {{left_gradient, in1}, {right_gradient, in0}},
        .jvp = Jvp::custom,

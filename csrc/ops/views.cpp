@@ -7,6 +7,7 @@
 #include "ops/elementwise.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
+#include "graph/slices.h"
 
 namespace steep {
 namespace {
@@ -16,7 +17,7 @@ using R = const Rule&;
 const Param x{"x", Kind::tensor, required, "a tensor"};
 constexpr const char* bad_axis = "IndexError: if x has no such axis.";
 
-// Attributes of reshape and broadcast_to, permute_dims, slice, and embed, whose shape is that of the result.
+// Attributes of reshape and broadcast_to, permute_dims, and embed, whose shape is that of the result.
 struct Shape {
   Ints shape;
   STEEP_ATTRIBUTES(shape)
@@ -24,10 +25,6 @@ struct Shape {
 struct Order {
   Ints axes;
   STEEP_ATTRIBUTES(axes)
-};
-struct Slice {
-  Ints start, step, size;
-  STEEP_ATTRIBUTES(start, step, size)
 };
 struct Embed {
   Ints start, step, shape;

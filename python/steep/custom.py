@@ -5,7 +5,7 @@ Both record one node with a Python rule. Start reading at ``_record``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import update_wrapper, wraps
 from typing import Any
@@ -130,7 +130,7 @@ class custom_vjp:
         return found
 
 
-def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+def checkpoint(f: Callable[..., Any], keep: Sequence[str] = ()) -> Callable[..., Any]:
     """``f`` with less memory: intermediate values are not saved, and the backward pass runs ``f`` again.
 
     ``f`` must give the same result both times; its random numbers are drawn again. Tensors that ``f`` reads without
@@ -138,9 +138,16 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
         f: a function of trees of tensors.
+        keep: names of ops whose results are saved all the same and not computed again, such as "matmul", "conv2d" or
+            "attention": what is expensive to compute and small. Names as a compiled function prints them.
 
     Returns:
         A function with the same result and gradients.
+
+    Raises:
+        ValueError: for a name in keep that no op has, or an op that computes nothing itself.
+        GradientError: in the backward pass, if ``f`` applies other ops to other shapes when it runs again, or a kept
+            result was written in place.
 
     References:
         Griewank 1992, doi:10.1080/10556789208805505; Chen et al. 2016, "Training deep nets with sublinear memory cost",
@@ -150,7 +157,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         >>> f = sp.checkpoint(lambda x: sp.tanh(x) ** 2)
         >>> float(sp.grad(f)(0.0))
         0.0
+        >>> layer = sp.checkpoint(lambda x, w: sp.tanh(x @ w), keep=["matmul"])
+        >>> sp.grad(lambda x: layer(x, sp.ones((2, 2))).sum())(sp.zeros((1, 2)))
+        tensor([[2., 2.]], dtype=float32)
     """
+    kept_ops = [_PRIMITIVES.get(name, name) for name in ([keep] if isinstance(keep, str) else keep)]
+    _core._ResultLog(kept_ops)  # names are checked at once
 
     @wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
@@ -159,8 +171,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*args, **kwargs)
         leaves = tree.leaves(given)
         since = _core._sequence()
+        log = _core._ResultLog(kept_ops)
         with random.observed_draws() as drawn:
-            outputs, nodes, result = _run(f, given)
+            outputs, nodes, result = log.run(False, lambda: _run(f, given))
         captured = _core._captured(outputs, [n for n in nodes if n is not None], since)
         kept = _Kept([given, [n.target for n in captured]], "checkpoint")
         values = [y.detach() for y in outputs]
@@ -170,7 +183,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             def rule(g: Tensor) -> list[Any]:
                 rerun = _core._sequence()
                 with _core.enable_grad(), random.draws_again(drawn):
-                    again, at, _ = _run(f, kept.get()[0])
+                    again, at, _ = log.run(True, lambda: _run(f, kept.get()[0]))
                 targets = [n for n in at if n is not None] + captured
                 found = iter(_core._walk_backward([again[i]], [g], targets, _core.is_grad_enabled(), rerun))
                 return [None if n is None else next(found) for n in [*at, *captured]]
@@ -181,6 +194,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         return tree.unflatten(tree.structure(result), made)
 
     return checkpointed
+
+
+# What functions that only prepare one op are to the core.
+_PRIMITIVES = {"conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "attention": "attention_blocks"}
 
 
 def _run(f: Callable[..., Any], given: Tree) -> tuple[list[Tensor], list[Any], Any]:

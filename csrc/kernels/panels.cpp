@@ -1,0 +1,127 @@
+// The table behind panels.h: panels by key, under a mutex that is held for a search only. A thread that finds panels
+// which another is still filling packs its own into scratch memory rather than wait.
+#include "kernels/panels.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <new>
+#include <vector>
+
+namespace steep::k {
+namespace {
+
+constexpr std::align_val_t line{64};
+constexpr std::size_t most_copies = 3, spare = 1 << 14;  // of all sources together; and bytes, for the ends of panels
+
+thread_local PanelStore* current = nullptr;
+
+struct Name {
+  const void* from;
+  PanelKey key;
+
+  friend bool operator<(const Name& a, const Name& b) {
+    if (a.from != b.from) return std::less<>()(a.from, b.from);
+    if (a.key.how != b.key.how) return a.key.how < b.key.how;
+    return std::lexicographical_compare(std::begin(a.key.of), std::end(a.key.of), std::begin(b.key.of),
+                                        std::end(b.key.of));
+  }
+};
+
+class Lock {
+ public:
+  explicit Lock(std::atomic_flag& busy) : busy_(busy) {
+    while (busy_.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  ~Lock() { busy_.clear(std::memory_order_release); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  std::atomic_flag& busy_;
+};
+
+}  // namespace
+
+struct Panels::Entry {
+  explicit Entry(std::size_t bytes) : at(::operator new(bytes, line)) {}
+  ~Entry() { ::operator delete(at, line); }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  void* at;
+  bool packed = false;
+};
+
+struct PanelStore::Impl {
+  struct Source {
+    const char* begin;
+    std::size_t bytes;
+  };
+  std::vector<Source> sources;
+  std::size_t source_bytes = 0, bytes = 0;
+  std::map<Name, Panels::Entry> panels;
+  std::atomic_flag busy = ATOMIC_FLAG_INIT;
+};
+
+PanelStore::PanelStore() : impl_(new Impl) {}
+PanelStore::~PanelStore() { delete impl_; }
+
+void PanelStore::add_source(const void* begin, std::size_t bytes) {
+  impl_->sources.push_back({static_cast<const char*>(begin), bytes});
+  impl_->source_bytes += bytes;
+}
+
+bool PanelStore::covers(const void* at) const {
+  const auto* p = static_cast<const char*>(at);
+  return std::any_of(impl_->sources.begin(), impl_->sources.end(),
+                     [&](const Impl::Source& s) { return p >= s.begin && p < s.begin + s.bytes; });
+}
+
+void PanelStore::clear() {
+  impl_->sources.clear();
+  impl_->panels.clear();
+  impl_->source_bytes = impl_->bytes = 0;
+}
+
+std::size_t PanelStore::bytes() const { return impl_->bytes; }
+
+PanelStore* panel_store() { return current; }
+bool is_kept(const void* at) { return current && current->covers(at); }
+
+PanelScope::PanelScope(PanelStore* k) : outer_(current) { current = k; }
+PanelScope::~PanelScope() { current = outer_; }
+
+Panels::Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t bytes) {
+  if (is_kept(from)) find_kept(*current->impl_, from, key, bytes);
+  if (!at_) at_ = scratch(slot, bytes);
+}
+
+void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes) {
+  const Lock lock(all.busy);
+  auto found = all.panels.find({from, key});
+  if (found == all.panels.end()) {
+    if (all.bytes + bytes > most_copies * all.source_bytes + spare) return;
+    found = all.panels.try_emplace({from, key}, bytes).first;
+    all.bytes += bytes;
+    filling_ = &found->second;
+    all_ = &all;
+  } else if (!found->second.packed) {
+    return;
+  }
+  at_ = found->second.at;
+  packed_ = found->second.packed;
+}
+
+bool Panels::keep() {
+  if (!filling_) return packed_;
+  const Lock lock(all_->busy);
+  filling_->packed = packed_ = true;
+  filling_ = nullptr;
+  return true;
+}
+
+}  // namespace steep::k

@@ -1,0 +1,77 @@
+// Packed operands that outlive a call. Kernels rearrange a matrix before they multiply by it; a program that multiplies
+// by the same weights at every call (graph/replay.cpp) keeps them rearranged. Kernels ask for memory through Panels and
+// get scratch memory wherever nothing is kept, so the same code serves both. Compiled once, for the baseline, like
+// scratch.h.
+#pragma once
+
+#include "kernels/scratch.h"
+
+namespace steep::k {
+
+// What, beside the address of the first element, determines what panels hold: which kernel's they are, and every number
+// that their layout depends on.
+enum class Packing : std::uint8_t { rows, columns, filters, filters_in_lanes, transposed_taps, parts };
+struct PanelKey {
+  Packing how;
+  std::int64_t of[7];
+};
+
+// The panels of one instruction's constant operands. Any thread may ask for them.
+class PanelStore {
+ public:
+  struct Impl;
+
+  PanelStore();
+  ~PanelStore();
+  PanelStore(const PanelStore&) = delete;
+  PanelStore& operator=(const PanelStore&) = delete;
+
+  // Memory that does not change until clear(). Panels take at most three times its bytes: the cut into parts, and so
+  // their keys, depend on the number of threads.
+  void add_source(const void* begin, std::size_t bytes);
+  bool covers(const void* at) const;
+  void clear();
+  std::size_t bytes() const;  // of all panels
+
+ private:
+  friend class Panels;
+  Impl* impl_;
+};
+
+// The calling thread's, also while it works for another; null where nothing is kept.
+PanelStore* panel_store();
+bool is_kept(const void* at);  // whether panels of what lies there are kept
+class PanelScope {
+ public:
+  explicit PanelScope(PanelStore* k);
+  ~PanelScope();
+  PanelScope(const PanelScope&) = delete;
+  PanelScope& operator=(const PanelScope&) = delete;
+
+ private:
+  PanelStore* outer_;
+};
+
+// Memory for panels of what lies at `from`: kept memory, or scratch memory of the slot where nothing is kept or another
+// thread is filling the same panels. Unless packed(), the caller fills them and calls keep(); panels whose filling was
+// interrupted stay unused.
+class Panels {
+ public:
+  Panels() = default;
+  Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t bytes);
+  void* at() const { return at_; }
+  bool packed() const { return packed_; }
+  bool keep();  // whether they are kept memory
+
+  struct Entry;
+
+ private:
+  void find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes);
+
+  void* at_ = nullptr;
+  bool packed_ = false;
+  Entry* filling_ = nullptr;
+  PanelStore::Impl* all_ = nullptr;
+};
+
+}  // namespace steep::k
