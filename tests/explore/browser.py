@@ -44,11 +44,15 @@ def browser():
 
 
 class Tab:
-    """A tab on the page: what it said on the console, and waiting without evaluating text as code in the page."""
+    """A tab on the page: what it said on the console, and waiting without evaluating text as code in the page.
 
-    def __init__(self, opened, url, width=1280, height=900, scheme="light", scale=1):
-        self.context = opened.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
-                                          device_scale_factor=scale, permissions=["camera"])  # fmt: skip
+    A tab has a profile of its own, unless it is opened ``beside`` another one.
+    """
+
+    def __init__(self, opened, url, width=1280, height=900, scheme="light", scale=1, beside=None):
+        self.context = beside.context if beside else opened.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=scale,
+            permissions=["camera"])  # fmt: skip
         self.page = self.context.new_page()
         self.said: list[str] = []
         self.asked: list[str] = []

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from steep.optim.loop import Part
 SIDE = 64  # positions of a map that are sent in each direction; larger ones are averaged
 MOST = 1024  # channels that are sent at a time
 COMPILED = 6  # functions kept, one for each choice of layers
+BEAT = 0.25  # seconds between looks at whether a frame is still wanted
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,15 @@ class Live:
         self._parts: OrderedDict[Any, Part] = OrderedDict()
         self._lock = threading.Lock()
 
-    def frame(self, square: Picture, wish: Wish) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    def frame(
+        self, square: Picture, wish: Wish, wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         """A frame: a header and arrays, as ``frames.packed`` takes them.
 
         Args:
             square: uint8 (size, size, 3).
             wish: what is shown.
+            wanted: asked while the frame waits for another one: whether anybody still waits for it.
 
         Returns:
             The header: "top", the classes; "layers", for each its number of channels, the sizes of its maps and the
@@ -74,11 +79,12 @@ class Live:
 
         Raises:
             ValueError: for an unknown layer or channel.
+            ConnectionError: if it is not wanted any more.
         """
         unknown = [name for name in wish.layers if name not in self.layers]
         if unknown:
             raise ValueError(f"{self.subject.name} has no layer {unknown[0]!r}")
-        with self._lock:
+        with self._turn(wanted):
             began = time.perf_counter()
             found = [np.asarray(value) for value in self._run(self.subject.pixels(square), wish)]
             scores, maps = found[0], found[1:]
@@ -96,6 +102,17 @@ class Live:
                 more.append(values)
             header["ms"] = (time.perf_counter() - began) * 1000
             return header, more
+
+    @contextmanager
+    def _turn(self, wanted: Callable[[], bool]) -> Iterator[None]:
+        """One frame at a time. A model that never returns holds up the frames, but no thread whose tab has gone."""
+        while not self._lock.acquire(timeout=BEAT):
+            if not wanted():
+                raise ConnectionError("the browser went away")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _checked(self, wish: Wish) -> int:
         """The channel of the unit. Raises ValueError unless the layer has it."""

@@ -127,6 +127,9 @@ class Pictures:
     def square(self, index: int) -> Picture | None:
         """The square of a file of the folder, kept in memory; None for one that cannot be read.
 
+        For jobs, of which one runs at a time. It takes no lock, so that an image that is opened on the page does not
+        wait for a search of the folder.
+
         Args:
             index: its index in ``files``.
 
@@ -136,8 +139,7 @@ class Pictures:
         if index not in self._squares:
             way = self.subject.preprocessing
             try:
-                with self._decoding:
-                    picture = to_square(decoded(self.files[index].read_bytes())[0], way.size, way.margin)
+                picture = to_square(decoded(self.files[index].read_bytes())[0], way.size, way.margin)
             except (OSError, ValueError):
                 self._squares[index] = None
             else:

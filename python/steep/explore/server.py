@@ -62,6 +62,7 @@ class Server:
         guard = Guard(self._http.server_address[1])
         self._http.RequestHandlerClass = type("Bound", (Handler,), {
             "desk": self.desk, "worker": self._worker, "guard": guard, "page": page_files(), "first": first,
+            "occupied": staticmethod(self._http.occupied),
         })  # fmt: skip
         self.url = f"http://127.0.0.1:{guard.port}/{guard.token}/"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), name="steep explore", daemon=True)
@@ -95,25 +96,36 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 32
 
     def __init__(self, *args: Any) -> None:
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, bool] = {}  # whether a request is being answered, longest idle first
         self._lock = threading.Lock()
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread of its own, unless there are too many."""
+        """Answer on a thread of its own. If there are too many, a connection on which nothing is asked gives way."""
         with self._lock:
             many = len(self._open) >= CONNECTIONS
-            if not many:
-                self._open.add(request)
-        if many:
+            idle = next((each for each, busy in self._open.items() if not busy), None) if many else None
+            if idle is not None:
+                del self._open[idle]
+                _hang_up(idle)
+            refused = many and idle is None
+            if not refused:
+                self._open[request] = False
+        if refused:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
 
+    def occupied(self, request: Any, busy: bool) -> None:
+        """A connection's request begins, or has been answered."""
+        with self._lock:
+            if self._open.pop(request, None) is not None:
+                self._open[request] = busy
+
     def shutdown_request(self, request: Any) -> None:
         """A connection ends."""
         with self._lock:
-            self._open.discard(request)
+            self._open.pop(request, None)
         super().shutdown_request(request)
 
     def server_close(self) -> None:
@@ -121,11 +133,16 @@ class _Http(ThreadingHTTPServer):
         super().server_close()
         with self._lock:
             for each in self._open:
-                with contextlib.suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+                _hang_up(each)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is nothing to report."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """End a connection; the thread that reads from it then closes it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(

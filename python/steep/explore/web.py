@@ -24,14 +24,13 @@ from steep.explore.desk import Desk
 from steep.explore.frames import finite, packed
 from steep.explore.guard import HEADERS, Guard
 from steep.explore.jobs import Busy, Job, Worker, described
-from steep.explore.live import Wish
+from steep.explore.live import BEAT, Wish
 from steep.explore.pictures import Shown
 from steep.explore.table import WORK
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 LARGEST_IMAGE = 100_000_000  # bytes of a file that is opened
 LARGEST_REQUEST = 100_000
-BEAT = 0.25  # seconds between looks at whether the browser is still there
 
 
 def page_files() -> dict[str, bytes]:
@@ -49,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     guard: Guard
     page: dict[str, bytes]
     first: Shown | None = None  # the image that the page opens with
+    occupied: Callable[[Any, bool], None]  # told when a connection's request begins and when it has been answered
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "steep", ""
@@ -67,6 +67,13 @@ class Handler(BaseHTTPRequestHandler):
         self._answer("POST", routes)
 
     def _answer(self, method: str, routes: Mapping[str, Callable[[str], None]]) -> None:
+        self.occupied(self.connection, True)
+        try:
+            self._routed(method, routes)
+        finally:
+            self.occupied(self.connection, False)
+
+    def _routed(self, method: str, routes: Mapping[str, Callable[[str], None]]) -> None:
         why = self.guard.refusal(method, self.path, self.headers)  # type: ignore[arg-type]
         if why:
             return self._refuse(403, why)
@@ -177,7 +184,8 @@ class Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         if asked:
             self._body(0)
-        self._send(packed(*self.desk.live.frame(square, wish)), "application/octet-stream")
+        frame = self.desk.live.frame(square, wish, lambda: not gone(self.connection))
+        self._send(packed(*frame), "application/octet-stream")
 
     # -- jobs -------------------------------------------------------------------------------------------------------
 

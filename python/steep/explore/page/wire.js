@@ -52,6 +52,35 @@ export async function message(path, body) {
 
 /** The messages of a job, as they come. Aborting the signal cancels the job. */
 export async function* job(request, signal) {
+  yield { kind: "waiting", before: await waiting() };
+  const done = await turn(signal);
+  try {
+    yield { kind: "waiting", before: 0 };
+    yield* answers(request, signal);
+  } finally {
+    done();
+  }
+}
+
+// A browser opens six connections to a server, for all its tabs, and the answer to a job occupies one from when it is
+// asked for. So jobs wait in the browser, for a lock that all tabs share: six that wait would leave none for a page.
+const LOCK = "steep explore: a job";
+
+/** The number of jobs of this browser that run or wait. */
+async function waiting() {
+  const { held, pending } = (await navigator.locks?.query()) ?? { held: [], pending: [] };
+  return [...held, ...pending].filter((each) => each.name === LOCK).length;
+}
+
+/** Waits for this job's turn; gives a function that ends it. A tab that is closed ends its own. */
+function turn(signal) {
+  if (!navigator.locks) return () => {};
+  return new Promise((begin, fail) => {
+    navigator.locks.request(LOCK, { signal }, () => new Promise((end) => begin(end))).catch(fail);
+  });
+}
+
+async function* answers(request, signal) {
   const answer = await ask("job", { method: "POST", body: JSON.stringify(request), signal });
   const reader = answer.body.getReader();
   let kept = new Uint8Array(0);
