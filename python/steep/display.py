@@ -79,7 +79,7 @@ def shown(array: Any) -> dict[str, Any]:
         return found | {"kind": "table", "rows": [[number(v) for v in row] for row in rows]}
     made, what, colours, labels = _picture(x)
     size = [made.shape[1], made.shape[0]]
-    return found | {"kind": "picture", "png": embedded(pictures.png(made)), "size": size, "what": what,
+    return found | {"kind": "picture", "png": embedded(pictures.png(made, level=4)), "size": size, "what": what,
                     "colours": colours, "labels": labels}  # fmt: skip
 
 
@@ -119,9 +119,8 @@ def _picture(x: Array) -> tuple[pictures.Colours, str, str, list[str]]:
     parts, what = _parts(x)
     rows, columns = (_step(side, SIDE) for side in parts.shape[-2:])
     limit = float(np.abs(_ends(x).astype(np.float64)).max(initial=0.0))
-    drawn = [part[::rows, ::columns].astype(np.float64) for part in parts[:TILES]]
-    tiles = [pictures.signed(np.nan_to_num(part), limit) for part in drawn]
-    return _sheet(tiles), what + _thinned(rows, columns), "signed", [f"-{number(limit)}", "0", number(limit)]
+    tiles = pictures.signed(np.nan_to_num(parts[:TILES, ::rows, ::columns].astype(np.float64)), limit)
+    return _sheet(list(tiles)), what + _thinned(rows, columns), "signed", [f"-{number(limit)}", "0", number(limit)]
 
 
 def _is_image(x: Array, top: float) -> bool:

@@ -223,12 +223,13 @@ def image(colours: Colours, scale: int = 1) -> Any:
     return Image.fromarray(colours.repeat(scale, axis=0).repeat(scale, axis=1), "RGB")
 
 
-def png(colours: Colours, scale: int = 1) -> bytes:
+def png(colours: Colours, scale: int = 1, level: int = 9) -> bytes:
     """An image as the bytes of a PNG file.
 
     Args:
         colours: a uint8 array (height, width, 3).
         scale: factor by which pixels are repeated.
+        level: how much time is spent on a small file, 0 to 9; 4 takes a fifth of the time that 9 takes, for 2% more.
 
     Returns:
         Bytes.
@@ -245,7 +246,7 @@ def png(colours: Colours, scale: int = 1) -> bytes:
     height, width = pixels.shape[:2]
     parts = {
         b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
-        b"IDAT": zlib.compress(_filtered(pixels).tobytes(), 9),
+        b"IDAT": zlib.compress(_filtered(pixels).tobytes(), level),
         b"IEND": b"",
     }
     made = b"\x89PNG\r\n\x1a\n"
@@ -264,7 +265,7 @@ def _filtered(pixels: Colours) -> Colours:
     to_left, to_up, to_corner = (np.abs(guess - each) for each in (left, up, corner))
     nearest = np.where((to_left <= to_up) & (to_left <= to_corner), left, np.where(to_up <= to_corner, up, corner))
     rows = np.stack([here, here - left, here - up, here - (left + up) // 2, here - nearest]).astype(np.uint8)
-    best = np.abs(rows.view(np.int8).astype(np.int64)).sum(axis=2).argmin(axis=0)
+    best = np.abs(rows.view(np.int8)).view(np.uint8).sum(axis=2, dtype=np.int64).argmin(axis=0)
     chosen: Colours = rows[best, np.arange(height)]
     return np.concatenate([best[:, None].astype(np.uint8), chosen], axis=1)
 

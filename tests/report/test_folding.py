@@ -105,6 +105,60 @@ def test_the_data_say_what_is_folded():
     assert small["folded"] == "" and not any(node["block"] for node in small["nodes"])
 
 
+def unfolded(data):
+    """The nodes of a page when all its blocks are unfolded: op, value, gradient, and what goes to which input."""
+    every = [*data["nodes"], *data["inside"]]
+    order = [k for i, node in enumerate(data["nodes"]) for k in (node["block"] or {}).get("inside", ()) or [i]]
+    assert len(set(order)) == len(order) and set(range(len(data["nodes"]), len(every))) <= set(order)
+    place, found = {number: at for at, number in enumerate(order)}, []
+    for node in (every[number] for number in order):
+        sources = node["inputs"] if node["sources"] is None else node["sources"]
+        assert all(place[k] < len(found) for k in sources), "inputs come before users"
+        parts = [every[k]["gradient"] if part == "gradient" else part
+                 for k, part in zip(sources, node["parts"], strict=False)]  # fmt: skip
+        operands = [(every[k]["op"], str(every[k]["value"])) for k in sources]
+        if sources:
+            found.append((node["op"], str(node["value"]), str(node["gradient"]), operands, str(parts)))
+        else:
+            found.append(None)
+    return [each for each in found if each]
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda: unrolled(100)[0], MOST),
+        (lambda: unrolled(100)[0], 60),
+        (lambda: lstm(60), 100),
+        (lambda: uneven(700), MOST),
+        (lambda: uneven(50), 8),
+        (lambda: layers(90), MOST),
+        (lambda: unrolled(20, size=40)[0], 40),
+    ],
+)
+def test_with_all_blocks_unfolded_a_page_has_every_node(make, most):
+    loss = make()
+    few, all = flipbook_data(loss, most=most), flipbook_data(loss, most=10**6)
+    assert few["inside"] and not all["inside"] and "; + shows the nodes of one. " in few["folded"]
+    assert unfolded(few) == unfolded(all)
+
+
+def test_a_page_holds_no_more_than_it_can_show(monkeypatch):
+    from steep.report import flipbook
+
+    monkeypatch.setattr(flipbook, "HELD", 30)
+    loss, _ = unrolled(100)
+    data = flipbook_data(loss)
+    blocks = [node["block"] for node in data["nodes"] if node["block"]]
+    held = [block for block in blocks if block["inside"]]
+    assert 0 < len(held) < len(blocks) and len(data["inside"]) <= 30 and blocks[: len(held)] == held
+    assert f"+ shows the nodes of one of the first {len(held)}." in data["folded"]
+    assert len(unfolded(data)) > sum(bool(node["inputs"]) for node in data["nodes"])
+    monkeypatch.setattr(flipbook, "DRAWN", 3)
+    data = flipbook_data(loss)
+    assert not data["inside"] and "+" not in data["folded"]
+
+
 def test_a_block_shows_the_lines_of_a_function_and_its_other_results():
     def walk(x):
         y = x

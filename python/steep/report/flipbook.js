@@ -1,8 +1,8 @@
 // The flip-book of backpropagation: mount(element, data, {keys}) shows the graph of flipbook_data() and steps through it.
-// Steps 1 to n compute the values, one node each; the rest complete the gradients, from the result backwards. Reads
-// nothing but its data. Start reading at mount().
+// Steps 1 to n compute the values, one node each; the rest complete the gradients, from the result backwards. Blocks can
+// be unfolded. Reads nothing but its data. Start reading at mount().
 
-const WIDTH = 120, HEIGHT = 58, GAP = 14, RISE = 26;
+const WIDTH = 120, HEIGHT = 58, GAP = 14, RISE = 26, CORNER = 26;
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -23,6 +23,27 @@ function title(node) {
   const op = isOp(node) ? node.op : node.op === "leaf" ? "variable" : "constant";
   if (node.name) return `${node.name}${isOp(node) ? ` = ${op}` : ""}`;
   return node.op === "constant" && node.value && node.value.kind === "number" ? node.value.text : op;
+}
+
+// ---- which nodes show: a block, or what is in it -------------------------------------------------------------------
+
+// All nodes of the page by index; those in blocks know theirs.
+function numbered(data) {
+  const all = [...data.nodes, ...data.inside].map((node, number) => ({...node, number, owner: null, sources: node.sources ?? node.inputs}));
+  all.forEach((node, number) => node.block?.inside.forEach((k) => { all[k].owner = number; }));
+  for (const node of all) node.parts = node.parts.map((part, k) => (part === "gradient" ? all[node.sources[k]].gradient : part));
+  return all;
+}
+
+// The nodes that show while the blocks of the set `open` are unfolded, in order, and in which their gradients are complete.
+// Their inputs are places in this list; operands are their values, also where the block that they are in is folded.
+function view(all, count, open) {
+  const shown = all.slice(0, count).flatMap((node) => (open.has(node.number) ? node.block.inside : [node.number]));
+  const place = new Map(shown.map((number, at) => [number, at]));
+  const nodes = shown.map((number) => ({...all[number], inputs: all[number].sources.map((k) => place.get(place.has(k) ? k : all[k].owner)),
+    operands: all[number].sources.map((k) => all[k].value)}));
+  const backward = nodes.map((_, i) => i).filter((i) => nodes[i].gradient !== null).reverse();
+  return {nodes, backward, place};
 }
 
 // ---- where the nodes stand: a row for each distance from the sources, split where the page is narrow ---------------
@@ -118,7 +139,7 @@ function about(node) {
 
 function blockAbout(block) {
   const ops = block.ops.map(([op, times]) => (times > 1 ? `${times} ${op}` : op)).join(", ");
-  return make("div", {class: "fb-block"}, make("p", {}, `${block.count} nodes, folded: ${ops}. Value and gradient are those of the last.`),
+  return make("div", {class: "fb-block"}, make("p", {}, `${block.count} nodes, folded: ${ops}. Value and gradient are those of the last.${block.inside.length ? "" : " The page does not hold them."}`),
     ...block.lines.map(line));
 }
 
@@ -137,7 +158,7 @@ function forwardDetail(nodes, i) {
   return [
     ...about(node), heading("Value", "fb-v"), drawn(node.value, "value"),
     ORIGINS[node.origin] ? make("p", {class: "fb-soft"}, ORIGINS[node.origin]) : "", ...others(node, "Value", "fb-v"),
-    ...node.inputs.flatMap((k, at) => [heading(`Operand ${at + 1}: ${operand(nodes, k)}`, ""), drawn(nodes[k].value, "operand")]),
+    ...node.inputs.flatMap((k, at) => [heading(`Operand ${at + 1}: ${operand(nodes, k)}`, ""), drawn(node.operands[at], "operand")]),
   ];
 }
 
@@ -167,13 +188,11 @@ function backwardDetail(nodes, i) {
 // ---- the page -------------------------------------------------------------------------------------------------------
 
 // Shows the data in the element. keys: where arrow keys are listened for, such as document; by default the element.
-// start: the first step that is shown. Returns {show(step), steps, stop()}.
+// start: the first step that is shown. Returns {show(step), steps(), stop()}.
 export function mount(element, data, {keys = element, start = 1} = {}) {
-  const {backward} = data;
-  const nodes = data.nodes.map((node) => ({...node, parts: node.parts.map((part, k) => (part === "gradient" ? data.nodes[node.inputs[k]].gradient : part))}));
-  const steps = nodes.length + backward.length;
+  const all = numbered(data), open = new Set();
   const status = make("output", {role: "status", "aria-live": "polite"});
-  const slider = make("input", {type: "range", min: 1, max: steps, value: 1, "aria-label": "step", oninput: () => show(Number(slider.value))});
+  const slider = make("input", {type: "range", min: 1, max: 1, value: 1, "aria-label": "step", oninput: () => show(Number(slider.value))});
   const button = (text, label, to) => make("button", {type: "button", "aria-label": label, title: label, onclick: () => show(to())}, text);
   const controls = make("div", {class: "fb-controls"},
     button("|◀", "first step", () => 1), button("◀", "one step back", () => now - 1), button("▶", "one step on", () => now + 1),
@@ -181,11 +200,48 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
   const graph = make("div", {class: "fb-graph"}), detail = make("div", {class: "fb-detail"});
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("aria-hidden", "true");
-  let now = 1, edges = [];
+  let now = 1, edges = [], nodes, backward, place, steps, boxes, toggles;
 
-  const boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${node.block ? " fb-folded" : isOp(node) ? "" : " fb-source"}`, onclick: () => show(goto(i))}));
+  // The graph with the blocks that are unfolded now.
+  function build() {
+    ({nodes, backward, place} = view(all, data.nodes.length, open));
+    steps = nodes.length + backward.length;
+    slider.max = steps;
+    const kind = (node) => (node.block ? " fb-folded" : isOp(node) ? "" : " fb-source") + (node.owner === null ? "" : " fb-inside");
+    boxes = nodes.map((node, i) => make("button", {type: "button", title: title(node), class: `fb-node${kind(node)}`, onclick: () => show(goto(i))}));
+    toggles = nodes.map((node) => (node.block?.inside.length ? toggle(node.number, "+") : all[node.owner]?.block.inside[0] === node.number ? toggle(node.owner, "−") : null));
+    toggles.forEach((each, i) => boxes[i].classList.toggle("fb-cornered", Boolean(each)));
+    graph.replaceChildren(svg, ...boxes.flatMap((box, i) => (toggles[i] ? [box, toggles[i]] : [box])));
+    layOut();
+  }
   // A click goes to the node's own step of the half one is in.
   const goto = (i) => (now > nodes.length && backward.includes(i) ? nodes.length + 1 + backward.indexOf(i) : i + 1);
+
+  const words = (block) => (open.has(block) ? `Fold ${title(all[block])}` : `Unfold ${title(all[block])}, ${all[block].block.count} nodes`);
+
+  // The button in the corner of a block, and of the first node of one that is unfolded.
+  function toggle(block, text) {
+    return make("button", {type: "button", class: "fb-toggle", title: words(block), "aria-label": words(block), "aria-expanded": String(open.has(block)),
+      onclick: () => turn(block)}, text);
+  }
+
+  // Unfolds a block or folds it again, and goes to the node of it that comes first in the half one is in, or to it.
+  function turn(block) {
+    const isBackward = current()[0], unfolds = !open.has(block);
+    if (unfolds) open.add(block); else open.delete(block);
+    build();
+    const inside = all[block].block.inside, last = inside.findLast((k) => all[k].gradient !== null);
+    const at = place.get(!unfolds ? block : isBackward ? last ?? inside[0] : inside[0]);
+    now = isBackward ? steps : 1;
+    show(goto(at), unfolds ? `${title(all[block])} is unfolded. ` : `${title(all[block])} is folded. `);
+    toggles[place.get(unfolds ? inside[0] : block)].focus({preventScroll: true});
+  }
+
+  // Below what is told of a node: the same in words.
+  function blockButton(node) {
+    const block = node.block?.inside.length ? node.number : node.owner;
+    return block === null ? "" : make("button", {type: "button", class: "fb-turn", "aria-expanded": String(open.has(block)), onclick: () => turn(block)}, words(block));
+  }
 
   function layOut() {
     const width = graph.clientWidth;
@@ -193,6 +249,7 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
     const {at, height} = places(nodes, width);
     svg.setAttribute("width", width); svg.setAttribute("height", height);
     boxes.forEach((box, i) => { box.style.cssText = `left:${at[i][0]}px;top:${at[i][1]}px;width:${WIDTH}px;height:${HEIGHT}px`; });
+    toggles.forEach((each, i) => { if (each) each.style.cssText = `left:${at[i][0] + WIDTH - CORNER}px;top:${at[i][1]}px;width:${CORNER}px;height:${CORNER}px`; });
     svg.replaceChildren();
     edges = nodes.flatMap((node, i) => node.inputs.map((input, k) => {
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -226,15 +283,16 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
     }
   }
 
-  function show(step) {
+  function show(step, said = "") {
     now = Math.min(steps, Math.max(1, step));
     const [isBackward, at] = current();
     slider.value = now;
     colour();
     const half = isBackward ? `backward, ${now - nodes.length} of ${backward.length}` : `forward, ${now} of ${nodes.length}`;
-    status.textContent = `Step ${now} of ${steps} (${half}). ${sentence(nodes, at, isBackward)}`;
+    status.textContent = `${said}Step ${now} of ${steps} (${half}). ${sentence(nodes, at, isBackward)}`;
     slider.setAttribute("aria-valuetext", status.textContent);
-    detail.replaceChildren(...(isBackward ? backwardDetail(nodes, at) : forwardDetail(nodes, at)).filter((part) => part !== ""));
+    const told = isBackward ? backwardDetail(nodes, at) : forwardDetail(nodes, at);
+    detail.replaceChildren(...[...told, blockButton(nodes[at])].filter((part) => part !== ""));
     const top = boxes[at].offsetTop;
     if (top < graph.scrollTop || top + HEIGHT > graph.scrollTop + graph.clientHeight) graph.scrollTop = top - graph.clientHeight / 2;
   }
@@ -247,13 +305,12 @@ export function mount(element, data, {keys = element, start = 1} = {}) {
     show(to);
   }
 
-  graph.append(svg, ...boxes);
   element.classList.add("flipbook");
   element.replaceChildren(controls, data.folded ? make("p", {class: "fb-note"}, data.folded) : "", make("div", {class: "fb-both"}, graph, detail));
   keys.addEventListener("keydown", key);
   const watcher = new ResizeObserver(layOut);
   watcher.observe(graph);
-  layOut();
+  build();
   show(start);
-  return {show, steps, stop() { watcher.disconnect(); keys.removeEventListener("keydown", key); element.replaceChildren(); }};
+  return {show, steps: () => steps, stop() { watcher.disconnect(); keys.removeEventListener("keydown", key); element.replaceChildren(); }};
 }

@@ -29,7 +29,9 @@ from steep.report.nodes import Item, read_graph
 
 HERE = Path(__file__).parent
 LINES, OTHERS = 12, 4  # of a block: lines of Python and results, at most
-MOST = 300  # nodes of a page; what is more is folded
+MOST = 300  # nodes that a page shows at first; what is more is folded
+HELD, DRAWN = 2000, 4_000_000  # nodes in blocks that a page holds, to be unfolded, and values that it draws of them
+PICTURE = 10_000  # values of an array that are drawn, at most
 FUNCTIONS = {row["name"]: row for row in _core._op_table()}
 
 
@@ -119,7 +121,8 @@ def flipbook_data(
 
     Returns:
         A dict with ``title``, ``nodes`` in the order in which they were computed, ``backward``, the numbers of the
-        nodes in the order in which their gradients are complete, and ``folded``, which says what is folded.
+        nodes in the order in which their gradients are complete, and ``folded``, which says what is folded. ``inside``
+        are nodes of blocks, whose numbers go on from those of ``nodes``.
     """
     known = dict(variables or {})
     given: dict[Any, Tensor] = {}
@@ -136,24 +139,46 @@ def flipbook_data(
     named(items, {**known, **arguments})
     named_by_lines(items, user_line(sys._getframe()))
     count, items = len(items), folded(items, most)
-    numbers = {id(item): i for i, item in enumerate(items)}
-    uses = Counter(number for item in items for number in (numbers[id(source)] for source in item.inputs))
-    nodes = [_node(item, numbers, uses) for item in items]
+    held = _held(items)
+    contents = [item for block in held for item in block.whole]
+    numbers = {id(item): i for i, item in enumerate([*items, *contents])}
+    users = [item for item in [*items, *contents] if not item.inside or id(item.inside[0]) not in numbers]
+    uses = Counter(id(source) for item in users for source in _sources(item, numbers))
+    nodes, inside = ([_node(item, numbers, uses) for item in some] for some in (items, contents))
     backward = [i for i in reversed(range(len(items))) if items[i].gradient is not None]
-    return {"title": title, "nodes": nodes, "backward": backward, "folded": _told(items, count)}
+    return {"title": title, "nodes": nodes, "inside": inside, "backward": backward, "folded": _told(items, count, held)}
 
 
-def _told(items: list[Item], count: int) -> str:
+def _held(items: list[Item]) -> list[Item]:
+    """The blocks whose nodes the page holds: the first ones, where all would make it too large."""
+    found = list[Item]()
+    nodes, drawn = HELD, DRAWN
+    for block in (item for item in items if item.inside):
+        nodes -= len(block.whole)
+        drawn -= sum(map(_drawn, block.whole))
+        if min(nodes, drawn) < 0:
+            break
+        found.append(block)
+    return found
+
+
+def _drawn(item: Item) -> int:
+    """About how many values the page draws of a node."""
+    arrays = [item.value, item.gradient, *item.parts, *item.local]
+    return sum(min(each.size, PICTURE) for each in arrays if each is not None)
+
+
+def _told(items: list[Item], count: int, held: list[Item]) -> str:
     """What is folded, "" if nothing is."""
     blocks = [item for item in items if item.inside]
+    if not blocks:
+        return ""
     inside = count - len(items) + len(blocks)
+    which = "" if len(held) == len(blocks) else f" of the first {len(held)}"
+    unfold = f"; + shows the nodes of one{which}" if held else ""
     return (
-        (
-            f"{inside:,} of the {count:,} nodes are folded into {len(blocks)} blocks, first those that repeat; "
-            f"most={count} shows each."
-        )
-        if blocks
-        else ""
+        f"{inside:,} of the {count:,} nodes are folded into {len(blocks)} blocks, first those that repeat{unfold}. "
+        f"most={count} shows all."
     )
 
 
@@ -205,9 +230,10 @@ def _run(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, dict[Any, T
     return y, given, dict(tensors(dict(zip(names, inside, strict=False))))
 
 
-def _node(item: Item, numbers: dict[int, int], uses: Mapping[int, int]) -> dict[str, Any]:
-    """An item as plain values."""
-    inputs = [numbers[id(source)] for source in item.inputs]
+def _node(item: Item, numbers: Mapping[int, int], uses: Mapping[int, int]) -> dict[str, Any]:
+    """An item as plain values. ``sources`` are the inputs once all blocks that the page holds are unfolded."""
+    sources = _sources(item, numbers)
+    inputs = [numbers[id(source)] for source in (sources if item.owner else item.inputs)]
     node = item.results[-1].node if item.inside else item.node
     is_op = node is not None and bool(inputs) and not item.inside
     shape = node.shape if node is not None else item.value.shape if item.value is not None else None
@@ -217,6 +243,7 @@ def _node(item: Item, numbers: dict[int, int], uses: Mapping[int, int]) -> dict[
         "name": item.name,
         "what": row.get("doc", ""),
         "inputs": inputs,
+        "sources": [numbers[id(source)] for source in sources] if sources != item.inputs else None,
         "shape": None if shape is None else list(shape),
         "dtype": str(node.dtype if node is not None else item.value.dtype if item.value is not None else ""),
         "attributes": {key: _plain(value) for key, value in node.attributes.items()} if is_op else {},
@@ -224,20 +251,28 @@ def _node(item: Item, numbers: dict[int, int], uses: Mapping[int, int]) -> dict[
         "value": _shown(item.value),
         "origin": item.origin,
         "gradient": _shown(item.gradient),
-        "parts": _parts(item, [uses[number] == 1 for number in inputs]),
+        "parts": _parts(item, sources, uses),
         "local": [_shown(part) for part in item.local],
         "rules": _rules(item) if item.parts and is_op else [],
         "own_rule": bool(is_op and node.has_own_rule),
-        "block": _block(item) if item.inside else None,
+        "block": _block(item, numbers) if item.inside else None,
     }
 
 
-def _block(item: Item) -> dict[str, Any]:
-    """What is in a block: how many nodes of which ops, their lines of Python, and all results but the last."""
+def _sources(item: Item, numbers: Mapping[int, int]) -> list[Item]:
+    """The inputs of an item where all blocks that the page holds are unfolded."""
+    return [source if id(source) in numbers else source.owner for source in item.sources or item.inputs]
+
+
+def _block(item: Item, numbers: Mapping[int, int]) -> dict[str, Any]:
+    """What is in a block: how many nodes of which ops, their lines of Python, all results but the last, and the numbers
+    of the nodes if the page holds them.
+    """
     ops = Counter(each.op for each in item.inside)
     lines = dict.fromkeys(each.node.where for each in item.inside if each.node.where)
     return {
         "count": len(item.inside),
+        "inside": [numbers[id(each)] for each in item.whole if id(each) in numbers],
         "ops": list(ops.items()),
         "lines": [_line(where) for where in list(lines)[:LINES]],
         "others": [{"name": each.name or each.op, "shape": list(each.node.shape), "value": _shown(each.value),
@@ -245,11 +280,12 @@ def _block(item: Item) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parts(item: Item, alone: list[bool]) -> list[Any]:
+def _parts(item: Item, sources: list[Item], uses: Mapping[int, int]) -> list[Any]:
     """What goes to each input; "gradient" for a picture that stands with the input already, which nothing else uses."""
     found: list[Any] = []
-    for part, source, only in zip(item.parts, item.inputs, alone, strict=False):
-        whole = source.gradient if only and part is not None and part.size > MOST else None
+    for part, source in zip(item.parts, sources, strict=False):
+        alone = uses[id(source)] == 1 and part is not None and part.size > MOST
+        whole = source.gradient if alone else None
         same = whole is not None and np.array_equal(np.asarray(part), np.asarray(whole), equal_nan=True)
         found.append("gradient" if same else _shown(part))
     return found

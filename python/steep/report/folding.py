@@ -201,12 +201,15 @@ def with_blocks(items: list[Item], owner: dict[int, Item]) -> list[Item]:
     found: list[Item] = []
     waiting: dict[int, Item] = {}
     for item in items:
-        block: Item | None = owner.get(id(item))
+        block = item.owner = owner.get(id(item))
+        if block is not None:
+            block.whole.append(item)
         if item.is_source and block is None:
             waiting[id(item)] = item
         elif block is None or item is block.inside[-1]:
             shown = block or item
             found += [waiting.pop(id(source)) for source in shown.inputs if id(source) in waiting]
+            shown.sources = shown.inputs
             shown.inputs = [owner.get(id(source), source) for source in shown.inputs]
             found.append(shown)
     return found

@@ -23,6 +23,10 @@ class Item:
     ``inputs`` are items; ``origin`` says where the value is from: "kept", "leaf", "variable", "computed again", or ""
     where it is not known. ``parts`` are the gradients that go to the inputs, ``local`` the derivatives with respect
     to them where the result is one number.
+
+    A block stands for the nodes ``inside``, whose ``results`` others use; ``whole`` are these nodes with the leaves and
+    constants that it alone uses, in order, and it is the ``owner`` of each. Where ``inputs`` are blocks, ``sources``
+    are the nodes in them.
     """
 
     op: str
@@ -35,8 +39,11 @@ class Item:
     parts: list[Tensor | None] = field(default_factory=list)
     local: list[Tensor | None] = field(default_factory=list)
     kept: list[Tensor | None] = field(default_factory=list)
+    sources: list[Item] = field(default_factory=list)
     inside: list[Item] = field(default_factory=list)
+    whole: list[Item] = field(default_factory=list)
     results: list[Item] = field(default_factory=list)
+    owner: Item | None = None
 
     @property
     def is_source(self) -> bool:
