@@ -123,6 +123,7 @@ def test_what_is_no_expression_is_refused(text):
 
 def test_powers_of_numbers_do_not_run_for_ever():
     assert np.isinf(descent.landscape("x + 9**9**9").at([[1.0]])).all()
+    assert np.isnan(descent.landscape("x + (-8)**(1/3)").at([[1.0]])).all()  # a complex number in Python
 
 
 def test_a_function_with_control_flow_is_evaluated_point_by_point():

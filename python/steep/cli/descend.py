@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,6 +140,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "differentiable": verdict.differentiable,
         "kinks": [{"point": list(kink.point), "jump": kink.jump} for kink in verdict.kinks],
         "trace": verdict.gradient,
+        "cut": asdict(verdict.cut) if verdict.cut else None,
         "conditioning": verdict.conditioning,
         "minima": [
             {"point": list(m.point), "value": m.value, "curvatures": list(m.curvatures)} for m in verdict.minima
@@ -175,8 +177,6 @@ def _stability(landscape: None, output: Path, **options: Any) -> Shown:
 
 
 def _orders(landscape: None, output: Path, seed: int = 0, **options: Any) -> Shown:
-    from dataclasses import asdict
-
     from steep import descent
 
     costs = descent.compare(seed=seed)

@@ -5,6 +5,7 @@ Start reading at ``landscapes.py`` (the table), then ``paths.py`` (what each opt
 """
 
 from steep.descent import draw
+from steep.descent.cuts import Cut, find_cut
 from steep.descent.expression import parse
 from steep.descent.html import page
 from steep.descent.kinks import Kink, described, in_domain, suspects, undefined
@@ -15,8 +16,8 @@ from steep.descent.stability import StabilityMap, boundary, five_rates, iteratio
 from steep.descent.verdict import Minimum, Verdict, judge
 
 __all__ = [
-    "LANDSCAPES", "METHODS", "ORDERS", "Cost", "Kink", "Landscape", "Minimum", "Path", "StabilityMap", "Verdict",
-    "boundary", "compare", "descend", "described", "draw", "find", "find_methods", "five_rates", "in_domain",
-    "iteration", "judge", "landscape", "outcome", "page", "parse", "stability", "steps_to", "suspects", "undefined",
-    "valley",
+    "LANDSCAPES", "METHODS", "ORDERS", "Cost", "Cut", "Kink", "Landscape", "Minimum", "Path", "StabilityMap", "Verdict",
+    "boundary", "compare", "descend", "described", "draw", "find", "find_cut", "find_methods", "five_rates",
+    "in_domain", "iteration", "judge", "landscape", "outcome", "page", "parse", "stability", "steps_to",
+    "suspects", "undefined", "valley",
 ]  # fmt: skip

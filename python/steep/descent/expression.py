@@ -110,9 +110,10 @@ def _binary(node: Any, depth: int) -> Build:
 
 
 def _in_floats(apply: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
-    """Numbers alone as floats, so that 9**9**9 is infinite rather than a computation without end."""
+    """Numbers alone as floats: 9**9**9 is infinite rather than a computation without end, (-8)**(1/3) not a number."""
     try:
-        return apply(a, b)
+        found = apply(a, b)
+        return math.nan if isinstance(found, complex) else found
     except OverflowError:
         return math.inf
     except ZeroDivisionError:

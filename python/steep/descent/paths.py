@@ -1,7 +1,8 @@
 """Paths: what each optimiser of ``steep.optim`` does on a landscape, step by step, by the one loop.
 
 ``METHODS`` has a row for every optimiser. A path ends where its value or gradient is not finite, and says where; it
-also says where it first steps onto or across a point without a derivative. Start reading at ``descend``.
+also says where it first steps onto or across a point without a derivative, and where its gradient is cut. Start reading
+at ``descend``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from steep import _core, optim
 from steep._core import Tensor
+from steep.descent.cuts import find_cut
 from steep.descent.kinks import along_segments
 from steep.descent.landscapes import Landscape, Points, shown
 from steep.display import displayed
@@ -93,9 +95,10 @@ class Path:
         values: their values.
         status: as in ``optim.Result``, or "refused".
         message: the reason, as text.
-        problem: where the function is not finite, or has no derivative, on the way; "" if nowhere.
+        problem: where the function is not finite, has no derivative, or its gradient is cut, on the way; "" if nowhere.
         evaluations: how often the function was evaluated.
         products: how many Hessian-vector products were computed.
+        order: the derivatives that the method asks for.
     """
 
     method: str
@@ -106,6 +109,7 @@ class Path:
     problem: str = ""
     evaluations: int = 0
     products: int = 0
+    order: int = 0
 
     @property
     def steps(self) -> int:
@@ -223,12 +227,14 @@ def follow(landscape: Landscape, method: Method, start: Points, steps: int, sett
     except (TypeError, ValueError, _core.GradientError) as error:
         found, said = np.array(points), str(error)
         where = "" if len(found) == 1 else said if " at (" in said else f"no gradient at {shown(found[-1])}: {said}"
-        return Path(method.name, found, landscape.at(found), "refused", where or said, where)
+        values = landscape.at(found)
+        return Path(method.name, found, values, "refused", where or said, where, order=optimizer.order)
     found = np.array(points)
     status = "diverged" if run.status == "stopped" else run.status
     message = f"left the picture at step {run.steps}" if run.status == "stopped" else run.message
     with np.errstate(all="ignore"):
-        return Path(method.name, found, landscape.at(found), status, message, "", run.evaluations, run.products)
+        values = landscape.at(found)
+    return Path(method.name, found, values, status, message, "", run.evaluations, run.products, optimizer.order)
 
 
 _NO_GRADIENT = "no gradient at {}: the value there is not computed from the point by steep's ops"
@@ -260,7 +266,14 @@ def checked(landscape: Landscape, path: Path) -> Path:
             last, problem = at, f"the {what} is not finite at {shown(path.points[at])}, step {at}{before}"
     finite = slice(0, max(1, last if "point" in problem.split(" is ")[0] or "value" in problem else last + 1))
     cut = replace(path, points=path.points[finite], values=path.values[finite])
-    return replace(cut, problem=path.problem or problem or _first_kink(landscape, cut.points))
+    return replace(cut, problem=path.problem or problem or "; ".join(_wrong(landscape, cut)))
+
+
+def _wrong(landscape: Landscape, path: Path) -> list[str]:
+    """What the optimiser is not told on its path: parts of the derivative, and that there is none."""
+    cut = find_cut(landscape, path.points) if path.order else None
+    kink = _first_kink(landscape, path.points)
+    return [*([f"at step {cut.at}, {cut}"] if cut else []), *([kink] if kink else [])]
 
 
 def _first_kink(landscape: Landscape, points: Points) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 import steep
 from steep import _core
+from steep.descent.cuts import Cut, find_cut
 from steep.descent.kinks import Kink, along_segments, described, in_domain, suspects, undefined
 from steep.descent.landscapes import Landscape, Points, shown
 from steep.descent.paths import Path, Settings, descend, find_methods, follow, outcome
@@ -55,6 +56,7 @@ class Verdict:
         kinks: points of the domain without a derivative.
         minima: the minima found, the lowest first.
         paths: what each optimiser did.
+        cut: where the gradient lacks a part of the derivative, or None.
     """
 
     landscape: Landscape
@@ -62,6 +64,7 @@ class Verdict:
     kinks: list[Kink]
     minima: list[Minimum]
     paths: list[Path]
+    cut: Cut | None = None
 
     @property
     def differentiable(self) -> str:
@@ -74,9 +77,10 @@ class Verdict:
 
     @property
     def gradient(self) -> str:
-        """Through which ops the gradient flows, and where it is flat everywhere, as ``steep.explain`` says."""
+        """Where the gradient is cut; through which ops it flows, and where it is flat, as ``steep.explain`` says."""
         point = steep.tensor(np.array(self.landscape.start), requires_grad=True)
-        return steep.explain(self.landscape(point), point)
+        flow = steep.explain(self.landscape(point), point)
+        return f"{self.cut}; {flow}" if self.cut else flow
 
     @property
     def conditioning(self) -> str:
@@ -124,7 +128,8 @@ def judge(landscape: Landscape, steps: int = 200, paths: list[Path] | None = Non
     made = descend(landscape, steps=steps, seed=seed) if paths is None else paths
     found = minima_of(landscape)
     tips = [Kink(low.point, False, 0, 0.0) for low in found if not low.curvatures]  # which no line of a grid meets
-    return Verdict(landscape, suspects(landscape), in_domain(landscape) or tips, found, made)
+    cut = find_cut(landscape, np.concatenate([np.array([landscape.start]), _grid(landscape)]))
+    return Verdict(landscape, suspects(landscape), in_domain(landscape) or tips, found, made, cut)
 
 
 def minima_of(landscape: Landscape) -> list[Minimum]:
@@ -139,9 +144,7 @@ def minima_of(landscape: Landscape) -> list[Minimum]:
     Returns:
         The minima.
     """
-    width = np.array([high - low for low, high in landscape.domain])
-    axes = [low + (np.arange(GRID) + 0.47) / GRID * (high - low) for low, high in landscape.domain]
-    starts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, landscape.dimensions)
+    width, starts = np.array([high - low for low, high in landscape.domain]), _grid(landscape)
     settings = Settings(landscape.rate, scale=float(width.max()) / 20)
     kept: list[Points] = []
 
@@ -160,6 +163,12 @@ def minima_of(landscape: Landscape) -> list[Minimum]:
         Minimum(tuple(round(v, 9) + 0.0 for v in kept[i].tolist()), float(values[i]), _curvatures(landscape, kept[i]))
         for i in order
     ]
+
+
+def _grid(landscape: Landscape) -> Points:
+    """Points in the domain, as many in each direction, off the axes."""
+    axes = [low + (np.arange(GRID) + 0.47) / GRID * (high - low) for low, high in landscape.domain]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, landscape.dimensions)
 
 
 def _polished(landscape: Landscape, point: Points, settings: Settings) -> Points:
