@@ -3,12 +3,12 @@
 import builtins
 from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 ArrayLike: TypeAlias = Tensor | np.ndarray[Any, Any] | float | int | builtins.bool | Sequence[Any]
-DTypeLike: TypeAlias = dtype | type | str | np.dtype[Any]
+DTypeLike: TypeAlias = dtype | type | str | np.dtype[Any] | OtherDType
 Ints: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 Shape: TypeAlias = int | Sequence[int]
 Index: TypeAlias = int | slice | EllipsisType | None | ArrayLike | tuple[Any, ...]
@@ -16,6 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class GradientError(RuntimeError): ...
 class CompileError(RuntimeError): ...
+
+class OtherDType(Protocol):  # of another library, as torch.float32
+    @property
+    def itemsize(self) -> int: ...
 
 class dtype:
     def __init__(self, name: DTypeLike) -> None: ...

@@ -14,14 +14,50 @@ namespace {
 
 constexpr std::size_t most_params = 16;
 
-[[noreturn]] void refuse(const Op& op, const Param& p, const char* wanted, PyObject* got) {
-  fail<TypeError>(op.name, ": ", p.name, " must be ", wanted, ", and got ", Py_TYPE(got)->tp_name);
+std::string shown(PyObject* o) { return py::cast<std::string>(py::repr(py::handle(o))).substr(0, 60); }
+
+// The number of dimensions that an array of any library says it has; -1 for what is no array.
+std::int64_t dimensions(PyObject* o) {
+  if (is_tensor(o)) return borrow(o).ndim();
+  const py::object n = py::getattr(o, "ndim", py::none());
+  return py::isinstance<py::int_>(n) ? n.cast<std::int64_t>() : -1;
 }
 
+// What was given, for messages: its type, and of arrays the dtype and the shape.
+std::string told(PyObject* o) {
+  const std::string type = Py_TYPE(o)->tp_name;
+  if (is_tensor(o)) return str(type, " ", borrow(o));
+  if (dimensions(o) < 0 || !PyObject_HasAttrString(o, "__len__")) return type;
+  const py::object shape = py::getattr(o, "shape", py::none()), dtype = py::getattr(o, "dtype", py::none());
+  return str(type, " ", py::str(dtype).cast<std::string>(), py::str(shape).cast<std::string>());
+}
+
+// How a common mistake is mended: a flag in the place of an integer, as in sum(x, True), and a number that is a float.
+std::string mended(const Op& op, const Param& p, PyObject* o) {
+  const auto flag =
+      std::find_if(op.params.begin(), op.params.end(), [](const Param& q) { return q.kind == Kind::flag; });
+  if (PyBool_Check(o)) return flag == op.params.end() ? "" : str("; a flag is named, as ", flag->name, "=", shown(o));
+  const bool array = dimensions(o) == 0 && (is_tensor(o) || PyIndex_Check(o));
+  return PyFloat_Check(o) || array ? str("; pass int(", p.name, ")") : "";
+}
+
+[[noreturn]] void refuse(const Op& op, const Param& p, const char* wanted, PyObject* got) {
+  fail<TypeError>(op.name, ": ", p.name, " must be ", wanted, ", and got ", told(got));
+}
+[[noreturn]] void refuse_integer(const Op& op, const Param& p, PyObject* got) {
+  const char* wanted = p.kind == Kind::axes || p.kind == Kind::ints ? "an integer or a sequence of them" : "an integer";
+  fail<TypeError>(op.name, ": ", p.name, " must be ", wanted, ", and got ", told(got), mended(op, p, got));
+}
+
+// What Python takes for an index, NumPy's integers and arrays of one among it; not True and False, as in NumPy.
 std::int64_t whole(const Op& op, const Param& p, PyObject* o) {
-  if (PyFloat_Check(o) || !PyIndex_Check(o)) refuse(op, p, "an integer", o);
+  if (PyFloat_Check(o) || PyBool_Check(o) || !PyIndex_Check(o)) refuse_integer(op, p, o);
   const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
-  if (!index) throw_python_error();
+  if (!index) {
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw_python_error();
+    PyErr_Clear();
+    refuse_integer(op, p, o);
+  }
   int overflow = 0;
   const long long v = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
   if (overflow) fail<ValueError>(op.name, ": ", p.name, " does not fit in 64 bits");
@@ -41,13 +77,14 @@ struct RecursionGuard {
 // One integer; tensors and arrays of more dimensions pass for an index too, and are lists of them.
 bool is_one_number(PyObject* o) {
   if (PyLong_Check(o)) return true;  // without asking for __len__, which an int answers with an exception
-  return is_tensor(o) ? borrow(o).ndim() == 0 : PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__");
+  if (!PyIndex_Check(o)) return false;
+  return dimensions(o) == 0 || (!is_tensor(o) && !PyObject_HasAttrString(o, "__len__"));
 }
 
 // A number, or nested sequences of numbers, flattened in order.
 void flatten_ints(const Op& op, const Param& p, PyObject* o, std::vector<std::int64_t>& out) {
   if (is_one_number(o)) return out.push_back(whole(op, p, o));
-  if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse(op, p, "an integer or a sequence of them", o);
+  if (PyUnicode_Check(o) || !PySequence_Check(o)) refuse_integer(op, p, o);
   const RecursionGuard deeper;
   for (py::handle each : py::reinterpret_borrow<py::object>(o)) flatten_ints(op, p, each.ptr(), out);
 }
@@ -81,7 +118,6 @@ double number(const Op& op, const Param& p, PyObject* o) {
 }
 
 bool is_cpu(PyObject* o) { return PyUnicode_Check(o) && PyUnicode_CompareWithASCIIString(o, "cpu") == 0; }
-std::string shown(PyObject* o) { return py::cast<std::string>(py::repr(py::handle(o))).substr(0, 60); }
 
 std::vector<Tensor> sequence_of_tensors(PyObject* o) {
   const py::tuple given(py::reinterpret_borrow<py::object>(o));

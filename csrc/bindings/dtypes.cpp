@@ -1,4 +1,6 @@
 // The dtype objects, such as steep.float32, comparable to NumPy's dtypes and to names.
+#include <algorithm>
+#include <cctype>
 #include <cstring>
 
 #include "bindings/python.h"
@@ -27,11 +29,25 @@ std::string numpy_name(py::handle o) {
   }
 }
 
-// Anything NumPy takes for a dtype, by its name.
-DType through_numpy(py::handle o) {
+std::string after_point(const std::string& text) { return text.substr(text.rfind('.') + 1); }
+
+// The name of another library's dtype, which prints itself as torch.float32 does; nothing for what is not one.
+std::string foreign_name(py::handle o) {
+  std::string type = after_point(Py_TYPE(o.ptr())->tp_name);
+  std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (type != "dtype") return "";
+  try {
+    return after_point(py::str(o).cast<std::string>());
+  } catch (py::error_already_set&) {
+    return "";
+  }
+}
+
+// Anything that NumPy takes for a dtype, or another library calls one, by its name.
+DType by_name(py::handle o) {
   DType t;
   if (py::isinstance<py::str>(o) && o.cast<std::string>() == dtype_info[BFloat16].name) return BFloat16;
-  if (!find_name(numpy_name(o).c_str(), t))
+  if (!find_name(numpy_name(o).c_str(), t) && !find_name(foreign_name(o).c_str(), t))
     fail<TypeError>("dtype: ", py::repr(o).cast<std::string>(),
                     " is not one of steep's (bool, uint8, int32, int64, bfloat16, float32, float64); convert the "
                     "data with NumPy's astype() first");
@@ -63,7 +79,7 @@ DType parse_dtype(PyObject* o) {
   if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return Float32;
   if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return Int64;
   if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return Bool;
-  return through_numpy(o);
+  return by_name(o);
 }
 
 void bind_dtypes(py::module_& m) {

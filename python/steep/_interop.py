@@ -76,7 +76,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     """A matrix norm for two axes, a vector norm for one; without ``ord``, of all elements."""
     if ord is None:
         return _core.norm(x, 2.0, axis, keepdims)
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(range(x.ndim)) if axis is None else tuple(np.ravel(axis).tolist())
     if len(axes) == 1 and not isinstance(ord, str):
         return _core.norm(x, ord, axes, keepdims)
     if len(axes) != 2:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.integers import integers, is_one
 from steep.tree import Tree
 
 Function: TypeAlias = Callable[..., Any]
@@ -90,7 +91,7 @@ class _Recorded:
 
 
 def _numbers(argnums: Argnums, count: int, who: str) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    numbers = integers(f"{who}: argnums", argnums)
     for n in numbers:
         if not -count <= n < count:
             raise ValueError(f"{who}: argnums names argument {n}, and {count} were given")
@@ -101,7 +102,7 @@ def _numbers(argnums: Argnums, count: int, who: str) -> list[int]:
 
 
 def _one_or_all(argnums: Argnums, results: list[Any]) -> Any:
-    return results[0] if isinstance(argnums, int) else tuple(results)
+    return results[0] if is_one(argnums) else tuple(results)
 
 
 def _scalar(who: str, run: _Recorded) -> Tensor:

@@ -117,8 +117,8 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     if isinstance(kind, str):
         if kind not in _KINDS:
             raise ValueError(f"isdtype: no kind named {kind!r}; there are {sorted(_KINDS)}")
-        return dtype.name in _KINDS[kind]
-    return bool(dtype == kind)
+        return _core.dtype(dtype).name in _KINDS[kind]
+    return bool(_core.dtype(dtype) == kind)
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:

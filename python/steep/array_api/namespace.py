@@ -25,6 +25,7 @@ from steep.array_api.values import (
     unique_inverse,
     unique_values,
 )
+from steep.integers import integer
 
 __all__ = [
     "__array_namespace_info__", "allclose", "array_equal", "broadcast_arrays", "broadcast_shapes", "can_cast", "conj",
@@ -255,6 +256,7 @@ def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, a
         >>> sp.diff(sp.tensor([1.0, 4.0, 9.0])).tolist()
         [3.0, 5.0]
     """
+    axis, n = integer("diff: axis", axis), integer("diff: n", n)
     parts = [part for part in (prepend, x, append) if part is not None]
     y = _core.concat(parts, axis=axis) if len(parts) > 1 else x
     if n < 0:

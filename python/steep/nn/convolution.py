@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from steep._core import Tensor
+from steep.integers import integers
 from steep.nn import functional, init
 from steep.nn.module import Module
 from steep.random import Generator
@@ -18,7 +19,7 @@ Sizes = int | Sequence[int]
 
 
 def _each(value: Sizes, dimensions: int) -> tuple[int, ...]:
-    return (value,) * dimensions if isinstance(value, int) else tuple(value)
+    return integers("conv: kernel_size", value, dimensions)
 
 
 class _Weights(Module):

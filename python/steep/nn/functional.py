@@ -50,6 +50,7 @@ from steep._core import (
     softplus,
     tanh,
 )
+from steep.integers import integers
 from steep.nn.losses import bce_with_logits, cross_entropy, info_nce, l1_loss, mse_loss, nll_loss
 from steep.random import Generator
 
@@ -272,25 +273,23 @@ def conv_borders(
         [(2, 2), (2, 2)]
     """
     n = weight.ndim - 2
-
-    def each(v: Any) -> list[int]:
-        return [int(v)] * n if isinstance(v, int) else [int(i) for i in v]
-
     if padding == "valid":
         return [(0, 0)] * n
     if padding in ("same", "same_upper"):
-        steps = each(stride)
+        steps = integers("conv: stride", stride, n)
         if padding == "same" and any(s != 1 for s in steps):
             raise ValueError(
                 f'conv: padding="same" needs stride 1, got {stride}; give the padding as numbers, or "same_upper"'
             )
-        spans = [d * (k - 1) + 1 for d, k in zip(each(dilation), weight.shape[2:], strict=True)]
+        spans = [
+            d * (k - 1) + 1 for d, k in zip(integers("conv: dilation", dilation, n), weight.shape[2:], strict=True)
+        ]
         rests = [1] * n if padding == "same" else [size % s or s for size, s in zip(sizes, steps, strict=True)]
         totals = [max(0, span - rest) for span, rest in zip(spans, rests, strict=True)]
         return [(total // 2, total - total // 2) for total in totals]
     if isinstance(padding, str):
         raise ValueError(f'conv: padding is a number, numbers, "same", "same_upper" or "valid", got {padding!r}')
-    return [(p, p) for p in each(padding)]
+    return [(p, p) for p in integers("conv: padding", padding, n)]
 
 
 def pad_for_conv(x: Any, weight: Tensor, stride: Any, padding: Any, dilation: Any, mode: str) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
+from steep.integers import integers
 from steep.nn import functional, init
 from steep.nn.module import Module
 from steep.random import Generator
@@ -82,7 +83,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5, affine: bool = True, dtype: Any = None) -> None:
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = integers("LayerNorm: shape", shape)
         self.eps = eps
         dtype = dtype or _core.float32
         self.weight = init.parameter(_core.ones(self.shape, dtype=dtype)) if affine else None

@@ -282,8 +282,29 @@ def _tensors(params: Tree) -> list[Tensor]:
         raise ValueError("an optimiser needs at least one parameter, got none")
     for leaf in found:
         if not isinstance(leaf, Tensor):
-            raise TypeError(f"parameters must be tensors, got {type(leaf).__name__}; use steep.tensor(...)")
+            raise TypeError(f"parameters must be tensors, got {_instead(leaf)}")
+        if leaf.dtype.kind != "f":
+            raise TypeError(
+                f"parameters must be of floats, got {leaf.dtype}{tuple(leaf.shape)}; use astype(steep.float32)"
+            )
     return list({id(leaf): leaf for leaf in found}.values())
+
+
+def _instead(leaf: Any) -> str:
+    """What is no parameter, and what to pass in its place."""
+    kind = type(leaf)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}.{kind.__name__}"
+    if callable(getattr(leaf, "parameters", None)):
+        return f"{name}; pass its parameters()"
+    if isinstance(leaf, str):
+        return f"the name {leaf!r}; pass parameters(), or dict(named_parameters())"
+    if hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
+        detached = "w.detach()" if getattr(leaf, "requires_grad", False) else "w"
+        whose = f"{name}{tuple(getattr(leaf, 'shape', ()))}"
+        return (
+            f"{whose}, which steep cannot write to; make a tensor of it, w = steep.tensor({detached}), and train that"
+        )
+    return f"{name}; use steep.tensor(...)"
 
 
 GROUP_OPTIONS = ("lr", "params", "weight_decay")

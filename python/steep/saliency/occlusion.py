@@ -8,6 +8,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.integers import integers
 from steep.saliency.maps import as_floats, score_function
 from steep.scores import predicted
 
@@ -66,10 +67,11 @@ def occlusion(
 
 def _pair(what: str, value: Any) -> tuple[int, int]:
     """A number for height and width, or both. Raises TypeError for anything else."""
-    pair = (value, value) if isinstance(value, int | np.integer) else value
-    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(n, int | np.integer) for n in pair):
-        raise TypeError(f"occlusion: {what} is an integer or two, (height, width), got {value!r}")
-    return int(pair[0]), int(pair[1])
+    try:
+        height, width = integers(what, value, 2)
+    except (TypeError, ValueError):
+        raise TypeError(f"occlusion: {what} is an integer or two, (height, width), got {value!r}") from None
+    return height, width
 
 
 def _holds(dtype: Any, value: float) -> bool:

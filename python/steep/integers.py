@@ -1,0 +1,84 @@
+"""Integers as callers write them, for functions in Python: Python's, NumPy's, arrays and tensors of one, sequences.
+
+The core does the same for the arguments of ops (``csrc/bindings/arguments.cpp``). True and False are none, as in NumPy.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+
+def is_one(value: Any) -> bool:
+    """Whether a value is one integer: not a sequence, nor an array of several dimensions.
+
+    Args:
+        value: what was given.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> from steep.integers import is_one
+        >>> is_one(np.array(3)), is_one(np.array([3])), is_one(True)
+        (True, False, False)
+    """
+    return hasattr(type(value), "__index__") and not isinstance(value, bool) and getattr(value, "ndim", 0) == 0
+
+
+def integer(what: str, value: Any) -> int:
+    """One integer.
+
+    Args:
+        what: the function and the parameter, for the error message.
+        value: what was given.
+
+    Returns:
+        An int.
+
+    Raises:
+        TypeError: for anything else.
+
+    Example:
+        >>> from steep.integers import integer
+        >>> integer("diff: axis", np.array(1))
+        1
+    """
+    try:
+        if is_one(value):
+            return operator.index(value)
+    except TypeError:  # an array of floats
+        pass
+    raise TypeError(f"{what} must be an integer, and got {_told(what, value)}")
+
+
+def _told(what: str, value: Any) -> str:
+    """What was given, and for a number that is a float the fix."""
+    number = isinstance(value, float) or (getattr(value, "ndim", 1) == 0 and hasattr(value, "__float__"))
+    return type(value).__name__ + (f"; pass int({what.split()[-1]})" if number else "")
+
+
+def integers(what: str, value: Any, count: int = 1) -> tuple[int, ...]:
+    """Integers: those of a sequence, or one so many times.
+
+    Args:
+        what: the function and the parameter, for the error message.
+        value: what was given.
+        count: how often one is repeated.
+
+    Returns:
+        A tuple.
+
+    Raises:
+        TypeError: for anything else.
+
+    Example:
+        >>> from steep.integers import integers
+        >>> integers("conv: stride", np.int64(2), 2), integers("conv: stride", [2, np.array(1)])
+        ((2, 2), (2, 1))
+    """
+    if is_one(value):
+        return (integer(what, value),) * count
+    if isinstance(value, str | bool | dict | set) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{what} must be an integer or a sequence of them, and got {_told(what, value)}")
+    return tuple(integer(what, each) for each in value)
