@@ -119,8 +119,13 @@ def _picture(x: Array) -> tuple[pictures.Colours, str, str, list[str]]:
     parts, what = _parts(x)
     rows, columns = (_step(side, SIDE) for side in parts.shape[-2:])
     limit = float(np.abs(_ends(x).astype(np.float64)).max(initial=0.0))
-    tiles = pictures.signed(np.nan_to_num(parts[:TILES, ::rows, ::columns].astype(np.float64)), limit)
-    return _sheet(list(tiles)), what + _thinned(rows, columns), "signed", [f"-{number(limit)}", "0", number(limit)]
+    drawn = np.nan_to_num(parts[:TILES, ::rows, ::columns].astype(np.float64))
+    return (
+        _sheet(list(pictures.signed(drawn, limit))),
+        what + _thinned(rows, columns),
+        "signed",
+        [f"-{number(limit)}", "0", number(limit)],
+    )
 
 
 def _is_image(x: Array, top: float) -> bool:

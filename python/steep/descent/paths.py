@@ -227,14 +227,14 @@ def follow(landscape: Landscape, method: Method, start: Points, steps: int, sett
     except (TypeError, ValueError, _core.GradientError) as error:
         found, said = np.array(points), str(error)
         where = "" if len(found) == 1 else said if " at (" in said else f"no gradient at {shown(found[-1])}: {said}"
-        values = landscape.at(found)
-        return Path(method.name, found, values, "refused", where or said, where, order=optimizer.order)
+        heights = landscape.at(found)
+        return Path(method.name, found, heights, "refused", where or said, where, order=optimizer.order)
     found = np.array(points)
     status = "diverged" if run.status == "stopped" else run.status
     message = f"left the picture at step {run.steps}" if run.status == "stopped" else run.message
     with np.errstate(all="ignore"):
-        values = landscape.at(found)
-    return Path(method.name, found, values, status, message, "", run.evaluations, run.products, optimizer.order)
+        heights = landscape.at(found)
+    return Path(method.name, found, heights, status, message, "", run.evaluations, run.products, optimizer.order)
 
 
 _NO_GRADIENT = "no gradient at {}: the value there is not computed from the point by steep's ops"

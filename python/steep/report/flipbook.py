@@ -261,7 +261,10 @@ def _node(item: Item, numbers: Mapping[int, int], uses: Mapping[int, int]) -> di
 
 def _sources(item: Item, numbers: Mapping[int, int]) -> list[Item]:
     """The inputs of an item where all blocks that the page holds are unfolded."""
-    return [source if id(source) in numbers else source.owner for source in item.sources or item.inputs]
+    return [
+        source if id(source) in numbers or source.owner is None else source.owner
+        for source in item.sources or item.inputs
+    ]
 
 
 def _block(item: Item, numbers: Mapping[int, int]) -> dict[str, Any]:
