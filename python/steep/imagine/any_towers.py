@@ -135,6 +135,29 @@ class AnyTowers:
         """
         return self.forward(self.way.normalize(resized(pixels, self.way.size)))
 
+    def objective(self, wanted: NDArray[np.float32]) -> Callable[[Any], Tensor]:
+        """What an ascent on pictures increases: how near each is to a text.
+
+        Args:
+            wanted: the text's vector.
+
+        Returns:
+            A function of pictures (n, 3, height, width) in [0, 1] that gives (n,).
+        """
+        target = _core.asarray(wanted)
+        return lambda pixels: self.encode(pixels) @ target
+
+    def seen(self, pixels: Any) -> str:
+        """What a picture shows, of towers that know classes, with its probability: "happy 0.97"; otherwise "".
+
+        Args:
+            pixels: a picture (1, 3, height, width) in [0, 1].
+
+        Returns:
+            A string.
+        """
+        return ""
+
 
 def direction(x: Tensor) -> Tensor:
     """Rows divided by their length."""
@@ -164,8 +187,12 @@ def resized(pixels: Any, size: int) -> Tensor:
 
 def as_inputs(towers: AnyTowers, squares: NDArray[np.uint8]) -> Tensor:
     """Squares (n, size, size, 3) as the image encoder's input."""
-    pixels = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255
-    return towers.way.normalize(_core.asarray(pixels))
+    return towers.way.normalize(pixels_of(squares))
+
+
+def pixels_of(squares: NDArray[np.uint8]) -> Tensor:
+    """Pictures (n, height, width, 3) as a tensor (n, 3, height, width) in [0, 1]."""
+    return _core.asarray(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255)
 
 
 def in_batches(
