@@ -20,7 +20,8 @@ from steep.nn import functional
 from steep.text import TextEncoder
 from steep.zoo import Preprocessing
 
-BATCH = 32
+BATCH = 8  # pictures at once: of more, a layer's outputs do not stay in the processor's cache
+WORTH = 32  # pictures for which compiling is worth its time
 
 
 class AnyTowers:
@@ -203,7 +204,7 @@ def in_batches(
 ) -> NDArray[Any]:
     """``run`` (the towers themselves if None) over squares, in batches, compiled if there are several."""
     eager = run or towers.forward
-    whole = towers.compiled and len(squares) > BATCH  # a single batch is not worth compiling
+    whole = towers.compiled and len(squares) > WORTH
     step = compile(eager) if whole else eager
     found: list[NDArray[Any]] = []
     for first in range(0, len(squares), BATCH):

@@ -220,8 +220,9 @@ def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool 
     def make() -> NDArray[Any]:
         given = [softened(picture, i) for i, picture in enumerate(emoji.pictures)] if soft else emoji.pictures
         squares = np.stack([square(picture, towers.way) for picture in given])
+        trunk = nn.fuse_batch_norm(towers.trunk)
         with _core.no_grad(), evaluating():
-            return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
+            return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), trunk)
 
     source = zoo.table.MODELS[row.model].source.sha256
     name = f"{row.kept}_soft" if soft else row.kept
