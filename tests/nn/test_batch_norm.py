@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import steep as sp
+from steep import nn
 from steep.nn import functional as F
 
 RNG = np.random.default_rng(3)
@@ -77,3 +78,49 @@ def test_running_statistics_follow_the_batch() -> None:
 def test_a_weight_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"batch_norm: weight .* one for each channel"):
         F.batch_norm(sp.ones(shape), None, None, sp.ones(4), training=True)
+
+
+# -- fused into convolutions ------------------------------------------------------------------------------------------
+
+
+def learnt(norm, seed):
+    """A layer with weights and statistics other than those at the start."""
+    draw = np.random.default_rng(seed)
+    for key, low, high in (("weight", 0.5, 2), ("bias", -1, 1), ("running_mean", -1, 1), ("running_var", 0.5, 3)):
+        if getattr(norm, key) is not None:
+            values = draw.uniform(low, high, norm.running_mean.shape)
+            setattr(norm, key, sp.tensor(values, dtype=sp.float64, requires_grad=not key.startswith("running")))
+    return norm
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("bias, affine, groups", [(True, True, 1), (False, True, 2), (True, False, 1)])
+def test_batch_norm_is_fused_into_the_convolution_before_it(dimensions, bias, affine, groups):
+    conv, norm = (getattr(nn, f"{kind}{dimensions}d") for kind in ("Conv", "BatchNorm"))
+
+    def layers(seed):
+        made = conv(4, 4, 3, padding=1, groups=groups, bias=bias, generator=seed, dtype=sp.float64)
+        return {"conv": made, "norm": learnt(norm(4, affine=affine, dtype=sp.float64), seed), "act": nn.ReLU()}
+
+    net = nn.Sequential({"first": nn.Sequential(layers(1)), "second": nn.Residual(layers(2))}).eval()
+    x = np.random.default_rng(0).normal(size=(2, 4, *[5] * dimensions))
+    before = {key: value.numpy().copy() for key, value in net.state_dict().items()}
+    fused = nn.fuse_batch_norm(net)
+    assert np.allclose(fused(x).numpy(), net(x).numpy(), rtol=1e-12, atol=1e-12)
+    assert [name for name, _ in fused.second.named_layers()] == ["conv", "act"]
+    assert {key for key in fused.state_dict() if "norm" in key} == set() and len(net.first) == 3
+    assert all(np.array_equal(before[key], value.numpy()) for key, value in net.state_dict().items())
+
+
+def test_what_cannot_be_fused_stays():
+    conv, norm = nn.Conv2d(3, 3, 1, generator=0), nn.BatchNorm2d(3)
+    own = nn.BatchNorm2d(3, track_running_stats=False)
+    apart = nn.Sequential(nn.Sequential(conv, nn.ReLU(), norm), nn.Sequential(conv, own)).eval()
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    fused = nn.fuse_batch_norm(apart)
+    assert fused.state_dict().keys() == apart.state_dict().keys()
+    assert np.array_equal(fused(x).numpy(), apart(x).numpy())
+    beside = nn.Concat(conv, norm).eval()
+    assert len(nn.fuse_batch_norm(beside)) == 2
+    with pytest.raises(ValueError, match=r"training mode; call eval\(\)"):
+        nn.fuse_batch_norm(apart.train())

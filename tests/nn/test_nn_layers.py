@@ -187,6 +187,9 @@ def test_one_of_a_batch_gives_its_own_bits():
 # -- containers, and padding that follows the input ------------------------------------------------------------------
 
 
+PARTS = ("weight", "bias")
+
+
 def test_branches_are_joined_and_shortcuts_added():
     a, b = nn.Conv2d(3, 2, 1, generator=1), nn.Conv2d(3, 4, 3, padding=1, generator=2)
     x = sp.tensor(draw(2, 3, 5, 6))
@@ -198,6 +201,16 @@ def test_branches_are_joined_and_shortcuts_added():
     around = nn.Residual({"keep": keep, "act": sp.tanh})
     assert np.array_equal(around(x).numpy(), (x + sp.tanh(keep(x))).numpy())
     assert [name for name, _ in around.named_layers()] == ["keep", "act"] and len(nn.Residual(keep, nn.ReLU())) == 2
+    beside = nn.Residual({"wide": b}, shortcut=nn.Conv2d(3, 4, 1, generator=4))
+    assert np.array_equal(beside(x).numpy(), (beside.shortcut(x) + b(x)).numpy()) and len(beside) == 1
+    assert set(beside.state_dict()) == {f"{layer}.{part}" for layer in ("wide", "shortcut") for part in PARTS}
+    assert set(beside.activations(x)) == {"", "wide", "shortcut"}
+    named = nn.Residual({"shortcut": keep})
+    assert np.array_equal(named(x).numpy(), (x + keep(x)).numpy())
+    with pytest.raises(ValueError, match="'shortcut' cannot be the name of a layer and"):
+        nn.Residual({"shortcut": keep}, shortcut=keep)
+    with pytest.raises(TypeError, match="layer 'shortcut' is a int"):
+        nn.Residual(keep, shortcut=3)
     for kind in (nn.Sequential, nn.Concat, nn.Residual):
         with pytest.raises(ValueError, match=f"{kind.__name__}: 'a.b' cannot be the name"):
             kind({"a.b": keep})

@@ -346,9 +346,10 @@ def test_containers_of_branches_and_shortcuts_are_exported(tmp_path):
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2, padding="same_upper", generator=1),
         nn.Residual({"a": nn.Conv2d(4, 4, 1, generator=2), "b": nn.ReLU6()}),
+        nn.Residual({"a": nn.Conv2d(4, 4, 3, 2, 1, generator=4)}, shortcut=nn.Conv2d(4, 4, 1, 2, generator=5)),
         nn.Concat({"left": nn.ReLU(), "right": nn.Sequential(nn.Conv2d(4, 2, 3, padding=1, generator=3), nn.Tanh())}),
     )
     x = sp.random.Generator(0).normal((2, 3, 7, 8))
     sp.onnx.save(model, tmp_path / "m.onnx", x)
     loaded = sp.onnx.load(tmp_path / "m.onnx")
-    assert np.allclose(loaded(x).numpy(), model(x).numpy(), atol=1e-6) and model(x).shape == (2, 6, 4, 4)
+    assert np.allclose(loaded(x).numpy(), model(x).numpy(), atol=1e-6) and model(x).shape == (2, 6, 2, 2)

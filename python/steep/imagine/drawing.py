@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from steep.ascent import Parameterization, Term, compose, jitter, maximize, nois
 from steep.data import Emoji, load
 from steep.display import displayed
 from steep.evaluation import evaluating
-from steep.imagine.any_towers import AnyTowers, resized
+from steep.imagine.any_towers import BATCH, AnyTowers, pixels_of, resized
 from steep.imagine.generators import Generator, drawn_pictures, generator, rows_of
 from steep.imagine.recipes import BOTH, FOCUS, FROZEN, Say, picture_features, quiet, text_features
 from steep.imagine.scorers import scorer
@@ -33,21 +33,22 @@ from steep.imagine.towers import Towers
 from steep.random import Generator as Source
 from steep.tree import Tree
 
-JUDGE = "judge"
-
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a picture stands among real ones, under one tower.
+    """Where a picture stands among real ones, or other faces where there are no real ones, under one tower.
 
     Attributes:
         tower: its name.
         start_cosine: the similarity of prompt and picture before the ascent.
         cosine: and after it.
-        best_real: the largest similarity that a real picture has.
-        start_rank: 1 if the first picture was nearer to the prompt than every real one, 2 if one was nearer, ...
+        best_real: the largest similarity that one of the others has.
+        start_rank: 1 if the first picture was nearer to the prompt than every other, 2 if one was nearer, ...
         rank: the same of the result.
-        count: number of real pictures.
+        count: number of the others.
+        among: what they are.
+        start_seen: the class that the tower saw in the first picture, with its probability; "" if it knows no classes.
+        seen: the same of the result.
     """
 
     tower: str
@@ -57,6 +58,9 @@ class Standing:
     start_rank: int
     rank: int
     count: int
+    among: str = "real pictures"
+    start_seen: str = ""
+    seen: str = ""
 
 
 @displayed
@@ -69,7 +73,8 @@ class Drawing:
         picture: uint8 (height, width, 3).
         start: the picture from which the ascent started.
         standings: under the tower that guided the ascent, and under the judge.
-        nearest: the most similar picture of the data, uint8 (64, 64, 3), by the mean square of pixels' differences.
+        nearest: the most similar of the pictures that it is ranked among, uint8 (height, width, 3), by the mean square
+            of pixels' differences.
         nearest_name: what it shows.
         history: the objective before each step, of all starts together.
         params: the parameters of the picture.
@@ -91,12 +96,12 @@ class Drawing:
 
 def draw(
     prompt: str,
-    scorer: str | AnyTowers = "emoji",
+    scorer: str | AnyTowers | None = None,
     generator: str | Generator = "emoji",
     *,
     steps: int = 50,
     seed: int = 0,
-    judge: str | AnyTowers = JUDGE,
+    judge: str | AnyTowers | None = None,
     candidates: int | None = None,
     starts: int | None = None,
     views: int = 4,
@@ -110,11 +115,12 @@ def draw(
 
     Args:
         prompt: the sentence.
-        scorer: the towers that guide the ascent, or their name; see ``imagine.scorer``.
+        scorer: the towers that guide the ascent, or their name; see ``imagine.scorer``. None for the generator's own,
+            "faces" of faces and otherwise "emoji".
         generator: a map to pictures, or its name; see ``imagine.generator``.
         steps: number of steps.
         seed: seed of everything that is drawn.
-        judge: towers that take no part in the ascent, or their name.
+        judge: towers that take no part in the ascent, or their name; None for the generator's own.
         candidates: number of latents of which the best are taken; the generator's if None. Unused where the
             generator knows the latents of its data: these are the candidates.
         starts: number of latents to ascend from, together; the generator's if None.
@@ -137,7 +143,7 @@ def draw(
     candidates = max(starts, made.candidates if candidates is None else candidates)
     if min(steps, starts, views) < 1:
         raise ValueError(f"draw: {steps} steps, {starts} starts and {views} views: each must be 1 at least")
-    towers, judging = (ready(each, say) for each in (scorer, judge))
+    towers, judging = ready(scorer or made.scorer, say), ready(judge or made.judge, say)
     wanted = prompt_vector(towers, prompt)
     source = Source(seed)
     begin = best_starts(made, towers, wanted, candidates, starts, source, say)
@@ -155,18 +161,39 @@ def draw(
         scores = np.asarray(value(look(end.image)))
         best = int(scores.reshape(views, -1).mean(axis=0).argmax())
         images = [image[best : best + 1] for image in (begin.image(), end.image)]
-    emoji = load("emoji")
-    standings = [standing(each, prompt, images, emoji, say) for each in (towers, judging)]
+    others = ranked_among(made, say)
+    standings = [standing(each, prompt, images, others, say) for each in (towers, judging)]
     before, after = (pictures.rgb(np.asarray(image)[0]) for image in images)
-    nearest = nearest_picture(images[1], emoji)
+    nearest = nearest_picture(images[1], others.pictures)
     settings = {
         "generator": made.name, "scorer": towers.name, "judge": judging.name, "steps": steps, "seed": seed,
         "candidates": candidates, "starts": starts, "views": views, "prior": prior,
     }  # fmt: skip
     frames = [pictures.rgb(np.asarray(frame)[best]) for frame in end.frames]
-    return Drawing(prompt, after, before, tuple(standings), emoji.pictures[nearest],
-                   emoji.concepts[int(emoji.concept[nearest])].name, end.history, rows_of(end.params, [best]), frames,
-                   settings)  # fmt: skip
+    return Drawing(prompt, after, before, tuple(standings), others.pictures[nearest], others.name(nearest),
+                   end.history, rows_of(end.params, [best]), frames, settings)  # fmt: skip
+
+
+class Others(NamedTuple):
+    """What a drawn picture is ranked among: the real pictures of emoji, or other pictures of its generator."""
+
+    pictures: NDArray[np.uint8]
+    what: str
+    emoji: Emoji | None = None
+
+    def name(self, number: int) -> str:
+        """What one of them shows."""
+        if self.emoji is None:
+            return f"number {number} of {len(self.pictures)} {self.what}"
+        return self.emoji.concepts[int(self.emoji.concept[number])].name
+
+
+def ranked_among(made: Generator, say: Say = quiet) -> Others:
+    """What pictures of a generator are ranked among."""
+    if made.others is not None:
+        return Others(made.others(say), "random faces")
+    emoji = load("emoji")
+    return Others(emoji.pictures, "real pictures", emoji)
 
 
 def ready(towers: str | AnyTowers, say: Say = quiet) -> AnyTowers:
@@ -210,11 +237,11 @@ def contrasted(towers: AnyTowers, wanted: NDArray[np.float32]) -> Callable[[Any]
 
     It is what the towers were trained to increase, the logarithm of the prompt's probability among these, divided by
     their scale. A cosine alone grows as well with what is near every text. Of towers that were not trained on emoji it
-    is the cosine.
+    is what these say, the cosine if nothing else.
     """
-    look, target = seen_by(towers), _core.asarray(wanted)
     if not is_frozen(towers):
-        return lambda x: look(x) @ target
+        return towers.objective(wanted)
+    look, target = seen_by(towers), _core.asarray(wanted)
     scale = float(np.exp(float(towers.log_scale)))
     with _core.no_grad():
         others = np.asarray(towers.text_vectors(text_features(load("emoji"))[:, BOTH]))
@@ -245,11 +272,12 @@ def best_starts(
     say: Say = quiet,
 ) -> Parameterization:
     """The candidates nearest to the prompt; where the latents of data are known, latents near the best of these."""
-    emoji = load("emoji")
-    if made.latents is not None and made.moved is not None and len(made.latents) == len(drawn_pictures(emoji)):
-        order = np.argsort(-fitting(towers, wanted, emoji, say)[: len(made.latents)], kind="stable")
-        near_them = _core.asarray(made.moved(made.latents[order[:starts]], source))
-        return Parameterization(near_them, made.start(1, Source(0)).render)
+    if made.latents is not None and made.moved is not None:
+        emoji = load("emoji")
+        if len(made.latents) == len(drawn_pictures(emoji)):
+            order = np.argsort(-fitting(towers, wanted, emoji, say)[: len(made.latents)], kind="stable")
+            near_them = _core.asarray(made.moved(made.latents[order[:starts]], source))
+            return Parameterization(near_them, made.start(1, Source(0)).render)
     many = made.start(candidates, source)
     if candidates == starts:
         return many
@@ -267,13 +295,25 @@ def fitting(towers: AnyTowers, wanted: NDArray[np.float32], emoji: Emoji, say: S
 
 def vectors_of(many: Parameterization, made: Generator, towers: AnyTowers, say: Say) -> NDArray[np.float32]:
     """The vectors of the pictures of many parameters, (n, size)."""
-    count, found = tree.leaves(many.params)[0].shape[0], list[NDArray[Any]]()
+    count = tree.leaves(many.params)[0].shape[0]
+    return in_parts(
+        lambda first, last: seen_by(towers)(many.render(rows_of(many.params, slice(first, last)))),
+        count,
+        made.batch,
+        lambda done: say("looking for starts", done, count),
+    )
+
+
+def in_parts(
+    run: Callable[[int, int], Tensor], count: int, batch: int, after: Callable[[int], object] = lambda done: None
+) -> NDArray[np.float32]:
+    """What ``run`` gives for rows from a first to before a last, of all ``count`` of them."""
+    found = list[NDArray[Any]]()
     with _core.no_grad(), evaluating():
-        for first in range(0, count, made.batch):
-            last = min(first + made.batch, count)
-            pictures = many.render(rows_of(many.params, slice(first, last)))
-            found.append(np.array(np.asarray(seen_by(towers)(pictures))))
-            say("looking for starts", last, count)
+        for first in range(0, count, batch):
+            last = min(first + batch, count)
+            found.append(np.array(np.asarray(run(first, last))))
+            after(last)
     return np.concatenate(found)
 
 
@@ -297,19 +337,40 @@ def real_vectors(towers: AnyTowers, emoji: Emoji, say: Say = quiet, soft: bool =
     return towers.images(list(emoji.pictures), lambda done, total: say("encoding pictures", done, total))
 
 
-def standing(towers: AnyTowers, prompt: str, images: list[Tensor], emoji: Emoji, say: Say = quiet) -> Standing:
-    """Where the pictures before and after an ascent stand among all real ones."""
+def standing(towers: AnyTowers, prompt: str, images: list[Tensor], others: Others, say: Say = quiet) -> Standing:
+    """Where the pictures before and after an ascent stand among all others."""
     wanted = prompt_vector(towers, prompt)
-    real = real_vectors(towers, emoji, say) @ wanted
+    cosine, value = measures(towers, wanted)
+    if others.emoji is not None:
+        real = values = real_vectors(towers, others.emoji, say) @ wanted
+        value = cosine
+    else:
+        real, values = (of_squares(measure, others.pictures) for measure in (cosine, value))
     with _core.no_grad(), evaluating():
-        before, after = (float((np.asarray(seen_by(towers)(image)) @ wanted)[0]) for image in images)
-    ranks = [1 + int((real > cosine).sum()) for cosine in (before, after)]
-    return Standing(towers.name, before, after, float(real.max()), ranks[0], ranks[1], len(real))
+        cosines, drawn = ([float(measure(image)[0]) for image in images] for measure in (cosine, value))
+    ranks = [1 + int((values > each).sum()) for each in drawn]
+    seen = [towers.seen(image) for image in images]
+    return Standing(towers.name, cosines[0], cosines[1], float(real.max()), ranks[0], ranks[1], len(real), others.what,
+                    seen[0], seen[1])  # fmt: skip
 
 
-def nearest_picture(image: Tensor, emoji: Emoji) -> int:
-    """The position of the real picture with the least mean square of pixels' differences from ``image``."""
-    side = emoji.pictures.shape[1]
-    small = np.asarray(pictures.resized(pictures.rgb(np.asarray(image)[0]), side, side), np.float32)
-    squares = [float(((small - each) ** 2).mean()) for each in emoji.pictures]
+def measures(towers: AnyTowers, wanted: NDArray[np.float32]) -> tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]:
+    """The cosine of pictures with a text, and what they are ranked by: the same, or the towers' own objective."""
+    look, target = seen_by(towers), _core.asarray(wanted)
+
+    def cosine(pixels: Any) -> Tensor:
+        return look(pixels) @ target
+
+    return cosine, cosine if is_frozen(towers) else towers.objective(wanted)
+
+
+def of_squares(measure: Callable[[Any], Tensor], squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A measure of many pictures (n, height, width, 3)."""
+    return in_parts(lambda first, last: measure(pixels_of(squares[first:last])), len(squares), BATCH)
+
+
+def nearest_picture(image: Tensor, others: NDArray[np.uint8]) -> int:
+    """The position of the picture with the least mean square of pixels' differences from ``image``."""
+    small = np.asarray(pictures.resized(pictures.rgb(np.asarray(image)[0]), *others.shape[1:3]), np.float32)
+    squares = [float(((small - each) ** 2).mean()) for each in others]
     return int(np.argmin(squares))

@@ -7,20 +7,21 @@ data and start anywhere. All go to the one loop as an ``ascent.Parameterization`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core, ascent, onnx, tree, zoo
+from steep import _core, ascent, onnx, pictures, tree, zoo
 from steep._core import Tensor
 from steep.ascent import Parameterization
 from steep.data import Emoji, load
 from steep.display import displayed
+from steep.evaluation import evaluating
 from steep.imagine.decoder import DRAWN, Decoder, load_decoder, save_decoder, train_decoder
-from steep.imagine.kept import kept
+from steep.imagine.kept import kept, kept_array, origin_of
 from steep.imagine.recipes import Say, quiet
 from steep.io.malformed import reading
 from steep.random import Generator as Source
@@ -30,6 +31,7 @@ from steep.zoo.openvino import Graph
 
 LAYOUT = "1"  # of the emoji generator that is kept: increase it when its recipe changes
 SIDE = 64  # of pictures without a generator
+OTHERS = 128  # of random ones that a face is ranked among
 NEAR = 0.35  # how far from those of pictures latents are drawn, in deviations of the prior
 TRUNCATED = 0.7  # the factor of latents that are drawn from a normal distribution
 STYLES = 0.5  # truncation of the styles of MobileStyleGAN, towards their mean
@@ -55,6 +57,10 @@ class Generator:
         latents: the latents of the pictures it was trained on, the candidates then; ``moved`` draws near them.
         moved: a function of latents and a source of random numbers, which gives latents near them; None with no
             latents.
+        scorer: the name of the towers that guide it if nothing else is said.
+        judge: and of those that judge.
+        others: a function that gives pictures of its own, uint8 (n, height, width, 3), among which one that is drawn is
+            ranked; None where these are the real pictures of emoji.
     """
 
     name: str
@@ -66,6 +72,9 @@ class Generator:
     batch: int = 32
     latents: NDArray[np.float32] | None = field(default=None, repr=False)
     moved: Callable[[NDArray[Any], Source], NDArray[np.float32]] | None = None
+    scorer: str = "emoji"
+    judge: str = "judge"
+    others: Callable[[Say], NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     def __call__(self, z: Any) -> Tensor:
         """The pictures of parameters; differentiable.
@@ -213,14 +222,50 @@ def of_normal_latents(
     return Generator(name, start, distance, rate)
 
 
+def of_faces(made: Generator, count: int, source: str) -> Generator:
+    """A generator of faces: guided and judged by networks of expressions, and ranked among random faces of its own.
+
+    Args:
+        made: the generator.
+        count: number of these, which are drawn at first use and kept.
+        source: the sha256 of its weights.
+
+    Returns:
+        A ``Generator``.
+    """
+
+    def others(say: Say) -> NDArray[np.uint8]:
+        def make() -> NDArray[Any]:
+            return random_pictures(made, count, say)
+
+        return kept_array(f"{made.name}_{count}", origin_of(source, str(OTHERS)), make)
+
+    return replace(made, scorer="faces", judge="faces_judge", others=others)
+
+
+def random_pictures(made: Generator, count: int, say: Say = quiet) -> NDArray[np.uint8]:
+    """Small pictures of random parameters, uint8 (count, side, side, 3), always the same."""
+    many, found = made.start(count, Source(count)), list[NDArray[np.uint8]]()
+    with _core.no_grad(), evaluating():
+        for first in range(0, count, made.batch):
+            last = min(first + made.batch, count)
+            drawn = np.asarray(many.render(rows_of(many.params, slice(first, last))))
+            side = min(OTHERS, drawn.shape[-1])
+            found += [pictures.resized(pictures.rgb(each), side, side) for each in drawn]
+            say("drawing others", last, count)
+    return np.stack(found)
+
+
 def _dcgan(say: Say) -> Generator:
     model = zoo.load("dcgan_faces")
-    return of_normal_latents("dcgan_faces", lambda z: (model(z) + 1) / 2, (100, 1, 1))
+    made = of_normal_latents("dcgan_faces", lambda z: (model(z) + 1) / 2, (100, 1, 1))
+    return of_faces(made, 256, model.source.sha256)
 
 
 def _mobilestylegan(say: Say) -> Generator:
     """Faces of 512 pixels from styles, the latents after the mapping, in which directions mean more."""
-    mapping, synthesis = cast(tuple[Graph, Graph], tuple(zoo.load("mobilestylegan")))
+    model = zoo.load("mobilestylegan")
+    mapping, synthesis = cast(tuple[Graph, Graph], tuple(model))
     with _core.no_grad():
         styles = np.concatenate([np.asarray(mapping(z)) for z in Source(0).normal((16, 256, 512))])
     mean, deviation = styles.mean(axis=0), styles.std(axis=0)
@@ -237,7 +282,8 @@ def _mobilestylegan(say: Say) -> Generator:
     def distance(w: Tensor, first: Tensor) -> Tensor:
         return _core.sum(((w - first) / deviation) ** 2) / len(mean)
 
-    return Generator("mobilestylegan", start, distance, 0.03, candidates=8, starts=1, batch=2)
+    made = Generator("mobilestylegan", start, distance, 0.03, candidates=8, starts=1, batch=2)
+    return of_faces(made, 32, model.source.sha256)
 
 
 def of_onnx(path: str) -> Generator:
@@ -280,21 +326,21 @@ def _in_parts(model: Callable[[Any], Any], batch: int | None) -> Callable[[Any],
     return run
 
 
-def _range(pictures: Any) -> tuple[float, float]:
+def _range(drawn: Any) -> tuple[float, float]:
     """The values of black and white. Raises ValueError if these are no pictures."""
-    if not isinstance(pictures, Tensor) or pictures.ndim != 4 or pictures.shape[1] not in (1, 3):
-        told = pictures.shape if isinstance(pictures, Tensor) else f"{len(pictures)} outputs"
+    if not isinstance(drawn, Tensor) or drawn.ndim != 4 or drawn.shape[1] not in (1, 3):
+        told = drawn.shape if isinstance(drawn, Tensor) else f"{len(drawn)} outputs"
         raise ValueError(f"its output is no picture: pictures are (n, 1 or 3, height, width), got {told}")
     with _core.no_grad():
-        values = np.asarray(pictures)
+        values = np.asarray(drawn)
     least, most = float(values.min()), float(values.max())
     if not (np.isfinite(least) and np.isfinite(most)) or least < -1.5 or most > 1.5:
         raise ValueError(f"its output is no picture in [0, 1] or [-1, 1]: values go from {least:.3g} to {most:.3g}")
     return (-1.0, 1.0) if least < -0.05 else (0.0, 1.0)
 
 
-def _three(pictures: Tensor) -> Tensor:
-    return _core.concat([pictures] * 3, axis=1) if pictures.shape[1] == 1 else pictures
+def _three(drawn: Tensor) -> Tensor:
+    return _core.concat([drawn] * 3, axis=1) if drawn.shape[1] == 1 else drawn
 
 
 # -- without a generator ----------------------------------------------------------------------------------------------

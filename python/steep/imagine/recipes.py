@@ -196,13 +196,17 @@ def _found(vectors: NDArray[Any], wanted: NDArray[Any], emoji: Emoji, chosen: ND
 def text_features(emoji: Emoji, say: Say = quiet) -> NDArray[np.float32]:
     """MiniLM's vectors of the three English texts of every concept, (concepts, 3, 384); computed once and kept."""
     texts = [text for concept in emoji.concepts for text in concept.texts()]
+    return kept_texts("emoji_texts", texts, "encoding texts", say).reshape(len(emoji.concepts), 3, -1)
+
+
+def kept_texts(name: str, texts: list[str], what: str, say: Say) -> NDArray[np.float32]:
+    """MiniLM's vectors of texts, (texts, 384); computed once and kept. ``what`` is told to ``say``."""
 
     def make() -> NDArray[Any]:
-        found = encoder()(texts, lambda done, total: say("encoding texts", done, total))
-        return np.asarray(found).reshape(len(emoji.concepts), 3, -1)
+        return np.asarray(encoder()(texts, lambda done, total: say(what, done, total)))
 
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    return kept_array("emoji_texts", origin_of(MINILM_FILE.sha256, digest), make)
+    return kept_array(name, origin_of(MINILM_FILE.sha256, digest), make)
 
 
 def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool = False) -> NDArray[np.float32]:
@@ -216,8 +220,9 @@ def picture_features(towers: Towers, emoji: Emoji, say: Say = quiet, soft: bool 
     def make() -> NDArray[Any]:
         given = [softened(picture, i) for i, picture in enumerate(emoji.pictures)] if soft else emoji.pictures
         squares = np.stack([square(picture, towers.way) for picture in given])
+        trunk = nn.fuse_batch_norm(towers.trunk)
         with _core.no_grad(), evaluating():
-            return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), towers.trunk)
+            return in_batches(towers, squares, lambda done, total: say("encoding pictures", done, total), trunk)
 
     source = zoo.table.MODELS[row.model].source.sha256
     name = f"{row.kept}_soft" if soft else row.kept

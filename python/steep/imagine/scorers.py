@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from steep.imagine.any_towers import AnyTowers
-from steep.imagine.conse import Photos, photos
+from steep.imagine.conse import CONSE, conse
 from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.recipes import FROZEN, Say, frozen_scorer, quiet, small_towers
+from steep.suggest import near
+
+NAMED = (*FROZEN, *CONSE)
 
 
 def scorer(name: str = "emoji", say: Say = quiet) -> AnyTowers:
@@ -15,11 +18,12 @@ def scorer(name: str = "emoji", say: Say = quiet) -> AnyTowers:
 
     "emoji" has a frozen MobileNetV2, a frozen MiniLM and two linear heads, which are trained at first use, in some
     minutes, and kept; "judge" is its like with another trunk, EfficientNet-Lite0, and another seed, for what the first
-    has guided. "photos" is for photographs and not trained at all: see ``conse.py``.
+    has guided. "photos" is for photographs, "faces" for the expressions of faces, and "faces_judge" its like of another
+    network that others have trained; these are not trained at all: see ``conse.py``.
 
     Args:
-        name: "emoji", "judge", "photos", the path of a file, or two paths with a comma between them,
-            "IMAGE.onnx,TEXT.onnx": see ``OnnxTowers``.
+        name: "emoji", "judge", "photos", "faces", "faces_judge", the path of a file, or two paths with a comma between
+            them, "IMAGE.onnx,TEXT.onnx": see ``OnnxTowers``.
         say: called with what is being done, and how much of it.
 
     Returns:
@@ -31,14 +35,16 @@ def scorer(name: str = "emoji", say: Say = quiet) -> AnyTowers:
     """
     if name in FROZEN:
         return frozen_scorer(name, say)[0]
-    if name == Photos.name:
-        return photos(say)
+    if name in CONSE:
+        return conse(name, say)
     if name.count(".onnx") == 2 and "," in name:
         image, _, text = name.partition(",")
         return OnnxTowers(image.strip(), text.strip())
     if not name.endswith(".safetensors"):
-        raise ValueError(f'there is no scorer {name!r}: it is "emoji", "photos", a .safetensors file of '
-                         "`steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx")  # fmt: skip
+        raise ValueError(
+            f"there is no scorer {name!r}{near(name, NAMED) or ''}: it is one of {', '.join(NAMED)}, a .safetensors "
+            "file of `steep imagine --train clip`, or IMAGE.onnx,TEXT.onnx"
+        )
     towers = small_towers()
     towers.restore(Path(name))
     return towers.eval()

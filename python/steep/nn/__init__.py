@@ -22,6 +22,7 @@ from steep.nn.activations import (
 from steep.nn.containers import Concat, Residual, Sequential
 from steep.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from steep.nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from steep.nn.fusion import fuse_batch_norm
 from steep.nn.layers import Dropout, Embedding, Flatten, LayerNorm, Linear
 from steep.nn.losses import bce_with_logits, cross_entropy, info_nce, l1_loss, mse_loss, nll_loss
 from steep.nn.module import Module
@@ -56,7 +57,7 @@ __all__ = [
     "LocalResponseNorm", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module",
     "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ReLU", "ReLU6", "Residual", "Sequential", "SiLU",
     "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits", "cost", "cross_entropy", "functional",
-    "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
+    "fuse_batch_norm", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from steep.nn.layers import Dropout, Flatten
 from steep.nn.module import Module
 
 Layer = Callable[[Any], Any]
+SHORTCUT = "shortcut"  # its name among the layers of a ``Residual``
 
 
 class _Named(Module):
@@ -175,9 +176,11 @@ class Residual(_Named):
 
     Args:
         layers: the layers, or a dict of layers by name.
+        shortcut: a layer that x goes through, where f changes the shape: ``shortcut(x) + f(x)``. None for x itself.
 
     Raises:
         TypeError: for a layer that cannot be called.
+        ValueError: for a layer named "shortcut" beside a shortcut.
 
     References:
         He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385.
@@ -187,13 +190,26 @@ class Residual(_Named):
         (2, 4)
     """
 
+    def __init__(self, *layers: Layer | Mapping[str, Layer], shortcut: Layer | None = None) -> None:
+        super().__init__(*layers)
+        self._projects = shortcut is not None
+        if self._projects and SHORTCUT in self._order:
+            raise ValueError(f"Residual: {SHORTCUT!r} cannot be the name of a layer and of the shortcut")
+        if self._projects:
+            self._add(SHORTCUT, shortcut)
+
     def forward(self, x: Any) -> Any:
-        """Adds the output of the layers to the input.
+        """Adds the output of the layers to the input, or to what the shortcut makes of it.
 
         Args:
             x: a tensor.
 
         Returns:
-            A tensor of the same shape.
+            A tensor of the shape that the layers give.
         """
-        return x + self._fold(x)
+        shortcut = self.shortcut_layer()
+        return (x if shortcut is None else shortcut(x)) + self._fold(x)
+
+    def shortcut_layer(self) -> Layer | None:
+        """The layer that the input goes through beside the others, or None."""
+        return getattr(self, SHORTCUT) if self._projects else None

@@ -112,6 +112,9 @@ def _concat(file: File, layer: nn.Concat, value: str, name: str, x: Tensor) -> t
 
 def _residual(file: File, layer: nn.Residual, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
     output, y = _sequential(file, layer, value, name, x)
+    shortcut = layer.shortcut_layer()
+    if shortcut is not None:
+        value, x = _export(file, shortcut, value, f"{name}.shortcut" if name else "shortcut", x)
     return file.node("Add", [value, output], name or "residual"), x + y
 
 

@@ -50,12 +50,16 @@ def _concat(channels: int, rows: Rows) -> Made:
     return nn.Concat({name: layer for made, _ in branches for name, layer in made.items()}), sum(n for _, n in branches)
 
 
-def _container(kind: type[nn.Sequential] | type[nn.Residual]) -> Callable[..., Made]:
-    def make(channels: int, rows: Rows) -> Made:
-        layers, out = build(rows, channels)
-        return kind(layers), out
+def _sequence(channels: int, rows: Rows) -> Made:
+    layers, out = build(rows, channels)
+    return nn.Sequential(layers), out
 
-    return make
+
+def _residual(channels: int, rows: Rows, shortcut: Row | None = None) -> Made:
+    """``shortcut``: the kind and options of the layer that the input goes through."""
+    layers, out = build(rows, channels)
+    beside = KINDS[shortcut[0]](channels, *shortcut[1:])[0] if shortcut else None
+    return nn.Residual(layers, shortcut=beside), out
 
 
 KINDS: dict[str, Callable[..., Made]] = {
@@ -67,10 +71,10 @@ KINDS: dict[str, Callable[..., Made]] = {
     "relu": lambda c: (nn.ReLU(), c),
     "relu6": lambda c: (nn.ReLU6(), c),
     "tanh": lambda c: (nn.Tanh(), c),
-    "max_pool": lambda c, kernel, stride: (nn.MaxPool2d(kernel, stride), c),
+    "max_pool": lambda c, kernel, stride, padding=0: (nn.MaxPool2d(kernel, stride, padding), c),
     "global_pool": lambda c: (nn.AdaptiveAvgPool2d(1), c),
     "flatten": lambda c: (nn.Flatten(), c),
-    "sequence": _container(nn.Sequential),
-    "residual": _container(nn.Residual),
+    "sequence": _sequence,
+    "residual": _residual,
     "concat": _concat,
 }

@@ -21,14 +21,14 @@ class Format:
     """How an external file holds the weights.
 
     Attributes:
-        read: from bytes to arrays.
+        read: from the bytes of the file, and of those beside it, to arrays.
         rename: from a layer's name, and its index among the layers with weights, to its name in the file.
         suffixes: what the file appends for weight and bias.
-        outputs_last: whether kernels are (height, width, in, out).
-        extras: further arrays, own name to the file's.
+        outputs_last: whether kernels are (height, width, in, out), and matrices (in, out).
+        extras: arrays that ``rename`` does not find, own name to the file's.
     """
 
-    read: Callable[[bytes], Arrays]
+    read: Callable[..., Arrays]
     rename: Callable[[str, int], str]
     suffixes: Mapping[str, str]
     outputs_last: bool = False
@@ -46,6 +46,7 @@ class Entry:
         format: format of the weights; None for a safetensors file that ships with steep, or layers with their weights.
         labels: returns the names of the classes.
         complete: whether ``layers`` makes layers with their weights, from files that it fetches.
+        beside: further files that the format needs.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Entry:
     format: Format | None
     labels: Callable[[], tuple[str, ...]] | None = None
     complete: bool = False
+    beside: tuple[Source, ...] = ()
 
 
 def of_rows(rows: Rows, channels: int = 3) -> Callable[[], Mapping[str, Layer]]:

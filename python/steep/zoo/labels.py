@@ -1,6 +1,6 @@
-"""Names of classes: ImageNet's 1,000, in the order of the 2012 challenge, and digits.
+"""Names of classes: ImageNet's 1,000, in the order of the 2012 challenge, digits, and expressions of faces.
 
-The former come from a package that lists them with WordNet's synonyms; the first synonym is the name.
+The first come from a package that lists them with WordNet's synonyms; the first synonym is the name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,24 @@ def digits() -> tuple[str, ...]:
         A tuple of strings.
     """
     return tuple("0123456789")
+
+
+def emotions() -> tuple[str, ...]:
+    """Seven expressions of faces, in the order of the data set FER-2013.
+
+    Returns:
+        A tuple of strings.
+    """
+    return ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
+
+
+def expressions() -> tuple[str, ...]:
+    """The same seven, in the order of face-api.js.
+
+    Returns:
+        A tuple of strings.
+    """
+    return ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
 
 @cache

@@ -231,3 +231,101 @@ def dcgan_name(name: str, _: int) -> str:
     """
     kind, number = name[:-1], int(name[-1])
     return f"netG_state_dict.main.{3 * (number - 1) + (kind == 'bn')}"
+
+
+def _separable(number: int | str, out: int, stride: int = 1, padding: int | str = 1) -> Rows:
+    return [
+        (f"depthwise{number}", "depthwise", 3, stride, padding, False),
+        (f"pointwise{number}", "conv", out, 1),
+    ]
+
+
+def _xception(name: str, out: int, first: Rows) -> Row:
+    """A block of Xception: two separable convolutions and a pooling, beside a convolution of the input."""
+    rows: Rows = [*first, *_separable(1, out), ("relu1", "relu"), *_separable(2, out), ("pool", "max_pool", 3, 2, 1)]
+    return name, "residual", rows, ("conv", out, 1, 2)
+
+
+# Source: Arriaga et al. 2017, arXiv:1710.07557, "mini-Xception", its batch normalization folded into the convolutions.
+MINI_XCEPTION: Rows = [
+    ("conv1", "conv", 32, 3, 2),
+    ("relu1", "relu"),
+    ("conv2", "conv", 64, 3),
+    ("relu2", "relu"),
+    _xception("block1", 128, []),
+    _xception("block2", 256, [("relu0", "relu")]),
+    ("conv3", "conv", 7, 3, 1, 1),
+    ("pool", "global_pool"),
+    ("logits", "flatten"),
+]
+
+
+def mini_xception_name(name: str, _: int) -> str:
+    """The file's name of a layer, that of the operation which uses its weights: "conv1" is "block1_conv1_act/Relu".
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
+    operations = {
+        "conv1": "block1_conv1_act/Relu",
+        "conv2": "block1_conv2_act/Relu",
+        "block1.depthwise1": "separable_conv2d_1/separable_conv2d/depthwise",
+        "block1.pointwise1": "block2_sepconv2_act/Relu",
+        "block1.depthwise2": "separable_conv2d_2/separable_conv2d/depthwise",
+        "block1.pointwise2": "block2_sepconv2_bn/FusedBatchNormV3",
+        "block1.shortcut": "batch_normalization_1/FusedBatchNormV3",
+        "block2.depthwise1": "separable_conv2d_3/separable_conv2d/depthwise",
+        "block2.pointwise1": "block3_sepconv2_act/Relu",
+        "block2.depthwise2": "separable_conv2d_4/separable_conv2d/depthwise",
+        "block2.pointwise2": "block3_sepconv2_bn/FusedBatchNormV3",
+        "block2.shortcut": "batch_normalization_2/FusedBatchNormV3",
+        "conv3": "conv2d_5/BiasAdd",
+    }
+    return f"StatefulPartitionedCall/model_1/{operations[name]}"
+
+
+def _dense(block: int, out: int) -> Row:
+    """Four convolutions, of which each but the first sees the sum of those before it."""
+    first: Rows = [("conv", "conv", out, 3, 2, "same_upper")] if block == 0 else _separable("", out, 2, "same_upper")
+    rows: list[Row] = [("conv0", "sequence", [*first, ("relu", "relu")])]
+    for i in range(1, 4):
+        before: Rows = [("relu", "relu")] if i > 1 else []
+        rows.append((f"conv{i}", "residual", [*before, *_separable("", out)]))
+    return f"dense{block}", "sequence", [*rows, ("relu3", "relu")]
+
+
+# Source: face-api.js by Vincent Muehler, "FaceExpressionNet": densely connected blocks, here written as residual ones.
+FACE_EXPRESSIONS: Rows = [
+    *(_dense(block, out) for block, out in enumerate((32, 64, 128, 256))),
+    ("pool", "global_pool"),
+    ("flatten", "flatten"),
+    ("logits", "linear", 7),
+]
+
+
+def face_expressions_name(name: str, _: int) -> str:
+    """The file's name of a layer's weight: "dense1.conv2.pointwise" is "dense1/conv2/pointwise_filter".
+
+    Args:
+        name: name of the layer.
+        _: unused.
+
+    Returns:
+        The file's name.
+    """
+    if name == "logits":
+        return "fc/weights"
+    block, conv, layer = name.split(".")
+    return f"{block}/{conv}/{'filters' if layer == 'conv' else f'{layer}_filter'}"
+
+
+# The biases' names do not say of which convolution they are: own names to the file's.
+FACE_BIASES = {
+    f"dense{block}.conv{i}.{'pointwise' if block + i else 'conv'}.bias": f"dense{block}/conv{i}/bias"
+    for block in range(4)
+    for i in range(4)
+} | {"logits.bias": "fc/bias"}

@@ -34,6 +34,7 @@ class Preprocessing:
         channels: "rgb", "bgr" or "grey".
         margin: factor of the size before cropping.
         crop: "center", or "none" for the whole image.
+        luma: weights of red, green and blue where a grey network is given colours; None for their mean.
 
     Raises:
         ValueError: if these are inconsistent.
@@ -51,6 +52,7 @@ class Preprocessing:
     channels: str = "rgb"
     margin: float = 256 / 224
     crop: str = "center"
+    luma: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in ORDERS:
@@ -104,12 +106,21 @@ class Preprocessing:
         """Pixels as the network's input, for any size; differentiable.
 
         Args:
-            pixels: images (N, C, H, W) in [0, 1], red first.
+            pixels: images (N, C, H, W) in [0, 1], red first; a grey network takes colours, too.
 
         Returns:
-            A tensor of the same shape.
+            A tensor (N, C, H, W) with the network's channels.
         """
-        return self._scaled(self._ordered(self._checked(pixels)))
+        values = _core.asarray(pixels)
+        if self.channels == "grey" and values.ndim == 4 and values.shape[1] == 3:
+            values = self._grey(values)
+        return self._scaled(self._ordered(self._checked(values)))
+
+    def _grey(self, pixels: Any) -> Any:
+        """One channel of three, of a tensor or an array."""
+        if self.luma is None:
+            return pixels.mean(axis=1, keepdims=True)
+        return sum(pixels[:, i : i + 1] * weight for i, weight in enumerate(self.luma))
 
     def denormalize(self, x: Any) -> Tensor:
         """The inverse of ``normalize``; differentiable.
@@ -158,7 +169,7 @@ class Preprocessing:
         picture = self.enlarged(image)
         values = picture[middle(picture, self.size)].transpose(2, 0, 1)[None] / 255
         if self.channels == "grey":
-            values = values.mean(axis=1, keepdims=True)
+            values = self._grey(values)
         return self.normalize(_core.asarray(values, dtype=dtype or _core.float32))
 
     def to_image(self, x: Any) -> Picture:

@@ -16,9 +16,11 @@ from steep.zoo.entry import Entry, Format, of_rows
 from steep.zoo.openvino import Graph, read_graph
 from steep.zoo.pickles import read_arrays
 from steep.zoo.preprocessing import Preprocessing
+from steep.zoo.tfjs import read_tfjs
 from steep.zoo.torch_file import read_torch
 
 TORCHVISION = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
 TORCH_SUFFIXES = {name: f".{name}" for name in ("weight", "bias", "running_mean", "running_var")}
 LPIPS_SDIST = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 LPIPS = {f"lpips.{i}": f"NetLinLayer_{i}.Conv_0.kernel" for i in range(5)}
@@ -101,6 +103,36 @@ STYLEGAN_FILES = {
         ("SynthesisNetwork", "bin", 32_025_440, "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645"),
     )
 }
+HUMAN_FILES = {
+    kind: Source(
+        name="mini_xception",
+        requirement="@vladmandic/human@3.3.6",
+        member=f"models/emotion.{kind}",
+        size=size,
+        sha256=sha256,
+        licence="MIT",
+        stored=f"mini_xception_source.{kind}",
+    )
+    for kind, size, sha256 in (
+        ("bin", 820_516, "927ac8224f356ab1e68c2bcfbfa07b0c8567047d1bcf817388ba6e38214c4987"),
+        ("json", 17_980, "56f7e557eb0c863a8b9ab04ac7ccba756e93bf2c27dce135ef0e8712b80b7ad2"),
+    )
+}
+FACE_API_FILES = {
+    kind: Source(
+        name="face_expressions",
+        requirement="@vladmandic/face-api@1.7.15",
+        member=f"model/face_expression_model{ending}",
+        size=size,
+        sha256=sha256,
+        licence="MIT",
+        stored=f"face_expressions_source.{kind}",
+    )
+    for kind, ending, size, sha256 in (
+        ("bin", ".bin", 329_468, "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d"),
+        ("json", "-weights_manifest.json", 6_980, "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8"),
+    )
+}
 DIGITS_FILE = Source(
     name="digits_cnn",
     requirement="steep",
@@ -164,6 +196,22 @@ MODELS: dict[str, Entry] = {
         Format(read_torch, networks.dcgan_name, TORCH_SUFFIXES),
     ),
     "mobilestylegan": Entry(STYLEGAN_FILES["SynthesisNetwork.bin"], _mobilestylegan, None, None, complete=True),
+    "mini_xception": Entry(
+        HUMAN_FILES["bin"],
+        of_rows(networks.MINI_XCEPTION, channels=1),
+        Preprocessing(size=64, mean=(0.5,), std=(0.5,), channels="grey", margin=1, luma=LUMA),
+        Format(read_tfjs, networks.mini_xception_name, {"weight": ".weight", "bias": ".bias"}, outputs_last=True),
+        labels.emotions,
+        beside=(HUMAN_FILES["json"],),
+    ),
+    "face_expressions": Entry(
+        FACE_API_FILES["bin"],
+        of_rows(networks.FACE_EXPRESSIONS),
+        Preprocessing(size=112, mean=(122.782, 117.001, 104.298), std=(255.0,) * 3, scale=255, margin=1),
+        Format(read_tfjs, networks.face_expressions_name, {"weight": ""}, True, networks.FACE_BIASES),
+        labels.expressions,
+        beside=(FACE_API_FILES["json"],),
+    ),
     "digits_cnn": Entry(
         DIGITS_FILE,
         lambda: dict(digits_cnn().named_layers()),

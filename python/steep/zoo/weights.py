@@ -77,21 +77,27 @@ def _converted(path: Path, origin: dict[str, str]) -> Arrays | None:
 
 
 def _from_source(entry: Entry, form: Format) -> Arrays:
-    path = fetch(entry.source, *(other.source for other in MODELS.values()))
-    with reading(path, f"a file of the weights of {entry.source.name}"):
-        return _converted_layers(entry, form, form.read(path.read_bytes()))
+    others = [source for other in MODELS.values() for source in (other.source, *other.beside)]
+    paths = [fetch(source, *others) for source in (entry.source, *entry.beside)]
+    with reading(paths[0], f"a file of the weights of {entry.source.name}"):
+        return _converted_layers(entry, form, form.read(*(path.read_bytes() for path in paths)))
 
 
 def _converted_layers(entry: Entry, form: Format, arrays: Arrays) -> Arrays:
     found = {name: arrays[key] for name, key in form.extras.items()}
-    keys = [key for key, _ in nn.Sequential(entry.layers())._named(Tensor)]
+    layers = dict(nn.Sequential(entry.layers())._named(Tensor))
+    keys = [key for key in layers if key not in found]
     numbers = {holder: i for i, holder in enumerate(dict.fromkeys(key.rpartition(".")[0] for key in keys))}
     for key in keys:
         holder, _, attribute = key.rpartition(".")
         array = arrays[form.rename(holder, numbers[holder]) + form.suffixes[attribute]]
-        found[key] = np.ascontiguousarray(_outputs_first(array) if form.outputs_last else array)
+        found[key] = np.ascontiguousarray(_outputs_first(array, layers[key].shape) if form.outputs_last else array)
     return found
 
 
-def _outputs_first(array: NDArray[Any]) -> NDArray[Any]:
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+def _outputs_first(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Kernels and matrices with their outputs first; of depthwise kernels these are the channels."""
+    if array.ndim != 4:
+        return np.transpose(array)
+    depthwise = array.shape[3] == shape[1] == 1
+    return np.transpose(array, (2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
