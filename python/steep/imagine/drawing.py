@@ -174,6 +174,7 @@ def draw(
                    end.history, rows_of(end.params, [best]), frames, settings)  # fmt: skip
 
 
+@displayed
 class Others(NamedTuple):
     """What a drawn picture is ranked among: the real pictures of emoji, or other pictures of its generator."""
 
