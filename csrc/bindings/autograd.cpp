@@ -186,7 +186,6 @@ std::shared_ptr<ResultLog> new_result_log(const std::vector<std::string>& names)
 void bind_result_log(py::module_& m) {
   py::class_<ResultLog, std::shared_ptr<ResultLog>>(m, "_ResultLog", "What checkpoint(keep=) keeps.")
       .def(py::init(&new_result_log))
-      .def("__len__", &ResultLog::size)
       .def("run", [](const std::shared_ptr<ResultLog>& log, bool again, const py::function& f) {
         if (again) log->rewind();
         const Scope<ResultLog*> scope(mode().results, log.get());

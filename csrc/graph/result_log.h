@@ -19,7 +19,6 @@ class ResultLog {
   void note(const Call& c);
 
   void rewind() { next_ = 0, noting_ = false; }  // the function is about to run again
-  std::size_t size() const { return results_.size(); }
 
  private:
   struct Result {

@@ -81,12 +81,6 @@ bool PanelStore::covers(const void* at) const {
                      [&](const Impl::Source& s) { return p >= s.begin && p < s.begin + s.bytes; });
 }
 
-void PanelStore::clear() {
-  impl_->sources.clear();
-  impl_->panels.clear();
-  impl_->source_bytes = impl_->bytes = 0;
-}
-
 std::size_t PanelStore::bytes() const { return impl_->bytes; }
 
 PanelStore* panel_store() { return current; }

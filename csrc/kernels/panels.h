@@ -26,11 +26,10 @@ class PanelStore {
   PanelStore(const PanelStore&) = delete;
   PanelStore& operator=(const PanelStore&) = delete;
 
-  // Memory that does not change until clear(). Panels take at most three times its bytes: the cut into parts, and so
+  // Memory that does not change while this lives. Panels take at most three times its bytes: the cut into parts, and so
   // their keys, depend on the number of threads.
   void add_source(const void* begin, std::size_t bytes);
   bool covers(const void* at) const;
-  void clear();
   std::size_t bytes() const;  // of all panels
 
  private:

@@ -235,26 +235,25 @@ template <class E> void order_rows_of(T in, T out, bool descending) {
   else order_rows_as<std::uint32_t, E>(in, out, descending);
 }
 
-}  // namespace
-
-void order_rows(T in, T out, bool descending) {
-  switch (in.dtype()) {
-    case Float32: return order_rows_of<float>(in, out, descending);
-    case Float64: return order_rows_of<double>(in, out, descending);
-    case Int64: return order_rows_of<std::int64_t>(in, out, descending);
-    case Int32: return order_rows_of<std::int32_t>(in, out, descending);
-    default: return order_rows_of<std::uint8_t>(in, out, descending);
+// Calls f with a value of the type that the elements are compared as: bools are integers.
+template <class F> void with_element(DType t, F&& f) {
+  switch (t) {
+    case Float32: return f(float{});
+    case Float64: return f(double{});
+    case Int64: return f(std::int64_t{});
+    case Int32: return f(std::int32_t{});
+    default: return f(std::uint8_t{});
   }
 }
 
+}  // namespace
+
+void order_rows(T in, T out, bool descending) {
+  with_element(in.dtype(), [&](auto e) { order_rows_of<decltype(e)>(in, out, descending); });
+}
+
 void sort_values(T in, T out, bool descending) {
-  switch (in.dtype()) {
-    case Float32: return sort_values_of<float>(in, out, descending);
-    case Float64: return sort_values_of<double>(in, out, descending);
-    case Int64: return sort_values_of<std::int64_t>(in, out, descending);
-    case Int32: return sort_values_of<std::int32_t>(in, out, descending);
-    default: return sort_values_of<std::uint8_t>(in, out, descending);
-  }
+  with_element(in.dtype(), [&](auto e) { sort_values_of<decltype(e)>(in, out, descending); });
 }
 
 }  // namespace steep

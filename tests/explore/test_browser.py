@@ -6,18 +6,11 @@ import time
 
 import pytest
 import steep as sp
-from browser import Tab, browser, needed
+from browser import Tab, needed
 from explore_client import digit, digits, page
 from steep import explore
 
 pytest.importorskip("PIL")
-
-
-@pytest.fixture(scope="module")
-def opened():
-    needed()
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import steep as sp
-from browser import browser, needed
 
 TOGGLE = ".fb-toggle"
 STATUS = ".fb-controls output"
@@ -15,13 +14,6 @@ def unrolled(wx, wh, steps=100):
     for _ in range(steps):
         h = sp.tanh(draw.normal((1, 2)) @ wx + h @ wh)
     return sp.mean(h**2)
-
-
-@pytest.fixture(scope="module")
-def opened():
-    needed()
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,6 @@ pytest.importorskip("PIL")
 NAMES = ["mini_xception", "face_expressions"]
 
 
-@pytest.fixture(scope="module")
-def fetched():
-    """Calls a function that fetches, and skips the test where its files cannot be had."""
-
-    def call(function, *arguments, **options):
-        try:
-            return function(*arguments, **options)
-        except sp.data.FetchError as error:
-            pytest.skip(str(error))
-
-    return call
-
-
 def waves(way, factor=1.0):
     """A sine along height, width and channels, as (1, channels, size, size)."""
     _, channels, size, _ = way.shape

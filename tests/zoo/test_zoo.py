@@ -15,19 +15,6 @@ from steep.zoo.pickles import read_arrays
 pytest.importorskip("PIL")
 
 
-@pytest.fixture(scope="session")
-def fetched():
-    """Calls a function that fetches, and skips the test where its files cannot be had."""
-
-    def call(function, *arguments, **options):
-        try:
-            return function(*arguments, **options)
-        except sp.data.FetchError as error:
-            pytest.skip(str(error))
-
-    return call
-
-
 def probabilities(model, picture):
     return np.asarray(sp.softmax(model(model.preprocessing.preprocess(picture)), axis=-1))[0]
 
