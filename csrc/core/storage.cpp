@@ -1,9 +1,7 @@
 // The size-class cache: four classes per power of two, each with a free list, and a bound on the bytes kept. Page
-// faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their class;
-// blocks of 4 MB and more ask for huge pages.
+// faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their class.
 #include "core/storage.h"
 
-#include <sys/mman.h>
 #if __has_include(<malloc.h>)
 #include <malloc.h>
 #endif
@@ -13,12 +11,13 @@
 #include <new>
 
 #include "core/errors.h"
+#include "kernels/pages.h"
 
 namespace steep {
 namespace {
 
 constexpr int class_count = 4 * 44;
-constexpr std::size_t smallest = 64, huge_page = std::size_t{4} << 20;
+constexpr std::size_t smallest = 64;
 constexpr std::size_t cache_limit = std::size_t{4} << 30;
 constexpr std::size_t largest = std::size_t{1} << 46;
 
@@ -31,6 +30,8 @@ MemoryReport report{};
 // Class c holds blocks of (4 + c % 4) << (c / 4 + 4) bytes: 64, 80, 96, 112, 128, 160, ...
 std::size_t class_bytes(int c) { return std::size_t(4 + c % 4) << (c / 4 + 4); }
 
+std::size_t block_bytes(int c) { return class_bytes(c) + sizeof(Storage); }
+
 int class_of(std::size_t bytes) {
   if (bytes <= smallest) return 0;
   const int top = std::bit_width(bytes - 1) - 1;         // 2^top <= bytes - 1
@@ -38,26 +39,14 @@ int class_of(std::size_t bytes) {
   return (top - 6) * 4 + static_cast<int>(quarter - 4) + 1;
 }
 
-// Asks for huge pages on the whole pages inside [p, p + bytes), where the system has such a request.
-void advise_huge([[maybe_unused]] char* p, [[maybe_unused]] std::size_t bytes) {
-#ifdef MADV_HUGEPAGE
-  constexpr std::uintptr_t page = 4096;
-  const auto start = (reinterpret_cast<std::uintptr_t>(p) + page - 1) & ~(page - 1);
-  madvise(reinterpret_cast<void*>(start), bytes - page, MADV_HUGEPAGE);
-#endif
-}
-
 void* system_allocate(std::size_t bytes) {
-  const std::size_t rounded = (bytes + 63) & ~std::size_t{63};
-  void* p = std::aligned_alloc(64, rounded);
-  if (!p) {
-    trim_memory();
-    p = std::aligned_alloc(64, rounded);
-  }
-  if (!p) throw std::bad_alloc();
-  if (rounded >= huge_page) advise_huge(static_cast<char*>(p), rounded);
   ++report.system_allocations;
-  return p;
+  try {
+    return k::take_memory(bytes);
+  } catch (const std::bad_alloc&) {
+    trim_memory();
+    return k::take_memory(bytes);
+  }
 }
 
 void* take(int c) {
@@ -66,7 +55,7 @@ void* take(int c) {
     report.cached_bytes -= class_bytes(c);
     return f;
   }
-  return system_allocate(class_bytes(c) + sizeof(Storage));
+  return system_allocate(block_bytes(c));
 }
 
 constexpr std::uint8_t reserved = 255;  // the size class of blocks from a reserve
@@ -125,7 +114,7 @@ void free_storage(Storage* s) {
   const int c = s->size_class;
   if (c == reserved) return;
   report.live_bytes -= class_bytes(c);
-  if (report.cached_bytes + class_bytes(c) > cache_limit) return std::free(s);
+  if (report.cached_bytes + class_bytes(c) > cache_limit) return k::give_memory(s, block_bytes(c));
   report.cached_bytes += class_bytes(c);
   free_list[c] = new (s) Free{free_list[c]};
 }
@@ -134,10 +123,10 @@ MemoryReport memory_report() { return report; }
 void reset_peak_memory() { report.peak_bytes = report.live_bytes; }
 
 void trim_memory() {
-  for (Free*& list : free_list)
-    while (Free* f = list) {
-      list = f->next;
-      std::free(f);
+  for (int c = 0; c < class_count; ++c)
+    while (Free* f = free_list[c]) {
+      free_list[c] = f->next;
+      k::give_memory(f, block_bytes(c));
     }
   report.cached_bytes = 0;
 #ifdef __GLIBC__

@@ -3,7 +3,6 @@
 #include "graph/replay.h"
 
 #include <algorithm>
-#include <new>
 #include <optional>
 
 #include "core/host.h"
@@ -15,12 +14,6 @@
 
 namespace steep {
 namespace {
-
-constexpr std::align_val_t line{64};
-char* new_memory(std::size_t bytes) {
-  return static_cast<char*>(::operator new(std::max<std::size_t>(bytes, 64), line));
-}
-void free_memory(char* p) { ::operator delete(p, line); }
 
 bool planned(const Buffer& b) { return b.place == Place::temporary; }
 bool may_move(const Buffer& b) { return b.place == Place::argument || b.place == Place::gradient; }
@@ -68,18 +61,14 @@ Replay::Replay(Program p, bool keep)
   else places = find_places(program_, units_, lives);
   plan_ = plan_memory(lives);
   places.offset_all(plan_);
-  arena_ = new_memory(plan_.bytes);
+  arena_ = k::Block(plan_.bytes);
   for (const Result& r : program_.results) owned_results_.add({.view = r.view});
   for (const Slot& s : program_.slots) owned_grads_.add({.view = s.value});
   place_buffers();
   make_steps(escapes);
 }
 
-Replay::~Replay() {
-  free_memory(arena_);
-  free_memory(scratch_);
-  free_memory(reserve_.data);
-}
+Replay::~Replay() = default;
 
 // A temporary escapes if a unit other than its own reads it; those that are returned are not planned.
 void Replay::find_lifetimes(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& escapes) const {
@@ -135,7 +124,7 @@ void Replay::keep_all(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& e
 void Replay::place_buffers() {
   for (const BufferId b : base_.ids()) {
     const Buffer& buffer = program_.buffers[b];
-    if (planned(buffer)) base_[b] = arena_ + plan_.offset[b];
+    if (planned(buffer)) base_[b] = static_cast<char*>(arena_.at()) + plan_.offset[b];
     else if (buffer.storage) base_[b] = buffer.storage->data;
     headers_[b] = Storage{};
     headers_[b].refs = 1;
@@ -221,7 +210,7 @@ void Replay::make_steps(const Table<BufferId, bool>& escapes) {
     step.writes |= writes;
     step.units.push_back(u);
   }
-  scratch_ = new_memory(static_cast<std::size_t>(scratch));
+  scratch_ = k::Block(static_cast<std::size_t>(scratch));
 }
 
 const Tensor& Replay::owner_of(const Slot& s, const Tensor* arguments) const {
@@ -317,7 +306,7 @@ void Replay::rebind() {
   for (const int g : groups_.ids()) {
     const auto& touched = touched_[g];
     const bool moved = std::any_of(touched.begin(), touched.end(), [&](BufferId b) { return moved_[b]; });
-    if (first_ || moved) groups_[g].bind(base_, scratch_);
+    if (first_ || moved) groups_[g].bind(base_, static_cast<char*>(scratch_.at()));
   }
   std::fill(moved_.begin(), moved_.end(), false);
   any_moved_ = first_ = false;
@@ -382,9 +371,10 @@ void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   deliver(arguments, results);
   if (reserve_.wanted <= reserve_.bytes) return;
   const std::size_t wanted = reserve_.wanted;
-  free_memory(reserve_.data);
   reserve_ = {};
-  reserve_ = {new_memory(wanted), wanted, 0, 0};
+  { const k::Block given_back = std::move(reserved_); }
+  reserved_ = k::Block(wanted);
+  reserve_ = {static_cast<char*>(reserved_.at()), wanted, 0, 0};
 }
 
 void Replay::deliver(const Tensor* arguments, std::vector<Tensor>& results) {

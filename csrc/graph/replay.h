@@ -7,6 +7,7 @@
 
 #include "graph/plan.h"
 #include "graph/tiles.h"
+#include "kernels/pages.h"
 
 namespace steep {
 
@@ -88,8 +89,8 @@ class Replay {
   Table<BufferId, bool> moved_;
   bool any_moved_ = true, first_ = true;
   Table<int, Own> owned_results_, owned_grads_;  // by result and slot
-  char *arena_ = nullptr, *scratch_ = nullptr;
-  Reserve reserve_;
+  k::Block arena_, scratch_, reserved_;
+  Reserve reserve_;  // of reserved_
 };
 
 }  // namespace steep

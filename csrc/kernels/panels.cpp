@@ -7,13 +7,14 @@
 #include <functional>
 #include <iterator>
 #include <map>
-#include <new>
 #include <vector>
+
+#include "kernels/pages.h"
+#include "kernels/spin_lock.h"
 
 namespace steep::k {
 namespace {
 
-constexpr std::align_val_t line{64};
 constexpr std::size_t most_copies = 3, spare = 1 << 14;  // of all sources together; and bytes, for the ends of panels
 
 thread_local PanelStore* current = nullptr;
@@ -30,29 +31,12 @@ struct Name {
   }
 };
 
-class Lock {
- public:
-  explicit Lock(std::atomic_flag& busy) : busy_(busy) {
-    while (busy_.test_and_set(std::memory_order_acquire)) {
-    }
-  }
-  ~Lock() { busy_.clear(std::memory_order_release); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  std::atomic_flag& busy_;
-};
-
 }  // namespace
 
 struct Panels::Entry {
-  explicit Entry(std::size_t bytes) : at(::operator new(bytes, line)) {}
-  ~Entry() { ::operator delete(at, line); }
-  Entry(const Entry&) = delete;
-  Entry& operator=(const Entry&) = delete;
+  explicit Entry(std::size_t bytes) : memory(bytes) {}
 
-  void* at;
+  Block memory;
   bool packed = false;
 };
 
@@ -95,7 +79,7 @@ Panels::Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t 
 }
 
 void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes) {
-  const Lock lock(all.busy);
+  const SpinLock lock(all.busy);
   auto found = all.panels.find({from, key});
   if (found == all.panels.end()) {
     if (all.bytes + bytes > most_copies * all.source_bytes + spare) return;
@@ -106,13 +90,13 @@ void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& 
   } else if (!found->second.packed) {
     return;
   }
-  at_ = found->second.at;
+  at_ = found->second.memory.at();
   packed_ = found->second.packed;
 }
 
 bool Panels::keep() {
   if (!filling_) return packed_;
-  const Lock lock(all_->busy);
+  const SpinLock lock(all_->busy);
   filling_->packed = packed_ = true;
   filling_ = nullptr;
   return true;
