@@ -90,6 +90,14 @@ def test_iterates_follow_the_formula(make, update):
     assert np.allclose(iterates(make), formula(update), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("make", [SGD, Adam, LBFGS, lambda p, **k: SGD([{"params": p}], lr=0.1)])
+def test_what_was_computed_from_parameters_is_not_a_parameter(make):
+    w = sp.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"must be leaves, got float32\(2,\) computed .*detach"):
+        make([w * 2], lr=0.1)
+    make([(w * 2).detach(), w], lr=0.1)
+
+
 def test_the_two_formulations_of_sgd_agree_until_the_rate_changes():
     for nesterov in (False, True):
         make = partial(SGD, momentum=0.9, nesterov=nesterov)

@@ -35,7 +35,8 @@ class Optimizer:
         maximize: whether to ascend.
 
     Raises:
-        ValueError: for a negative learning rate, no parameters, one in two groups, or another option of a group.
+        ValueError: for a negative learning rate, no parameters, one that was computed from tensors that require
+            gradients, one in two groups, or another option of a group.
         TypeError: for a leaf that is not a tensor.
 
     Example:
@@ -286,6 +287,11 @@ def _tensors(params: Tree) -> list[Tensor]:
         if leaf.dtype.kind != "f":
             raise TypeError(
                 f"parameters must be of floats, got {leaf.dtype}{tuple(leaf.shape)}; use astype(steep.float32)"
+            )
+        if not leaf.is_leaf:
+            raise ValueError(
+                f"parameters must be leaves, got {leaf.dtype}{tuple(leaf.shape)} computed from tensors that require "
+                "gradients; pass those, or detach() it"
             )
     return list({id(leaf): leaf for leaf in found}.values())
 
