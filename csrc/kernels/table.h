@@ -11,6 +11,7 @@
 #include "kernels/enum_array.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
+#include "kernels/sort.h"
 
 namespace steep::k {
 
@@ -82,6 +83,10 @@ struct Table {
   Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the following
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
   PoolMax pool_max[type_count];
+  KeysOf keys_of[type_count];  // all types but bfloat16, as is the next
+  ElementsOf elements_of[type_count];
+  SortRows sort_rows[type_count];  // int32 and int64, as is the next
+  FindBuckets find_buckets[type_count];
 };
 
 // The table of the best instruction set this processor has, or of STEEP_ISA. Throws std::runtime_error with a message

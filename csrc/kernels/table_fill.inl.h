@@ -33,6 +33,7 @@
 #include "kernels/conv.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/pool.inl.h"
+#include "kernels/sort.inl.h"
 
 template <class F> constexpr void fill_float1(Loop* t) {
   t[f32] = &loop1<F, float>;
@@ -108,6 +109,8 @@ template <class From> constexpr void fill_cast(Loop* t) {
 
 template <class T> constexpr void fill_type(Table& t, Type type) {
   t.where[type] = &where_loop<T>;
+  t.keys_of[type] = &sorting::keys_of<T>;
+  t.elements_of[type] = &sorting::elements_of<T>;
   fill_cast<T>(t.cast[type]);
   t.row_reduce[Reduction::argmax][type] = &row_arg<Max, T>;
   t.row_reduce[Reduction::argmin][type] = &row_arg<Min, T>;
@@ -161,6 +164,11 @@ template <class T> constexpr void fill_conv(Table& t, Type type) {
   t.pool_max[type] = &pool::find_largest<T>;
 }
 
+template <class K> constexpr void fill_sort(Table& t, Type type) {
+  t.sort_rows[type] = &sorting::sort_rows<K>;
+  t.find_buckets[type] = &sorting::find_buckets<K>;
+}
+
 constexpr Table make_table(const char* isa) {
   Table t{};
   t.isa = isa;
@@ -186,5 +194,7 @@ constexpr Table make_table(const char* isa) {
   fill_gemm(t);
   fill_conv<float>(t, f32);
   fill_conv<double>(t, f64);
+  fill_sort<std::int32_t>(t, i32);
+  fill_sort<std::int64_t>(t, i64);
   return t;
 }

@@ -1,7 +1,7 @@
 // Vec<T>: one SIMD type as wide as the instruction set allows, on compiler vector extensions. Operators, comparisons
 // and select come from the compiler; operations without an operator (fused multiply-add, square root, rounding) are in
-// vec_isa.h, partial loads in vec_part.h. Included inside the namespace of an instruction set. Start reading at struct
-// Vec.
+// vec_isa.h, partial loads in vec_part.h, chosen lanes in vec_lanes.h. Included inside the namespace of an instruction
+// set. Start reading at struct Vec.
 //
 // Every operation here gives the same bits on every instruction set: basic arithmetic is correctly rounded
 // everywhere, fma is exact everywhere (emulated where the processor has none), and contraction is off.
@@ -116,6 +116,7 @@ template <class T> constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) <<
 
 #include "kernels/vec_isa.h"
 #include "kernels/vec_part.h"
+#include "kernels/vec_lanes.h"
 
 // A function of the C library, lane by lane: for functions without vector code.
 template <class T, class F> STEEP_INLINE Vec<T> per_lane(F f, Vec<T> x) {

@@ -1,6 +1,7 @@
 // Tests of the kernels without Python: accuracy over all exponents of float32, the same bits on every instruction
-// set and at every position, special values, reductions, random numbers. Prints the greatest error measured.
-// Start reading at main. Exit status is the number of failed checks, at most 100.
+// set and at every position, special values, reductions, random numbers, sorting, memory. Prints the greatest error
+// measured. Start reading at main. Exit status is the number of failed checks, at most 100.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +14,7 @@
 
 #include "fixed_inputs.h"
 #include "kernels/accuracy.h"
+#include "kernels/pages.h"
 
 namespace {
 
@@ -329,6 +331,58 @@ void check_random(const std::vector<const Table*>& tables) {
   check(std::fabs(m / 1e6) < 0.004 && std::fabs(v / 1e6 - 1) < 0.006 && std::fabs(k / 1e6 - 3) < 0.05, "moments");
 }
 
+// ---- memory
+
+// Blocks of many sizes, taken and given back in no order: aligned, and none overlaps another.
+void check_memory() {
+  struct Held {
+    Block block;
+    unsigned char mark;
+  };
+  std::vector<Held> held;
+  std::uint64_t random = 7;
+  const auto draw = [&](std::uint64_t below) { return ((random = random * 6364136223846793005u + 1) >> 33) % below; };
+  const auto is_intact = [](const Held& h) {
+    const auto* at = static_cast<const unsigned char*>(h.block.at());
+    return at[0] == h.mark && at[h.block.bytes() / 2] == h.mark && at[h.block.bytes() - 1] == h.mark;
+  };
+  for (int i = 0; i < 3000; ++i) {
+    if (held.size() < 40 && draw(3) > 0) {
+      const std::size_t bytes = 1 + draw(std::size_t{1} << (6 + draw(18)));
+      held.push_back({Block(bytes), static_cast<unsigned char>(i)});
+      check(reinterpret_cast<std::uintptr_t>(held.back().block.at()) % 64 == 0, "aligned memory");
+      std::memset(held.back().block.at(), held.back().mark, bytes);
+    } else if (!held.empty()) {
+      std::swap(held[draw(held.size())], held.back());
+      check(is_intact(held.back()), text("memory of a block, step", i));
+      held.pop_back();
+    }
+  }
+}
+
+// ---- sorting
+
+template <class K> void check_sorting(const Table& t, Type type) {
+  std::vector<K> random(6000 * 2);
+  t.bits(random.data(), static_cast<std::int64_t>(random.size() * sizeof(K) / 8), 3, 0);
+  for (std::size_t n = 1; n < 6000; n += n < 80 ? 1 : 1973)
+    for (K range : {std::numeric_limits<K>::max(), K{100}, K{1}}) {
+      std::vector<K> keys(n), positions(n), spare(n), spare_positions(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        keys[i] = range == K{1} ? std::numeric_limits<K>::max() : static_cast<K>(random[i] % range);
+        positions[i] = static_cast<K>(i);
+      }
+      std::vector<K> order = positions, alone = keys;
+      std::stable_sort(order.begin(), order.end(),
+                       [&](K a, K b) { return keys[static_cast<std::size_t>(a)] < keys[static_cast<std::size_t>(b)]; });
+      t.sort_rows[type](
+          {keys.data(), positions.data(), spare.data(), spare_positions.data(), 1, static_cast<std::int64_t>(n)});
+      check(positions == order, text("sorted positions", t.isa, type, n, range));
+      t.sort_rows[type]({alone.data(), nullptr, spare.data(), nullptr, 1, static_cast<std::int64_t>(n)});
+      check(alone == keys && std::is_sorted(keys.begin(), keys.end()), text("sorted keys", t.isa, type, n, range));
+    }
+}
+
 template <class T> T one(const Table& t, const char* named, Type type, T a, T b = T()) {
   T out;
   const void* in[] = {&a, &b};
@@ -397,7 +451,12 @@ int main(int argc, char** argv) {
   check_row_maps(tables);
   for (const Table* t : tables) check_reduction_values(*t);
   check_random(tables);
-  for (const Table* t : tables) check_values(*t);
+  check_memory();
+  for (const Table* t : tables) {
+    check_sorting<std::int32_t>(*t, i32);
+    check_sorting<std::int64_t>(*t, i64);
+    check_values(*t);
+  }
   std::printf(failures ? "%d checks failed\n" : "all checks passed\n", failures);
   return failures < 100 ? failures : 100;
 }

@@ -1,4 +1,4 @@
-"""argsort beside NumPy's stable sort, on the edges of sorting by digits: chunks, signs, NaN, equal keys, threads."""
+"""sort and argsort beside NumPy's stable sort: short rows, vectors, long rows, signs, NaN, equal keys, threads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 import steep as sp
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8", "bool"]
-# Around the length up to which keys are compared (96), and the items of one chunk (65,536).
-LENGTHS = [1, 2, 95, 96, 97, 1000, 65535, 65536, 65537, 200_003]
+# Around vectors of 2 to 16 keys, the 16 to 64 that are sorted by ranks, a chunk (65,536), and long rows (262,144).
+LENGTHS = [1, 2, 3, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129, 1000, 65535, 65537, 200_003, 262_143, 262_144, 300_001]
 
 
 def numbers(dtype, n, seed=0):
@@ -78,9 +78,73 @@ def test_rows_and_columns(shape, axis):
     np.testing.assert_array_equal(found, np.argsort(x, axis=axis, kind="stable"))
 
 
-@pytest.mark.parametrize("value", [0.0, -1.5, np.nan])
-def test_all_equal(value):
-    assert sp.argsort(sp.full(150_000, value)).numpy().tolist() == list(range(150_000))
+@pytest.mark.parametrize("n", [50, 150_000, 400_000])
+@pytest.mark.parametrize("value", [0.0, -1.5, np.nan, np.inf, -np.inf])
+def test_all_equal(value, n):
+    assert sp.argsort(sp.full(n, value)).numpy().tolist() == list(range(n))
+
+
+PATTERNS = {
+    "ascending": lambda n: np.arange(n),
+    "descending": lambda n: np.arange(n)[::-1],
+    "organ pipe": lambda n: np.minimum(np.arange(n), n - np.arange(n)),
+    "sawtooth": lambda n: np.arange(n) % 37,
+    "two values": lambda n: np.random.default_rng(5).integers(0, 2, n),
+    "one is small": lambda n: np.where(np.arange(n) == n // 3, -1, 7),
+    "one is large": lambda n: np.where(np.arange(n) == n // 3, 9, 7),
+    "mostly the largest": lambda n: np.where(np.arange(n) % 100 == 3, np.arange(n), 2**31 - 1),
+    "mostly the smallest": lambda n: np.where(np.arange(n) % 100 == 3, np.arange(n), -(2**31)),
+    "powers of two": lambda n: np.left_shift(1, np.random.default_rng(6).integers(0, 31, n)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 5000, 300_000])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float64"])
+def test_patterns(dtype, pattern, n):
+    x = PATTERNS[pattern](n).astype(dtype)
+    found = sp.argsort(sp.tensor(x)).numpy()
+    np.testing.assert_array_equal(found, np.argsort(x, kind="stable"))
+    np.testing.assert_array_equal(sp.sort(sp.tensor(x)).numpy(), x[found])
+
+
+def against_sampled_pivots(n):
+    """An input whose sampled pivots are all small: played by an opponent who knows the positions that are sampled.
+
+    Sixteen keys are drawn by Knuth's MMIX generator, and the pivot is the one with eight below. Keys that are drawn are
+    made the smallest that are left, so each partition parts with a few.
+    """
+    x, places, random, smallest = np.full(n, -1), np.arange(n), 1, 0
+    while len(places) > 64:
+        drawn = []
+        for _ in range(16):
+            random = (random * 6364136223846793005 + 1442695040888963407) % 2**64
+            drawn.append(places[(random >> 33) * len(places) >> 31])
+        for place in drawn:
+            if x[place] < 0:
+                x[place], smallest = smallest, smallest + 1
+        pivot = np.sort(x[drawn])[8]
+        places = places[(x[places] < 0) | (x[places] >= pivot)]
+    x[x < 0] = smallest + np.random.default_rng(7).permutation((x < 0).sum())
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_pivots_that_are_always_unlucky_are_given_up(dtype):
+    x = against_sampled_pivots(20_000).astype(dtype)
+    np.testing.assert_array_equal(sp.sort(sp.tensor(x)).numpy(), np.arange(20_000))
+    np.testing.assert_array_equal(sp.argsort(sp.tensor(x)).numpy(), np.argsort(x, kind="stable"))
+
+
+@pytest.mark.parametrize("shape", [(1000, 20), (300, 70), (5000, 1), (2, 300_000), (9, 300_000)], ids=str)
+def test_many_rows_at_once(shape):
+    """NaN and zeros of both signs in some rows only."""
+    x = np.random.default_rng(8).standard_normal(shape).astype(np.float32)
+    x[::3, : shape[1] // 2] = np.resize(np.asarray([np.nan, -0.0, 0.0, 1.0], np.float32), shape[1] // 2)
+    order = np.argsort(x, axis=1, kind="stable")
+    np.testing.assert_array_equal(sp.argsort(sp.tensor(x)).numpy(), order)
+    wanted = np.take_along_axis(x, order, 1)
+    np.testing.assert_array_equal(sp.sort(sp.tensor(x)).numpy().view("u4"), wanted.view("u4"))
 
 
 @pytest.mark.parametrize("n", [1000, 300_000])
