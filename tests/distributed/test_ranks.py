@@ -97,14 +97,17 @@ def test_a_program_on_one_rank(tmp_path):
 # -- the heartbeat, of ranks that only sleep ----------------------------------------------------------------------
 
 RANK = """
-import json, subprocess, sys, time
+import json, socket, subprocess, sys, time
 facts, address, watch = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 w = subprocess.Popen([sys.executable, "-I", watch, sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 if facts["rank"] == 0:
     print(int(w.stdout.readline()), w.pid, flush=True)
 else:
     w.stdin.write(json.dumps(["127.0.0.1", int(address), "hub"]).encode() + b"\\n"); w.stdin.flush()
-    w.stdout.readline(); print("ready", w.pid, flush=True)
+    w.stdout.readline()
+    life = socket.create_connection(("127.0.0.1", int(address)))
+    life.sendall(json.dumps({"token": facts["token"], "life": facts["rank"]}).encode() + b"\\n"); life.recv(64)
+    print("ready", w.pid, flush=True)
 for line in sys.stdin:
     w.stdin.write(line.encode()); w.stdin.flush()
     if line == "done\\n":
@@ -191,6 +194,24 @@ def test_the_lost_rank_is_named_and_all_are_ended(ranks, action, culprit):
         assert all(code != 0 for code in codes)
     host = "hub" if action == "mute" and culprit == 0 else f"h{culprit}"
     assert f"rank {culprit} on {host} {what}" in said
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_the_rank_that_died_first_is_named_however_late_that_is_known(ranks, first):
+    """As under a launcher, which kills the others at once, on a machine with too much to do."""
+    three = ranks(3, timeout=10.0)
+    late = {three.watches[0], three.watches[first]}
+    for pid in late:
+        os.kill(pid, signal.SIGSTOP)
+    for rank in (first, *{0, 1, 2} - {first, 0}):
+        os.kill(three.processes[rank].pid, signal.SIGKILL)
+        three.processes[rank].wait()
+    time.sleep(0.2)
+    for pid in late:
+        os.kill(pid, signal.SIGCONT)
+    codes, said = three.ends()
+    assert all(code != 0 for code in codes)
+    assert f"steep: rank {first} on h{first} was killed; every rank is ended" in said
 
 
 def test_a_stranger_is_not_listened_to(ranks):

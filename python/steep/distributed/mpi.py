@@ -22,6 +22,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.distributed import world as worlds
 from steep.distributed.fold import Fold, Node
+from steep.distributed.watch import GRACE
 
 # What the usual launchers set for each process that they start.
 LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -38,6 +39,7 @@ class MPIWorld(worlds.World):
         self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
         self.host = socket.gethostname()
         self.watch: subprocess.Popen[bytes] | None = None
+        self.life: socket.socket | None = None  # the life line, which watch.py explains
 
     def total(self, fold: Fold) -> list[Any]:
         """The sums over the shards of all ranks.
@@ -209,6 +211,9 @@ def _heartbeat(found: MPIWorld, timeout: float) -> None:
         watch.stdin.write(json.dumps([reachable, port, host]).encode() + b"\n")
         watch.stdin.flush()
         watch.stdout.readline()
+        found.life = socket.create_connection((reachable, port), timeout=GRACE)
+        found.life.sendall(json.dumps({"token": token, "life": found.rank}).encode() + b"\n")
+        found.life.recv(64)  # the hub has it
     found.watch = watch
     found.comm.Barrier()
 

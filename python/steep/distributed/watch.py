@@ -3,14 +3,16 @@
 It runs this file alone, without steep, so neither the interpreter lock of the rank nor a hanging MPI call can hold it
 up. Rank 0's process is the hub: every other one is connected to it and sends a beat each second, which the hub answers.
 A rank that misses beats for ``timeout`` seconds, died, failed or was stopped is the culprit: the hub names it to all,
-and each process kills its rank. Start reading at ``main``.
+and each process kills its rank. A launcher kills the other ranks as soon as one is dead, so every rank also holds a
+connection to the hub itself, its life line: the system closes these in the order in which the ranks die. Start reading
+at ``main``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 import sys
@@ -20,6 +22,7 @@ from typing import Any
 BEAT = 1.0  # seconds between two beats, at most
 GRACE = 30.0  # seconds that ranks have to connect
 SETTLE = 0.3  # seconds in which reports are collected: a launcher kills the others as soon as one rank is dead
+PATIENCE = 3.0  # seconds more, for the report of the rank that died first
 
 
 class Peer:
@@ -27,6 +30,7 @@ class Peer:
 
     def __init__(self, connection: socket.socket, rank: int = -1, host: str = "?") -> None:
         self.connection, self.rank, self.host = connection, rank, host
+        self.life = -1  # the rank whose life line it is
         self.seen, self.rest, self.lost = time.monotonic(), b"", False
         connection.setblocking(False)
 
@@ -73,10 +77,14 @@ class Watch:
         self.parent = os.getppid()
         self.peers: list[Peer] = []
         self.listener: socket.socket | None = None
-        self.gone: set[int] = set()  # ranks that ended as they should
+        self.gone: set[int] = set()  # ranks that ended as they should, or were reported
+        self.done: set[int] = set()  # of these, the first kind
+        self.dead: list[int] = []  # ranks whose life lines ended before they were done, in this order
+        self.selector = selectors.DefaultSelector()  # which keeps the order of what becomes ready, where it is epoll
+        self.selector.register(0, selectors.EVENT_READ)
         self.began, self.stopped_since, self.next_beat = time.monotonic(), 0.0, 0.0
         self.stdin, self.over = b"", False
-        self.reports: list[tuple[float, str]] = []
+        self.reports: list[tuple[float, int, str]] = []  # when, which rank, and what happened to it
         self.decision = 0.0  # when the hub decides, or another one ends without having heard from it
 
     # -- the own rank ---------------------------------------------------------------------------------------------
@@ -118,27 +126,36 @@ class Watch:
 
     # -- the others -----------------------------------------------------------------------------------------------
 
+    def tell(self, **message: Any) -> None:
+        """Sends a message to every other process; ranks, at the ends of their life lines, do not read."""
+        for peer in self.peers:
+            if peer.rank >= 0:
+                peer.send(**message)
+
     def suspect(self, rank: int, host: str, what: str, when: float) -> None:
-        """Takes a report; the first one, by the clocks of the hosts, names the culprit."""
-        self.reports.append((when, f"rank {rank} on {host} {what}"))
+        """Takes a report. Of the rank that died first, or else the first by the clocks of the hosts, is the culprit."""
+        self.reports.append((when, rank, f"rank {rank} on {host} {what}"))
         self.decision = self.decision or time.monotonic() + SETTLE
 
     def decide(self) -> None:
         """Names the culprit to all, and ends."""
-        text = min(self.reports)[1]
-        for peer in self.peers:
-            peer.send(culprit=text)
+        text = min(self.reports, key=lambda report: (report[1] not in self.dead[:1], report))[2]
+        self.tell(culprit=text)
         self.end(text, True)
 
     def heard(self, peer: Peer, message: dict[str, Any]) -> None:
         """Takes a message; of a stranger, none but the first, which must have the token."""
         if peer.rank < 0:
-            if message.get("token") != self.token or "join" not in message:
+            if message.get("token") != self.token or not {"join", "life"} & message.keys():
                 peer.lost = True
-                return
-            peer.rank, peer.host = message["join"], message["host"]
+            elif "join" in message:
+                peer.rank, peer.host = message["join"], message["host"]
+            else:
+                peer.life = message["life"]
+                peer.send(life=peer.life)
         elif "bye" in message:
             self.gone.add(message["bye"])
+            self.done.add(message["bye"])
         elif "failed" in message:
             self.suspect(peer.rank, peer.host, message["failed"], message["when"])
             self.gone.add(peer.rank)
@@ -153,8 +170,8 @@ class Watch:
                 continue
             if peer.rank < 0:
                 if peer.lost:
-                    peer.connection.close()
                     self.peers.remove(peer)
+                    peer.connection.close()
             elif peer.lost or now - peer.seen > self.timeout:
                 why = "was lost" if peer.lost else f"has not answered for {self.timeout:g} s"
                 if self.rank:
@@ -170,33 +187,58 @@ class Watch:
         """Whether nothing is left to watch: every other rank has ended as it should."""
         return not self.decision and bool(self.rank > 0 or len(self.gone) >= self.size - 1)
 
+    def listen(self) -> int:
+        """Opens the hub's port, and returns it."""
+        self.listener = socket.create_server(("", 0), backlog=1024)
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        return int(self.listener.getsockname()[1])
+
+    def add(self, peer: Peer) -> None:
+        """Takes a connection."""
+        self.peers.append(peer)
+        self.selector.register(peer.connection, selectors.EVENT_READ, peer)
+
+    def hear(self, peer: Peer) -> None:
+        """Takes what a connection has brought."""
+        for message in peer.receive():
+            if not peer.lost:
+                self.heard(peer, message)
+        if peer.lost:
+            self.selector.unregister(peer.connection)
+            if peer.life >= 0 and peer.life not in self.done:
+                self.dead.append(peer.life)
+
+    def look_after_own(self, readable: bool) -> None:
+        """Tells the others if the own rank is done, or lost."""
+        if self.over:
+            return
+        state = self.own(readable)
+        if state == "done":
+            self.over = True
+            self.tell(bye=self.rank)
+        elif state:
+            self.dead += [self.rank] if state == "was killed" else []
+            self.report(state)
+        if self.over:
+            self.selector.unregister(0)
+
     def turn(self) -> bool:
         """One pass of the loop; False to end."""
-        sources: list[Any] = [peer.connection for peer in self.peers if not peer.lost]
-        sources += [0] if not self.over else []
-        sources += [self.listener] if self.listener else []
-        readable, _, _ = select.select(sources, [], [], 0.2)
-        if self.listener in readable and self.listener is not None:
-            self.peers.append(Peer(self.listener.accept()[0]))
-        for peer in list(self.peers):
-            for message in peer.receive() if peer.connection in readable else []:
-                if not peer.lost:
-                    self.heard(peer, message)
-        if not self.over:
-            state = self.own(0 in readable)
-            if state == "done":
-                self.over = True
-                for peer in self.peers:
-                    peer.send(bye=self.rank)
-            elif state:
-                self.report(state)
+        for key, _ in self.selector.select(0.2):
+            if key.fileobj is self.listener and self.listener is not None:
+                self.add(Peer(self.listener.accept()[0]))
+            elif key.fileobj == 0:
+                self.look_after_own(True)
+            else:
+                self.hear(key.data)
+        self.look_after_own(False)
         self.check()
-        if self.decision and time.monotonic() >= self.decision:
-            self.decide() if self.rank == 0 else self.end(self.reports[0][1], False)
+        awaited = self.rank == 0 and not set(self.dead[:1]) <= {report[1] for report in self.reports}
+        if self.decision and time.monotonic() >= self.decision + awaited * PATIENCE:
+            self.decide() if self.rank == 0 else self.end(self.reports[0][2], False)
         if time.monotonic() >= self.next_beat:
             self.next_beat = time.monotonic() + min(BEAT, self.timeout / 4)
-            for peer in self.peers:
-                peer.send(beat=self.rank)
+            self.tell(beat=self.rank)
         return not (self.over and self.finished())
 
     def report(self, state: str) -> None:
@@ -215,12 +257,11 @@ def main() -> None:
     facts = json.loads(sys.argv[1])
     watch = Watch(facts)
     if watch.rank == 0:
-        watch.listener = socket.create_server(("", 0), backlog=1024)
-        print(watch.listener.getsockname()[1], flush=True)
+        print(watch.listen(), flush=True)
     else:
         address = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[union-attr]
         connection = socket.create_connection(tuple(address[:2]), timeout=GRACE)
-        watch.peers.append(Peer(connection, 0, address[2]))
+        watch.add(Peer(connection, 0, address[2]))
         watch.peers[0].send(join=watch.rank, host=watch.host, token=watch.token)
         print("ready", flush=True)
     while watch.turn():
