@@ -69,10 +69,12 @@ template <class T> struct Canvas {
   // Row (py, r) of phase px of one channel, a vector at a time.
   template <int step> void read_row(const T* image, std::int64_t iy, const Source<T>* reads, T* to) const {
     const bool inside = iy >= 0 && iy < y.w.in;
+    const Readable<T> channel_at{image, image + y.w.in * x.w.in};
     for (std::int64_t v = 0; v * lanes<T> < pitch; ++v) {
       const Source<T>& s = reads[v];
-      const Vec<T> row =
-          inside && s.lo < s.hi ? read_piece<T, step>(image + iy * x.w.in + s.from, s, x.w.step) : Vec<T>(T(0));
+      const Vec<T> row = inside && s.lo < s.hi
+                             ? read_piece<T, step>(channel_at, image + iy * x.w.in + s.from, s, x.w.step)
+                             : Vec<T>(T(0));
       store(to + v * lanes<T>, row);
     }
   }

@@ -104,10 +104,12 @@ template <class T> struct OutputRows {
   void put(std::int64_t i, std::int64_t position, std::int64_t count, Vec<T> x) const {
     T* at = to + i * row + position * step;
     if (step != 1) return put_apart(at, i, count, x);
-    const Part<T> part(count);
-    if (add) x = load_part(at, part) + x;
-    else if (bias) x = Vec<T>(bias[i]) + x;
-    store_part(at, x, part);
+    with_part<T>(
+        count, STEEP_EACH(part) {
+          if (add) x = load_part(at, part) + x;
+          else if (bias) x = Vec<T>(bias[i]) + x;
+          store_part(at, x, part);
+        });
   }
   void put_apart(T* at, std::int64_t i, std::int64_t count, Vec<T> x) const {
     T value[lanes<T>];
@@ -123,11 +125,9 @@ template <class T> static void put_tile(const OutputRows<T>& out, const T* c, st
   for (std::int64_t i = 0; i < channels; i += lanes<T>)
     for (std::int64_t p = 0; p < positions; p += lanes<T>) {
       const std::int64_t across = least(lanes<T>, positions - p), down = least(lanes<T>, channels - i);
-      Vec<T> x[lanes<T>] = {};
-      repeat<lanes<T>>(STEEP_EACH(j) {
-        if (j < across) x[j] = load(c + (p + j) * ld + i);
-      });
-      transpose<T>(x);
+      Vec<T> x[lanes<T>];
+      load_transposed(
+          x, STEEP_EACH(j) { return c + (p + least(j, across - 1)) * ld + i; });
       repeat<lanes<T>>(STEEP_EACH(j) {
         if (j < down) out.put(i + j, p, across, x[j]);
       });

@@ -26,8 +26,7 @@ template <class T, int rows, int vecs> static void tile_far(const FarTile<T>& t)
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
     });
   }
-  const Part<T> whole(lanes<T>);
-  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], whole, t.add); });
+  repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], Whole{}, t.add); });
 }
 // The widest that this height and the next allow: tiles of one sweep differ in height by at most one.
 template <class T> struct FarTiles {

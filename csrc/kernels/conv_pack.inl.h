@@ -38,7 +38,7 @@ struct Piece {
 // The same piece for one tap.
 template <class T> struct Source {
   std::int64_t from, to, count, lo, hi;  // offset into the image; lanes [lo, hi) lie inside it
-  Part<T> low, high;                     // masks of the first vector read, and of the second where the step is 2
+  PreparedPart<T> low, high;             // of the first vector read, and of the second where the step is 2
 };
 
 // What the tap at `offset` reads for `count` positions of one row from x on.
@@ -49,10 +49,10 @@ static Source<T> source_of(const Window& w, std::int64_t x, std::int64_t count, 
   const std::int64_t lo = within(steps(-ix), count), hi = within(steps(w.in - ix), count);
   Source<T> s{ix, 0, count, lo, hi, {}, {}};
   if (lo >= hi) s.from = s.lo = s.hi = 0;
-  else if (w.step == 1) s.low = {lo, hi};
+  else if (w.step == 1) s.low = {Part<T>(lo, hi)};
   else if (w.step == 2) {
-    s.low = {within(2 * lo, lanes<T>), within(2 * hi - 1, lanes<T>)};
-    s.high = {within(2 * lo - lanes<T>, lanes<T>), within(2 * hi - 1 - lanes<T>, lanes<T>)};
+    s.low = {Part<T>(within(2 * lo, lanes<T>), within(2 * hi - 1, lanes<T>))};
+    s.high = {Part<T>(within(2 * lo - lanes<T>, lanes<T>), within(2 * hi - 1 - lanes<T>, lanes<T>))};
   }
   return s;
 }
@@ -94,11 +94,12 @@ template <class T, int... l> STEEP_INLINE Vec<T> evens(Vec<T> x, Vec<T> y, std::
   return __builtin_shufflevector(x.v, y.v, 2 * l...);
 }
 
-// Loads one piece of one channel.
-template <class T, int step> STEEP_INLINE Vec<T> read_piece(const T* from, const Source<T>& s, std::int64_t stride) {
-  if constexpr (step == 1) return load_part(from, s.low);
+// Loads one piece of one channel, which lies in `image`.
+template <class T, int step>
+STEEP_INLINE Vec<T> read_piece(const Readable<T>& image, const T* from, const Source<T>& s, std::int64_t stride) {
+  if constexpr (step == 1) return s.low.load_in(image, from);
   if constexpr (step == 2)
-    return evens<T>(load_part(from, s.low), load_part(from + lanes<T>, s.high),
+    return evens<T>(s.low.load_in(image, from), s.high.load_in(image, from + lanes<T>),
                     std::make_integer_sequence<int, lanes<T>>{});
   T row[lanes<T>] = {};
   for (std::int64_t i = s.lo; i < s.hi; ++i) row[i] = from[i * stride];
@@ -110,10 +111,11 @@ template <class T, int step> STEEP_INLINE Vec<T> read_piece(const T* from, const
 template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T* image, std::int64_t plane,
                                                      std::int64_t count, T* to, std::int64_t ld, std::int64_t width) {
   const std::int64_t stride = p.window[2].step;
+  const Readable<T> all{image, image + count * plane};
   for (std::int64_t c = 0; c < count; ++c)
     for (int i = 0; i < p.count; ++i) {
       const Source<T>& s = p.source[i];
-      const Vec<T> x = read_piece<T, step>(image + c * plane + s.from, s, stride);
+      const Vec<T> x = read_piece<T, step>(all, image + c * plane + s.from, s, stride);
       T* at = to + c * ld + s.to;
       s.to + lanes<T> <= width ? store(at, x) : store_part(at, x, Part<T>(s.count));
     }

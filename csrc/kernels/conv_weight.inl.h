@@ -39,7 +39,7 @@ template <class T> static void sweep_taps(const WeightSweep<T>& s, const WeightB
       const std::int64_t top = share_start(rows, tiles_here, t), high = share_start(rows, tiles_here, t + 1) - top;
       T* c = s.c + (row + top) * s.x.rows + j;
       tiles<T, false>.at[high - 1][vecs - 1](
-          {k.depth, a + top * k.ld, k.ld, 1, k.b + j * k.depth, vecs * lanes<T>, c, s.x.rows, width, k.q > 0});
+          {k.depth, a + top * k.ld, k.ld, 1, k.b + j * k.depth, vecs * lanes<T>, c, s.x.rows, width, k.q > 0, true});
     }
   }
 }

@@ -43,8 +43,9 @@ template <class T, int rows, int vecs> static void tile_pairs(const PairTile<T>&
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
     });
   }
-  const Part<T> last(t.width - (vecs - 1) * lanes<T>);
-  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], last, t.add); });
+  with_part<T>(
+      t.width - (vecs - 1) * lanes<T>,
+      STEEP_EACH(last) { repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], last, t.add); }); });
 }
 
 // at[rows - 1][vectors - 1].

@@ -78,12 +78,14 @@ template <class T, int rows, int vecs> static void sum_taps(const TapRows<T>& t,
       repeat<vecs>(STEEP_EACH(j) { sum[r][j] = fma(y, load(from + j * lanes<T>), sum[r][j]); });
     });
   }
-  const Part<T> part(last);
-  repeat<rows>(STEEP_EACH(r) {
-    T* to = t.to[r] + x;
-    repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[r][j]); });
-    store_part(to + (vecs - 1) * lanes<T>, sum[r][vecs - 1], part);
-  });
+  with_part<T>(
+      last, STEEP_EACH(part) {
+        repeat<rows>(STEEP_EACH(r) {
+          T* to = t.to[r] + x;
+          repeat<vecs - 1>(STEEP_EACH(j) { store(to + j * lanes<T>, sum[r][j]); });
+          store_part(to + (vecs - 1) * lanes<T>, sum[r][vecs - 1], part);
+        });
+      });
 }
 
 constexpr int most_vecs = 4, most_rows = 8;
@@ -147,13 +149,15 @@ static void sum_products(const Lines<T>& l, std::int64_t tap, const T* grad, std
       repeat<vecs>(STEEP_EACH(j) {
         const std::int64_t at = x + j * lanes<T>;
         if (at >= l.n) return;
-        const Part<T> some(least(lanes<T>, l.n - at));
-        Vec<T> g[rows];
-        repeat<rows>(STEEP_EACH(r) { g[r] = load_part(grad + r * step + at, some); });
-        repeat<taps>(STEEP_EACH(t) {
-          const Vec<T> v = load_part(l.from[y * l.taps + tap + t] + at, some);
-          repeat<rows>(STEEP_EACH(r) { sum[r][t][j] = fma(g[r], v, sum[r][t][j]); });
-        });
+        with_part<T>(
+            l.n - at, STEEP_EACH(some) {
+              Vec<T> g[rows];
+              repeat<rows>(STEEP_EACH(r) { g[r] = load_part(grad + r * step + at, some); });
+              repeat<taps>(STEEP_EACH(t) {
+                const Vec<T> v = load_part(l.from[y * l.taps + tap + t] + at, some);
+                repeat<rows>(STEEP_EACH(r) { sum[r][t][j] = fma(g[r], v, sum[r][t][j]); });
+              });
+            });
       });
   each([](Vec<T>& v, T* at) { store(at, v); });
 }

@@ -148,7 +148,7 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
     const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
     const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
     T* c = s.x.c + row * s.x.ldc + s.j + j;
-    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, width, s.p > 0});
+    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, width, s.p > 0, s.plan.pack_b});
   }
 }
 

@@ -23,19 +23,20 @@ template <class T> struct Tile {
   T* c;
   std::int64_t ldc;
   std::int64_t width;
-  bool add;  // to what C holds
+  bool add;             // to what C holds
+  bool padded = false;  // the rows of B go on to whole vectors
 };
 
-template <class T, int vecs> STEEP_INLINE void load_row(Vec<T> (&x)[vecs], const T* p, Part<T> last) {
+template <class T, int vecs, class Last> STEEP_INLINE void load_row(Vec<T> (&x)[vecs], const T* p, Last last) {
   repeat<vecs - 1>(STEEP_EACH(j) { x[j] = load(p + j * lanes<T>); });
   x[vecs - 1] = load_part(p + (vecs - 1) * lanes<T>, last);
 }
 
 // Writes one row of the tile, or adds it to what is there.
-template <class T, int vecs> STEEP_INLINE void store_row(T* p, Vec<T> (&x)[vecs], Part<T> last, bool add) {
+template <class T, int vecs, class Last> STEEP_INLINE void store_row(T* p, Vec<T> (&x)[vecs], Last last, bool add) {
   if (add) {
     Vec<T> old[vecs];
-    load_row<T, vecs>(old, p, last);
+    load_row(old, p, last);
     repeat<vecs>(STEEP_EACH(j) { x[j] = old[j] + x[j]; });
   }
   repeat<vecs - 1>(STEEP_EACH(j) { store(p + j * lanes<T>, x[j]); });
@@ -45,24 +46,32 @@ template <class T, int vecs> STEEP_INLINE void store_row(T* p, Vec<T> (&x)[vecs]
 constexpr int rows_ahead =
     8;  // of B, prefetched: its panels come from the second-level cache, unpacked rows from farther away
 
-// `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
-template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>& t) {
-  const Part<T> last(t.width - (vecs - 1) * lanes<T>);
+// The products of a tile, added up over k.
+template <class T, int rows, int vecs, bool down, class Last>
+STEEP_INLINE void add_up(const Tile<T>& t, Last last, Vec<T> (&sum)[rows][vecs]) {
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
   const T *a = t.a, *b = t.b;
-  repeat<rows>(
-      STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
-  Vec<T> sum[rows][vecs] = {};
   for (std::int64_t k = t.depth; k > 0; --k, a += a_col, b += b_row) {
     Vec<T> x[vecs];
-    load_row<T, vecs>(x, b, last);
+    load_row(x, b, last);
     repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(b + rows_ahead * b_row + j * lanes<T>); });
     repeat<rows>(STEEP_EACH(i) {
       const Vec<T> y(a[i * a_row]);
       repeat<vecs>(STEEP_EACH(j) { sum[i][j] = fma(y, x[j], sum[i][j]); });
     });
   }
-  repeat<rows>(STEEP_EACH(i) { store_row<T, vecs>(t.c + i * t.ldc, sum[i], last, t.add); });
+}
+
+// `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
+template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>& t) {
+  const std::int64_t last = t.width - (vecs - 1) * lanes<T>;
+  repeat<rows>(
+      STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
+  Vec<T> sum[rows][vecs] = {};
+  with_part<T>(
+      t.padded ? lanes<T> : last, STEEP_EACH(some) { add_up<T, rows, vecs, down>(t, some, sum); });
+  with_part<T>(
+      last, STEEP_EACH(some) { repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], some, t.add); }); });
 }
 
 // The widest tile, in vectors, that leaves its accumulators in registers at a given height.

@@ -30,7 +30,7 @@ template <class T> struct Strip {
   std::int64_t ld;
   const T* from;
   std::int64_t lane, step, count, depth;
-  bool exact = false;  // store `count` lanes; else whole vectors, zero beyond them, which is faster
+  bool exact = false;  // store `count` lanes; else whole vectors, which is faster: beyond them zeros or a lane again
 
   Strip lanes_from(std::int64_t i, std::int64_t some) const {
     return {to + i, ld, from + i * lane, lane, step, some, depth, exact};
@@ -50,29 +50,29 @@ template <class T> static void pack_copied(const Strip<T>& s) {
     }
 }
 
-// One square of pack_transposed, `steps` long; `whole` if it is a full square.
-template <class T, bool whole>
-STEEP_INLINE void transpose_square(const Strip<T>& s, std::int64_t p, std::int64_t steps) {
-  const Part<T> part(steps);
+// A vector of steps of pack_transposed, and what is left of them. With fewer lanes the last one is read again.
+template <class T> STEEP_INLINE void transpose_square(const Strip<T>& s, std::int64_t p) {
+  Vec<T> x[lanes<T>];
+  load_transposed(
+      x, STEEP_EACH(i) {
+        const T* row = s.from + least(i, s.count - 1) * s.lane + p;
+        __builtin_prefetch(row + steps_ahead, 0, 2);
+        return row;
+      });
+  repeat<lanes<T>>(STEEP_EACH(i) { s.put(p + i, 0, x[i], s.count); });
+}
+template <class T> static void transpose_rest(const Strip<T>& s, std::int64_t p) {
+  const Part<T> part(s.depth - p);
   Vec<T> x[lanes<T>] = {};
-  repeat<lanes<T>>(STEEP_EACH(i) {
-    if (!whole && i >= s.count) return;
-    const T* from = s.from + i * s.lane + p;
-    x[i] = whole ? load(from) : load_part(from, part);
-    __builtin_prefetch(from + steps_ahead, 0, 2);
-  });
+  for (std::int64_t i = 0; i < s.count; ++i) x[i] = load_part(s.from + i * s.lane + p, part);
   transpose<T>(x);
-  repeat<lanes<T>>(STEEP_EACH(i) {
-    if (whole) store(s.to + (p + i) * s.ld, x[i]);
-    else if (i < steps) s.put(p + i, 0, x[i], s.count);
-  });
+  for (std::int64_t i = 0; i < s.depth - p; ++i) s.put(p + i, 0, x[i], s.count);
 }
 
 template <class T> static void pack_transposed(const Strip<T>& s) {
   std::int64_t p = 0;
-  if (s.count == lanes<T>)
-    for (; p + lanes<T> <= s.depth; p += lanes<T>) transpose_square<T, true>(s, p, lanes<T>);
-  for (; p < s.depth; p += lanes<T>) transpose_square<T, false>(s, p, s.depth - p < lanes<T> ? s.depth - p : lanes<T>);
+  for (; p + lanes<T> <= s.depth; p += lanes<T>) transpose_square(s, p);
+  if (p < s.depth) transpose_rest(s, p);
 }
 
 template <class T> static void pack_gathered(const Strip<T>& s) {

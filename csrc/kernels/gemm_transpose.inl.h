@@ -31,12 +31,43 @@ template <class T, int half> STEEP_INLINE void exchange_all(Vec<T> (&x)[lanes<T>
 }
 
 // Transposes a square: first inside 16 bytes, from far to near, then across them, from near to far.
-template <class T> STEEP_INLINE void transpose(Vec<T> (&x)[lanes<T>]) {
-  constexpr int unit = 16 / static_cast<int>(sizeof(T));
-  if constexpr (unit == 4) exchange_all<T, 2>(x);
+template <class T> constexpr int unit_of = 16 / static_cast<int>(sizeof(T));
+template <class T> STEEP_INLINE void transpose_units(Vec<T> (&x)[lanes<T>]) {
+  if constexpr (unit_of<T> == 4) exchange_all<T, 2>(x);
   exchange_all<T, 1>(x);
-  if constexpr (unit < lanes<T>) exchange_all<T, unit>(x);
-  if constexpr (2 * unit < lanes<T>) exchange_all<T, 2 * unit>(x);
+}
+template <class T> STEEP_INLINE void transpose(Vec<T> (&x)[lanes<T>]) {
+  transpose_units<T>(x);
+  if constexpr (unit_of<T> < lanes<T>) exchange_all<T, unit_of<T>>(x);
+  if constexpr (2 * unit_of<T> < lanes<T>) exchange_all<T, 2 * unit_of<T>>(x);
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// 16 bytes of two rows.
+STEEP_INLINE Vec<float> load_halves(const float* low, const float* high) {
+  return (Vec<float>::Raw)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+STEEP_INLINE Vec<double> load_halves(const double* low, const double* high) {
+  return (Vec<double>::Raw)_mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(low)), _mm_loadu_pd(high), 1);
+}
+#endif
+
+// The square whose rows begin at row(0), row(1), .., each asked for once, transposed. With vectors of 32 bytes the
+// exchange across 16 bytes is made as they are loaded, which costs nothing; shuffles that cross them are slow, on some
+// processors very.
+template <class T, class Row> STEEP_INLINE void load_transposed(Vec<T> (&x)[lanes<T>], Row row) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  constexpr int unit = unit_of<T>;
+  repeat<unit>(STEEP_EACH(i) {
+    const T *low = row(i), *high = row(Index<i + unit>{});
+    x[i] = load_halves(low, high);
+    x[i + unit] = load_halves(low + unit, high + unit);
+  });
+  transpose_units<T>(x);
+#else
+  repeat<lanes<T>>(STEEP_EACH(i) { x[i] = load(row(i)); });
+  transpose<T>(x);
+#endif
 }
 
 // How many vectors of columns of B are transposed side by side, so that enough independent additions are in flight.
@@ -47,13 +78,15 @@ template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, c
   for (int i = 0; i < count; ++i) column[i] = t.b + least(i, t.width - 1) * t.b_row;
 }
 
-template <class T> STEEP_INLINE void load_square(Vec<T> (&x)[lanes<T>], const T* const* column, std::int64_t p,
-                                                 Part<T> steps, std::int64_t ahead) {
-  repeat<lanes<T>>(STEEP_EACH(i) {
-    x[i] = load_part(column[i] + p, steps);
-    __builtin_prefetch(column[i] + ahead, 0, 2);
-  });
+// What is left of a tile's k, less than a square, of one group of columns.
+template <class T, int rows>
+static void add_rest(const T* const* column, std::int64_t p, std::int64_t steps, const T* a, Vec<T> (&sum)[rows]) {
+  const Part<T> part(steps);
+  Vec<T> x[lanes<T>];
+  for (int i = 0; i < lanes<T>; ++i) x[i] = load_part(column[i] + p, part);
   transpose<T>(x);
+  for (std::int64_t l = 0; l < steps; ++l, a += rows)
+    repeat<rows>(STEEP_EACH(i) { sum[i] = fma(Vec<T>(a[i]), x[l], sum[i]); });
 }
 
 // As tile, but B is columns `b_row` apart, contiguous along k, and A is [depth, rows] contiguous.
@@ -62,26 +95,41 @@ template <class T, int rows> static void tile_transposing(const Tile<T>& t) {
   const T* column[groups * n];
   find_columns(t, column);
   Vec<T> sum[groups][rows] = {};
-  for (std::int64_t p = 0; p < t.depth; p += n) {
-    const std::int64_t steps = least(n, t.depth - p);
+  const T* a = t.a;
+  std::int64_t p = 0;
+  for (; p + n <= t.depth; p += n, a += n * rows) {
     const std::int64_t next = p + 64, ahead = next < t.depth ? next : next - t.depth + groups * n * t.b_row;
-    const T* a = t.a + p * rows;
     repeat<groups>(STEEP_EACH(g) {
+      const T* const* from = column + g * n;
       Vec<T> x[n];
-      load_square<T>(x, column + g * n, p, Part<T>(steps), ahead);
+      load_transposed(
+          x, STEEP_EACH(i) {
+            __builtin_prefetch(from[i] + ahead, 0, 2);
+            return from[i] + p;
+          });
+      const T* row = a;
+      asm volatile("" : "+r"(row));  // else what is read here is kept for the next group, and other registers spill
       repeat<n>(STEEP_EACH(l) {
-        if (l >= steps) return;
-        repeat<rows>(STEEP_EACH(i) { sum[g][i] = fma(Vec<T>(a[l * rows + i]), x[l], sum[g][i]); });
+        repeat<rows>(STEEP_EACH(i) { sum[g][i] = fma(Vec<T>(row[l * rows + i]), x[l], sum[g][i]); });
       });
     });
   }
+  if (p < t.depth)
+    repeat<groups>(STEEP_EACH(g) {
+      Vec<T> rest[rows];  // a copy, so that the sums above stay in registers
+      repeat<rows>(STEEP_EACH(i) { rest[i] = sum[g][i]; });
+      add_rest<T, rows>(column + g * n, p, t.depth - p, a, rest);
+      repeat<rows>(STEEP_EACH(i) { sum[g][i] = rest[i]; });
+    });
   repeat<groups>(STEEP_EACH(g) {
     if (g * n >= t.width) return;
-    const Part<T> part(least(n, t.width - g * n));
-    repeat<rows>(STEEP_EACH(i) {
-      Vec<T> row[1] = {sum[g][i]};
-      store_row<T, 1>(t.c + i * t.ldc + g * n, row, part, t.add);
-    });
+    with_part<T>(
+        t.width - g * n, STEEP_EACH(part) {
+          repeat<rows>(STEEP_EACH(i) {
+            Vec<T> row[1] = {sum[g][i]};
+            store_row(t.c + i * t.ldc + g * n, row, part, t.add);
+          });
+        });
   });
 }
 

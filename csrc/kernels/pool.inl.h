@@ -53,6 +53,7 @@ template <class T> struct Largest {
 template <class T, int step>
 static void pool_vector(const Window* w, const T* plane, const Source<T>* reads, Place p, std::int64_t* out) {
   Largest<T> best{Vec<T>(T(0)), Largest<T>::all(-1), Largest<T>::numbers()};
+  const Readable<T> all{plane, plane + volume(w, &Window::in)};
   for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
       const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
@@ -66,7 +67,7 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
         const Source<T>& s = reads[tx];
         if (s.lo >= s.hi) continue;
         const std::int64_t position = (z * w[1].in + y) * w[2].in + s.from;
-        best.see(read_piece<T, step>(plane + position, s, w[2].step), s, position, w[2].step);
+        best.see(read_piece<T, step>(all, plane + position, s, w[2].step), s, position, w[2].step);
       }
     }
   best.put(out, reads->count);

@@ -195,18 +195,25 @@ template <class T> struct Stored { using type = T; };
 template <> struct Stored<bool> { using type = std::uint8_t; };
 
 // The first place that holds `best`, or the first NaN where best is one. Blocks without it are skipped quickly.
-template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
-  const auto is_best = [=](T v) { return (v == best) | ((v != v) & (best != best)); };
-  constexpr std::int64_t block = 64;
+constexpr std::int64_t searched_block = 64;
+template <class T, class Is> STEEP_INLINE bool in_block(const T* x, Is is) {
+  auto found = is(load(x));
+  for (std::int64_t j = lanes<T>; j < searched_block; j += lanes<T>) found = found | is(load(x + j));
+  return any_lane(found);
+}
+template <class T, class Is> STEEP_INLINE std::int64_t find_first_that(const T* x, std::int64_t n, Is is) {
   std::int64_t i = 0;
-  for (; i + block <= n; i += block) {
-    if (i % stretch == stretch - block) interruption_point();
-    bool found = false;
-    for (std::int64_t j = i; j < i + block; ++j) found |= is_best(x[j]);
-    if (found) break;
-  }
-  while (i < n && !is_best(x[i])) ++i;
+  for (; i + searched_block <= n && !in_block(x + i, is); i += searched_block)
+    if (i % stretch == stretch - searched_block) interruption_point();
+  while (i < n && !is(x[i])) ++i;
   return i < n ? i : 0;
+}
+template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
+  if (best != best)
+    return find_first_that(
+        x, n, [](auto v) __attribute__((always_inline)) { return v != v; });
+  return find_first_that(
+      x, n, [best](auto v) __attribute__((always_inline)) { return v == decltype(v)(best); });
 }
 template <class F, class T> void row_arg(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   using U = typename Stored<T>::type;

@@ -206,6 +206,31 @@ Tensor call_scatter_add(const Op& op, T t, T indices, T updates, std::int64_t ax
 Tensor checked_labels(T labels, std::int64_t classes, std::string_view op) {
   return apply(find_op("wrap_index"), {as_index(labels, op)}, WrapIndex{.size = classes, .op = op, .labels = true});
 }
+std::int64_t count_true(const bool* flags, std::int64_t n) {
+  std::int64_t count = 0;
+  serial_for(n, stretch, [&](std::int64_t b, std::int64_t e) {
+    std::int32_t some = 0;
+    for (std::int64_t i = b; i < e; ++i) some += flags[i];
+    count += some;
+  });
+  return count;
+}
+// Appends the places in [b, e) whose flag is set to the `found` of `count` listed so far. Flags that nobody can predict
+// cost no branch: every place is written, and stays if its flag is set. Eight unset flags are skipped at once.
+std::int64_t list_true(const bool* flags, std::int64_t b, std::int64_t e, std::int64_t* at, std::int64_t found,
+                       std::int64_t count) {
+  for (std::int64_t i = b; i < e && found < count;) {
+    std::uint64_t eight = 1;
+    if (i + 8 <= e) std::memcpy(&eight, flags + i, 8);
+    const std::int64_t end = eight ? std::min(i + 8, e) : i;
+    if (!eight) i += 8;
+    for (; i < end && found < count; ++i) {
+      at[found] = i;
+      found += flags[i];
+    }
+  }
+  return found;
+}
 Tensor call_one_hot(const Op& op, T x, std::int64_t num_classes, std::optional<DType> dtype) {
   if (num_classes < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", num_classes);
   const Tensor index = checked_labels(x, num_classes, op.name);
@@ -217,7 +242,8 @@ std::vector<Tensor> call_nonzero(const Op& op, T t) {
   const Tensor flat = nonzero_flat(t);
   for (int d = 0; d < t.ndim(); ++d) {
     const Tensor by = full_int({}, contiguous_strides(t.shape())[d], Int64), n = full_int({}, t.dim(d), Int64);
-    axes.push_back(remainder(binary(k::Kernel::floor_divide, flat, by), n));
+    const Tensor row = d + 1 < t.ndim() ? binary(k::Kernel::floor_divide, flat, by) : flat;
+    axes.push_back(d > 0 ? remainder(row, n) : row);
   }
   return axes;
 }
@@ -260,13 +286,12 @@ Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType dt
 Tensor nonzero_flat(T mask) {
   host_read(mask, "nonzero, or a mask as an index");
   const Tensor flags = contiguous(astype(mask, Bool));
-  std::vector<std::int64_t> at;
-  serial_for(flags.size(), stretch, [&](std::int64_t b, std::int64_t e) {
-    for (std::int64_t i = b; i < e; ++i)
-      if (flags.data<bool>()[i]) at.push_back(i);
+  const std::int64_t n = flags.size(), count = count_true(flags.data<bool>(), n);
+  const Tensor t = empty({count}, Int64);
+  std::int64_t found = 0;
+  serial_for(n, stretch, [&](std::int64_t b, std::int64_t e) {
+    found = list_true(flags.data<bool>(), b, e, t.data<std::int64_t>(), found, count);
   });
-  const Tensor t = empty({static_cast<std::int64_t>(at.size())}, Int64);
-  std::copy(at.begin(), at.end(), t.data<std::int64_t>());
   return t;
 }
 

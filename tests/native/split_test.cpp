@@ -249,13 +249,14 @@ bool processor_runs_tiles() {
 }  // namespace
 
 int main() {
-  // Where the processor has tiles it runs their instructions itself, as it should; elsewhere they are emulated.
-  const bool real = amx() != nullptr;
-  if (!real && missing_for_avx512() == nullptr && processor_runs_tiles()) {
+  // Where the processor has tiles it runs their instructions itself, as it should; elsewhere they are emulated. The
+  // code around them is AVX-512: without it there is nothing to run, and the other sets are checked alone.
+  const bool real = amx() != nullptr, runs = missing_for_avx512() == nullptr;
+  if (!real && runs && processor_runs_tiles()) {
     std::printf("skipped: %s\n", amx_missing());
     return 0;
   }
-  if (!real) amx_emulator::install();
+  if (!real && runs) amx_emulator::install();
   for (const auto& [m, n, k] : std::initializer_list<std::array<std::int64_t, 3>>{{1, 1, 1},
                                                                                   {16, 16, 32},
                                                                                   {17, 33, 70},
@@ -268,12 +269,13 @@ int main() {
   check_sets_agree(problem(40, 50, 70, wide(-80, 40)));
   check_sets_agree(problem(40, 50, 70, wide(-140, 0)));
   check_sets_agree(problem(2, 1060, 40));
-  check(tiles_match_plain_code(), "the check that amx() makes");
+  if (runs) check(tiles_match_plain_code(), "the check that amx() makes");
   check_widened();
   check_specials();
   check_neighbours();
   check_errors();
-  std::printf(real ? "tiles of the processor" : "%ld tile products were emulated", amx_emulator::products());
+  if (!runs) std::printf("no tiles: %s", missing_for_avx512());
+  else std::printf(real ? "tiles of the processor" : "%ld tile products were emulated", amx_emulator::products());
   std::printf("; %d failures\n", failures);
   return failures != 0;
 }

@@ -49,6 +49,12 @@ def test_only_parallel_cpp_knows_threads():
             assert not re.search(r"#pragma omp|<thread>|<mutex>|std::thread\b|pthread_", path.read_text()), path
 
 
+def test_no_masked_moves_of_avx2():
+    """They take about ten times as long as whole moves on AMD's Zen; those of AVX-512 are free (kernels/vec_part.h)."""
+    for path in sources(CSRC, ".cpp", ".h"):
+        assert not re.search(r"\b_mm(256)?_mask(load|store)_", path.read_text()), path
+
+
 @pytest.mark.parametrize(
     "path",
     [*sources(CSRC, ".cpp", ".h"), *sources(PYTHON, ".py"), *sources(ROOT / "tests", ".py", ".cpp")],
