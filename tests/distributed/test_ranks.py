@@ -105,8 +105,8 @@ if facts["rank"] == 0:
 else:
     w.stdin.write(json.dumps(["127.0.0.1", int(address), "hub"]).encode() + b"\\n"); w.stdin.flush()
     w.stdout.readline()
-    life = socket.create_connection(("127.0.0.1", int(address)))
-    life.sendall(json.dumps({"token": facts["token"], "life": facts["rank"]}).encode() + b"\\n"); life.recv(64)
+    alive = socket.create_connection(("127.0.0.1", int(address)))
+    alive.sendall(json.dumps({"token": facts["token"], "liveness": facts["rank"]}).encode() + b"\\n"); alive.recv(64)
     print("ready", w.pid, flush=True)
 for line in sys.stdin:
     w.stdin.write(line.encode()); w.stdin.flush()

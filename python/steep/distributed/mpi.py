@@ -39,7 +39,7 @@ class MPIWorld(worlds.World):
         self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
         self.host = socket.gethostname()
         self.watch: subprocess.Popen[bytes] | None = None
-        self.life: socket.socket | None = None  # the life line, which watch.py explains
+        self.liveness: socket.socket | None = None  # a connection to the hub, which watch.py explains
 
     def total(self, fold: Fold) -> list[Any]:
         """The sums over the shards of all ranks.
@@ -211,9 +211,10 @@ def _heartbeat(found: MPIWorld, timeout: float) -> None:
         watch.stdin.write(json.dumps([reachable, port, host]).encode() + b"\n")
         watch.stdin.flush()
         watch.stdout.readline()
-        found.life = socket.create_connection((reachable, port), timeout=GRACE)
-        found.life.sendall(json.dumps({"token": token, "life": found.rank}).encode() + b"\n")
-        found.life.recv(64)  # the hub has it
+        found.liveness = socket.create_connection((reachable, port), timeout=GRACE)
+        found.liveness.sendall(json.dumps({"token": token, "liveness": found.rank}).encode() + b"\n")
+        if not found.liveness.recv(64):  # the hub answers once it has it
+            raise ConnectionError(f"the heartbeat of rank 0 on {host} closed the connection of rank {found.rank}")
     found.watch = watch
     found.comm.Barrier()
 

@@ -4,8 +4,8 @@ It runs this file alone, without steep, so neither the interpreter lock of the r
 up. Rank 0's process is the hub: every other one is connected to it and sends a beat each second, which the hub answers.
 A rank that misses beats for ``timeout`` seconds, died, failed or was stopped is the culprit: the hub names it to all,
 and each process kills its rank. A launcher kills the other ranks as soon as one is dead, so every rank also holds a
-connection to the hub itself, its life line: the system closes these in the order in which the ranks die. Start reading
-at ``main``.
+liveness connection to the hub itself: the system closes these in the order in which the ranks die. Start reading at
+``main``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Peer:
 
     def __init__(self, connection: socket.socket, rank: int = -1, host: str = "?") -> None:
         self.connection, self.rank, self.host = connection, rank, host
-        self.life = -1  # the rank whose life line it is
+        self.liveness = -1  # the rank whose liveness connection it is
         self.seen, self.rest, self.lost = time.monotonic(), b"", False
         connection.setblocking(False)
 
@@ -79,7 +79,7 @@ class Watch:
         self.listener: socket.socket | None = None
         self.gone: set[int] = set()  # ranks that ended as they should, or were reported
         self.done: set[int] = set()  # of these, the first kind
-        self.dead: list[int] = []  # ranks whose life lines ended before they were done, in this order
+        self.dead: list[int] = []  # ranks whose liveness connections ended before they were done, in this order
         self.selector = selectors.DefaultSelector()  # which keeps the order of what becomes ready, where it is epoll
         self.selector.register(0, selectors.EVENT_READ)
         self.began, self.stopped_since, self.next_beat = time.monotonic(), 0.0, 0.0
@@ -127,7 +127,7 @@ class Watch:
     # -- the others -----------------------------------------------------------------------------------------------
 
     def tell(self, **message: Any) -> None:
-        """Sends a message to every other process; ranks, at the ends of their life lines, do not read."""
+        """Sends a message to every other process; ranks, at the ends of their liveness connections, do not read."""
         for peer in self.peers:
             if peer.rank >= 0:
                 peer.send(**message)
@@ -146,13 +146,13 @@ class Watch:
     def heard(self, peer: Peer, message: dict[str, Any]) -> None:
         """Takes a message; of a stranger, none but the first, which must have the token."""
         if peer.rank < 0:
-            if message.get("token") != self.token or not {"join", "life"} & message.keys():
+            if message.get("token") != self.token or not {"join", "liveness"} & message.keys():
                 peer.lost = True
             elif "join" in message:
                 peer.rank, peer.host = message["join"], message["host"]
             else:
-                peer.life = message["life"]
-                peer.send(life=peer.life)
+                peer.liveness = message["liveness"]
+                peer.send(liveness=peer.liveness)
         elif "bye" in message:
             self.gone.add(message["bye"])
             self.done.add(message["bye"])
@@ -205,8 +205,8 @@ class Watch:
                 self.heard(peer, message)
         if peer.lost:
             self.selector.unregister(peer.connection)
-            if peer.life >= 0 and peer.life not in self.done:
-                self.dead.append(peer.life)
+            if peer.liveness >= 0 and peer.liveness not in self.done:
+                self.dead.append(peer.liveness)
 
     def look_after_own(self, readable: bool) -> None:
         """Tells the others if the own rank is done, or lost."""
