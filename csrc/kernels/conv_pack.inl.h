@@ -106,12 +106,13 @@ STEEP_INLINE Vec<T> read_piece(const Readable<T>& image, const T* from, const So
   return load(row);
 }
 
-// The pieces, as the last tap left them, of channels [0, count) `plane` apart, into rows `ld` apart. A row holds
-// `width` elements; a vector that would exceed them is stored in part.
+// The pieces, as the last tap left them, of channels [0, count) `plane` apart, in one image or several, into rows `ld`
+// apart. A row holds `width` elements; a vector that would exceed them is stored in part.
 template <class T, int step> static void copy_pieces(const Pieces<T>& p, const T* image, std::int64_t plane,
                                                      std::int64_t count, T* to, std::int64_t ld, std::int64_t width) {
   const std::int64_t stride = p.window[2].step;
-  const Readable<T> all{image, image + count * plane};
+  const std::int64_t last = p.count ? p.piece[p.count - 1].at.image : 0;
+  const Readable<T> all{image, image + last * p.image_step + count * plane};
   for (std::int64_t c = 0; c < count; ++c)
     for (int i = 0; i < p.count; ++i) {
       const Source<T>& s = p.source[i];

@@ -30,8 +30,9 @@ template <class T, int half> STEEP_INLINE void exchange_all(Vec<T> (&x)[lanes<T>
   });
 }
 
-// Transposes a square: first inside 16 bytes, from far to near, then across them, from near to far.
 template <class T> constexpr int unit_of = 16 / static_cast<int>(sizeof(T));
+
+// Transposes a square: first inside 16 bytes, from far to near, then across them, from near to far.
 template <class T> STEEP_INLINE void transpose_units(Vec<T> (&x)[lanes<T>]) {
   if constexpr (unit_of<T> == 4) exchange_all<T, 2>(x);
   exchange_all<T, 1>(x);

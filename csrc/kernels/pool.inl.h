@@ -51,15 +51,14 @@ template <class T> struct Largest {
 };
 
 template <class T, int step>
-static void pool_vector(const Window* w, const T* plane, const Source<T>* reads, Place p, std::int64_t* out) {
+static void pool_vector(const Window* w, const Readable<T>& plane, const Source<T>* reads, Place p, std::int64_t* out) {
   Largest<T> best{Vec<T>(T(0)), Largest<T>::all(-1), Largest<T>::numbers()};
-  const Readable<T> all{plane, plane + volume(w, &Window::in)};
   for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
     for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
       const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
       if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
       if (ty + w[1].step >= w[1].taps) {  // of the rows after next, a prefetch for planes that come from memory
-        const T* ahead = plane + (z * w[1].in + y + 2 * w[1].step) * w[2].in + reads->from;
+        const T* ahead = plane.begin + (z * w[1].in + y + 2 * w[1].step) * w[2].in + reads->from;
         __builtin_prefetch(ahead);
         __builtin_prefetch(ahead + lanes<T>);
       }
@@ -67,7 +66,7 @@ static void pool_vector(const Window* w, const T* plane, const Source<T>* reads,
         const Source<T>& s = reads[tx];
         if (s.lo >= s.hi) continue;
         const std::int64_t position = (z * w[1].in + y) * w[2].in + s.from;
-        best.see(read_piece<T, step>(all, plane + position, s, w[2].step), s, position, w[2].step);
+        best.see(read_piece<T, step>(plane, plane.begin + position, s, w[2].step), s, position, w[2].step);
       }
     }
   best.put(out, reads->count);
@@ -78,7 +77,8 @@ template <class T, int step> static void pool_planes(const Pooling& x, std::int6
   const std::int64_t in = volume(w, &Window::in), out = volume(w, &Window::out);
   const Source<T>* reads = row_reads<T>(w);
   for (std::int64_t i = from; i < to; ++i) {
-    const T* plane = static_cast<const T*>(x.image) + i * in;
+    const T* image = static_cast<const T*>(x.image) + i * in;
+    const Readable<T> plane{image, image + in};
     std::int64_t* row = x.out + i * out;
     for (Place p{}; out && !p.image; next_row(w, p)) {
       for (std::int64_t v = 0; v * lanes<T> < w[2].out; ++v)

@@ -194,7 +194,7 @@ template <class F, class T> void col_fold(const void* x, void* out, std::int64_t
 template <class T> struct Stored { using type = T; };
 template <> struct Stored<bool> { using type = std::uint8_t; };
 
-// The first place that holds `best`, or the first NaN where best is one. Blocks without it are skipped quickly.
+// The first element of which `is` says so, of x or of vectors of it. Blocks without one are skipped quickly.
 constexpr std::int64_t searched_block = 64;
 template <class T, class Is> STEEP_INLINE bool in_block(const T* x, Is is) {
   auto found = is(load(x));
@@ -208,6 +208,7 @@ template <class T, class Is> STEEP_INLINE std::int64_t find_first_that(const T* 
   while (i < n && !is(x[i])) ++i;
   return i < n ? i : 0;
 }
+// The first place that holds `best`, or the first NaN where best is one.
 template <class T> std::int64_t find_first(const T* x, std::int64_t n, T best) {
   if (best != best)
     return find_first_that(

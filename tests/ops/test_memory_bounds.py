@@ -51,6 +51,17 @@ def convolutions(draw, dtype, place):
                 yield sp.avg_pool2d(x.detach(), kernel, stride=stride, padding=padding)
 
 
+def other_convolutions(draw, dtype, place):
+    for f, spatial in ((sp.conv1d, (37,)), (sp.conv3d, (3, 5, 9)), (sp.conv_transpose2d, (6, 11))):
+        for stride, padding in ((1, 1), (2, 0), (3, 2)):
+            x = place(random(draw, dtype, 3, 4, *spatial))
+            w = place(random(draw, dtype, 4, 4, *(3 for _ in spatial)))
+            x.requires_grad = w.requires_grad = True
+            y = f(x, w, stride=stride, padding=padding)
+            y.backward(place(random(draw, dtype, *y.shape)))
+            yield y
+
+
 def products(draw, dtype, place):
     for m, k, n in ((1, 33, 70), (5, 8, 9), (7, 65, 10), (64, 17, 31), (70, 40, 3)):
         a, b, wide = (place(random(draw, dtype, *s)) for s in ((m, k), (k, n), (n, k)))
@@ -72,7 +83,7 @@ def rows(draw, dtype, place):
         yield sp.layer_norm(x, (n,), place(random(draw, dtype, n)), place(random(draw, dtype, n)))
 
 
-KINDS = {f.__name__: f for f in (convolutions, products, rows)}
+KINDS = {f.__name__: f for f in (convolutions, other_convolutions, products, rows)}
 
 
 def in_a_process(code):
