@@ -1,7 +1,8 @@
 // The matrix product C = A B, for any strides of A and B. Start reading at run, then multiply. The bits of an element
 // depend on its row of A, its column of B and k alone: k is cut into blocks by block_depth, and everything else here
 // (panels, tiles, which operand is packed, whether the transposed product is computed) affects where an element is
-// computed, never how. The inner kernels are in gemm_micro.inl.h and gemm_transpose.inl.h, packing in gemm_pack.inl.h.
+// computed, never how. The inner kernels are in gemm_micro, gemm_transpose and gemm_stream.inl.h, packing in
+// gemm_pack.inl.h.
 
 namespace gemm {
 
@@ -72,23 +73,27 @@ static inline std::int64_t block_depth(std::int64_t k) {
   return ceil_div(ceil_div(k, ceil_div(k, most)), 16) * 16;
 }
 
+constexpr std::int64_t most_swept = 1 << 18;  // bytes of B, which the second cache holds: it has no order to prefer
+
 // How the loops are blocked. Rows of C are divided into tiles as equally as possible, so that no tile is a thin
 // remainder.
 template <class T> struct Plan {
   std::int64_t depth, tiles, tiles_per_block, width, columns;
-  bool pack_a, pack_b, transpose_b;
+  bool pack_a, pack_b, transpose_b, stream_b;
 
   explicit Plan(const Product<T>& x) {
     depth = block_depth(x.k);
     tiles = ceil_div(x.m, tile_rows);
     width = widest(static_cast<int>(ceil_div(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
-    tiles_per_block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T)) > 24576 ? 8 : 1;
+    const std::int64_t block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T));
+    tiles_per_block = block > 24576 ? 8 : 1;
     // Also neighbouring rows: steps of k far apart in memory are slow to read again.
     pack_a = x.n > 4 * width || is_kept(x.a.at);
     const bool kept = is_kept(x.b.at);
     transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1 && !kept;
     pack_b = x.b.col != 1 || x.m > 60;  // with fewer rows a copy of B does not pay
+    stream_b = x.m <= streamed_rows && x.b.col == 1 && x.n > width && block > most_swept && !kept;
   }
 };
 
@@ -183,7 +188,17 @@ template <class T> static void sweep_transposing(const Block<T>& s) {
   if (s.last()) finish(s.x, 0, m, s.j, s.columns);
 }
 
+// One or two rows of A and a row-major B that is read in order of addresses.
+template <class T> static void sweep_streaming(const Block<T>& s) {
+  const std::int64_t m = s.x.m, ld = ceil_div(s.columns, lanes<T>) * lanes<T>;
+  const Matrix<T> a = s.x.a.from(0, s.p), b = s.x.b.from(s.p, s.j);
+  const Stream<T> rows{a.at, a.row, a.col, b.at, b.row, s.columns, scratch_for<T>(Scratch::gemm_b, m * ld), ld};
+  (m == 1 ? stream<T, 1> : stream<T, 2>)(rows, s.depth, s.x.c + s.j, s.x.ldc, s.p > 0);
+  if (s.last()) finish(s.x, 0, m, s.j, s.columns);
+}
+
 template <class T> static void multiply_block(const Block<T>& s) {
+  if (s.plan.stream_b) return sweep_streaming(s);
   if (s.plan.transpose_b) return sweep_transposing(s);
   const std::int64_t step = s.plan.tiles_per_block;
   const Matrix<T> b = s.x.b.from(s.p, s.j);

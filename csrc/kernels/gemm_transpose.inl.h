@@ -74,6 +74,11 @@ template <class T, class Row> STEEP_INLINE void load_transposed(Vec<T> (&x)[lane
 // How many vectors of columns of B are transposed side by side, so that enough independent additions are in flight.
 constexpr int transposed_groups(int rows) { return rows <= (kVecBytes == 64 ? 6 : 3) ? 2 : 1; }
 
+// By how many squares the second group follows the first: by one cache line. Columns that are a multiple of 4 KB apart
+// share their places in the first cache, which holds a line of each of one group's columns, not of two, until all of it
+// is read.
+constexpr int squares_behind = 64 / kVecBytes > 1 ? 64 / kVecBytes : 0;
+
 // The columns of B that one group reads; columns past the last one read it again, and are not stored.
 template <class T, int count> STEEP_INLINE void find_columns(const Tile<T>& t, const T* (&column)[count]) {
   for (int i = 0; i < count; ++i) column[i] = t.b + least(i, t.width - 1) * t.b_row;
@@ -90,36 +95,38 @@ static void add_rest(const T* const* column, std::int64_t p, std::int64_t steps,
     repeat<rows>(STEEP_EACH(i) { sum[i] = fma(Vec<T>(a[i]), x[l], sum[i]); });
 }
 
+// A square of a tile: its columns of B begin at the pointers, p steps of k along.
+template <class T, int rows>
+STEEP_INLINE void add_square(const T* const* column, std::int64_t p, const Tile<T>& t, Vec<T> (&sum)[rows]) {
+  constexpr int n = lanes<T>;
+  [[maybe_unused]] const std::int64_t next = p + 64, ahead = next < t.depth ? next : next - t.depth + 2 * n * t.b_row;
+  Vec<T> x[n];
+  load_transposed(
+      x, STEEP_EACH(i) {
+        if constexpr (squares_behind == 0) __builtin_prefetch(column[i] + ahead, 0, 2);
+        return column[i] + p;
+      });
+  const T* row = t.a + p * rows;
+  asm volatile("" : "+r"(row));  // else what is read here is kept for the next group, and other registers spill
+  repeat<n>(STEEP_EACH(l) { repeat<rows>(STEEP_EACH(i) { sum[i] = fma(Vec<T>(row[l * rows + i]), x[l], sum[i]); }); });
+}
+
 // As tile, but B is columns `b_row` apart, contiguous along k, and A is [depth, rows] contiguous.
 template <class T, int rows> static void tile_transposing(const Tile<T>& t) {
   constexpr int groups = transposed_groups(rows), n = lanes<T>;
   const T* column[groups * n];
   find_columns(t, column);
   Vec<T> sum[groups][rows] = {};
-  const T* a = t.a;
-  std::int64_t p = 0;
-  for (; p + n <= t.depth; p += n, a += n * rows) {
-    const std::int64_t next = p + 64, ahead = next < t.depth ? next : next - t.depth + groups * n * t.b_row;
-    repeat<groups>(STEEP_EACH(g) {
-      const T* const* from = column + g * n;
-      Vec<T> x[n];
-      load_transposed(
-          x, STEEP_EACH(i) {
-            __builtin_prefetch(from[i] + ahead, 0, 2);
-            return from[i] + p;
-          });
-      const T* row = a;
-      asm volatile("" : "+r"(row));  // else what is read here is kept for the next group, and other registers spill
-      repeat<n>(STEEP_EACH(l) {
-        repeat<rows>(STEEP_EACH(i) { sum[g][i] = fma(Vec<T>(row[l * rows + i]), x[l], sum[g][i]); });
-      });
-    });
+  const std::int64_t whole = t.depth / n * n, behind = groups > 1 ? squares_behind * n : 0;
+  for (std::int64_t p = 0; p < whole + behind; p += n) {
+    if (p < whole) add_square<T, rows>(column, p, t, sum[0]);
+    if (groups > 1 && p >= behind) add_square<T, rows>(column + n, p - behind, t, sum[groups - 1]);
   }
-  if (p < t.depth)
+  if (whole < t.depth)
     repeat<groups>(STEEP_EACH(g) {
       Vec<T> rest[rows];  // a copy, so that the sums above stay in registers
       repeat<rows>(STEEP_EACH(i) { rest[i] = sum[g][i]; });
-      add_rest<T, rows>(column + g * n, p, t.depth - p, a, rest);
+      add_rest<T, rows>(column + g * n, whole, t.depth - whole, t.a + whole * rows, rest);
       repeat<rows>(STEEP_EACH(i) { sum[g][i] = rest[i]; });
     });
   repeat<groups>(STEEP_EACH(g) {

@@ -17,6 +17,7 @@
 #include "kernels/gemm_micro.inl.h"
 #include "kernels/gemm_transpose.inl.h"
 #include "kernels/gemm_pack.inl.h"
+#include "kernels/gemm_stream.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/split_pack.inl.h"
 #include "kernels/split_guard.inl.h"

@@ -9,6 +9,7 @@ namespace steep::k::STEEP_GEMM_ISA {
 #include "kernels/gemm_micro.inl.h"
 #include "kernels/gemm_transpose.inl.h"
 #include "kernels/gemm_pack.inl.h"
+#include "kernels/gemm_stream.inl.h"
 #include "kernels/gemm.inl.h"
 
 #define STEEP_TEXT_OF(x) #x

@@ -184,8 +184,8 @@ template <class T> void shapes(const std::vector<GemmSet>& sets) {
 
 // Shapes that reach every loop of blocks, too large for long double: the sets and layouts against each other.
 template <class T> void large(const std::vector<GemmSet>& sets) {
-  const int64_t sizes[][3] = {{700, 33, 600},  {33, 2500, 300}, {300, 300, 1300},
-                              {257, 2100, 17}, {1, 5000, 1100}, {5000, 1, 1100}};
+  const int64_t sizes[][3] = {{700, 33, 600},  {33, 2500, 300}, {300, 300, 1300}, {257, 2100, 17},
+                              {1, 5000, 1100}, {5000, 1, 1100}, {1, 701, 700},    {2, 1237, 603}};
   for (const auto& [m, n, k] : sizes) {
     const Case<T> x(m, n, k);
     const std::vector<T> want = x.plain(pick<T>(sets.back()));

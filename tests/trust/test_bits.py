@@ -76,6 +76,7 @@ def in_process(isa, dtype):
 # Products (batch, m, n, k) that reach every code path of the kernel and every division of the work, and reductions.
 PRODUCTS = [(1, 1, 700, 900), (1, 700, 1, 900), (1, 8, 512, 512), (1, 16, 3000, 27), (1, 32, 784, 128)]
 PRODUCTS += [(1, 200, 210, 530), (2, 150, 90, 300), (3, 5, 260, 600), (5, 64, 64, 64), (64, 31, 33, 40)]
+PRODUCTS += [(1, 3, 603, 530)]  # whose single rows and pairs of rows read B as it lies
 LAYOUTS = [(a, b) for a in (False, True) for b in (False, True)]
 
 
