@@ -93,6 +93,27 @@ template <class T> struct Pieces {
 template <class T, int... l> STEEP_INLINE Vec<T> evens(Vec<T> x, Vec<T> y, std::integer_sequence<int, l...>) {
   return __builtin_shufflevector(x.v, y.v, 2 * l...);
 }
+// Two vectors from p on as the elements at even and at odd places. With vectors of 32 bytes by shuffles inside 16, as
+// load_transposed.
+constexpr int pair_lane(int l, int n, int unit, int odd) {
+  return (l % unit < unit / 2 ? 0 : n) + l / unit * unit + 2 * (l % (unit / 2)) + odd;
+}
+template <class T, int... l>
+STEEP_INLINE void load_pairs(const T* p, Vec<T>& even, Vec<T>& odd, std::integer_sequence<int, l...>) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  constexpr int unit = unit_of<T>;
+  const Vec<T> x = load_halves(p, p + 2 * unit), y = load_halves(p + unit, p + 3 * unit);
+  even = __builtin_shufflevector(x.v, y.v, pair_lane(l, lanes<T>, unit, 0)...);
+  odd = __builtin_shufflevector(x.v, y.v, pair_lane(l, lanes<T>, unit, 1)...);
+#else
+  const Vec<T> x = load(p), y = load(p + lanes<T>);
+  even = __builtin_shufflevector(x.v, y.v, (2 * l)...);
+  odd = __builtin_shufflevector(x.v, y.v, (2 * l + 1)...);
+#endif
+}
+template <class T> STEEP_INLINE void load_pairs(const T* p, Vec<T>& even, Vec<T>& odd) {
+  load_pairs(p, even, odd, std::make_integer_sequence<int, lanes<T>>{});
+}
 
 // Loads one piece of one channel, which lies in `image`.
 template <class T, int step>

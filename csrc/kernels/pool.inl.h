@@ -1,96 +1,272 @@
-// Max pooling: the position of the largest element of every window, one vector of windows at a time. The windows of a
-// row of the output have the same layout in every row, so what each vector reads for each tap is computed once. Start
-// at find_largest.
+// Max pooling: the largest elements of all windows, or their positions, one dimension after another. The maxima of a
+// row of the image along its windows are computed once, and the maxima of the rows of a window are those of the window.
+// Along x, then y, then z is row-major order: the first of equals (0 and -0 too) wins, and the first NaN. Start reading
+// at pool_planes.
 
 namespace pool {
 
 using namespace conv;
 
-// What tap x of every vector of a row reads, by vector, then tap.
-template <class T> static const Source<T>* row_reads(const Window* w) {
-  const std::int64_t vecs = ceil_div(w[2].out, lanes<T>), taps = w[2].taps;
-  auto* reads =
-      static_cast<Source<T>*>(scratch(Scratch::gemm_a, static_cast<std::size_t>(vecs * taps) * sizeof(Source<T>)));
-  for (std::int64_t v = 0; v < vecs; ++v)
-    for (std::int64_t t = 0; t < taps; ++t)
-      reads[v * taps + t] = source_of<T>(w[2], v * lanes<T>, least(lanes<T>, w[2].out - v * lanes<T>), w[2].at(t));
-  return reads;
-}
+// Part of the outputs of every row: from `x` on, as a window whose row begins at `start` of the image's, without taps
+// that read outside of the image for every output, so that it reaches over no more than twice the row.
+constexpr std::int64_t longest_part = 2048;  // whose rows stay in the cache, and which is soon done
+struct RowPart {
+  Window w;
+  std::int64_t start;
 
-// The maxima of one vector of windows so far.
-template <class T> struct Largest {
-  using I = Int<T>;
-  Vec<T> value;
-  Vec<I> at, lane;
-
-  static Vec<I> numbers() {
-    Vec<I> n;
-    for (int i = 0; i < lanes<T>; ++i) n.v[i] = static_cast<I>(i);
-    return n;
-  }
-  STEEP_INLINE static Vec<I> all(std::int64_t x) { return static_cast<I>(x); }
-
-  // An element wins unless it is not above `value` and `value` is not NaN.
-  STEEP_INLINE Vec<I> wins(Vec<T> x) const { return (at < all(0)) | (~(x <= value) & (value == value)); }
-  STEEP_INLINE void take(Vec<I> wins, Vec<T> x, std::int64_t position, std::int64_t step) {
-    value = select(wins, x, value);
-    at = select(wins, all(position) + lane * all(step), at);
-  }
-  // All requested lanes, or those inside the image.
-  STEEP_INLINE void see(Vec<T> x, const Source<T>& s, std::int64_t position, std::int64_t step) {
-    if (s.lo == 0 && s.hi == s.count) return take(wins(x), x, position, step);
-    const Vec<I> inside = (lane >= all(s.lo)) & (lane < all(s.hi));
-    take(inside & wins(x), x, position, step);
-  }
-  void put(std::int64_t* out, std::int64_t count) const {
-    typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
-    const Wide wide = __builtin_convertvector(at.v, Wide);
-    if (count == lanes<T>) __builtin_memcpy(out, &wide, sizeof wide);
-    else __builtin_memcpy(out, &wide, static_cast<std::size_t>(count) * sizeof(std::int64_t));
+  RowPart(const Window& all, std::int64_t from) : w(all) {
+    w.out = least(all.out - from, longest_part);
+    w.first += from * all.step;
+    for (; w.taps > 1 && w.first + (w.out - 1) * w.step < 0; --w.taps) w.first += w.gap;
+    while (w.taps > 1 && w.at(w.taps - 1) >= w.in) --w.taps;
+    start = w.first > 0 ? w.first : 0;
+    w.in -= start;
+    w.first -= start;
   }
 };
 
-template <class T, int step>
-static void pool_vector(const Window* w, const Readable<T>& plane, const Source<T>* reads, Place p, std::int64_t* out) {
-  Largest<T> best{Vec<T>(T(0)), Largest<T>::all(-1), Largest<T>::numbers()};
-  for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
-    for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
-      const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
-      if (z < 0 || z >= w[0].in || y < 0 || y >= w[1].in) continue;
-      if (ty + w[1].step >= w[1].taps) {  // of the rows after next, a prefetch for planes that come from memory
-        const T* ahead = plane.begin + (z * w[1].in + y + 2 * w[1].step) * w[2].in + reads->from;
-        __builtin_prefetch(ahead);
-        __builtin_prefetch(ahead + lanes<T>);
-      }
-      for (std::int64_t tx = 0; tx < w[2].taps; ++tx) {
-        const Source<T>& s = reads[tx];
-        if (s.lo >= s.hi) continue;
-        const std::int64_t position = (z * w[1].in + y) * w[2].in + s.from;
-        best.see(read_piece<T, step>(plane, plane.begin + position, s, w[2].step), s, position, w[2].step);
-      }
-    }
-  best.put(out, reads->count);
+// A number of outputs rounded up to whole vectors.
+template <class T> static std::int64_t padded(std::int64_t out) { return ceil_div(out, lanes<T>) * lanes<T>; }
+
+// Whether one of n elements is a NaN, for which comparisons need a second look.
+template <class T> static bool has_nan(const T* row, std::int64_t n) {
+  Vec<Int<T>> found(0);
+  std::int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) found = found | is_nan(load(row + i));
+  if (i < n) found = found | is_nan(load_part(row + i, Part<T>(n - i)));
+  return any_lane(found);
 }
 
-template <class T, int step> static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to) {
+// Rows as the windows along them read them: in the image itself, or a copy with -inf around where windows reach over
+// the ends of a row, or whole vectors would reach over the end of the memory.
+template <class T> struct PaddedRow {
+  const Window& w;
+  const T* end;               // of the memory that rows lie in
+  std::int64_t step, length;  // from one window to the next; what whole vectors of windows read
+  bool inside;                // all windows lie in the row
+  T* copy;
+
+  static std::int64_t step_of(const Window& w) { return w.out == 1 ? 1 : w.step; }  // of one window it may be anything
+  static std::int64_t length_of(const Window& w) {
+    return (step_of(w) > 2 ? w.out : padded<T>(w.out)) * step_of(w) + (w.taps - 1) * w.gap;
+  }
+
+  PaddedRow(const Window& window, const T* memory_end, T* memory)
+      : w(window),
+        end(memory_end),
+        step(step_of(w)),
+        length(length_of(w)),
+        inside(w.first == 0 && (w.out - 1) * step + w.at(w.taps - 1) < w.in),
+        copy(memory) {
+    for (std::int64_t i = 0; i < length; ++i) copy[i] = -kInf<T>;
+  }
+  const T* read(const T* row) const {
+    if (inside && row + length <= end) return row;
+    const std::int64_t n = least(w.in, length + w.first);
+    if (n > 0) __builtin_memcpy(copy - w.first, row, static_cast<std::size_t>(n) * sizeof(T));
+    return copy;
+  }
+};
+
+// Every step-th element from p on. Step 0: every `stride`-th, of which there are `count`; lanes past them repeat the
+// first.
+template <class T, int step> STEEP_INLINE Vec<T> load_every(const T* p, std::int64_t stride, std::int64_t count) {
+  Vec<T> x, y;
+  if constexpr (step == 1) return load(p);
+  if constexpr (step == 2) load_pairs(p, x, y);
+  else
+    for (int i = 0; i < lanes<T>; ++i) x.v[i] = p[i < count ? i * stride : 0];
+  return x;
+}
+
+// The largest of `count` candidates of n outputs, a vector at a time: those from output i on are read(r, i), at(r, i)
+// says where they are, which is asked only where positions are, and put(i, values, where) takes what is found. `nans`:
+// there may be some.
+template <class T, bool find, bool nans, class Read, class At, class Put>
+STEEP_INLINE void largest_among(std::int64_t count, std::int64_t n, Read read, At at, Put put) {
+  using Where = Vec<Int<T>>;
+  for (std::int64_t i = 0; i < n; i += lanes<T>) {
+    Vec<T> best = read(0, i);
+    Where where(0);
+    if constexpr (find) where = at(0, i);
+    for (std::int64_t r = 1; r < count; ++r) {
+      const Vec<T> x = read(r, i);
+      const Where wins = nans ? ~(x <= best) & (best == best) : x > best;  // larger, or the first NaN
+      best = select(wins, x, best);
+      if constexpr (find) where = select(wins, at(r, i), where);
+    }
+    put(i, best, where);
+  }
+}
+template <class T, bool find, class Read, class At, class Put>
+STEEP_INLINE void largest_of(bool nans, std::int64_t count, std::int64_t n, Read read, At at, Put put) {
+  nans ? largest_among<T, find, true>(count, n, read, at, put) : largest_among<T, find, false>(count, n, read, at, put);
+}
+
+// The maxima along part of every row, each kept until a later row of its plane takes its slot.
+template <class T, bool find> struct RowMaxima {
+  using I = Int<T>;
+  struct Held {
+    std::int64_t row;  // the one in the slot, or -1
+    bool nans;         // whether it has some
+  };
+  // A row of maxima: their values, and where they are from `begin` on in the plane.
+  struct Row {
+    const T* value;
+    const I* at;
+    std::int64_t begin;
+  };
+  struct Rows {
+    std::int64_t count = 0;
+    bool nans = false;
+  };
+
+  const Window* w;
+  RowPart part;
+  std::int64_t high, deep, width;  // slots along y and z, powers of 2; elements of one
+  T* slots;
+  I* places;  // of what is in the slots, within their rows
+  Held* held;
+  Row* rows;  // of one window
+  PaddedRow<T> row;
+  Vec<I> ramp;  // the places of a vector of windows
+
+  static std::int64_t slots_for(const Window& d) {  // one for every row that a window reaches over
+    const std::int64_t reach = least(d.in, (d.taps - 1) * d.gap + 1);
+    std::int64_t n = 1;
+    while (n < reach) n *= 2;
+    return n;
+  }
+
+  RowMaxima(const Window* windows, const T* image_end, std::int64_t from)
+      : w(windows),
+        part(w[2], from),
+        high(slots_for(w[1])),
+        deep(slots_for(w[0])),
+        width(padded<T>(part.w.out)),
+        slots(scratch_for<T>(Scratch::gemm_a, high * deep * width + PaddedRow<T>::length_of(part.w))),
+        places(find ? scratch_for<I>(Scratch::gemm_b, high * deep * width) : nullptr),
+        held(scratch_for<Held>(Scratch::conv_offsets, high * deep)),
+        rows(scratch_for<Row>(Scratch::conv_reads, least(w[0].taps, w[0].in) * least(w[1].taps, w[1].in))),
+        row(part.w, image_end, slots + high * deep * width) {
+    for (int i = 0; i < lanes<T>; ++i) ramp.v[i] = static_cast<I>(i * row.step);
+  }
+
+  void forget() const {
+    for (std::int64_t i = 0; i < high * deep; ++i) held[i] = {-1, false};
+  }
+  template <int step> void compute(const T* from, bool nans, T* maxima, I* at) const {
+    const std::int64_t gap = part.w.gap, first = part.w.first, stride = row.step, out = part.w.out;
+    largest_of<T, find>(
+        nans, part.w.taps, width,
+        [=](std::int64_t r, std::int64_t i) {
+          return load_every<T, step>(from + r * gap + i * stride, stride, out - i);
+        },
+        [=](std::int64_t r, std::int64_t) { return Vec<I>(static_cast<I>(first + r * gap)); },
+        [=, this](std::int64_t i, Vec<T> best, Vec<I> where) {
+          store(maxima + i, best);
+          if constexpr (find) store(at + i, where + ramp + Vec<I>(static_cast<I>(i * stride)));
+        });
+  }
+  Row maxima_of(const T* plane, std::int64_t z, std::int64_t y, bool& nans) const {
+    const std::int64_t slot = (z & (deep - 1)) * high + (y & (high - 1)), id = z * w[1].in + y;
+    const std::int64_t begin = id * w[2].in + part.start;
+    T* maxima = slots + slot * width;
+    I* at = find ? places + slot * width : nullptr;
+    if (held[slot].row != id) {
+      held[slot] = {id, has_nan(plane + begin, part.w.in)};
+      const T* from = row.read(plane + begin);
+      if (row.step == 1) compute<1>(from, held[slot].nans, maxima, at);
+      else if (row.step == 2) compute<2>(from, held[slot].nans, maxima, at);
+      else compute<0>(from, held[slot].nans, maxima, at);
+    }
+    nans = nans || held[slot].nans;
+    return {maxima, at, begin};
+  }
+  // Lists the rows of the windows of one row of the output.
+  Rows find_rows(const T* plane, const Place& p) const {
+    Rows found;
+    for (std::int64_t tz = 0; tz < w[0].taps; ++tz)
+      for (std::int64_t ty = 0; ty < w[1].taps; ++ty) {
+        const std::int64_t z = p.z * w[0].step + w[0].at(tz), y = p.y * w[1].step + w[1].at(ty);
+        if (z >= 0 && z < w[0].in && y >= 0 && y < w[1].in) rows[found.count++] = maxima_of(plane, z, y, found.nans);
+      }
+    return found;
+  }
+};
+
+// The position of the first element in window x of a row, all of whose elements are -inf: the border is as well.
+template <class T, bool find> static std::int64_t first_position(const RowMaxima<T, find>& m, std::int64_t x) {
+  const Window& w = m.part.w;
+  for (std::int64_t t = 0; t < w.taps; ++t) {
+    const std::int64_t at = x * w.step + w.at(t);
+    if (at >= 0 && at < w.in) return m.rows[0].begin + at;
+  }
+  return -1;
+}
+
+template <class T>
+static void put_values(const RowMaxima<T, false>& m, typename RowMaxima<T, false>::Rows found, T* out) {
+  const auto* rows = m.rows;
+  const std::int64_t n = m.part.w.out;
+  for (std::int64_t i = 0; !found.count && i < n; ++i) out[i] = -kInf<T>;
+  if (found.count)
+    largest_of<T, false>(
+        found.nans, found.count, n, [=](std::int64_t r, std::int64_t i) { return load(rows[r].value + i); }, 0,
+        [=](std::int64_t i, Vec<T> best, auto) {
+          with_part<T>(
+              n - i, STEEP_EACH(part) { store_part(out + i, best, part); });
+        });
+}
+
+template <class T>
+static void put_positions(const RowMaxima<T, true>& m, typename RowMaxima<T, true>::Rows found, std::int64_t* out) {
+  typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
+  using Where = Vec<Int<T>>;
+  const auto* rows = m.rows;
+  const std::int64_t n = m.part.w.out;
+  for (std::int64_t i = 0; !found.count && i < n; ++i) out[i] = -1;
+  if (found.count)
+    largest_of<T, true>(
+        found.nans, found.count, n, [=](std::int64_t r, std::int64_t i) { return load(rows[r].value + i); },
+        [=](std::int64_t r, std::int64_t i) {
+          return load(rows[r].at + i) + Where(static_cast<Int<T>>(rows[r].begin));
+        },
+        [&](std::int64_t i, Vec<T> best, Where where) {
+          const Wide wide = __builtin_convertvector(where.v, Wide);
+          const std::int64_t some = least(n - i, lanes<T>);
+          __builtin_memcpy(out + i, &wide, static_cast<std::size_t>(some) * sizeof(std::int64_t));
+          if (any_lane(best == Vec<T>(-kInf<T>)))
+            for (std::int64_t l = 0; l < some; ++l)
+              if (best.v[l] == -kInf<T>) out[i + l] = first_position(m, i + l);
+        });
+}
+
+template <class T, bool find, class Out>
+static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to,
+                        void (*put)(const RowMaxima<T, find>&, typename RowMaxima<T, find>::Rows, Out*)) {
   const Window* w = x.window;
   const std::int64_t in = volume(w, &Window::in), out = volume(w, &Window::out);
-  const Source<T>* reads = row_reads<T>(w);
-  for (std::int64_t i = from; i < to; ++i) {
-    const T* image = static_cast<const T*>(x.image) + i * in;
-    const Readable<T> plane{image, image + in};
-    std::int64_t* row = x.out + i * out;
-    for (Place p{}; out && !p.image; next_row(w, p)) {
-      for (std::int64_t v = 0; v * lanes<T> < w[2].out; ++v)
-        pool_vector<T, step>(w, plane, reads + v * w[2].taps, p, row + v * lanes<T>);
-      row += w[2].out;
+  const T* image = static_cast<const T*>(x.image);
+  for (std::int64_t begin = 0; begin < w[2].out; begin += longest_part) {
+    const RowMaxima<T, find> maxima(w, image + to * in, begin);
+    for (std::int64_t i = from; i < to; ++i) {
+      const T* plane = image + i * in;
+      Out* row = static_cast<Out*>(x.out) + i * out + begin;
+      maxima.forget();
+      for (Place p{}; !p.image; next_row(w, p), row += w[2].out) {
+        if (p.y % 64 == 0) interruption_point();
+        put(maxima, maxima.find_rows(plane, p), row);
+      }
     }
   }
 }
 
-template <class T> static void find_largest(const Pooling& x, std::int64_t from, std::int64_t to) {
-  const std::int64_t step = x.window[2].step;
-  (step == 1 ? pool_planes<T, 1> : step == 2 ? pool_planes<T, 2> : pool_planes<T, 0>)(x, from, to);
+template <class T> static void largest_values(const Pooling& x, std::int64_t from, std::int64_t to) {
+  pool_planes<T, false, T>(x, from, to, put_values<T>);
+}
+template <class T> static void largest_positions(const Pooling& x, std::int64_t from, std::int64_t to) {
+  pool_planes<T, true, std::int64_t>(x, from, to, put_positions<T>);
 }
 
 }  // namespace pool

@@ -82,7 +82,7 @@ struct Table {
   Random uniform[type_count], normal[type_count], bits;
   Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the following
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
-  PoolMax pool_max[type_count];
+  PoolMax pool_max[type_count], pool_positions[type_count];
   KeysOf keys_of[type_count];  // all types but bfloat16, as is the next
   ElementsOf elements_of[type_count];
   SortRows sort_rows[type_count];  // int32 and int64, as is the next

@@ -162,7 +162,8 @@ template <class T> constexpr void fill_conv(Table& t, Type type) {
   t.correlate_weight[type] = &conv::correlate_weight<T>;
   t.depthwise[type] = &conv::depthwise<T>;
   t.depthwise_weight[type] = &conv::depthwise_weight<T>;
-  t.pool_max[type] = &pool::find_largest<T>;
+  t.pool_max[type] = &pool::largest_values<T>;
+  t.pool_positions[type] = &pool::largest_positions<T>;
 }
 
 template <class K> constexpr void fill_sort(Table& t, Type type) {

@@ -1,6 +1,6 @@
-// Pooling. Max pooling finds positions (the switches) and gathers at them, so that its gradient is scattered to the
-// same switches without a second search; unpooling is the adjoint of the gather. Averages are a convolution of each
-// channel with equal weights. Start reading at the rows.
+// Pooling. Max pooling finds the largest elements; its gradient finds their positions (the switches) and is scattered
+// to them; unpooling is the adjoint of the gather at positions. Averages are a convolution of each channel with equal
+// weights. Start reading at the rows.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -17,10 +17,10 @@ namespace {
 using T = const Tensor&;
 using R = const Rule&;
 
-// ---- positions of the largest ----
+// ---- the largest of every window, and their positions ----
 
 // The `sizes` are those of the window.
-void infer_positions(Call& c) {
+void infer_windows(Call& c, DType dtype) {
   const Geometry g = Geometry::from(c.attrs);
   T x = c.in[0];
   const Dims& window = g.needed_sizes();
@@ -28,9 +28,13 @@ void infer_positions(Call& c) {
   Dims shape{x.dim(0), x.dim(1)};
   for (int d = 0; d < g.n(); ++d) shape.push(g.outputs(d, x.dim(2 + d), window[d]));
   if (numel(spatial(x.shape())) > INT32_MAX) fail<ValueError>(c.op.name, ": ", x, " has planes of over 2**31 elements");
-  c.out = empty(shape, Int64);
+  c.out = empty(shape, dtype);
 }
-void compute_positions(const Call& c) {
+void infer_largest(Call& c) { infer_windows(c, c.in[0].dtype()); }
+void infer_positions(Call& c) { infer_windows(c, Int64); }
+
+// `cost` is that of a window's result per element it holds.
+void pool(const Call& c, k::PoolMax f, double cost) {
   const Geometry g = Geometry::from(c.attrs);
   const Tensor x = contiguous(c.in[0]);
   const Dims window = g.needed_sizes(), in = spatial(x.shape()), out = spatial(c.out.shape());
@@ -38,11 +42,18 @@ void compute_positions(const Call& c) {
   for (int d = 0; d < g.n(); ++d)
     p.window[3 - g.n() + d] = {in[d], out[d], g.stride[d], window[d], -g.begin[d], g.dilation[d]};
   p.image = x.bytes();
-  p.out = c.out.data<std::int64_t>();
+  p.out = c.out.bytes();
   if (c.out.size() == 0) return;
-  const auto f = k::table().pool_max[x.dtype()];
-  const double cost = 0.3 * static_cast<double>(numel(out)) * static_cast<double>(numel(window));
-  parallel_for(x.dim(0) * x.dim(1), 1, cost, [&](std::int64_t from, std::int64_t to) { f(p, from, to); });
+  const double plane = cost * static_cast<double>(numel(out)) * static_cast<double>(numel(window));
+  parallel_for(x.dim(0) * x.dim(1), 1, plane, [&](std::int64_t from, std::int64_t to) { f(p, from, to); });
+}
+void compute_largest(const Call& c) { pool(c, k::table().pool_max[c.in[0].dtype()], 0.1); }
+void compute_positions(const Call& c) { pool(c, k::table().pool_positions[c.in[0].dtype()], 0.2); }
+
+Tensor positions(T x, const AttrsRef& windows) {
+  static const Op& op = find_op("largest_positions");
+  const Tensor constant = alias(x);
+  return apply(op, {constant}, windows);
 }
 
 // ---- gather and scatter by position within each plane ----
@@ -124,6 +135,15 @@ Tensor put_planes(T x, T at, const Dims& sizes) {
 
 Rows primitive_rows() {
   return {
+      {.name = "largest",
+       .attrs = attributes<Geometry>(),
+       .infer = infer_largest,
+       .compute = compute_largest,
+       .vjp = {{[](R r, T g) { return put_planes(g, positions(r.in(0), r.attrs()), spatial(r.shape(0))); }, in0}},
+       .jvp = Jvp::custom,
+       .jvp_rule = [](R r, const Tensor* t) { return take_planes(t[0], positions(r.in(0), r.attrs())); },
+       .hidden = true,
+       .subgradient = "to the first of equals"},
       {.name = "largest_positions",
        .attrs = attributes<Geometry>(),
        .infer = infer_positions,
@@ -193,24 +213,24 @@ Tensor as_float(T x) { return astype(x, to_float(x.dtype())); }
 Tensor batched(T x, int n) { return x.ndim() == n + 1 ? expand_dims(x, 0) : x; }
 Tensor unbatched(T y, T x, int n) { return x.ndim() == n + 1 ? squeeze_axes(y, 1) : y; }
 
-Tensor positions(T x, const Pool& p) {
-  static const Op& op = find_op("largest_positions");
-  const Tensor constant = alias(x);
-  return apply(op, {constant}, p.g.with(p.window));
+Tensor largest(T x, const Pool& p) {
+  static const Op& op = find_op("largest");
+  return apply(op, {x}, p.g.with(p.window));
 }
 
 template <int n> Tensor call_max_pool(const Op& op, T given, const Arg& kernel, const Arg& stride, const Arg& padding,
                                       const Arg& dilation, bool ceil_mode) {
   const Tensor x = batched(as_float(given), n);
   const Pool p = parse_pool(op, n, x, kernel, stride, padding, &dilation, ceil_mode);
-  return unbatched(take_planes(x, positions(x, p)), given, n);
+  return unbatched(largest(x, p), given, n);
 }
 Tensor call_max_pool_indices(const Op& op, T given, const Arg& kernel, const Arg& stride, const Arg& padding,
                              const Arg& dilation, bool ceil_mode) {
   const Tensor x = as_float(given);
   if (x.ndim() < 3 || x.ndim() > 5)
     fail<ValueError>(op.name, ": needs (N, C, ...) with 1 to 3 spatial dimensions, and got ", x);
-  return positions(x, parse_pool(op, x.ndim() - 2, x, kernel, stride, padding, &dilation, ceil_mode));
+  const Pool p = parse_pool(op, x.ndim() - 2, x, kernel, stride, padding, &dilation, ceil_mode);
+  return positions(x, AttrsRef(p.g.with(p.window)));
 }
 Tensor call_unpool(const Op& op, T given, T at, const Arg& kernel, const Arg& strides, const Arg& border,
                    const Arg& output_size) {

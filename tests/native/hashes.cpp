@@ -184,9 +184,12 @@ void convolutions(const Table& t, Type type, std::int64_t step) {
   Pooling p{};
   p.window[1] = y, p.window[2] = x, p.image = image.data();
   Bytes places = room(channels * out, i64);
-  p.out = reinterpret_cast<std::int64_t*>(places.data());
+  p.out = places.data();
+  t.pool_positions[type](p, 0, channels);
+  line(std::string("pool_positions ") + kTypeName[type] + which, places, i64);
+  p.out = planes.data();
   t.pool_max[type](p, 0, channels);
-  line(std::string("pool_max ") + kTypeName[type] + which, places, i64);
+  line("pool_max" + which, planes, type);
 }
 
 }  // namespace

@@ -83,13 +83,27 @@ def _positions(node: Node, found: Tensor, x: Tensor, w: _Windows) -> Tensor:
     return flat + _core.asarray(planes.reshape(x.shape[0], x.shape[1], *[1] * len(sizes)))
 
 
+def _even_border(x: Tensor, w: _Windows) -> list[int] | None:
+    """The padding on both sides of each dimension that gives just these windows, if there is one."""
+    for size, k, step, d, (before, _), count in zip(
+        x.shape[2:], w.kernel, w.strides, w.dilations, w.around, w.counts, strict=True
+    ):
+        span = (k - 1) * d + 1
+        if 2 * before > span or (size + 2 * before - span) // step + 1 != count:
+            return None
+    return [before for before, _ in w.around]
+
+
 @op("MaxPool")
 def max_pool(node: Node, x: Tensor) -> Value:
     """The largest element of every window, and its position."""
-    w = _windows(node, x)
-    lowest = -np.inf if x.dtype.kind == "f" else 0
-    wide = _surround(x if x.dtype.kind == "f" else x.astype("float32"), w, lowest)
-    y = _trim(_MAX[len(w.kernel)](wide, w.kernel, w.strides, 0, w.dilations), w).astype(x.dtype)
+    w, pool = _windows(node, x), _MAX[x.ndim - 2]
+    floats = x if x.dtype.kind == "f" else x.astype("float32")
+    padding = _even_border(x, w)
+    if padding is not None and not node.wants(1) and floats is x:
+        return pool(x, w.kernel, w.strides, padding, w.dilations)
+    wide = _surround(floats, w, -np.inf if floats is x else 0)
+    y = _trim(pool(wide, w.kernel, w.strides, 0, w.dilations), w).astype(x.dtype)
     if not node.wants(1):
         return y
     found = _trim(_core.max_pool_indices(wide, w.kernel, w.strides, 0, w.dilations), w)

@@ -23,8 +23,7 @@ from steep.onnx.table import UnsupportedError
 class Applied:
     """An application of an op or a whole layer.
 
-    ``makers``: what computed its inputs, None if independent of the module's input. ``varying``: by attribute, the
-    positions in it that depend on the batch size.
+    ``varying``: by attribute, the positions in it that depend on the batch size.
     """
 
     op: str
@@ -32,7 +31,6 @@ class Applied:
     inputs: list[Tensor]
     output: Tensor
     layer: Any = None
-    makers: list[Applied | None] = field(default_factory=list)
     varying: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -216,15 +214,8 @@ def _conv_input(file: File, step: Applied, inputs: list[str], name: str) -> str:
     return file.node("ConvTranspose", inputs, name, **_window(a), group=a["groups"], output_padding=more)
 
 
-def _positions(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    return ""  # MaxPool is written where elements are gathered at them
-
-
-def _take_planes(file: File, step: Applied, inputs: list[str], name: str) -> str:
-    found = step.makers[1]
-    if found is None or found.op != "largest_positions" or inputs[1]:
-        raise UnsupportedError(f"save: elements taken by position in {name} cannot be written")
-    return file.node("MaxPool", inputs[:1], name, kernel_shape=found.attrs["sizes"], **_window(found.attrs))
+def _largest(file: File, step: Applied, inputs: list[str], name: str) -> str:
+    return file.node("MaxPool", inputs, name, kernel_shape=step.attrs["sizes"], **_window(step.attrs))
 
 
 def _take_rows(file: File, step: Applied, inputs: list[str], name: str) -> str:
@@ -293,6 +284,5 @@ OPS: dict[str, Write] = {
     "take_rows": _take_rows,
     "conv": _conv,
     "conv_input": _conv_input,
-    "largest_positions": _positions,
-    "take_planes": _take_planes,
+    "largest": _largest,
 }

@@ -93,19 +93,16 @@ def _called(layer: Any) -> str:
 
 
 class _Writer:
-    """Writes a trace to a file: the names of values by key, and what computed each."""
+    """Writes a trace to a file, and keeps the names of values by key."""
 
     def __init__(self, file: File, traced: Trace, value: str, name: str, layers: dict[int, str]) -> None:
         self.file, self.traced, self.name, self.layers = file, traced, name, layers
         self.names: dict[Key, str] = {_key(traced.x): value}
-        self.makers: dict[Key, Applied] = {}
 
     def write(self) -> str:
         """Adds the nodes that the output needs; returns its name."""
         for step in self._needed():
-            step.makers = [self.makers.get(_key(t)) for t in step.inputs]
             out = _key(step.output)
-            self.makers[out] = step
             if out not in self.names:
                 self.names[out] = self._node(step)
         return self.name_of(self.traced.y)
