@@ -37,7 +37,7 @@ std::string mended(const Op& op, const Param& p, PyObject* o) {
   const auto flag =
       std::find_if(op.params.begin(), op.params.end(), [](const Param& q) { return q.kind == Kind::flag; });
   if (PyBool_Check(o)) return flag == op.params.end() ? "" : str("; a flag is named, as ", flag->name, "=", shown(o));
-  const bool array = dimensions(o) == 0 && (is_tensor(o) || PyIndex_Check(o));
+  const bool array = dimensions(o) == 0 && (is_tensor(o) || is_index(o));
   return PyFloat_Check(o) || array ? str("; pass int(", p.name, ")") : "";
 }
 
@@ -51,7 +51,7 @@ std::string mended(const Op& op, const Param& p, PyObject* o) {
 
 // What Python takes for an index, NumPy's integers and arrays of one among it; not True and False, as in NumPy.
 std::int64_t whole(const Op& op, const Param& p, PyObject* o) {
-  if (PyFloat_Check(o) || PyBool_Check(o) || !PyIndex_Check(o)) refuse_integer(op, p, o);
+  if (PyFloat_Check(o) || !is_index(o)) refuse_integer(op, p, o);
   const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
   if (!index) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw_python_error();

@@ -1,5 +1,7 @@
 // Converts Python numbers, lists and arrays to tensors, and back to numbers. NumPy arrays and other buffers are shared,
 // not copied, by to_tensor(); make_tensor() always copies.
+#include <cstring>
+
 #include "bindings/python.h"
 #include "core/iterate.h"
 #include "ops/functions.h"
@@ -78,6 +80,9 @@ Tensor integer_scalar(PyObject* o, DType t) {
 
 bool is_list(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o); }
 bool is_scalar(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o); }
+bool is_index(PyObject* o) {
+  return PyIndex_Check(o) && !PyBool_Check(o) && std::strncmp(Py_TYPE(o)->tp_name, "numpy.bool", 10) != 0;
+}
 
 Tensor from_scalar(PyObject* o, DType beside) {
   if (PyFloat_Check(o)) return scalar(PyFloat_AS_DOUBLE(o), is_float(beside) ? beside : Float32);

@@ -123,7 +123,7 @@ Object python_number(const Op& op, const char* what, const Object& given) {
     return py::reinterpret_steal<Object>(item_object(borrow(o)));
   }
   if (PyFloat_Check(o) || PyUnicode_Check(o) == 0) {
-    if (PyObject* i = PyFloat_Check(o) || !PyIndex_Check(o) ? nullptr : PyNumber_Index(o))
+    if (PyObject* i = PyFloat_Check(o) || !is_index(o) ? nullptr : PyNumber_Index(o))
       return py::reinterpret_steal<Object>(i);
     PyErr_Clear();
     if (PyObject* f = PyNumber_Float(o)) return py::reinterpret_steal<Object>(f);

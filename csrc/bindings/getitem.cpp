@@ -32,7 +32,7 @@ IndexPart part(PyObject* o) {
   if (PySlice_Check(o)) return slice_part(o);
   if (o == Py_None) return {.kind = IndexPart::new_axis};
   if (o == Py_Ellipsis) return {.kind = IndexPart::ellipsis};
-  if (!PyBool_Check(o) && !is_tensor(o) && PyIndex_Check(o) && !PyObject_HasAttrString(o, "__len__"))
+  if (!is_tensor(o) && is_index(o) && !PyObject_HasAttrString(o, "__len__"))
     return {.kind = IndexPart::integer, .start = as_integer(o)};
   IndexPart p{.kind = IndexPart::tensor};
   p.index = to_tensor(o);

@@ -8,6 +8,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 
 def is_one(value: Any) -> bool:
     """Whether a value is one integer: not a sequence, nor an array of several dimensions.
@@ -23,7 +25,8 @@ def is_one(value: Any) -> bool:
         >>> is_one(np.array(3)), is_one(np.array([3])), is_one(True)
         (True, False, False)
     """
-    return hasattr(type(value), "__index__") and not isinstance(value, bool) and getattr(value, "ndim", 0) == 0
+    truth = isinstance(value, bool | np.bool_)  # NumPy's passes for an index up to NumPy 2.2
+    return hasattr(type(value), "__index__") and not truth and getattr(value, "ndim", 0) == 0
 
 
 def integer(what: str, value: Any) -> int:
@@ -50,6 +53,33 @@ def integer(what: str, value: Any) -> int:
     except TypeError:  # an array of floats
         pass
     raise TypeError(f"{what} must be an integer, and got {_told(what, value)}")
+
+
+def sizes(what: str, least: int = 0, **given: Any) -> tuple[int, ...]:
+    """The sizes that a layer is given: integers, none below a least one.
+
+    Args:
+        what: the layer, for the error message.
+        least: the smallest that is allowed.
+        **given: the sizes by their parameters' names.
+
+    Returns:
+        A tuple of ints, in the order given.
+
+    Raises:
+        TypeError: for one that is no integer.
+        ValueError: for one that is too small.
+
+    Example:
+        >>> from steep.integers import sizes
+        >>> sizes("Linear", inputs=np.int64(3), outputs=2)
+        (3, 2)
+    """
+    found = tuple(integer(f"{what}: {name}", value) for name, value in given.items())
+    for name, size in zip(given, found, strict=True):
+        if size < least:
+            raise ValueError(f"{what}: {name} must be at least {least}, and is {size}")
+    return found
 
 
 def _told(what: str, value: Any) -> str:
@@ -79,6 +109,7 @@ def integers(what: str, value: Any, count: int = 1) -> tuple[int, ...]:
     """
     if is_one(value):
         return (integer(what, value),) * count
-    if isinstance(value, str | bool | dict | set) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+    sequence = hasattr(value, "__iter__") and getattr(value, "ndim", 1) > 0
+    if not sequence or isinstance(value, str | bool | np.bool_ | dict | set):
         raise TypeError(f"{what} must be an integer or a sequence of them, and got {_told(what, value)}")
     return tuple(integer(what, each) for each in value)

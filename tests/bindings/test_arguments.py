@@ -219,7 +219,7 @@ def test_functions_in_python_take_them_too(to):
             "grad: argnums must be an integer or a sequence of them, and got str",
         ),
         (lambda x: sp.grad(sp.sum, argnums=[0.0])(x), r"grad: argnums must be an integer, and got float; pass int"),
-        (lambda x: nn.Conv2d(1, 1, 3.0), r"conv: kernel_size must be .*got float; pass int\(kernel_size\)"),
+        (lambda x: nn.Conv2d(1, 1, 3.0), r"Conv2d: kernel_size must be .*got float; pass int\(kernel_size\)"),
         (lambda x: nn.LayerNorm(2.0), r"LayerNorm: shape must be .*got float; pass int\(shape\)"),
     ],
 )
@@ -264,3 +264,23 @@ def test_parameters_of_other_libraries_are_refused_by_name():
         optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1)
     with pytest.raises(TypeError, match=r"got torch.Linear; pass its parameters"):
         optim.SGD(torch.nn.Linear(2, 2), lr=0.1)
+
+
+class _Truth:
+    """What NumPy's bool is up to NumPy 2.2: it passes for an index."""
+
+    def __index__(self):
+        return 1
+
+
+def test_the_bools_of_any_numpy_are_masks_and_no_indices():
+    x, a = sp.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3)
+    for key in (np.True_, np.False_, (0, np.True_), (np.False_, 1)):
+        np.testing.assert_array_equal(x[key].numpy(), a[key])
+    with pytest.raises(TypeError, match="sum: axis must be an integer"):
+        sp.sum(x, axis=np.True_)
+    old = type("numpy.bool_", (_Truth,), {})
+    with pytest.raises(TypeError, match="sum: axis must be an integer"):
+        sp.sum(x, axis=old())
+    with pytest.raises(TypeError, match="inputs must be an integer"):
+        sp.nn.Linear(np.True_, 2)

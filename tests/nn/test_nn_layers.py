@@ -245,3 +245,39 @@ def test_same_upper_gives_size_over_stride_rounded_up(size, kernel, stride, dila
     assert layer(x).shape == (1, 3, *out) and np.array_equal(layer(x).numpy(), plain.numpy())
     reflected = nn.Conv2d(2, 3, kernel, stride, "same_upper", dilation, padding_mode="reflect", generator=1)
     assert reflected(x).shape == (1, 3, *out)
+
+
+REFUSED = [
+    (lambda: nn.Linear(2.0, 2), TypeError, "Linear: inputs must be an integer, and got float; pass int(inputs)"),
+    (lambda: nn.Linear(2, "3"), TypeError, "Linear: outputs must be an integer, and got str"),
+    (lambda: nn.Linear(-1, 2), ValueError, "Linear: inputs must be at least 0, and is -1"),
+    (lambda: nn.Embedding(3, 2.0), TypeError, "Embedding: dim must be an integer"),
+    (lambda: nn.Conv2d(3.0, 4, 3), TypeError, "Conv2d: in_channels must be an integer"),
+    (lambda: nn.Conv2d(3, -4, 3), ValueError, "Conv2d: out_channels must be at least 0"),
+    (lambda: nn.Conv2d(3, 4, 3.0), TypeError, "Conv2d: kernel_size must be an integer or a sequence"),
+    (lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, "Conv2d: kernel_size is 2 numbers"),
+    (lambda: nn.Conv1d(3, 4, 0), ValueError, "Conv1d: kernel_size is 1 numbers of at least 1"),
+    (lambda: nn.ConvTranspose2d(3, 4.0, 3), TypeError, "ConvTranspose2d: out_channels must be an integer"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=0), ValueError, "Conv2d: groups must be at least 1"),
+    (lambda: nn.BatchNorm2d(3.0), TypeError, "BatchNorm2d: num_features must be an integer"),
+    (lambda: nn.GroupNorm(3, 4), ValueError, "GroupNorm: 4 channels cannot be shared among 3 groups"),
+    (lambda: nn.GroupNorm(2.0, 4), TypeError, "GroupNorm: num_groups must be an integer"),
+    (lambda: nn.InstanceNorm2d("3"), TypeError, "InstanceNorm2d: num_features must be an integer"),
+    (lambda: nn.LocalResponseNorm(0), ValueError, "LocalResponseNorm: size must be at least 1"),
+    (lambda: nn.MultiheadAttention(8.0, 2), TypeError, "MultiheadAttention: embed_dim must be an integer"),
+    (lambda: nn.PReLU(2.5), TypeError, "PReLU: num_parameters must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), REFUSED, ids=lambda v: v if isinstance(v, str) else "")
+def test_layers_refuse_sizes_that_are_none(make, error, message):
+    with pytest.raises(error) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_layers_take_integers_of_numpy_and_of_tensors():
+    one, two = np.int64(4), sp.tensor(2)
+    assert nn.Linear(one, two).weight.shape == (2, 4)
+    assert nn.Conv2d(one, two, np.array(3), groups=two).weight.shape == (2, 2, 3, 3)
+    assert nn.BatchNorm2d(one).weight.shape == (4,)

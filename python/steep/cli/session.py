@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial, update_wrapper
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import typer
 
@@ -111,7 +111,8 @@ def on_model(command: Callable[..., None], model: Any = None) -> Callable[..., N
 
     ``model``: how the model is named, if not by an option.
     """
-    own, shared = (list(inspect.signature(f).parameters.values()) for f in (command, _shared))
+    # Not typing.get_type_hints, which in Python 3.10 wraps what has None as its default, and so hides its Annotated.
+    own, shared = (list(inspect.signature(f, eval_str=True).parameters.values()) for f in (command, _shared))
     names = {parameter.name for parameter in shared}
 
     def run(**given: Any) -> None:
@@ -128,11 +129,9 @@ def on_model(command: Callable[..., None], model: Any = None) -> Callable[..., N
 
     update_wrapper(run, command)
     del run.__wrapped__  # type: ignore[attr-defined]  # whose signature would be used
-    hints = {**get_type_hints(_shared, include_extras=True), **get_type_hints(command, include_extras=True)}
     if model is not None:
-        hints["model"] = model
-        shared = [p.replace(default=p.empty) if p.name == "model" else p for p in shared]
-    parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in (*own[1:], *shared)]
+        shared = [p.replace(default=p.empty, annotation=model) if p.name == "model" else p for p in shared]
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own[1:], *shared)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run

@@ -10,6 +10,7 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
+from steep.integers import sizes
 from steep.nn.module import Module
 
 
@@ -211,6 +212,10 @@ class PReLU(Module):
         init: initial value of the weights.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     References:
         He et al. 2015, "Delving deep into rectifiers", arXiv:1502.01852.
 
@@ -220,6 +225,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = None) -> None:
+        (num_parameters,) = sizes("PReLU", num_parameters=num_parameters)
         start = _core.full((num_parameters,), init, dtype=dtype or _core.float32)
         self.weight = _core.tensor(start, requires_grad=True)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from steep._core import Tensor
-from steep.integers import integers
+from steep.integers import integers, sizes
 from steep.nn import functional, init
 from steep.nn.module import Module
 from steep.random import Generator
@@ -18,8 +18,16 @@ from steep.random import Generator
 Sizes = int | Sequence[int]
 
 
-def _each(value: Sizes, dimensions: int) -> tuple[int, ...]:
-    return integers("conv: kernel_size", value, dimensions)
+def _kernel(name: str, kernel_size: Sizes, dimensions: int) -> tuple[int, ...]:
+    kernel = integers(f"{name}: kernel_size", kernel_size, dimensions)
+    if len(kernel) != dimensions or min(kernel) < 1:
+        raise ValueError(f"{name}: kernel_size is {dimensions} numbers of at least 1, got {kernel_size}")
+    return kernel
+
+
+def _channels(name: str, inputs: int, outputs: int, groups: int) -> tuple[int, ...]:
+    """The channels and groups as integers."""
+    return *sizes(name, in_channels=inputs, out_channels=outputs), *sizes(name, 1, groups=groups)
 
 
 class _Weights(Module):
@@ -33,7 +41,7 @@ class _Weights(Module):
 
 
 def _shared(name: str, channels: int, groups: int) -> int:
-    if groups < 1 or channels % groups:
+    if channels % groups:
         raise ValueError(f"{name}: {channels} channels cannot be shared among {groups} groups")
     return channels // groups
 
@@ -60,10 +68,11 @@ class _Conv(_Weights):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
+        in_channels, out_channels, groups = _channels(name, in_channels, out_channels, groups)
         _shared(name, out_channels, groups)
         if padding_mode not in functional.PADDING_MODES:
             raise ValueError(f"{name}: padding_mode is one of {list(functional.PADDING_MODES)}, got {padding_mode!r}")
-        kernel = _each(kernel_size, self.dimensions)
+        kernel = _kernel(name, kernel_size, self.dimensions)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.padding_mode = padding_mode
         self._draw((out_channels, _shared(name, in_channels, groups), *kernel), out_channels, bias, generator, dtype)
@@ -110,6 +119,7 @@ class Conv1d(_Conv):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide, or an unknown padding mode.
 
     Example:
@@ -138,6 +148,7 @@ class Conv2d(_Conv):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide, or an unknown padding mode.
 
     Example:
@@ -166,6 +177,7 @@ class Conv3d(_Conv):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide, or an unknown padding mode.
 
     Example:
@@ -196,8 +208,9 @@ class _ConvTranspose(_Weights):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
+        in_channels, out_channels, groups = _channels(name, in_channels, out_channels, groups)
         _shared(name, in_channels, groups)
-        kernel = _each(kernel_size, self.dimensions)
+        kernel = _kernel(name, kernel_size, self.dimensions)
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
         self.groups, self.dilation = groups, dilation
         self._draw((in_channels, _shared(name, out_channels, groups), *kernel), out_channels, bias, generator, dtype)
@@ -242,6 +255,7 @@ class ConvTranspose1d(_ConvTranspose):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide.
 
     Example:
@@ -269,6 +283,7 @@ class ConvTranspose2d(_ConvTranspose):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide.
 
     Example:
@@ -296,6 +311,7 @@ class ConvTranspose3d(_ConvTranspose):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: for channels that the groups do not divide.
 
     Example:

@@ -10,7 +10,7 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
-from steep.integers import integers
+from steep.integers import integers, sizes
 from steep.nn import functional, init
 from steep.nn.module import Module
 from steep.random import Generator
@@ -29,6 +29,10 @@ class Linear(Module):
         generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     Example:
         >>> sp.nn.Linear(4, 3, generator=0)(sp.ones((2, 4))).shape
         (2, 3)
@@ -43,6 +47,7 @@ class Linear(Module):
         generator: Generator | int | None = None,
         dtype: Any = None,
     ) -> None:
+        inputs, outputs = sizes("Linear", inputs=inputs, outputs=outputs)
         source = init.generator(generator)
         bound = 1 / math.sqrt(max(1, inputs))
         self.weight = init.uniform((outputs, inputs), bound, source, dtype)
@@ -156,13 +161,17 @@ class Embedding(Module):
         generator: source of the initial values, a ``Generator`` or a seed; the default of ``nn.init`` if None.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     Example:
         >>> sp.nn.Embedding(10, 4, generator=0)([1, 2]).shape
         (2, 4)
     """
 
     def __init__(self, entries: int, dim: int, *, generator: Generator | int | None = None, dtype: Any = None) -> None:
-        self.weight = init.normal((entries, dim), 1.0, generator, dtype)
+        self.weight = init.normal(sizes("Embedding", entries=entries, dim=dim), 1.0, generator, dtype)
 
     def forward(self, indices: Any) -> Tensor:
         """Looks up vectors.

@@ -9,6 +9,7 @@ from typing import Any
 
 from steep import _core
 from steep._core import Tensor
+from steep.integers import sizes
 from steep.nn import functional, init
 from steep.nn.layers import Linear
 from steep.nn.module import Module
@@ -29,6 +30,7 @@ class _BatchNorm(Module):
         *,
         dtype: Any = None,
     ) -> None:
+        (num_features,) = sizes(type(self).__name__, num_features=num_features)
         dtype = dtype or _core.float32
         self.eps, self.momentum = eps, momentum
         self.weight = init.parameter(_core.ones((num_features,), dtype=dtype)) if affine else None
@@ -72,6 +74,10 @@ class BatchNorm1d(_BatchNorm):
         track_running_stats: whether to keep running statistics; without, the batch's are always used.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     References:
         Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 
@@ -93,6 +99,10 @@ class BatchNorm2d(_BatchNorm):
         affine: whether to learn scale and shift per channel.
         track_running_stats: whether to keep running statistics; without, the batch's are always used.
         dtype: dtype of the parameters; float32 if None.
+
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
 
     References:
         Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
@@ -116,6 +126,10 @@ class BatchNorm3d(_BatchNorm):
         track_running_stats: whether to keep running statistics; without, the batch's are always used.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     References:
         Ioffe and Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 
@@ -137,6 +151,10 @@ class GroupNorm(Module):
         affine: whether to learn scale and shift per channel.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for one below 1, or groups that do not divide the channels.
+
     References:
         Wu and He 2018, "Group normalization", arXiv:1803.08494.
 
@@ -148,6 +166,9 @@ class GroupNorm(Module):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, dtype: Any = None
     ) -> None:
+        num_groups, num_channels = sizes("GroupNorm", 1, num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: {num_channels} channels cannot be shared among {num_groups} groups")
         dtype = dtype or _core.float32
         self.num_groups, self.eps = num_groups, eps
         self.weight = init.parameter(_core.ones((num_channels,), dtype=dtype)) if affine else None
@@ -178,6 +199,10 @@ class InstanceNorm2d(Module):
         affine: whether to learn scale and shift per channel.
         dtype: dtype of the parameters; float32 if None.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for a negative one.
+
     References:
         Ulyanov et al. 2016, "Instance normalization", arXiv:1607.08022.
 
@@ -187,6 +212,7 @@ class InstanceNorm2d(Module):
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = None) -> None:
+        (num_features,) = sizes("InstanceNorm2d", num_features=num_features)
         dtype = dtype or _core.float32
         self.num_features, self.eps = num_features, eps
         self.weight = init.parameter(_core.ones((num_features,), dtype=dtype)) if affine else None
@@ -217,6 +243,10 @@ class LocalResponseNorm(Module):
         beta: the exponent.
         k: additive constant.
 
+    Raises:
+        TypeError: for a size that is no integer.
+        ValueError: for one below 1.
+
     References:
         Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", NeurIPS.
 
@@ -226,6 +256,7 @@ class LocalResponseNorm(Module):
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        (size,) = sizes("LocalResponseNorm", 1, size=size)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Any) -> Tensor:
@@ -255,6 +286,7 @@ class MultiheadAttention(Module):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
+        TypeError: for a size that is no integer.
         ValueError: if num_heads does not divide embed_dim.
 
     References:
@@ -276,7 +308,8 @@ class MultiheadAttention(Module):
         generator: Generator | int | None = None,
         dtype: Any = None,
     ) -> None:
-        if num_heads < 1 or embed_dim % num_heads:
+        embed_dim, num_heads = sizes("MultiheadAttention", 1, embed_dim=embed_dim, num_heads=num_heads)
+        if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: {embed_dim} dimensions cannot be shared among {num_heads} heads")
         source = init.generator(generator)
         self.num_heads = num_heads
