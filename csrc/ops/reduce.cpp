@@ -1,11 +1,12 @@
-// Reductions over any set of axes, and the maps along one axis (softmax, cumulative sums). A reduction is brought to
-// rows (reduce the last dimension) or columns (reduce the first) for one kernel.
+// Reductions over any set of axes, and the maps along one axis (softmax, cumulative sums). Which kernel a reduction
+// runs is in reduce_run.cpp.
 
 #include <cmath>
 
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "ops/functions.h"
+#include "ops/reduce.h"
 #include "ops/registry.h"
 
 namespace steep {
@@ -43,45 +44,7 @@ std::int64_t reduced_count(const Dims& shape, unsigned axes) {
   return n;
 }
 
-// The operand as [rows, n] with the reduced axes last, copied only if necessary; not an op, since a replay must not
-// allocate attributes.
-Tensor axes_last(T t, unsigned axes) {
-  Dims shape, strides;
-  for (const bool reduced : {false, true})
-    for (int d = 0; d < t.ndim(); ++d)
-      if ((axes >> d & 1) == unsigned{reduced}) shape.push(t.dim(d)), strides.push(t.strides()[d]);
-  return contiguous(view(t, shape, strides, t->offset));
-}
-
-bool leading(unsigned axes) { return axes && (axes & (axes + 1)) == 0; }
-
-void reduce_rows(const char* op, Reduction kind, T in, T out, std::int64_t n) {
-  const auto f = k::table().row_reduce[kind][in.dtype()];
-  if (!f) fail<TypeError>(op, ": not defined for ", in, "; use any() or all(), or astype() first");
-  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
-  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
-  parallel_for(out.size(), grain, 0.1 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
-    f(in.bytes() + b * n * item, out.bytes() + b * out_item, e - b, n);
-  });
-}
-
-void reduce_columns(Reduction kind, T in, T out, std::int64_t n) {
-  const auto f = k::table().col_reduce[kind][in.dtype()];
-  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype()), m = out.size();
-  const std::int64_t grain = std::max<std::int64_t>(64, 16384 / std::max<std::int64_t>(n, 1));
-  parallel_for(m, grain, 0.1 * static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
-    f(in.bytes() + b * item, out.bytes() + b * out_item, n, e - b, m);
-  });
-}
-
-template <Reduction kind> void compute_reduce(const Call& c) {
-  const unsigned axes = c.attrs.as<Reduce>().axes;
-  T in = c.in[0];
-  const std::int64_t n = reduced_count(in.shape(), axes);
-  const bool columns = in.contiguous() && leading(axes) && c.out.size() > 1 && k::table().col_reduce[kind][in.dtype()];
-  if (columns) return reduce_columns(kind, in, c.out, n);
-  reduce_rows(c.op.name, kind, axes_last(in, axes), c.out, n);
-}
+template <Reduction kind> void compute_reduce(const Call& c) { run_reduction(c, kind, c.attrs.as<Reduce>().axes); }
 
 template <DType (*type)(DType)> void infer_reduce(Call& c) {
   const auto a = c.attrs.as<Reduce>();

@@ -262,9 +262,9 @@ def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, a
     if n < 0:
         raise ValueError(f"diff: n must not be negative, and is {n}")
     length = y.shape[axis] if y.ndim else 0
+    before = (slice(None),) * (axis % max(1, y.ndim))
     for _ in range(min(n, length)):  # nothing is left after that many
-        last = _core.moveaxis(y, axis, -1)
-        y = _core.moveaxis(last[..., 1:] - last[..., :-1], -1, axis)
+        y = y[(*before, slice(1, None))] - y[(*before, slice(None, -1))]
     return y
 
 

@@ -1,0 +1,103 @@
+// Which kernel a reduction over a set of axes runs. Axes that follow each other in memory are the rows of one kernel,
+// or the columns of another where kept axes follow them; otherwise a row is gathered into a buffer before it is folded,
+// or the operand is copied where one is too long for that. Start reading at run_reduction.
+#include "ops/reduce.h"
+
+#include "core/iterate.h"
+#include "core/parallel.h"
+#include "kernels/scratch.h"
+
+namespace steep {
+namespace {
+
+using k::Reduction;
+using T = const Tensor&;
+
+constexpr std::int64_t longest_gathered = 1 << 22;  // bytes of a row
+
+bool is_reduced(unsigned axes, int d) { return (axes >> d & 1) != 0; }
+
+// Contiguous memory as [outer, n, inner], of which n is reduced; inner is 0 where kept axes lie between reduced ones.
+struct Blocks {
+  std::int64_t outer = 1, n = 1, inner = 1;
+};
+Blocks blocks_of(T t, unsigned axes) {
+  Blocks b;
+  bool begun = false;
+  for (int d = 0; d < t.ndim(); ++d) {
+    const bool reduced = is_reduced(axes, d);
+    if (t.dim(d) == 1) continue;
+    if (reduced && b.inner != 1) return {1, 1, 0};
+    begun = begun || reduced;
+    (reduced ? b.n : begun ? b.inner : b.outer) *= t.dim(d);
+  }
+  return b;
+}
+
+// The operand's view with the reduced axes last.
+Tensor axes_last(T t, unsigned axes) {
+  Dims shape, strides;
+  for (const bool reduced : {false, true})
+    for (int d = 0; d < t.ndim(); ++d)
+      if (is_reduced(axes, d) == reduced) shape.push(t.dim(d)), strides.push(t.strides()[d]);
+  return view(t, shape, strides, t->offset);
+}
+
+// Rows of n elements, of which f folds some.
+template <class F> void over_rows(T out, std::int64_t n, double cost, F f) {
+  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(n, 1));
+  parallel_for(out.size(), grain, cost * static_cast<double>(n), f);
+}
+
+void reduce_rows(k::RowReduce f, T in, T out, std::int64_t n) {
+  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
+  over_rows(out, n, 0.1, [&](std::int64_t b, std::int64_t e) {
+    f(in.bytes() + b * n * item, out.bytes() + b * out_item, e - b, n);
+  });
+}
+
+// The same of a view whose rows lie in pieces.
+void reduce_gathered(k::RowReduce f, T in, T out, std::int64_t n) {
+  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
+  Dims shape = in.shape(), strides = in.strides();
+  merge_dims(shape, strides);
+  over_rows(out, n, 0.3, [&](std::int64_t b, std::int64_t e) {
+    char* row = static_cast<char*>(k::scratch(k::Scratch::tiles, static_cast<std::size_t>(n * item)));
+    for (; b < e; ++b) {
+      gather(row, in.bytes(), item, shape, strides, b * n, n);
+      f(row, out.bytes() + b * out_item, 1, n);
+    }
+  });
+}
+
+// Columns of every block.
+void reduce_columns(k::ColReduce f, T in, T out, const Blocks& x) {
+  const std::int64_t item = size_of(in.dtype()), out_item = size_of(out.dtype());
+  const std::int64_t grain = std::max<std::int64_t>(64, 16384 / std::max<std::int64_t>(x.n, 1));
+  parallel_for(out.size(), grain, 0.1 * static_cast<double>(x.n), [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t some; b < e; b += some) {
+      const std::int64_t block = b / x.inner, column = b % x.inner;
+      some = std::min(e - b, x.inner - column);
+      f(in.bytes() + (block * x.n * x.inner + column) * item, out.bytes() + b * out_item, x.n, some, x.inner);
+    }
+  });
+}
+
+}  // namespace
+
+void run_reduction(const Call& c, Reduction kind, unsigned axes) {
+  T in = c.in[0];
+  const auto rows = k::table().row_reduce[kind][in.dtype()];
+  if (!rows) fail<TypeError>(c.op.name, ": not defined for ", in, "; use any() or all(), or astype() first");
+  if (c.out.size() == 0) return;
+  const Blocks blocks = in.contiguous() ? blocks_of(in, axes) : Blocks{1, 1, 0};
+  const auto columns = k::table().col_reduce[kind][in.dtype()];
+  if (columns && blocks.inner > 1) return reduce_columns(columns, in, c.out, blocks);
+  const Tensor last = axes_last(in, axes);
+  const std::int64_t n = in.size() / c.out.size();
+  if (last.contiguous() || n == 0) return reduce_rows(rows, last, c.out, n);
+  if (n * size_of(in.dtype()) <= longest_gathered) return reduce_gathered(rows, last, c.out, n);
+  reduce_rows(rows, contiguous(last), c.out, n);
+}
+
+}  // namespace steep
