@@ -68,9 +68,26 @@ template <class E> void take_elements(const Call& c, T from, const Positions& at
     for (std::int64_t i = b; i < e; ++i) out[i] = x[at[i]];
   });
 }
+// Rows where they lie in a strided operand: of another axis than the first, say.
+void take_strided(const Call& c, T from, const Positions& at) {
+  const std::int64_t n = row_size(from), item = size_of(from.dtype());
+  Dims shape, strides;
+  for (int d = 1; d < from.ndim(); ++d) shape.push(from.dim(d)), strides.push(from.strides()[d]);
+  merge_dims(shape, strides);
+  serial_for(at.size(), stretch_of(n), [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t i = b; i < e; ++i)
+      gather(c.out.bytes() + i * n * item, from.bytes() + at[i] * from.strides()[0] * item, item, shape, strides, 0, n);
+  });
+}
+// Whether that is less work than a copy of the operand: unless single elements far apart are read again and again.
+bool is_strided(T from, const Positions& at) {
+  const bool pieces = from.ndim() > 1 && from.strides()[from.ndim() - 1] == 1;
+  return !from.contiguous() && from.ndim() > 1 && row_size(from) > 0 && (pieces || 2 * at.size() < from.dim(0));
+}
 void compute_take(const Call& c) {
+  const Positions at(c.in[1], c.in[0].dim(0), "take");
+  if (is_strided(c.in[0], at)) return take_strided(c, c.in[0], at);
   const Tensor from = contiguous(c.in[0]);
-  const Positions at(c.in[1], from.dim(0), "take");
   const std::int64_t bytes = row_size(from) * size_of(from.dtype());
   if (bytes == 4) return take_elements<std::uint32_t>(c, from, at);
   if (bytes == 8) return take_elements<std::uint64_t>(c, from, at);
