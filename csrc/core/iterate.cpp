@@ -157,15 +157,24 @@ Dims broadcast_strides(const Dims& shape, const Dims& strides, const Dims& wide)
 
 namespace {
 
-// One operand of a tiled run: read in place when it is linear, one value or a whole row, gathered otherwise.
+// Whether an operand is one row of memory for every row of the result.
+bool is_repeated(const Dims& strides) {
+  for (int d = 0; d + 1 < strides.size(); ++d)
+    if (strides[d] != 0) return false;
+  return strides.back() == 1;
+}
+
+// One operand of a tiled run: read in place when it is linear, one value or a whole row, gathered otherwise; once for
+// all tiles where it is one row for every row, and tiles are whole rows.
 struct Operand {
   const char* base;
   std::int64_t item;
-  enum { linear, single, row, strided } kind;
+  enum { linear, single, row, repeated, strided } kind;
   Dims strides;
   alignas(64) char buffer[tile * 8];
 
-  void init(const Tensor& t, const Tensor& out, const Dims& merged_strides, bool whole_rows) {
+  void init(const Tensor& t, const Tensor& out, const Dims& shape, const Dims& merged_strides, bool whole_rows,
+            std::int64_t unit) {
     base = t.bytes();
     item = size_of(t.dtype());
     strides = merged_strides;
@@ -174,15 +183,16 @@ struct Operand {
     } else if (t.contiguous() && t.size() == out.size()) {
       kind = linear;
     } else {
-      kind = whole_rows ? row : strided;
+      kind = whole_rows ? row : is_repeated(strides) && unit % shape.back() == 0 ? repeated : strided;
     }
+    if (kind == repeated) gather(buffer, base, item, shape, strides, 0, std::min(unit, out.size()));
   }
   bool is_single() const { return kind == single || (kind == row && strides.back() == 0); }
   const void* read(const Dims& shape, std::int64_t begin, std::int64_t n) {
     if (kind == single) return base;
     if (kind == linear) return base + begin * item;
     if (kind == row) return base + offset_of(shape, begin) * item;
-    gather(buffer, base, item, shape, strides, begin, n);
+    if (kind == strided) gather(buffer, base, item, shape, strides, begin, n);
     return buffer;
   }
 
@@ -238,20 +248,26 @@ void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, co
   });
 }
 
-// Rows of a long unit-stride inner dimension are read in place; anything else is gathered tile by tile.
+// Rows of a long unit-stride inner dimension are read in place, unless several fit into a tile and none has to be
+// gathered for it; anything else is gathered tile by tile.
 void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
   const Merged merged(in, count, out.shape());
   const std::int64_t out_item = size_of(out.dtype()), inner = merged.shape.back();
-  bool rows = inner >= 64;
-  for (int k = 0; k < count; ++k) rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
-  const std::int64_t unit = rows ? std::min(inner, block_of(cost)) : tile;
+  bool rows = inner >= 64, in_tiles = inner <= tile / 2;
+  for (int k = 0; k < count; ++k) {
+    rows = rows && (merged.strides[k].back() == 1 || merged.strides[k].back() == 0);
+    in_tiles = in_tiles && (linear_or_single(in[k], out) || is_repeated(merged.strides[k]));
+  }
+  rows = rows && !in_tiles;
+  const std::int64_t whole = inner < tile ? tile / inner * inner : tile;  // of rows
+  const std::int64_t unit = rows ? std::min(inner, block_of(cost)) : whole;
   cost += rows ? 0.1 : 0.4;
   const std::int64_t grain = std::max<std::int64_t>(unit, block_of(cost) / unit * unit);
   parallel_for(out.size(), grain, cost, [&](std::int64_t b, std::int64_t e) {
     Operand ops[max_operands];
     unsigned scalars = 0;
     for (int k = 0; k < count; ++k) {
-      ops[k].init(in[k], out, merged.strides[k], rows);
+      ops[k].init(in[k], out, merged.shape, merged.strides[k], rows, unit);
       scalars |= unsigned{ops[k].is_single()} << k;
     }
     for (std::int64_t i = b, n; i < e; i += n) {

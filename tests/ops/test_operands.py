@@ -378,3 +378,25 @@ def test_a_rule_that_writes_to_a_shared_number_changes_no_later_one():
         (x * 0.75).sum().backward()
     assert written == [100.0]
     assert (x.detach() * 0.75).tolist() == [0.75]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 63, 64, 65, 255, 256, 257, 511, 512, 513, 700])
+def test_a_row_or_a_column_for_every_row(width):
+    """Rows of every length beside the tile of 512 elements, at both ends of an op, in one thread and in several."""
+    rng = np.random.default_rng(width)
+    a = rng.integers(-9, 9, (157, width)).astype(np.float32)
+    row, column = a[3].copy(), a[:, :1].copy()
+    deep = np.stack([a, a + 1, a + 2])
+    for n in (1, 3):
+        with sp.threads(n):
+            x, r, c, d = (sp.tensor(v) for v in (a, row, column, deep))
+            np.testing.assert_array_equal((x + r).numpy(), a + row)
+            np.testing.assert_array_equal((r - x).numpy(), row - a)
+            np.testing.assert_array_equal((x * c).numpy(), a * column)
+            np.testing.assert_array_equal((d + r).numpy(), deep + row)
+            np.testing.assert_array_equal((d[:, ::2] + r).numpy(), deep[:, ::2] + row)
+            np.testing.assert_array_equal((x[:, ::-1] + r).numpy(), a[:, ::-1] + row)
+            np.testing.assert_array_equal((x + r[::-1]).numpy(), a + row[::-1])
+            np.testing.assert_array_equal((x < r).numpy(), a < row)
+            np.testing.assert_array_equal(sp.where(r > 0, x, c).numpy(), np.where(row > 0, a, column))
+            np.testing.assert_array_equal((r + c).numpy(), row + column)
