@@ -41,18 +41,13 @@ template <class T, int rows, int steps> static void stream_steps(const Stream<T>
 
 // C[rows, columns] over `depth` steps of k, stored or added to what it holds.
 template <class T, int rows> static void stream(Stream<T> s, std::int64_t depth, T* c, std::int64_t ldc, bool add) {
-  bool first = true;
-  const auto next = [&](int steps) {
+  for (std::int64_t p = 0, steps; p < depth; p += steps) {
+    steps = depth - p >= streamed_steps ? streamed_steps : 1;
+    if (steps > 1) interruption_point();
+    (steps > 1 ? stream_steps<T, rows, streamed_steps> : stream_steps<T, rows, 1>)(s, p == 0);
     s.a += steps * s.a_col;
     s.b += steps * s.b_row;
-    depth -= steps;
-    first = false;
-  };
-  for (; depth >= streamed_steps; next(streamed_steps)) {
-    interruption_point();
-    stream_steps<T, rows, streamed_steps>(s, first);
   }
-  for (; depth > 0; next(1)) stream_steps<T, rows, 1>(s, first);
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t j = 0; j < s.columns; j += lanes<T>) {
       Vec<T> row[1] = {load(s.sum + i * s.ld + j)};

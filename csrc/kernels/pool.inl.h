@@ -157,15 +157,16 @@ template <class T, bool find> struct RowMaxima {
   }
   template <int step> void compute(const T* from, bool nans, T* maxima, I* at) const {
     const std::int64_t gap = part.w.gap, first = part.w.first, stride = row.step, out = part.w.out;
+    const Vec<I> in_vector = ramp;
     largest_of<T, find>(
         nans, part.w.taps, width,
         [=](std::int64_t r, std::int64_t i) {
           return load_every<T, step>(from + r * gap + i * stride, stride, out - i);
         },
         [=](std::int64_t r, std::int64_t) { return Vec<I>(static_cast<I>(first + r * gap)); },
-        [=, this](std::int64_t i, Vec<T> best, Vec<I> where) {
+        [=](std::int64_t i, Vec<T> best, Vec<I> where) {
           store(maxima + i, best);
-          if constexpr (find) store(at + i, where + ramp + Vec<I>(static_cast<I>(i * stride)));
+          if constexpr (find) store(at + i, where + in_vector + Vec<I>(static_cast<I>(i * stride)));
         });
   }
   Row maxima_of(const T* plane, std::int64_t z, std::int64_t y, bool& nans) const {

@@ -13,8 +13,8 @@ enum class Scratch : std::uint8_t {
   gemm_a,  // packed panels, of products of parts as well, and of convolutions that call no product
   gemm_b,
   gemm_c,        // results that are transposed or cut out of a larger one
-  conv_reads,    // what vectors of a row read from an image
-  conv_offsets,  // where taps read
+  conv_reads,    // what vectors of a row read from an image, and the rows of a window that is pooled
+  conv_offsets,  // where taps read, and which rows are kept
   conv_columns,  // the matrix of a convolution
   conv_taps,     // the weight of a convolution, transposed
   split_ranges,  // magnitudes of rows and columns
