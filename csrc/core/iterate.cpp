@@ -79,7 +79,21 @@ void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t*
   }
 }
 
-template <class T> void copy_walk(const Walk& w, T* dst, const T* src) {
+// Puts the dimension along which the source is contiguous before the last, which then is copied with it as a plane.
+void pair_planes(Walk& w) {
+  const int last = w.ndim - 1;
+  const auto near = [&](int d) { return w.strides[1][d] == 1 && w.shape[d] > 1; };
+  if (near(last)) return;
+  for (int d = 0; d < last - 1; ++d)
+    if (near(d)) {
+      std::swap(w.shape[d], w.shape[last - 1]);
+      for (auto& strides : w.strides) std::swap(strides[d], strides[last - 1]);
+      return;
+    }
+}
+
+template <class T> void copy_walk(Walk w, T* dst, const T* src) {
+  pair_planes(w);
   const int last = w.ndim - 1;
   const std::int64_t *d = w.strides[0], *s = w.strides[1];
   const bool planes = w.ndim >= 2 && s[last] != 1 && s[last - 1] == 1;
@@ -221,6 +235,27 @@ struct Merged {
   }
 };
 
+// Whether neighbours in t's order lie far apart in memory, and t is large enough that a copy, which reads it in
+// squares, pays.
+bool is_scattered(const Tensor& t, const Tensor& out) {
+  if (t.size() != out.size() || t.size() < 4096 || t.contiguous()) return false;
+  for (int d = t.ndim() - 1; d >= 0; --d)
+    if (t.dim(d) > 1) return std::abs(t.strides()[d]) > 1;
+  return false;
+}
+Tensor gathered(const Tensor& t) {
+  const Tensor out = empty(t.shape(), t.dtype());
+  const Dims s[] = {out.strides(), t.strides()};
+  const Walk w(t.shape(), s, 2);
+  const std::int64_t item = size_of(t.dtype()), slices = w.shape[0];
+  parallel_for(slices, 64, static_cast<double>(t.size() / slices), [&](std::int64_t b, std::int64_t e) {
+    Walk some = w;
+    some.shape[0] = e - b;
+    copy_typed(some, item, out.bytes() + b * w.strides[0][0] * item, t.bytes() + b * w.strides[1][0] * item);
+  });
+  return out;
+}
+
 bool linear_or_single(const Tensor& t, const Tensor& out) {
   return t.size() == 1 || (t.contiguous() && t.size() == out.size());
 }
@@ -307,7 +342,10 @@ Tensor copied(const Tensor& t) {
   return out;
 }
 
-void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
+void run_loop(k::Loop loop, const Tensor* given, int count, const Tensor& out, const double* params, double cost) {
+  if (out.size() == 0) return;
+  Tensor in[max_operands];
+  for (int k = 0; k < count; ++k) in[k] = is_scattered(given[k], out) ? gathered(given[k]) : given[k];
   bool linear = true;
   for (int k = 0; k < count; ++k) linear = linear && linear_or_single(in[k], out);
   if (linear) return run_linear(loop, in, count, out, params, cost);

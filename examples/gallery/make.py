@@ -52,7 +52,7 @@ def written(page: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """All plates in the order of their names; with ``--only``, one, and the other parts of the page stay."""
+    """All plates in the order of their names; with ``--only``, one, and the parts that the page has of others stay."""
     parser = argparse.ArgumentParser(description="Make the gallery.")
     parser.add_argument("--only", help="the name of one plate, without its ending")
     only = parser.parse_args().only
@@ -62,8 +62,8 @@ def main() -> None:
         raise SystemExit(f"there is no plate {only!r}")
     page = DOCS / "gallery.md"
     old = written(page.read_text()) if only else {}
-    parts = [make(plate) if only in (None, plate.stem) else old[title_of(plate)] for plate in plates]
-    page.write_text("\n".join([INTRODUCTION, *parts]))
+    parts = [make(plate) if only in (None, plate.stem) else old.get(title_of(plate)) for plate in plates]
+    page.write_text("\n".join([INTRODUCTION, *filter(None, parts)]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The right values come from exact arithmetic or NumPy in float64.
 from __future__ import annotations
 
 import array
+import itertools
 import math
 
 import numpy as np
@@ -400,3 +401,39 @@ def test_a_row_or_a_column_for_every_row(width):
             np.testing.assert_array_equal((x < r).numpy(), a < row)
             np.testing.assert_array_equal(sp.where(r > 0, x, c).numpy(), np.where(row > 0, a, column))
             np.testing.assert_array_equal((r + c).numpy(), row + column)
+            assert (x[:0] + r).shape == (0, width) and (x[:, :0] + r[:0]).shape == (157, 0)
+            assert (x[:, :0] * c).shape == (157, 0) and (x[:0].T + c[:0].T).shape == (width, 0)
+
+
+@pytest.mark.parametrize("shape", [(70, 90), (3, 50, 60), (17, 19, 23), (2, 3, 40, 50)])
+def test_permuted_operands_are_read_right(shape):
+    """Copies in squares and results of ops, of every order of the axes, whole and in part, by one thread and more."""
+    a = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float32)
+    for order in itertools.permutations(range(len(shape))):
+        for n in (1, 3):
+            with sp.threads(n):
+                x, b = sp.permute_dims(sp.tensor(a), order), a.transpose(order)
+                np.testing.assert_array_equal((x + 1).numpy(), b + 1)
+                np.testing.assert_array_equal((x * x).numpy(), b * b)
+                np.testing.assert_array_equal((x[..., ::-1] - x).numpy(), b[..., ::-1] - b)
+                np.testing.assert_array_equal((x[1:, ::2] > 0).numpy(), b[1:, ::2] > 0)
+                np.testing.assert_array_equal(sp.reshape(x, (-1,)).numpy(), b.reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_small_powers_are_products(n, dtype):
+    """Within two units in the last place; infinities, zeros of both signs and NaNs as pow has them; integers wrap."""
+    if dtype.startswith("float"):
+        a = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -2.25, 1e-30, 1e30, 3.3e12], dtype)
+        wanted, ulp = a.astype(np.longdouble) ** n, np.finfo(dtype).eps
+        with np.errstate(over="ignore"):
+            np.testing.assert_allclose((sp.tensor(a) ** n).numpy(), wanted.astype(dtype), rtol=2 * ulp)
+        np.testing.assert_array_equal(np.signbit((sp.tensor(a[:2]) ** n).numpy()), np.signbit(a[:2] ** n))
+        x = sp.tensor([1.5, -2.0], dtype=dtype, requires_grad=True)
+        (x**n).sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), n * x.detach().numpy() ** (n - 1), rtol=4 * ulp)
+    else:
+        a = np.array([0, 1, 3, 200, 77], dtype)
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal((sp.tensor(a) ** n).numpy(), a**n)
