@@ -248,7 +248,8 @@ Tensor gathered(const Tensor& t) {
   const Dims s[] = {out.strides(), t.strides()};
   const Walk w(t.shape(), s, 2);
   const std::int64_t item = size_of(t.dtype()), slices = w.shape[0];
-  parallel_for(slices, 64, static_cast<double>(t.size() / slices), [&](std::int64_t b, std::int64_t e) {
+  const auto slice = static_cast<double>(t.size()) / static_cast<double>(slices);
+  parallel_for(slices, 64, slice, [&](std::int64_t b, std::int64_t e) {
     Walk some = w;
     some.shape[0] = e - b;
     copy_typed(some, item, out.bytes() + b * w.strides[0][0] * item, t.bytes() + b * w.strides[1][0] * item);
