@@ -6,6 +6,7 @@ Sums go along one binary tree over shards (``fold.py``), so no bit depends on th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -132,6 +133,9 @@ class MPIWorld(worlds.World):
         if self.watch is not None and self.watch.stdin is not None:
             self.watch.stdin.write(f"failed: {' '.join(text.split())[:300]}\n".encode())
             self.watch.stdin.flush()
+            # A launcher ends all ranks as soon as this one exits, so the heartbeats say first who failed.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.watch.wait(timeout=5.0)
 
     def done(self) -> None:
         """Tells the others that this rank has ended as it should."""
