@@ -172,7 +172,7 @@ nightly:
 trust: $(VENV)/.dev
 	$(BIN)/python tests/trust/run.py --page docs/trust.md
 trust-full: $(VENV)/.dev
-	$(BIN)/python tests/trust/run.py --full --page docs/trust.md
+	$(BIN)/python tests/trust/run.py --full --page docs/trust_full.md
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

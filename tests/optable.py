@@ -273,6 +273,7 @@ BOOL_ROWS = (
     step("isfinite", np.isfinite, out="bool", dtypes=ALL, differentiable=False),
 )  # fmt: skip
 
+BOUNDS = (C(A((3, 4), "distinct"), A((4,), "ties")), C(A((3, 4), "distinct"), A((), "ties")))
 OTHER_ROWS = (
     view("where", np.where, C(mask(3, 4), M, A((4,))), C(mask(4), A((3, 1)), A(())), C(mask(), M, M), C(mask(0,
         2), A((2,)), A((1, 2)))),
@@ -280,6 +281,8 @@ OTHER_ROWS = (
          C(A((9,), "distinct"), None, 1), C(A((9,), "distinct"), min=0), dtypes=NUMBERS),
     Row("mul_zero", np.multiply, PAIRS, FLOATS, "nonzero", call=hidden("mul_zero")),
     Row("mul_zero_either", np.multiply, PAIRS, FLOATS, "nonzero", call=hidden("mul_zero_either")),
+    Row("clip_low", np.maximum, BOUNDS, NUMBERS, "distinct", exact=True, call=hidden("clip_low")),
+    Row("clip_high", np.minimum, BOUNDS, NUMBERS, "distinct", exact=True, call=hidden("clip_high")),
     Row("tanh_gradient", lambda g, x: g / np.cosh(x) ** 2, SAME, FLOATS, call=gradient_of("tanh"), specials=False),
     Row("sigmoid_gradient", lambda g, x: g / (2 * np.cosh(x / 2)) ** 2, SAME, FLOATS, call=gradient_of("sigmoid"),
         specials=False),
@@ -313,11 +316,14 @@ REDUCE_ROWS = (
         ord=np.inf), C(CUBE, -np.inf, 1),
               C(CUBE, 0)), values="distinct", out="float", rtol=(4e-6, 3e-14), big=(C(A((300, 701))), C(A((300,
               701)), 3.0, 1))),
+    Row("euclidean_norm", lambda x, *_: ref.norm(x, axis=-1), (C(CUBE, 0),), values="distinct", rtol=(4e-6, 3e-14),
+        call=hidden("euclidean_norm", lambda x, keep: {"axes": (x.ndim - 1,), "keepdims": keep})),
     reduction("count_nonzero", lambda x, **k: np.asarray(np.count_nonzero(x, **k)), values="ties", dtypes=ALL,
         out="int64",
               differentiable=False, exact=True),
 )  # fmt: skip
 
+COLUMNS = (C(CUBE), C(A((3, 70, 5))), C(A((2, 3, 0))))
 MAP_ROWS = (
     Row("cumsum", lambda x, axis=-1: np.cumsum(x, axis=axis), ONE_AXIS, ALL, big=BIG_MAPS, **sums),
     Row("cumprod", lambda x, axis=-1: np.cumprod(x, axis=axis), ONE_AXIS, ALL, big=(C(A((900, 33))),),
@@ -333,6 +339,13 @@ MAP_ROWS = (
     Row("cumprod_last", lambda x: np.cumprod(x, -1), (C(CUBE),), call=hidden("cumprod_last"), **sums),
     Row("softmax_last", ref.softmax, (C(CUBE),), call=hidden("softmax_last")),
     Row("log_softmax_last", ref.log_softmax, (C(CUBE),), call=hidden("log_softmax_last"), atol=(1e-6, 4e-15)),
+    Row("softmax_columns", lambda x: ref.softmax(x, -2), COLUMNS, call=hidden("softmax_columns"), rtol=(4e-6, 1e-14)),
+    Row("log_softmax_columns", lambda x: ref.log_softmax(x, -2), COLUMNS,
+        call=hidden("log_softmax_columns"), rtol=(4e-6, 1e-14), atol=(1e-6, 4e-15)),
+    Row("softmax_gradient_last", lambda g, y: ref.softmax_gradient(g, y, -1), (C(CUBE, CUBE), C(A((0, 3)), A((0, 3)))),
+        call=hidden("softmax_gradient_last"), atol=(1e-6, 4e-15), specials=False),
+    Row("softmax_gradient_columns", lambda g, y: ref.softmax_gradient(g, y, -2), (C(CUBE, CUBE), C(A((3, 70, 5)),
+        A((3, 70, 5)))), call=hidden("softmax_gradient_columns"), atol=(1e-5, 2e-14), specials=False),
 )  # fmt: skip
 
 VIEW_ROWS = (

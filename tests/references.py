@@ -55,6 +55,10 @@ def softmax(x: Any, axis: int = -1) -> np.ndarray:
     return e / e.sum(axis=axis, keepdims=True)
 
 
+def softmax_gradient(g: Any, y: Any, axis: int) -> np.ndarray:
+    return g * y - y * (g * y).sum(axis=axis, keepdims=True)
+
+
 def cross_entropy(x: Any, labels: Any, axis: int = -1) -> np.ndarray:
     picked = np.take_along_axis(log_softmax(x, axis), np.expand_dims(labels, axis), axis)
     return -np.squeeze(picked, axis)

@@ -181,9 +181,13 @@ PyObject* eye(const Op& op, std::int64_t rows, std::optional<std::int64_t> colum
               bool requires_grad, Unused) {
   const std::int64_t n = columns.value_or(rows);
   if (rows < 0 || n < 0) fail<ValueError>(op.name, ": a size is negative: ", std::min(rows, n));
-  const Tensor i = reshape(arange(0, rows, 1, Int64), {rows, 1}), j = reshape(arange(0, n, 1, Int64), {1, n});
   const std::int64_t k = diagonal(python_number(op, "k", place));
-  return made(astype(equal(add(i, full_int({}, k, Int64)), j), dtype.value_or(Float32)), requires_grad);
+  const std::int64_t row = std::max<std::int64_t>(0, -k), column = std::max<std::int64_t>(0, k);
+  const std::int64_t size = numel({rows, n}), ones = std::min(rows - row, n - column);
+  const DType type = dtype.value_or(Float32);
+  if (ones <= 0) return made(full_int({rows, n}, 0, type), requires_grad);
+  const Tensor flat = embed(full_int({ones}, 1, type), {row * n + column}, {n + 1}, {size});
+  return made(reshape(flat, {rows, n}), requires_grad);
 }
 
 const Param copy_param{"copy", Kind::object, "None", "True to copy always, False never, None where it must be"};

@@ -77,29 +77,16 @@ struct minimum {
 struct maximum {
   template <class V> static V f(V a, V b) { return maxv(a, b); }
 };
+struct clip_low {
+  template <class V> static V f(V x, V bound) { return select((x < bound) | (bound != bound), bound, x); }
+};
+struct clip_high {
+  template <class V> static V f(V x, V bound) { return select((x > bound) | (bound != bound), bound, x); }
+};
 struct mul_zero_either {
   template <class V> static V f(V a, V b) { return select((a == 0) | (b == 0), V(0), a * b); }
 };
 
-STEEP_INLINE float c_fmod(float a, float b) { return __builtin_fmodf(a, b); }
-STEEP_INLINE double c_fmod(double a, double b) { return __builtin_fmod(a, b); }
-
-// The remainder of floats with the divisor's sign, exact except for one rounding where the signs differ.
-template <class T> inline T float_remainder(T a, T b) {
-  const T m = c_fmod(a, b);
-  if (m == 0) return static_cast<T>(__builtin_copysign(0.0, static_cast<double>(b)));
-  return (m < 0) != (b < 0) ? m + b : m;
-}
-// floor(a / b) of the exact quotient: the rounded quotient a / b may be the next larger integer. For zero divisors and
-// infinities it is the quotient itself, as the array API specifies.
-template <class T> inline T float_floor_divide(T a, T b) {
-  if (b == 0 || __builtin_isinf(a) || __builtin_isinf(b)) return a / b;
-  const T m = c_fmod(a, b), q = (a - m) / b;
-  if (q == 0 && m == 0) return a / b;
-  const T exact = m != 0 && (m < 0) != (b < 0) ? q - 1 : q;
-  const T whole = static_cast<T>(__builtin_floor(static_cast<double>(exact)));
-  return exact == 0 ? T(0) : exact - whole > T(0.5) ? whole + 1 : whole;
-}
 struct remainder {
   template <class T> static T one(T a, T b) {
     if (b == 0 || b == T(-1)) return 0;  // -1 as well: the lowest integer divided by -1 traps
@@ -107,7 +94,7 @@ struct remainder {
     return m != 0 && (m < 0) != (b < 0) ? static_cast<T>(m + b) : m;
   }
   template <class V> static V f(V a, V b) {
-    if constexpr (is_vec<V>) return per_lane([](auto x, auto y) { return float_remainder(x, y); }, a, b);
+    if constexpr (is_vec<V>) return remainderv(a, b);
     else if constexpr (V(-1) < V(0)) return one(a, b);
     else return b == 0 ? V(0) : static_cast<V>(a % b);
   }
@@ -120,22 +107,52 @@ struct floor_divide {
     return a % b != 0 && (a < 0) != (b < 0) ? static_cast<T>(q - 1) : q;
   }
   template <class V> static V f(V a, V b) {
-    if constexpr (is_vec<V>) return per_lane([](auto x, auto y) { return float_floor_divide(x, y); }, a, b);
+    if constexpr (is_vec<V>) return floor_dividev(a, b);
     else if constexpr (V(-1) < V(0)) return one(a, b);
     else return b == 0 ? V(0) : static_cast<V>(a / b);
   }
 };
 
-STEEP_INLINE float c_pow(float a, float b) { return __builtin_powf(a, b); }
-STEEP_INLINE double c_pow(double a, double b) { return __builtin_pow(a, b); }
-STEEP_INLINE float c_hypot(float a, float b) { return __builtin_hypotf(a, b); }
-STEEP_INLINE double c_hypot(double a, double b) { return __builtin_hypot(a, b); }
-STEEP_INLINE float c_copysign(float a, float b) { return __builtin_copysignf(a, b); }
-STEEP_INLINE double c_copysign(double a, double b) { return __builtin_copysign(a, b); }
-STEEP_INLINE float c_nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
-STEEP_INLINE double c_nextafter(double a, double b) { return __builtin_nextafter(a, b); }
-STEEP_INLINE float c_atan2(float a, float b) { return __builtin_atan2f(a, b); }
-STEEP_INLINE double c_atan2(double a, double b) { return __builtin_atan2(a, b); }
+// Powers of x that are a few products and a root: whatever holds the exponent, a number or an array, they are these.
+struct power_2 {
+  static constexpr double exponent = 2;
+  template <class V> static V f(V x) { return square::f(x); }
+};
+struct power_3 {
+  static constexpr double exponent = 3;
+  template <class V> static V f(V x) { return multiply::f(square::f(x), x); }
+};
+struct power_4 {
+  static constexpr double exponent = 4;
+  template <class V> static V f(V x) { return square::f(square::f(x)); }
+};
+struct power_half {  // by IEEE 754, 0 of -0 and infinity of -infinity
+  static constexpr double exponent = 0.5;
+  template <class V> static V f(V x) { return select(x == -kInf<Elem<V>>, V(kInf<Elem<V>>), sqrtv(x) + V(0)); }
+};
+struct power_minus_half {
+  static constexpr double exponent = -0.5;
+  template <class V> static V f(V x) { return 1 / power_half::f(x); }
+};
+struct power_minus_1 {
+  static constexpr double exponent = -1;
+  template <class V> static V f(V x) { return 1 / x; }
+};
+struct power_minus_2 {
+  static constexpr double exponent = -2;
+  template <class V> static V f(V x) { return square::f(1 / x); }
+};
+template <class... P> struct Powers {
+  static constexpr double most = 4;
+  // Where b is one of the exponents, that power of a; y elsewhere.
+  template <class V> static V choose(V a, V b, V y) {
+    ((y = select(b == Elem<V>(P::exponent), P::f(a), y)), ...);
+    return y;
+  }
+};
+using IntegerPowers = Powers<power_2, power_3, power_4>;
+using RealPowers = Powers<power_2, power_3, power_4, power_half, power_minus_half, power_minus_1, power_minus_2>;
+
 struct pow {
   template <class T> static T by_squaring(T a, T b) {
     if (b < 0) return a == 1 ? T(1) : a != T(-1) ? T(0) : b & 1 ? a : T(1);
@@ -147,29 +164,26 @@ struct pow {
     return wrapped<T>(result);
   }
   template <class V> static V f(V a, V b) {
-    if constexpr (is_vec<V>) return per_lane([](auto x, auto y) { return c_pow(x, y); }, a, b);
-    else return by_squaring(a, b);
+    if constexpr (is_vec<V>) {
+      const V y = powv(a, b), twice = b + b;
+      const auto small = (absv(b) <= Elem<V>(RealPowers::most)) & (twice == roundv<Round::nearest_even>(twice));
+      return any_lane(small) ? RealPowers::choose(a, b, y) : y;
+    } else {
+      return by_squaring(a, b);
+    }
   }
 };
 struct atan2 {
-  template <class V> static V f(V a, V b) {
-    return per_lane([](auto x, auto y) { return c_atan2(x, y); }, a, b);
-  }
+  template <class V> static V f(V a, V b) { return atan2v(a, b); }
 };
 struct hypot {
-  template <class V> static V f(V a, V b) {
-    return per_lane([](auto x, auto y) { return c_hypot(x, y); }, a, b);
-  }
+  template <class V> static V f(V a, V b) { return hypotv(a, b); }
 };
 struct copysign {
-  template <class V> static V f(V a, V b) {
-    return per_lane([](auto x, auto y) { return c_copysign(x, y); }, a, b);
-  }
+  template <class V> static V f(V a, V b) { return copysignv(a, b); }
 };
 struct nextafter {
-  template <class V> static V f(V a, V b) {
-    return per_lane([](auto x, auto y) { return c_nextafter(x, y); }, a, b);
-  }
+  template <class V> static V f(V a, V b) { return nextafterv(a, b); }
 };
 struct logaddexp {  // of two equal infinities the difference is NaN, the answer is not
   template <class V> static V f(V a, V b) {

@@ -42,6 +42,34 @@ void loop1(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
   if (i < n) store_part(y + i, call1<F>(load_part(x + i, n - i), p), n - i);
 }
 
+template <class F, class T, class R>
+void plain1(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
+  const T* x = static_cast<const T*>(in[0]);
+  R* y = static_cast<R*>(out);
+  if (scalars & 1) {
+    const R value = F::f(*x);
+    return each(y, n, [=](std::int64_t) { return value; });
+  }
+  each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(x[i])); });
+}
+
+// The loop over one operand that gives what F gives where its second operand is this number; null where there is none.
+template <class F, class T> STEEP_INLINE Loop loop_for_second(T) { return nullptr; }
+template <class T, class... P> STEEP_INLINE Loop loop_of_power(op::Powers<P...>, T exponent) {
+  Loop found = nullptr;
+  const auto look = [&](double one, Loop loop) {
+    if (static_cast<double>(exponent) == one) found = loop;
+  };
+  if constexpr (is_real<T>) (look(P::exponent, &loop1<P, T>), ...);
+  else (look(P::exponent, &plain1<P, T, T>), ...);
+  return found;
+}
+template <class F, class T>
+requires std::is_same_v<F, op::pow> STEEP_INLINE Loop loop_for_second(T exponent) {
+  if constexpr (is_real<T>) return loop_of_power(op::RealPowers(), exponent);
+  else return loop_of_power(op::IntegerPowers(), exponent);
+}
+
 // A scalar operand becomes a vector of copies that the loop reads repeatedly: one body for every mask.
 template <class T> struct Operand {
   const T* at;
@@ -65,6 +93,9 @@ template <class T> struct Operand {
 template <class F, class T>
 void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double* params) {
   using V = Vec<T>;
+  if (scalars & 2)
+    if (const Loop one = loop_for_second<F>(*static_cast<const T*>(in[1])))
+      return one(in, out, n, scalars & 1, nullptr);
   Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2);
   T* y = static_cast<T*>(out);
   const V p(params ? static_cast<T>(*params) : T(0));
@@ -92,23 +123,15 @@ void loop3(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
 }
 
 template <class F, class T, class R>
-void plain1(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
-  const T* x = static_cast<const T*>(in[0]);
-  R* y = static_cast<R*>(out);
-  if (scalars & 1) {
-    const R value = F::f(*x);
-    return each(y, n, [=](std::int64_t) { return value; });
-  }
-  each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(x[i])); });
-}
-
-template <class F, class T, class R>
 void plain2(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
   R* y = static_cast<R*>(out);
   if (n <= 0) return;
   const T a0 = *a, b0 = *b;  // before the first write, which may overwrite them
+  if constexpr (std::is_same_v<T, R>)
+    if (scalars & 2)
+      if (const Loop one = loop_for_second<F>(b0)) return one(in, out, n, scalars & 1, nullptr);
   switch (scalars & 3) {
     case 0: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a[i], b[i])); });
     case 1: return each(y, n, [=](std::int64_t i) { return static_cast<R>(F::f(a0, b[i])); });

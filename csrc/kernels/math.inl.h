@@ -1,35 +1,9 @@
-// Transcendental functions of a Vec. The float32 ones listed below are vector code, the same bits on every instruction
-// set, defined over all floats: infinities, NaN, denormals, huge arguments. float64 has some of them in math64.inl.h.
-// The others call the C library lane by lane. accuracy.def has their greatest errors. Start reading at expv.
+// Transcendental functions of Vec<float>: vector code, the same bits on every instruction set, defined over all floats:
+// infinities, NaN, denormals, huge arguments. math64.inl.h has those of Vec<double>, inverse.inl.h what is written once
+// for both, power.inl.h those of two operands; accuracy.def the greatest errors. Start reading at expv.
 //
 // Polynomials are minimax in relative error on the interval named, coefficients rounded one at a time, the remaining
 // ones refitted.
-
-#define STEEP_LIBM32(name)                                              \
-  STEEP_INLINE Vec<float> name##v(Vec<float> x) {                       \
-    return per_lane([](float a) { return __builtin_##name##f(a); }, x); \
-  }
-#define STEEP_LIBM64(name)                                            \
-  STEEP_INLINE Vec<double> name##v(Vec<double> x) {                   \
-    return per_lane([](double a) { return __builtin_##name(a); }, x); \
-  }
-#define STEEP_LIBM(name) STEEP_LIBM32(name) STEEP_LIBM64(name)
-STEEP_LIBM64(log10)
-STEEP_LIBM(asin)
-STEEP_LIBM(acos)
-STEEP_LIBM(atan)
-STEEP_LIBM(sinh)
-STEEP_LIBM(cosh)
-STEEP_LIBM(asinh)
-STEEP_LIBM(acosh)
-STEEP_LIBM(atanh)
-STEEP_LIBM64(log2)
-STEEP_LIBM64(tan)
-STEEP_LIBM64(erf)
-STEEP_LIBM64(erfc)
-#undef STEEP_LIBM
-#undef STEEP_LIBM64
-#undef STEEP_LIBM32
 
 using VF = Vec<float>;
 using VI = Vec<std::int32_t>;
@@ -184,16 +158,6 @@ STEEP_INLINE VF times_normal_cdf(VF factor, VF x) {
   const VF y = select(size < sqrt_half, near, select(x < 0, tail, factor - tail));
   return select(x > 16.0f, factor, y);
 }
-// Lane by lane: the rounding error of x / sqrt(2) matters in the tail, where erfc'(z) is close to -2 z erfc(z).
-STEEP_INLINE double normal_cdf(double x) {
-  constexpr double high = 0.70710678118654757, low = -4.8336466567264567e-17;
-  const double z = -x * high, left = __builtin_fma(-x, high, -z) - x * low, y = 0.5 * __builtin_erfc(z);
-  return z > 2 && z < 30 ? y * (1 - 2 * z * left) : y;
-}
-STEEP_INLINE Vec<double> times_normal_cdf(Vec<double> factor, Vec<double> x) {
-  return factor * per_lane([](double a) { return normal_cdf(a); }, x);
-}
-
 // x = (quadrant) pi/2 + r, |r| <= pi/4
 struct Angle {
   VF r;

@@ -7,6 +7,21 @@ using VL = Vec<std::int64_t>;
 
 STEEP_INLINE VD horner(VD, double c) { return c; }
 template <class... C> STEEP_INLINE VD horner(VD x, double c, C... more) { return horner(x, more...) * x + c; }
+// The same sum with the even and the odd powers apart: for long ones, two chains of additions that do not wait for each
+// other.
+struct EvenOdd {
+  VD even, odd;
+};
+STEEP_INLINE EvenOdd even_odd(VD, double c) { return {c, 0.0}; }
+STEEP_INLINE EvenOdd even_odd(VD, double c, double d) { return {c, d}; }
+template <class... C> STEEP_INLINE EvenOdd even_odd(VD square, double c, double d, double next, C... more) {
+  const EvenOdd rest = even_odd(square, next, more...);
+  return {rest.even * square + c, rest.odd * square + d};
+}
+template <class... C> STEEP_INLINE VD polynomial(VD x, C... c) {
+  const EvenOdd p = even_odd(x * x, c...);
+  return p.odd * x + p.even;
+}
 
 struct Nearest64 {
   VD f;
@@ -75,10 +90,25 @@ STEEP_INLINE VD log_edges(VD x, VD y) {
   y = select(x < kInf<double>, y, x);
   return select(x > 0, y, select(x == 0, VD(-kInf<double>), VD(kNan<double>)));
 }
-STEEP_INLINE VD logv(VD x) {
+STEEP_INLINE Split64 split2_any(VD x) {  // of a denormal too
   const auto small = x < 0x1p-1022;
   const Split64 s = split2(select(small, x * 0x1p54, x));
-  return log_edges(x, log_sum(s.m - 1, select(small, s.n - 54, s.n)));
+  return {s.m, select(small, s.n - 54, s.n)};
+}
+STEEP_INLINE VD logv(VD x) {
+  const Split64 s = split2_any(x);
+  return log_edges(x, log_sum(s.m - 1, s.n));
+}
+// Exact at powers of 2, and log10 at powers of 10 as well.
+STEEP_INLINE VD log2v(VD x) {
+  const Split64 s = split2_any(x);
+  const VD y = log_sum(s.m - 1, VD(0.0));
+  return log_edges(x, (y * 1.4426950408889634 + y * 2.0355273740931033e-17) + s.n);
+}
+STEEP_INLINE VD log10v(VD x) {
+  const Split64 s = split2_any(x);
+  const VD y = log_sum(s.m - 1, VD(0.0)), low = y * 1.098319650216765e-17 + s.n * 3.694239077158931e-13;
+  return log_edges(x, (y * 0.4342944819032518 + low) + s.n * 0.30102999566361177);
 }
 STEEP_INLINE VD log1pv(VD x) {
   const VD u = 1 + x, lost = select(x < 1, x - (u - 1), 1 - (u - x));
@@ -128,6 +158,60 @@ STEEP_INLINE VD sinv(VD x) {
 }
 STEEP_INLINE VD cosv(VD x) {
   return or_library(x, sin_of(reduce_angle(x), 1), [](double a) { return __builtin_cos(a); });
+}
+STEEP_INLINE VD tanv(VD x) {
+  const Angle64 a = reduce_angle(x);
+  const VD y = select(x == 0, x, sin_of(a, 0) / sin_of(a, 1));
+  return or_library(x, y, [](double v) { return __builtin_tan(v); });
+}
+
+// a * a as a sum whose first part is exact: e^-a^2 of a rounded square would be inexact.
+struct Square64 {
+  VD high, low;
+};
+STEEP_INLINE Square64 square_of(VD a) {
+  const VD top = from_bits<double>(bits(a) & ~std::int64_t(0x7FFFFFF));
+  return {top * top, (a - top) * (a + top)};
+}
+// erf: a polynomial below 1, 1 - erfc above.
+STEEP_INLINE VD erf_near(VD square) {  // erf(x) / x - 1
+  return polynomial(square, 0.1283791670955126, -0.376126389031841, 0.11283791670971098, -0.026866170648031096,
+                    0.005223977652691327, -0.0008548328535673207, 0.00012055386186711673, -1.4926879748419986e-05,
+                    1.6480956429239596e-06, -1.6554546984493045e-07, 1.5980665332512056e-08, -1.6260987984130697e-09,
+                    1.3838102218460397e-10);
+}
+// factor * erfc(z), z >= 1/2: a polynomial in t = 3.25 / (z + 3.25) is e^z^2 erfc(z) / t. The power of two comes last,
+// so that a denormal result is rounded once.
+STEEP_INLINE VD erfc_tail(VD factor, VD z, Square64 square) {
+  const VD t = 3.25 / (z + 3.25);
+  const VD scaled = polynomial(t, 0.17359679493649177, 0.17359679502925715, 0.1653791921631546, 0.1489440564575359,
+                               0.12545735144637288, 0.09726425852007203, 0.06749708246095662, 0.04031574241554487,
+                               0.015834964114945137, 0.008501327087598298, -0.0215440062058114, 0.026756435697970992,
+                               -0.04604985874322837, 0.012553009244018783, 0.09158353321756808, -0.2455551216531975,
+                               0.3739557181749183, -0.3710962168997123, 0.24157887861517152, -0.10011528310965821,
+                               0.024141816815416436, -0.0025964698125433374);
+  const Nearest64 n = nearest(-square.high, kLog2e64);
+  const VD all = factor * t * scaled, e = expm1_reduced(minus_ln2(-square.high, n.f) - square.low);
+  return scale2(all * e + all, n.f);
+}
+STEEP_INLINE VD erfv(VD x) {
+  const VD a = select(absv(x) > 6.0, VD(6.0), absv(x)), near = x * erf_near(x * x) + x;
+  return select(a < 1.0, near, copysignv(1 - erfc_tail(VD(1.0), a, square_of(a)), x));
+}
+STEEP_INLINE VD erfcv(VD x) {
+  const VD a = select(absv(x) > 27.5, VD(27.5), absv(x)), near = 1 - (x * erf_near(x * x) + x);
+  const VD tail = erfc_tail(VD(1.0), a, square_of(a));
+  return select(a < 0.5, near, select(x < 0, 2 - tail, tail));
+}
+// factor times the normal distribution function of x.
+STEEP_INLINE VD times_normal_cdf(VD factor, VD x) {
+  constexpr double sqrt_half = 0.70710678118654757;
+  const VD size = absv(x), a = select(size > 39.0, VD(39.0), size), z = x * sqrt_half;
+  const Square64 square = square_of(a);
+  const VD near = 0.5 * factor * (1 + (z * erf_near(z * z) + z));
+  const VD tail = erfc_tail(0.5 * factor, a * sqrt_half, {0.5 * square.high, 0.5 * square.low});
+  const VD y = select(size < sqrt_half, near, select(x < 0, tail, factor - tail));
+  return select(size > 39.0, factor * select(x > 0, VD(1.0), VD(0.0)), y);
 }
 
 // 1 / (1 + e^-x) from e^-|x|, which cannot overflow: full relative accuracy down to the last denormal.

@@ -49,6 +49,24 @@ template <class T, class At> T sum_terms(std::int64_t i, std::int64_t n, At at) 
   return sum_terms<T>(i, left, at) + sum_terms<T>(i + left, n - left, at);
 }
 
+// Sums of squares of rows and of columns.
+template <class T> void row_squares(const void* x, void* out, std::int64_t rows, std::int64_t n) {
+  const T* from = static_cast<const T*>(x);
+  for (std::int64_t r = 0; r < rows; ++r, from += n)
+    static_cast<T*>(out)[r] = sum_terms<T>(0, n, [=](auto load) { return op::square::f(load(from)); });
+}
+template <class T> void col_squares(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
+  over_strips<T>(m, [=](std::int64_t j, auto width, std::int64_t some) {
+    const T* from = static_cast<const T*>(x) + j;
+    const auto s = fold_columns<Sum, T, width>(0, n, [=](std::int64_t r, int i) {
+      Group<T> g = load_some(from + r * ld + i * kLanes<T>, some, T(0));
+      for (Vec<T>& part : g.part) part = op::square::f(part);
+      return g;
+    });
+    for (int i = 0; i < width; ++i) store_some(static_cast<T*>(out) + j + i * kLanes<T>, s.group[i], some);
+  });
+}
+
 // The mean is computed from the differences to the first element, so that equal numbers minus their mean are exactly 0.
 template <class T> struct Standard { Vec<T> mean, inverse; };
 template <class T> STEEP_INLINE Standard<T> standard_of(const T* x, std::int64_t n, double eps) {

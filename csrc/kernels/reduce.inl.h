@@ -150,44 +150,54 @@ template <class F, class T> void row_fold(const void* x, void* out, std::int64_t
   for (std::int64_t r = 0; r < rows; ++r) to[r] = fold_row<F>(from + r * n, n);
 }
 
-// A strip of `width` groups of columns, folded down n rows. `last` is the number of columns of a strip that is less
-// than one group wide, or 0.
+// A strip of `width` groups of columns, folded down n rows from `first` on; row(r, i) is group i of row r.
 template <class T, int width> struct ColumnStrip { Group<T> group[width]; };
-template <class F, int width, class T>
-ColumnStrip<T, width> fold_columns(const T* x, std::int64_t n, std::int64_t ld, std::int64_t last) {
+template <class F, class T, int width, class Row>
+ColumnStrip<T, width> fold_columns(std::int64_t first, std::int64_t n, Row row) {
   constexpr std::int64_t leaf = column_leaf;
-  constexpr T id = F::template identity<T>();
+  ColumnStrip<T, width> s;
   if (n > leaf) {
     if (n > 32 * leaf) interruption_point();
     const std::int64_t top = fold_split(n, leaf);
-    ColumnStrip<T, width> a = fold_columns<F, width>(x, top, ld, last);
-    const ColumnStrip<T, width> b = fold_columns<F, width>(x + top * ld, n - top, ld, last);
-    for (int i = 0; i < width; ++i) a.group[i] = fold<F>(a.group[i], b.group[i]);
-    return a;
+    s = fold_columns<F, T, width>(first, top, row);
+    const ColumnStrip<T, width> rest = fold_columns<F, T, width>(first + top, n - top, row);
+    for (int i = 0; i < width; ++i) s.group[i] = fold<F>(s.group[i], rest.group[i]);
+    return s;
   }
-  ColumnStrip<T, width> s;
-  for (int i = 0; i < width; ++i) s.group[i] = group_of(id);
-  if (last > 0) {
-    for (; n > 0; --n, x += ld) s.group[0] = fold<F>(s.group[0], load_group(x, last, id));
-  } else {
-    for (; n > 0; --n, x += ld)
-      for (int i = 0; i < width; ++i) s.group[i] = fold<F>(s.group[i], load_group(x + i * kLanes<T>));
-  }
+  for (int i = 0; i < width; ++i) s.group[i] = group_of(F::template identity<T>());
+  for (std::int64_t r = first; r < first + n; ++r)
+    for (int i = 0; i < width; ++i) s.group[i] = fold<F>(s.group[i], row(r, i));
   return s;
+}
+
+// Groups of a row of m columns, of which the last may be partial: each(j, width, some) for columns from j on, `some` of
+// them in the last group of the strip, or 0 where all are whole.
+template <class T, class Each> STEEP_INLINE void over_strips(std::int64_t m, Each each) {
+  constexpr std::int64_t lanes = kLanes<T>;
+  std::int64_t j = 0;
+  for (; j + 4 * lanes <= m; j += 4 * lanes) each(j, Index<4>(), 0);
+  for (; j + lanes <= m; j += lanes) each(j, Index<1>(), 0);
+  if (j < m) each(j, Index<1>(), m - j);
+}
+// A group of which `some` lanes exist, or all where it is 0.
+template <class T> STEEP_INLINE Group<T> load_some(const T* x, std::int64_t some, T pad) {
+  return some ? load_group(x, some, pad) : load_group(x);
+}
+template <class T> STEEP_INLINE void store_some(T* x, Group<T> g, std::int64_t some) {
+  if (some) store_group(x, g, some);
+  else store_group(x, g);
 }
 
 template <class F, class T> void col_fold(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld) {
   using U = typename FoldType<F, T>::type;
-  constexpr std::int64_t lanes = kLanes<U>;
-  const U* from = static_cast<const U*>(x);
-  U* to = static_cast<U*>(out);
-  std::int64_t j = 0;
-  for (; j + 4 * lanes <= m; j += 4 * lanes) {
-    const ColumnStrip<U, 4> s = fold_columns<F, 4>(from + j, n, ld, 0);
-    for (int i = 0; i < 4; ++i) store_group(to + j + i * lanes, s.group[i]);
-  }
-  for (; j + lanes <= m; j += lanes) store_group(to + j, fold_columns<F, 1>(from + j, n, ld, 0).group[0]);
-  if (j < m) store_group(to + j, fold_columns<F, 1>(from + j, n, ld, m - j).group[0], m - j);
+  over_strips<U>(m, [=](std::int64_t j, auto width, std::int64_t some) {
+    const U* from = static_cast<const U*>(x) + j;
+    U* to = static_cast<U*>(out) + j;
+    const auto s = fold_columns<F, U, width>(0, n, [=](std::int64_t r, int i) {
+      return load_some(from + r * ld + i * kLanes<U>, some, F::template identity<U>());
+    });
+    for (int i = 0; i < width; ++i) store_some(to + i * kLanes<U>, s.group[i], some);
+  });
 }
 
 // Bool is stored as one byte, 0 or 1.
@@ -251,9 +261,9 @@ template <class F, class T> void row_scan(const void* x, void* out, std::int64_t
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(out);
   for (std::int64_t r = 0; r < rows; ++r, from += n, to += n) {
-    if (n > 0) to[0] = from[0];
+    T last = n > 0 ? to[0] = from[0] : T(0);
     for (std::int64_t i = 1; i < n; ++i) {
-      to[i] = F::f(to[i - 1], from[i]);
+      to[i] = last = F::f(last, from[i]);
       if (i % stretch == 0) [[unlikely]]
         interruption_point();
     }

@@ -30,16 +30,20 @@ enum class Kernel : std::uint16_t {
 
 // Reductions. Rows: x is [rows, n] contiguous, one result per row. Columns: x is [n, m] with `ld` elements from row to
 // row, one result per column. The order of summation depends on n alone, never on rows, m or the instruction set.
-enum class Reduction : std::uint8_t { sum, prod, max, min, any, all, argmax, argmin, count };
+enum class Reduction : std::uint8_t { sum, prod, max, min, any, all, argmax, argmin, squares, count };
 using RowReduce = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
 using ColReduce = void (*)(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
 
-// x is [rows, n] contiguous, out alike: softmax, log_softmax, cumulative sum and product along the row.
+// x is [rows, n] contiguous, out alike: softmax, log_softmax, cumulative sum and product along the row. Columns: x and
+// out are [n, m] with `ld` elements from row to row, and maps run down the columns; of softmax and log_softmax.
 enum class RowMap : std::uint8_t { softmax, log_softmax, cumsum, cumprod, count };
 using RowLoop = void (*)(const void* x, void* out, std::int64_t rows, std::int64_t n);
+using ColLoop = void (*)(const void* x, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
 
-// The gradient of softmax along rows: g and y, its result, are [rows, n] contiguous, out alike; out may be g.
+// The gradient of softmax along rows: g and y, its result, are [rows, n] contiguous, out alike; out may be g. And down
+// columns.
 using RowGradient = void (*)(const void* g, const void* y, void* out, std::int64_t rows, std::int64_t n);
+using ColGradient = void (*)(const void* g, const void* y, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
 
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
 struct SplitGemm {
@@ -72,7 +76,9 @@ struct Table {
   EnumArray<Reduction, RowReduce[type_count]> row_reduce;  // argmax, argmin write int64
   EnumArray<Reduction, ColReduce[type_count]> col_reduce;  // any, all take and write bool
   EnumArray<RowMap, RowLoop[type_count]> row_map;
-  RowGradient softmax_gradient[type_count];                                 // floats, as are the following
+  EnumArray<RowMap, ColLoop[type_count]> col_map;
+  RowGradient softmax_gradient[type_count];  // floats, as are the following
+  ColGradient col_softmax_gradient[type_count];
   LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];  // floats
   BatchNormLoop batch_moments[type_count], batch_norm[type_count], batch_norm_gradient[type_count];
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats

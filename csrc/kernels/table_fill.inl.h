@@ -5,6 +5,8 @@
 #include "kernels/vec.h"
 #include "kernels/math.inl.h"
 #include "kernels/math64.inl.h"
+#include "kernels/inverse.inl.h"
+#include "kernels/power.inl.h"
 #include "kernels/arithmetic.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/loops.inl.h"
@@ -134,7 +136,12 @@ template <class T> constexpr void fill_number(Table& t, Type type) {
 template <class T> constexpr void fill_float(Table& t, Type type) {
   t.row_map[RowMap::softmax][type] = &row_softmax<T>;
   t.row_map[RowMap::log_softmax][type] = &row_log_softmax<T>;
+  t.col_map[RowMap::softmax][type] = &col_softmax<T>;
+  t.col_map[RowMap::log_softmax][type] = &col_log_softmax<T>;
   t.softmax_gradient[type] = &softmax_gradient<T>;
+  t.col_softmax_gradient[type] = &col_softmax_gradient<T>;
+  t.row_reduce[Reduction::squares][type] = &row_squares<T>;
+  t.col_reduce[Reduction::squares][type] = &col_squares<T>;
   t.cross_entropy[type] = &row_cross_entropy<T>;
   t.cross_entropy_gradient[type] = &row_cross_entropy_gradient<T>;
   t.norm[type] = &norm_rows<T>;

@@ -110,6 +110,25 @@ template <class To, class From> STEEP_INLINE Vec<To> convert(Vec<From> x) {
   return __builtin_convertvector(x.v, typename Vec<To>::Raw);
 }
 
+// The lanes of a Vec<float> as doubles, in two vectors, and back.
+struct Doubles {
+  Vec<double> low, high;
+};
+typedef float HalfVec __attribute__((vector_size(kVecBytes / 2)));
+template <int... i> STEEP_INLINE Doubles doubles_of(Vec<float> x, std::integer_sequence<int, i...>) {
+  const HalfVec low = __builtin_shufflevector(x.v, x.v, i...),
+                high = __builtin_shufflevector(x.v, x.v, (i + lanes<double>)...);
+  return {__builtin_convertvector(low, Vec<double>::Raw), __builtin_convertvector(high, Vec<double>::Raw)};
+}
+STEEP_INLINE Doubles doubles_of(Vec<float> x) {
+  return doubles_of(x, std::make_integer_sequence<int, lanes<double>>());
+}
+template <int... i> STEEP_INLINE Vec<float> floats_of(Doubles x, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(__builtin_convertvector(x.low.v, HalfVec), __builtin_convertvector(x.high.v, HalfVec),
+                                 i...);
+}
+STEEP_INLINE Vec<float> floats_of(Doubles x) { return floats_of(x, std::make_integer_sequence<int, lanes<float>>()); }
+
 template <class T> constexpr T kInf = static_cast<T>(__builtin_inf());
 template <class T> constexpr T kNan = static_cast<T>(__builtin_nan(""));
 template <class T> constexpr Int<T> kSignBit = static_cast<Int<T>>(UInt<T>(1) << (8 * sizeof(T) - 1));

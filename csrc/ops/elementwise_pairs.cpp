@@ -94,13 +94,21 @@ Tensor beyond(K past, T v, T bound) {
   const bool numbers = !is_float(bound.dtype()) || (one && !std::isnan(item(bound)));
   return numbers ? out : binary(K::logical_or, out, isnan(bound));
 }
+// x, or the bound where x is past it. Its gradient goes to one of the two.
+template <K past> Op bound_on_one_side(const char* name, K kernel) {
+  Op op = pair(name, {}, kernel,
+               {{[](R r, T g) { return zero_where(beyond(past, r.in(0), r.in(1)), g); }, in0 | in1},
+                {[](R r, T g) { return where(beyond(past, r.in(0), r.in(1)), g, scalar_like(0, g)); }, in0 | in1}});
+  op.hidden = true;
+  return op;
+}
 // Integers with a float bound become floats; else the result has x's dtype.
 Tensor clip(const Op&, T x, T min, T max) {
   Tensor y = x;
   for (const Tensor* bound : {&min, &max})
     if (*bound && is_float(bound->dtype()) && !is_float(y.dtype())) y = astype(y, bound->dtype());
-  if (min) y = where(beyond(K::less, y, min), astype(min, y.dtype()), y);
-  if (max) y = where(beyond(K::greater, y, max), astype(max, y.dtype()), y);
+  if (min) y = binary(K::clip_low, y, astype(min, y.dtype()));
+  if (max) y = binary(K::clip_high, y, astype(max, y.dtype()));
   return y;
 }
 
@@ -463,6 +471,8 @@ Rows other_rows() {
                   {"max", Kind::optional_tensor, "None", "the upper bound"}},
        .call = clip,
        .subgradient = "1 at a bound"},
+      bound_on_one_side<K::less>("clip_low", K::clip_low),
+      bound_on_one_side<K::greater>("clip_high", K::clip_high),
       gradient_of(
           "tanh_gradient", K::tanh_gradient, [](R r, T h) { return ternary(K::tanh_gradient, h, r.in(1), r.in(2)); },
           [](R r, T h) { return mul_zero(h, mul_zero(r.out(), multiply(r.in(1), -2))); }),

@@ -16,8 +16,10 @@ using K = k::Kernel;
 K bool_kernel(K kernel) {
   switch (kernel) {
     case K::add:
+    case K::clip_low:
     case K::maximum: return K::logical_or;
     case K::multiply:
+    case K::clip_high:
     case K::minimum: return K::logical_and;
     default: return kernel;
   }

@@ -4,6 +4,7 @@
 #include "ops/index.h"
 
 #include <cstring>
+#include <limits>
 
 #include "core/iterate.h"
 #include "core/parallel.h"
@@ -250,8 +251,10 @@ std::int64_t list_true(const bool* flags, std::int64_t b, std::int64_t e, std::i
 }
 Tensor call_one_hot(const Op& op, T x, std::int64_t num_classes, std::optional<DType> dtype) {
   if (num_classes < 1) fail<ValueError>(op.name, ": num_classes must be at least 1, and is ", num_classes);
-  const Tensor index = checked_labels(x, num_classes, op.name);
-  return astype(equal(expand_dims(index, index.ndim()), arange(0, num_classes, 1, Int64)), dtype.value_or(Float32));
+  // Comparisons of 32 bits are twice as fast.
+  const DType type = num_classes <= std::numeric_limits<std::int32_t>::max() ? Int32 : Int64;
+  const Tensor index = astype(checked_labels(x, num_classes, op.name), type);
+  return astype(equal(expand_dims(index, index.ndim()), arange(0, num_classes, 1, type)), dtype.value_or(Float32));
 }
 std::vector<Tensor> call_nonzero(const Op& op, T t) {
   if (t.ndim() == 0) fail<ValueError>(op.name, ": ", t, " is 0-d and has no positions; reshape it to (1,)");

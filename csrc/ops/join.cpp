@@ -248,7 +248,16 @@ Tensor call_repeat(const Op& op, Tensor t, T repeats, std::optional<std::int64_t
   const Tensor counts = contiguous(astype(repeats, Int64));
   if (counts.size() != 1 && counts.size() != n)
     fail<ValueError>(op.name, ": ", counts.size(), " repeats for an axis of size ", n);
-  return take(t, repeated_positions(op, counts, n), axis);
+  if (counts.size() != 1) return take(t, repeated_positions(op, counts, n), axis);
+  const std::int64_t times = *counts.data<std::int64_t>();
+  if (times < 0) fail<ValueError>(op.name, ": a repetition is negative: ", times);
+  Dims wide, shape = t.shape();
+  for (int d = 0; d < t.ndim(); ++d) {
+    wide.push(t.dim(d));
+    if (d == axis) wide.push(times);
+  }
+  shape[axis] = checked_mul(n, times);
+  return reshape(broadcast_to(expand_dims(t, axis + 1), wide), shape);
 }
 // x on one side of a diagonal, 0 on the other.
 template <bool lower> Tensor triangle(const Op& op, T t, std::int64_t k) {

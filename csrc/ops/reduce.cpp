@@ -1,5 +1,5 @@
-// Reductions over any set of axes, and the maps along one axis (softmax, cumulative sums). Which kernel a reduction
-// runs is in reduce_run.cpp.
+// Reductions over any set of axes. Which kernel one runs is in reduce_run.cpp; maps along an axis, which keep its
+// shape, are in row_maps.cpp.
 
 #include <cmath>
 
@@ -13,7 +13,6 @@ namespace steep {
 namespace {
 
 using k::Reduction;
-using k::RowMap;
 using T = const Tensor&;
 using R = const Rule&;
 
@@ -88,8 +87,6 @@ Tensor extreme_rule(R r, T g) {
   const Tensor ties = sum(astype(hit, v.dtype()), r.attrs().as<Reduce>().axes, true);
   return where(hit, mul_zero(restored(r, g), reciprocal(ties)), scalar_like(0, g));
 }
-Tensor cumulate(const char* name, T t) { return apply(find_op(name), {t}); }
-Tensor flip_last(T t) { return flip(t, 1u << (t.ndim() - 1)); }
 
 // Each element's product of all others in its row, without dividing: the product of those before times that of those
 // after.
@@ -113,81 +110,6 @@ Tensor prod_rule(R r, T g) {
   return mul_zero(restored(r, g), permute_dims(reshape(products_of_others(rows), moved), back));
 }
 
-// A row shifted by one, with `first` at its beginning.
-Tensor delayed(T t, double first) {
-  if (t.size() == 0) return t;
-  Dims shape = t.shape();
-  shape[t.ndim() - 1] = 1;
-  return concat({full(shape, first, t.dtype()), narrow(t, t.ndim() - 1, 0, t.dim(-1) - 1)}, t.ndim() - 1);
-}
-Tensor recurrence(T a, T b) { return apply(find_op("recurrence_last"), {a, b}); }
-// The adjoint of y[i] = b[i] + a[i] y[i - 1]: the same recurrence from the other end.
-Tensor recurrence_adjoint(T a, T g) { return flip_last(recurrence(delayed(flip_last(a), 0), flip_last(g))); }
-// The product of all elements before x[i], times the adjoint of all running products that contain x[i].
-Tensor cumprod_rule(R r, T g) {
-  const Tensor v = r.in(0);
-  return mul_zero(recurrence_adjoint(v, g), delayed(cumulate("cumprod_last", v), 1));
-}
-
-// y[i] = b[i] + a[i] y[i - 1] along the last axis, y[-1] = 0. 0 times infinity or NaN is 0.
-template <class E> void recurrence_rows(const E* a, const E* b, E* y, std::int64_t rows, std::int64_t n) {
-  for (std::int64_t r = 0; r < rows; ++r, a += n, b += n, y += n) {
-    E last = 0;
-    for (std::int64_t i = 0; i < n; ++i) y[i] = last = last == 0 ? b[i] : b[i] + a[i] * last;
-  }
-}
-void compute_recurrence(const Call& c) {
-  const Tensor a = contiguous(c.in[0]), b = contiguous(c.in[1]);
-  if (c.out.size() == 0) return;
-  const std::int64_t n = a.dim(-1);
-  parallel_for(a.size() / n, std::max<std::int64_t>(1, 8192 / n), 3.0 * static_cast<double>(n),
-               [&](std::int64_t from, std::int64_t to) {
-                 const auto run = [&]<class E>(E*) {
-                   recurrence_rows(a.data<E>() + from * n, b.data<E>() + from * n, c.out.data<E>() + from * n,
-                                   to - from, n);
-                 };
-                 if (a.dtype() == Float32) run(static_cast<float*>(nullptr));
-                 else run(static_cast<double*>(nullptr));
-               });
-}
-
-template <RowMap kind> void compute_rows(const Call& c) {
-  const Tensor in = contiguous(c.in[0]);
-  if (in.size() == 0) return;
-  const std::int64_t n = in.ndim() ? in.dim(-1) : 1, item = size_of(in.dtype());
-  const auto f = k::table().row_map[kind][in.dtype()];
-  if (!f) fail<TypeError>(c.op.name, ": not defined for ", in, "; use astype() first");
-  const std::int64_t grain = std::max<std::int64_t>(1, 8192 / n);
-  parallel_for(in.size() / n, grain, static_cast<double>(n), [&](std::int64_t b, std::int64_t e) {
-    f(in.bytes() + b * n * item, c.out.bytes() + b * n * item, e - b, n);
-  });
-}
-void infer_like(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
-
-// A map along the last axis, applied along any.
-Tensor along(const char* row, T t, std::int64_t axis, const char* op) {
-  const Op& last = find_op(row);
-  if (t.ndim() == 0) return reshape(apply(last, {reshape(t, {1})}), {});
-  const int at = normalize_axis(axis, t.ndim(), op), end = t.ndim() - 1;
-  if (at == end) return apply(last, {t});
-  return moveaxis(apply(last, {moveaxis(t, at, end)}), end, at);
-}
-
-// cumsum and cumprod: of the flattened tensor where axis is None, in dtype, with the identity before it.
-Tensor running(const Op& op, const char* row, std::int64_t start, Tensor t, std::optional<std::int64_t> axis,
-               std::optional<DType> dtype, bool include_initial) {
-  if (dtype) t = astype(t, *dtype);
-  if (!axis) t = reshape(t, {t.size()});
-  Tensor y = along(row, t, axis.value_or(-1), op.name);
-  if (dtype) y = astype(y, *dtype);
-  if (!include_initial) return y;
-  if (y.ndim() == 0) y = reshape(y, {1});
-  Dims shape = y.shape();
-  const int at = normalize_axis(axis.value_or(-1), y.ndim(), op.name);
-  shape[at] = 1;
-  return concat({full_int(shape, start, y.dtype()), y}, at);
-}
-
 Op reduction(const char* name, const char* doc, const char* example, void (*infer)(Call&), void (*compute)(const Call&),
              std::vector<Vjp> vjp, Promote promotes, Function<Tensor> call = call_reduce) {
   return {.name = name,
@@ -204,10 +126,6 @@ Op reduction(const char* name, const char* doc, const char* example, void (*infe
           .promotes = promotes,
           .vjp = std::move(vjp)};
 }
-Op row_map(const char* name, void (*compute)(const Call&), Vjp vjp, Promote promotes) {
-  return {.name = name, .infer = infer_like, .compute = compute, .promotes = promotes, .vjp = {vjp}, .hidden = true};
-}
-
 std::int64_t count_of(T t, const Arg& axes, const char* op) {
   return reduced_count(t.shape(), parse_axes(axes, t, op));
 }
@@ -241,6 +159,12 @@ Tensor logsumexp(const Op& op, T x, const Arg& axis, bool keepdims) {
   const Tensor y = add(log(sum(exp(subtract(t, shift)), axes, true)), shift);
   return keepdims ? y : squeeze_axes(y, axes);
 }
+// The Euclidean norm; its gradient, the direction of t, is 0 at 0.
+void compute_euclidean(const Call& c) { run_euclidean_norm(c, c.attrs.as<Reduce>().axes); }
+Tensor euclidean_rule(R r, T g) {
+  const Tensor y = restored(r, r.out()), zero = scalar_like(0, y), none = equal(y, zero);
+  return zero_where(none, mul_zero(restored(r, g), divide(r.in(0), where(none, scalar_like(1, y), y))));
+}
 // 1 where the largest magnitude is `top`, or a power of two that keeps squares from overflowing or underflowing.
 Tensor scale_of_squares(T top) {
   const bool wide = top.dtype() == Float64;
@@ -263,15 +187,9 @@ Tensor power_of_size(T size, double p) {
 // (sum |t|^p)^(1/p), of t scaled so that powers neither overflow nor underflow.
 Tensor power_norm(T t, double p, unsigned axes, bool keep) {
   const Tensor top = alias(reduce(p > 0 ? "max" : "min", unary(k::Kernel::abs, alias(t)), axes, true));
-  const Tensor scale = scale_of_squares(top), near = multiply(t, scale);
-  Tensor y;
-  if (p == 2) {
-    y = root(sum(square(near), axes, true));
-  } else {
-    const Tensor unit = scale_of_powers(multiply(top, scale));
-    y = multiply(root(sum(power_of_size(divide(unary(k::Kernel::abs, near), unit), p), axes, true), p), unit);
-  }
-  y = divide(y, scale);
+  const Tensor scale = scale_of_squares(top), near = multiply(t, scale), unit = scale_of_powers(multiply(top, scale));
+  const Tensor powers = power_of_size(divide(unary(k::Kernel::abs, near), unit), p);
+  const Tensor y = divide(multiply(root(sum(powers, axes, true), p), unit), scale);
   return keep ? y : squeeze_axes(y, axes);
 }
 Tensor norm(const Op& op, T x, double p, const Arg& axis, bool keep) {
@@ -283,7 +201,7 @@ Tensor norm(const Op& op, T x, double p, const Arg& axis, bool keep) {
   const Tensor size = unary(k::Kernel::abs, t);
   if (p == 1 || nothing) return sum(size, axes, keep);
   if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
-  return power_norm(t, p, axes, keep);
+  return p == 2 ? apply(find_op("euclidean_norm"), {t}, Reduce{axes, keep}) : power_norm(t, p, axes, keep);
 }
 Tensor argextreme(const Op& op, T t, std::optional<std::int64_t> axis, bool keepdims) {
   const unsigned axes = axis ? 1u << normalize_axis(*axis, t.ndim(), op.name) : all_axes(t);
@@ -406,6 +324,13 @@ Rows composite_rows() {
                   keep_param},
        .call = norm,
        .subgradient = "0 at 0"},
+      {.name = "euclidean_norm",
+       .attrs = attributes<Reduce>(),
+       .infer = infer_reduce<same_type>,
+       .compute = compute_euclidean,
+       .promotes = Promote::floating,
+       .vjp = {{euclidean_rule, in0 | save_out}},
+       .hidden = true},
       {.name = "count_nonzero",
        .doc = "Number of nonzero elements over the axes, int64.",
        .returns = reduced,
@@ -417,79 +342,6 @@ Rows composite_rows() {
        .call = [](const Op& op, T x, const Arg& axis,
                   bool keepdims) { return sum(astype(x, Bool), parse_axes(axis, x, op.name), keepdims); },
        .discrete = true},
-  };
-}
-
-Rows map_rows() {
-  const Param axis{"axis", Kind::integer, "-1", "the axis whose elements sum to 1"},
-      along_axis{"axis", Kind::optional_integer, "-1", "the axis to run along; the flattened tensor where None"},
-      initial{"include_initial", Kind::flag, "False", "whether the value of no elements comes first", true};
-  Op cumsum = row_map("cumsum_last", compute_rows<RowMap::cumsum>,
-                      {[](R, T g) { return flip_last(cumulate("cumsum_last", flip_last(g))); }}, Promote::sum);
-  cumsum.jvp = Jvp::linear;
-  return {
-      cumsum,
-      row_map("cumprod_last", compute_rows<RowMap::cumprod>, {cumprod_rule, in0}, Promote::sum),
-      {.name = "recurrence_last",
-       .infer = infer_like,
-       .compute = compute_recurrence,
-       .vjp = {{[](R r, T g) { return mul_zero(recurrence_adjoint(r.in(0), g), delayed(r.out(), 0)); }, in0 | save_out},
-               {[](R r, T g) { return recurrence_adjoint(r.in(0), g); }, in0}},
-       .hidden = true},
-      row_map("softmax_last", compute_rows<RowMap::softmax>,
-              {[](R r, T g) {
-                 const Tensor y = r.out(), gy = mul_zero(g, y);
-                 return subtract(gy, mul_zero(sum(gy, 1u << (y.ndim() - 1), true), y));
-               },
-               save_out},
-              Promote::floating),
-      row_map("log_softmax_last", compute_rows<RowMap::log_softmax>,
-              {[](R r, T g) {
-                 const Tensor total = sum(g, 1u << (g.ndim() - 1), true);
-                 return subtract(g, mul_zero(total, exp(r.out())));
-               },
-               save_out},
-              Promote::floating),
-      {.name = "cumsum",
-       .doc = "Running sum along an axis, of the flattened tensor if axis is None; include_initial puts a 0 first.",
-       .returns = "A tensor of x's shape, one longer along the axis with include_initial; 1-d where axis is None.",
-       .raises = "IndexError: if x has no such axis.",
-       .source = "The Python array API standard, cumulative_sum.",
-       .example = ">>> sp.cumsum(sp.tensor([1.0, 2.0, 3.0]))\n"
-                  "tensor([1., 3., 6.], dtype=float32)",
-       .params = {x, along_axis, dtype_param, initial},
-       .call = [](const Op& op, T x, std::optional<std::int64_t> axis, std::optional<DType> dtype,
-                  bool include_initial) { return running(op, "cumsum_last", 0, x, axis, dtype, include_initial); }},
-      {.name = "cumprod",
-       .doc = "Running product along an axis, of the flattened tensor if axis is None; include_initial puts a 1 first.",
-       .returns = "A tensor of x's shape, one longer along the axis with include_initial; 1-d where axis is None.",
-       .raises = "IndexError: if x has no such axis.",
-       .source = "The Python array API standard, cumulative_prod.",
-       .example = ">>> sp.cumprod(sp.tensor([1.0, 2.0, 3.0]), include_initial=True)\n"
-                  "tensor([1., 1., 2., 6.], dtype=float32)",
-       .params = {x, along_axis, dtype_param, initial},
-       .call = [](const Op& op, T x, std::optional<std::int64_t> axis, std::optional<DType> dtype,
-                  bool include_initial) { return running(op, "cumprod_last", 1, x, axis, dtype, include_initial); }},
-      {.name = "softmax",
-       .doc = "exp(x) / sum(exp(x)) along an axis, without overflow.",
-       .returns = "A tensor of x's shape with elements in [0, 1], float.",
-       .raises = "IndexError: if x has no such axis.",
-       .source = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2.3.",
-       .example = ">>> sp.softmax(sp.tensor([[0.0, 0.0], [0.0, 1000.0]]))\n"
-                  "tensor([[0.5, 0.5],\n"
-                  "        [0. , 1. ]], dtype=float32)",
-       .params = {x, axis},
-       .call = [](const Op& op, T x, std::int64_t axis) { return along("softmax_last", x, axis, op.name); }},
-      {.name = "log_softmax",
-       .doc = "log(softmax(x)) along an axis, without overflow.",
-       .returns = "A tensor of x's shape, float, whose exponentials sum to 1 along the axis.",
-       .raises = "IndexError: if x has no such axis.",
-       .source = "Blanchard, Higham and Higham 2021, \"Accurately computing the log-sum-exp and softmax functions\", "
-                 "doi:10.1093/imanum/draa038.",
-       .example = ">>> sp.log_softmax(sp.tensor([0.0, 1000.0]))\n"
-                  "tensor([-1000.,     0.], dtype=float32)",
-       .params = {x, axis},
-       .call = [](const Op& op, T x, std::int64_t axis) { return along("log_softmax_last", x, axis, op.name); }},
   };
 }
 
@@ -529,7 +381,7 @@ Tensor sum_to(T t, const Dims& shape) {
 
 Rows reduce_rows() {
   Rows all;
-  for (auto part : {plain_rows, composite_rows, map_rows})
+  for (auto part : {plain_rows, composite_rows})
     for (Op& op : part()) all.push_back(std::move(op));
   return all;
 }

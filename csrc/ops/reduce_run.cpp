@@ -3,6 +3,9 @@
 // or the operand is copied where one is too long for that. Start reading at run_reduction.
 #include "ops/reduce.h"
 
+#include <cmath>
+#include <limits>
+
 #include "core/iterate.h"
 #include "core/parallel.h"
 #include "kernels/scratch.h"
@@ -13,6 +16,8 @@ namespace {
 using k::Reduction;
 using T = const Tensor&;
 
+// Squares this much smaller than their sum are denormal or 0.
+template <class E> constexpr E squares_lost_below = sizeof(E) == 4 ? static_cast<E>(0x1p-80) : static_cast<E>(0x1p-900);
 constexpr std::int64_t longest_gathered = 1 << 22;  // bytes of a row
 
 bool is_reduced(unsigned axes, int d) { return (axes >> d & 1) != 0; }
@@ -83,7 +88,48 @@ void reduce_columns(k::ColReduce f, T in, T out, const Blocks& x) {
   });
 }
 
+// Whether the sum of squares is as exact as sums are: neither infinite nor so small that squares were lost.
+template <class E> bool is_exact(E squares) {
+  return squares != squares || (squares < std::numeric_limits<E>::infinity() && squares > squares_lost_below<E>);
+}
+// The norm of a row by squares of its elements over a power of two close to the largest.
+template <class E> E scaled_norm(E* row, std::int64_t n) {
+  E top = 0, squares = 0;
+  for (std::int64_t i = 0; i < n; ++i) top = std::max(top, std::abs(row[i]));
+  if (top == 0 || std::isinf(top)) return top;
+  const int exponent = std::ilogb(top);
+  for (std::int64_t i = 0; i < n; ++i) row[i] = std::scalbn(row[i], -exponent);
+  constexpr DType type = sizeof(E) == 4 ? Float32 : Float64;
+  k::table().row_reduce[Reduction::squares][type](row, &squares, 1, n);
+  return std::scalbn(std::sqrt(squares), exponent);
+}
+template <class E> void take_roots(T in, T out, unsigned axes) {
+  const Tensor last = axes_last(in, axes);
+  const std::int64_t n = in.size() / out.size();
+  Dims shape = last.shape(), strides = last.strides();
+  merge_dims(shape, strides);
+  Tensor row;
+  E* y = out.data<E>();
+  for (std::int64_t i = 0; i < out.size(); ++i) {
+    if (is_exact(y[i])) {
+      y[i] = std::sqrt(y[i]);
+    } else {
+      k::interruption_point();
+      if (!row) row = empty({n}, in.dtype());
+      gather(row.bytes(), last.bytes(), size_of(in.dtype()), shape, strides, i * n, n);
+      y[i] = scaled_norm(row.data<E>(), n);
+    }
+  }
+}
+
 }  // namespace
+
+void run_euclidean_norm(const Call& c, unsigned axes) {
+  run_reduction(c, Reduction::squares, axes);
+  if (c.out.size() == 0 || c.in[0].size() == 0) return;
+  if (c.out.dtype() == Float32) take_roots<float>(c.in[0], c.out, axes);
+  else take_roots<double>(c.in[0], c.out, axes);
+}
 
 void run_reduction(const Call& c, Reduction kind, unsigned axes) {
   T in = c.in[0];

@@ -12,6 +12,7 @@ Rows joined(std::initializer_list<Rows (*)()> parts);
 
 Rows elementwise_rows();
 Rows reduce_rows();
+Rows map_rows();
 Rows view_rows();
 Rows join_rows();
 Rows index_rows();

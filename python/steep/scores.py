@@ -17,7 +17,13 @@ from steep.evaluation import evaluated, evaluating
 
 Classifier: TypeAlias = Callable[[Any], Tensor]
 
-NORMALISING = {"softmax_last": "a softmax", "sigmoid": "a sigmoid", "log_softmax_last": "a log-softmax"}
+NORMALISING = {
+    "softmax_last": "a softmax",
+    "softmax_columns": "a softmax",
+    "sigmoid": "a sigmoid",
+    "log_softmax_last": "a log-softmax",
+    "log_softmax_columns": "a log-softmax",
+}
 _MOVES = ("reshape", "permute_dims", "astype", "broadcast_to", "slice")
 _MADE_BY_HAND = ("divide", "multiply", "exp", "where", "add", "subtract")
 

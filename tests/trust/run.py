@@ -25,8 +25,9 @@ TESTS = Path(__file__).resolve().parents[1]
 HEAD = """# Guarantees, measured
 
 What steep guarantees on errors and misuse, one guarantee per row: the size of the check and its result. `make trust`
-runs the quick sizes, within an hour, and writes this page; `make trust-full` runs the full sizes, continues where it
-was stopped, and keeps its log, with a date per row, in `docs/trust_full.jsonl`. The rows are `tests/trust/rows.py`.
+runs the quick sizes, within an hour, and writes [trust.md](trust.md); `make trust-full` runs the full sizes, continues
+where it was stopped, writes [trust_full.md](trust_full.md), and keeps its log, with a date per row, in
+`docs/trust_full.jsonl`. The rows are `tests/trust/rows.py`; one that is missing below has not been run at that size.
 
 Bytes per node (row 1): resident memory after building, less that before, divided by the number of nodes
 (`tests/trust/graphs.py`). Latencies (row 14) are processor time from the signal to KeyboardInterrupt.
@@ -39,7 +40,8 @@ def run_command(command: Command, full: bool) -> tuple[bool, str, str]:
     words = shlex.split(command.what)
     arguments = command.arguments(full)
     script = [sys.executable, str(TESTS / words[0]), *arguments]
-    suite = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(TESTS / words[0]), *words[1:]]
+    patience = ["-o", "timeout=0"] if full else []  # the suite's own limit is for its own sizes
+    suite = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *patience, str(TESTS / words[0]), *words[1:]]
     sizes = command.environment(full)
     done = subprocess.run(
         script if command.kind == SCRIPT else suite,

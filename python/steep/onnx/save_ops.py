@@ -95,6 +95,18 @@ def _floor_divide(file: File, step: Applied, inputs: list[str], name: str) -> st
     return file.node("Floor", [file.node("Div", inputs, name)], name)
 
 
+def _bound(past: str, position: int) -> Write:
+    """``x``, or a bound where ``x`` is past it: Clip, where the bound is one number."""
+
+    def write(file: File, step: Applied, inputs: list[str], name: str) -> str:
+        x, bound = inputs
+        if step.inputs[1].ndim == 0 and step.inputs[0].ndim:
+            return file.node("Clip", [x, *[""] * (position - 1), bound], name)
+        return file.node("Where", [file.node(past, inputs, name), bound, x], name)
+
+    return write
+
+
 def _astype(file: File, step: Applied, inputs: list[str], name: str) -> str:
     return file.node("Cast", inputs, name, to=TYPES[step.output.dtype.name])
 
@@ -252,6 +264,10 @@ OPS: dict[str, Write] = {
     "hardsigmoid": _plain("HardSigmoid", alpha=1 / 6),
     "softmax_last": _plain("Softmax", axis=-1),
     "log_softmax_last": _plain("LogSoftmax", axis=-1),
+    "softmax_columns": _plain("Softmax", axis=-2),
+    "log_softmax_columns": _plain("LogSoftmax", axis=-2),
+    "clip_low": _bound("Less", 1),
+    "clip_high": _bound("Greater", 2),
     "rsqrt": _twice("Reciprocal", "Sqrt"),
     "not_equal": _twice("Not", "Equal"),
     "standardize_last": _layer_norm,
@@ -270,6 +286,7 @@ OPS: dict[str, Write] = {
     "wrap_index": _wrap_index,
     "sum": _reduce("ReduceSum"),
     "prod": _reduce("ReduceProd"),
+    "euclidean_norm": _reduce("ReduceL2"),
     "max": _reduce("ReduceMax"),
     "min": _reduce("ReduceMin"),
     "argmax": _arg("ArgMax"),

@@ -1,0 +1,118 @@
+"""Powers that are products and roots: the same bits whatever holds the exponent, IEEE 754's special values, integers.
+
+NumPy's powers are the reference; a power that is a product is within two units in the last place of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import steep as sp
+
+EXPONENTS = (2, 3, 4, 0.5, -0.5, -1, -2)
+EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 1e-30, 1e30, np.inf, -np.inf, np.nan)
+
+
+def bases(dtype):
+    drawn = np.random.default_rng(0).standard_normal(1000) * 4
+    return np.concatenate([np.array(EDGES), drawn, np.abs(drawn)]).astype(dtype)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_a_power_has_the_bits_of_its_exponent_in_an_array(exponent, dtype):
+    x = bases(dtype)
+    many = np.full(x.shape, exponent, dtype)
+    many[::3] = 1.7  # the neighbours in a vector take the general way
+    array = (sp.tensor(x) ** sp.tensor(many)).numpy()
+    number = (sp.tensor(x) ** exponent).numpy()
+    np.testing.assert_array_equal(number[1::3], array[1::3])
+    np.testing.assert_array_equal(number, sp.pow(sp.tensor(x), exponent).numpy())
+    in_place = sp.tensor(x)
+    in_place **= exponent
+    np.testing.assert_array_equal(number, in_place.numpy())
+    np.testing.assert_array_equal(number, sp.compile(lambda t: t**exponent)(sp.tensor(x)).numpy())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_powers_are_numpys_within_two_units(exponent, dtype):
+    x = bases(dtype)
+    right, got = np.power(x, np.full(x.shape, exponent, dtype)), (sp.tensor(x) ** exponent).numpy()
+    special = ~np.isfinite(right) | (right == 0)
+    np.testing.assert_array_equal(got[special], right[special])
+    np.testing.assert_array_equal(np.signbit(got[right == 0]), np.signbit(right[right == 0]))
+    assert (np.abs(got - right)[~special] <= 2 * np.spacing(np.abs(right[~special]))).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_two_operands_at_the_edges(dtype):
+    a, b = (m.ravel().astype(dtype) for m in np.meshgrid(EDGES + (7.0, -2.0, 2.5), EDGES + (7.0, -2.0, 2.5)))
+    for name in ("pow", "arctan2", "hypot", "nextafter", "copysign"):
+        right = getattr(np, "power" if name == "pow" else name)(a, b)
+        got = getattr(sp, "atan2" if name == "arctan2" else name)(sp.tensor(a), sp.tensor(b)).numpy()
+        np.testing.assert_allclose(got, right, rtol=4 * np.finfo(dtype).eps, err_msg=name)
+        zero = right == 0
+        np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(right[zero]), err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("exponent", [2, 3, 4])
+def test_powers_of_integers_wrap_around(exponent, dtype):
+    x = np.random.default_rng(1).integers(0, 120, 500).astype(dtype) * np.array(3, dtype)
+    with np.errstate(over="ignore"):
+        right = np.power(x, np.array(exponent, dtype))
+    np.testing.assert_array_equal((sp.tensor(x) ** exponent).numpy(), right)
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_derivatives_to_third_order(exponent):
+    at, factor = np.array([0.7, 1.9]), 1.0
+
+    def derivative(f):
+        return sp.grad(lambda t: f(t).sum())
+
+    f = lambda t: t**exponent  # noqa: E731
+    for order in range(1, 4):
+        f, factor = derivative(f), factor * (exponent - order + 1)
+        np.testing.assert_allclose(f(sp.tensor(at)).numpy(), factor * at ** (exponent - order), rtol=1e-12)
+
+
+# Quotients up to the largest that a vector computes, next to integers, and beyond.
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_floor_quotients_and_remainders_are_pythons(dtype):
+    rng = np.random.default_rng(2)
+    b = (rng.standard_normal(4000) * 3).astype(dtype)
+    n = np.round(10 ** rng.uniform(0, 10, 4000))
+    a = (n * b).astype(dtype)
+    a[::2] = np.nextafter(a[::2], np.asarray(rng.choice([-np.inf, np.inf], 2000), dtype))
+    a, b = np.concatenate([a, a, -a]), np.concatenate([b, -b, b])
+    exact_floor = np.array([float(x) // float(y) for x, y in zip(a, b, strict=True)])
+    exact_rest = np.array([float(x) % float(y) for x, y in zip(a, b, strict=True)])
+    np.testing.assert_array_equal((sp.tensor(a) // sp.tensor(b)).numpy(), exact_floor.astype(dtype))
+    np.testing.assert_array_equal((sp.tensor(a) % sp.tensor(b)).numpy(), exact_rest.astype(dtype))
+
+
+def test_log10_and_log2_are_exact_at_powers():
+    tens = np.array([10.0**k for k in range(23)])
+    np.testing.assert_array_equal(sp.log10(sp.tensor(tens)).numpy(), np.arange(23.0))
+    twos = 2.0 ** np.arange(-1074, 1024)
+    np.testing.assert_array_equal(sp.log2(sp.tensor(twos)).numpy(), np.arange(-1074.0, 1024))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_angles_that_people_know(dtype):
+    angles = {
+        ("atan", 1.0): 4,
+        ("atan", np.inf): 2,
+        ("asin", 1.0): 2,
+        ("asin", 0.5): 6,
+        ("acos", 0.0): 2,
+        ("acos", -1.0): 1,
+    }
+    for (name, x), part in angles.items():
+        assert getattr(sp, name)(sp.tensor(np.array(x, dtype))).numpy() == np.asarray(np.pi / part, dtype), (name, x)
+    assert sp.acos(sp.tensor(np.array(1.0, dtype))).item() == 0
