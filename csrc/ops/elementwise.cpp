@@ -317,7 +317,7 @@ Rows fused_rows(const Rows& rows) {
 
 Rows elementwise_rows() {
   Rows all = joined({exponential_rows, trigonometric_rows, sigmoid_rows, activation_rows, parameter_rows, number_rows,
-                     pair_rows, integer_rows, bool_rows, other_rows});
+                     pair_rows, integer_rows, bool_rows, other_rows, clip_rows});
   for (Op& op : fused_rows(all)) all.push_back(std::move(op));
   return all;
 }

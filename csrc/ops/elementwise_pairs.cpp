@@ -413,6 +413,25 @@ Rows bool_rows() {
   };
 }
 
+Rows clip_rows() {
+  return {
+      {.name = "clip",
+       .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
+       .returns = "A tensor of the broadcast shape.",
+       .raises = "ValueError: if the shapes do not broadcast.",
+       .source = array_api,
+       .example = ">>> sp.clip(sp.tensor([-2.0, 0.5, 3.0]), 0.0, 1.0)\n"
+                  "tensor([0. , 0.5, 1. ], dtype=float32)",
+       .params = {x,
+                  {"min", Kind::optional_tensor, "None", "the lower bound, a number or a tensor that broadcasts"},
+                  {"max", Kind::optional_tensor, "None", "the upper bound"}},
+       .call = clip,
+       .subgradient = "1 at a bound"},
+      bound_on_one_side<K::less>("clip_low", K::clip_low),
+      bound_on_one_side<K::greater>("clip_high", K::clip_high),
+  };
+}
+
 Rows other_rows() {
   return {
       {.name = "where",
@@ -459,20 +478,6 @@ Rows other_rows() {
        .jvp = Jvp::linear,
        .loop = loop_of_cast,
        .any_dtype = true},
-      {.name = "clip",
-       .doc = "x limited to [min, max]; either bound may be None. The gradient is 1 at a bound.",
-       .returns = "A tensor of the broadcast shape.",
-       .raises = "ValueError: if the shapes do not broadcast.",
-       .source = array_api,
-       .example = ">>> sp.clip(sp.tensor([-2.0, 0.5, 3.0]), 0.0, 1.0)\n"
-                  "tensor([0. , 0.5, 1. ], dtype=float32)",
-       .params = {x,
-                  {"min", Kind::optional_tensor, "None", "the lower bound, a number or a tensor that broadcasts"},
-                  {"max", Kind::optional_tensor, "None", "the upper bound"}},
-       .call = clip,
-       .subgradient = "1 at a bound"},
-      bound_on_one_side<K::less>("clip_low", K::clip_low),
-      bound_on_one_side<K::greater>("clip_high", K::clip_high),
       gradient_of(
           "tanh_gradient", K::tanh_gradient, [](R r, T h) { return ternary(K::tanh_gradient, h, r.in(1), r.in(2)); },
           [](R r, T h) { return mul_zero(h, mul_zero(r.out(), multiply(r.in(1), -2))); }),

@@ -85,5 +85,6 @@ Rows pair_rows();
 Rows integer_rows();
 Rows bool_rows();
 Rows other_rows();
+Rows clip_rows();
 
 }  // namespace steep::elementwise
