@@ -284,3 +284,51 @@ def test_the_bools_of_any_numpy_are_masks_and_no_indices():
         sp.sum(x, axis=old())
     with pytest.raises(TypeError, match="inputs must be an integer"):
         sp.nn.Linear(np.True_, 2)
+
+
+REALS = {
+    "Dropout: p": lambda value: sp.nn.Dropout(value),
+    "LayerNorm: eps": lambda value: sp.nn.LayerNorm(4, eps=value),
+    "BatchNorm1d: eps": lambda value: sp.nn.BatchNorm1d(4, eps=value),
+    "BatchNorm2d: momentum": lambda value: sp.nn.BatchNorm2d(4, momentum=value),
+    "GroupNorm: eps": lambda value: sp.nn.GroupNorm(2, 4, eps=value),
+    "InstanceNorm2d: eps": lambda value: sp.nn.InstanceNorm2d(4, eps=value),
+    "LocalResponseNorm: alpha": lambda value: sp.nn.LocalResponseNorm(3, alpha=value),
+    "LeakyReLU: negative_slope": lambda value: sp.nn.LeakyReLU(value),
+    "ELU: alpha": lambda value: sp.nn.ELU(value),
+    "the learning rate": lambda value: sp.optim.SGD([sp.ones(3, requires_grad=True)], value),
+    "momentum": lambda value: sp.optim.SGD([sp.ones(3, requires_grad=True)], 0.1, momentum=value),
+    "weight_decay": lambda value: sp.optim.Adam([sp.ones(3, requires_grad=True)], 0.1, weight_decay=value),
+    "betas[1]": lambda value: sp.optim.Adam([sp.ones(3, requires_grad=True)], 0.1, betas=(0.9, value)),
+    "EMA: decay": lambda value: sp.optim.EMA([sp.ones(3, requires_grad=True)], value),
+}
+
+
+@pytest.mark.parametrize("name", REALS)
+def test_options_are_numbers_and_are_named_where_they_are_not(name):
+    for wrong in ("a", None, True, [0.1], np.ones(2)):
+        with pytest.raises(TypeError, match=re.escape(f"{name} must be a number")):
+            REALS[name](wrong)
+    with pytest.raises(ValueError, match=re.escape(name)):
+        REALS[name](float("nan"))
+    for right in (0.5, np.float32(0.5), np.array(0.5), sp.tensor(0.5), 0):
+        REALS[name](right)
+
+
+@pytest.mark.parametrize("name", ["Dropout: p", "LayerNorm: eps", "BatchNorm2d: momentum", "EMA: decay", "betas[1]"])
+def test_options_out_of_range_are_refused(name):
+    with pytest.raises(ValueError, match=re.escape(name)):
+        REALS[name](-0.1)
+
+
+def test_convolutions_refuse_options_when_they_are_made():
+    with pytest.raises(TypeError, match="Conv2d: stride must be an integer"):
+        sp.nn.Conv2d(3, 4, 3, stride="b")
+    with pytest.raises(TypeError, match="Conv1d: dilation must be an integer"):
+        sp.nn.Conv1d(3, 4, 3, dilation=1.5)
+    with pytest.raises(ValueError, match=r"Conv2d: padding is numbers or one of .*got 'full'"):
+        sp.nn.Conv2d(3, 4, 3, padding="full")
+    with pytest.raises(TypeError, match="ConvTranspose2d: output_padding must be an integer"):
+        sp.nn.ConvTranspose2d(3, 4, 3, output_padding="b")
+    with pytest.raises(ValueError, match="betas must be two numbers"):
+        sp.optim.Adam([sp.ones(3, requires_grad=True)], 0.1, betas=(0.9,))

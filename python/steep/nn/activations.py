@@ -5,6 +5,7 @@ Each calls one operation of the engine, so gradient rules set by ``steep.gradien
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from steep import _core
 from steep._core import Tensor
 from steep.integers import sizes
 from steep.nn.module import Module
+from steep.reals import real
 
 
 class ReLU(Module):
@@ -69,7 +71,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = real("LeakyReLU: negative_slope", negative_slope, -math.inf)
 
     def forward(self, x: Any) -> Tensor:
         """Applies the layer.
@@ -98,7 +100,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = real("ELU: alpha", alpha, -math.inf)
 
     def forward(self, x: Any) -> Tensor:
         """Applies the layer.

@@ -16,6 +16,7 @@ from steep.nn.module import Module
 from steep.random import Generator
 
 Sizes = int | Sequence[int]
+PADDINGS = ("valid", "same", "same_upper")
 
 
 def _kernel(name: str, kernel_size: Sizes, dimensions: int) -> tuple[int, ...]:
@@ -46,6 +47,11 @@ def _shared(name: str, channels: int, groups: int) -> int:
     return channels // groups
 
 
+def _check_steps(name: str, dimensions: int, **given: Sizes) -> None:
+    for what, value in given.items():
+        integers(f"{name}: {what}", value, dimensions)
+
+
 class _Conv(_Weights):
     """Base of the convolution layers."""
 
@@ -73,6 +79,9 @@ class _Conv(_Weights):
         if padding_mode not in functional.PADDING_MODES:
             raise ValueError(f"{name}: padding_mode is one of {list(functional.PADDING_MODES)}, got {padding_mode!r}")
         kernel = _kernel(name, kernel_size, self.dimensions)
+        _check_steps(name, self.dimensions, stride=stride, dilation=dilation)
+        if isinstance(padding, str) and padding not in PADDINGS:
+            raise ValueError(f"{name}: padding is numbers or one of {list(PADDINGS)}, got {padding!r}")
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.padding_mode = padding_mode
         self._draw((out_channels, _shared(name, in_channels, groups), *kernel), out_channels, bias, generator, dtype)
@@ -211,6 +220,7 @@ class _ConvTranspose(_Weights):
         in_channels, out_channels, groups = _channels(name, in_channels, out_channels, groups)
         _shared(name, in_channels, groups)
         kernel = _kernel(name, kernel_size, self.dimensions)
+        _check_steps(name, self.dimensions, stride=stride, dilation=dilation, output_padding=output_padding)
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
         self.groups, self.dilation = groups, dilation
         self._draw((in_channels, _shared(name, out_channels, groups), *kernel), out_channels, bias, generator, dtype)

@@ -14,6 +14,7 @@ from steep.integers import integers, sizes
 from steep.nn import functional, init
 from steep.nn.module import Module
 from steep.random import Generator
+from steep.reals import real
 
 
 class Linear(Module):
@@ -89,7 +90,7 @@ class LayerNorm(Module):
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5, affine: bool = True, dtype: Any = None) -> None:
         self.shape = integers("LayerNorm: shape", shape)
-        self.eps = eps
+        self.eps = real("LayerNorm: eps", eps, 0)
         dtype = dtype or _core.float32
         self.weight = init.parameter(_core.ones(self.shape, dtype=dtype)) if affine else None
         self.bias = init.parameter(_core.zeros(self.shape, dtype=dtype)) if affine else None
@@ -120,6 +121,7 @@ class Dropout(Module):
         generator: source of the masks, a ``Generator`` or a seed; the default of ``nn.init`` if None.
 
     Raises:
+        TypeError: for a p that is no number.
         ValueError: for a p outside [0, 1].
 
     References:
@@ -131,9 +133,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | int | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is a probability, got {p}")
-        self.p = p
+        self.p = real("Dropout: p", p, 0, 1)
         self.generator = init.generator(generator)
 
     def forward(self, x: Any) -> Tensor:

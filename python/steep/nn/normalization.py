@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from steep import _core
@@ -14,6 +15,7 @@ from steep.nn import functional, init
 from steep.nn.layers import Linear
 from steep.nn.module import Module
 from steep.random import Generator
+from steep.reals import real
 
 
 class _BatchNorm(Module):
@@ -32,7 +34,8 @@ class _BatchNorm(Module):
     ) -> None:
         (num_features,) = sizes(type(self).__name__, num_features=num_features)
         dtype = dtype or _core.float32
-        self.eps, self.momentum = eps, momentum
+        name = type(self).__name__
+        self.eps, self.momentum = real(f"{name}: eps", eps, 0), real(f"{name}: momentum", momentum, 0, 1)
         self.weight = init.parameter(_core.ones((num_features,), dtype=dtype)) if affine else None
         self.bias = init.parameter(_core.zeros((num_features,), dtype=dtype)) if affine else None
         self.running_mean = _core.zeros((num_features,), dtype=dtype) if track_running_stats else None
@@ -75,7 +78,7 @@ class BatchNorm1d(_BatchNorm):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for a negative one.
 
     References:
@@ -101,7 +104,7 @@ class BatchNorm2d(_BatchNorm):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for a negative one.
 
     References:
@@ -127,7 +130,7 @@ class BatchNorm3d(_BatchNorm):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for a negative one.
 
     References:
@@ -152,7 +155,7 @@ class GroupNorm(Module):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for one below 1, or groups that do not divide the channels.
 
     References:
@@ -170,7 +173,7 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels cannot be shared among {num_groups} groups")
         dtype = dtype or _core.float32
-        self.num_groups, self.eps = num_groups, eps
+        self.num_groups, self.eps = num_groups, real("GroupNorm: eps", eps, 0)
         self.weight = init.parameter(_core.ones((num_channels,), dtype=dtype)) if affine else None
         self.bias = init.parameter(_core.zeros((num_channels,), dtype=dtype)) if affine else None
 
@@ -200,7 +203,7 @@ class InstanceNorm2d(Module):
         dtype: dtype of the parameters; float32 if None.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for a negative one.
 
     References:
@@ -214,7 +217,7 @@ class InstanceNorm2d(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = None) -> None:
         (num_features,) = sizes("InstanceNorm2d", num_features=num_features)
         dtype = dtype or _core.float32
-        self.num_features, self.eps = num_features, eps
+        self.num_features, self.eps = num_features, real("InstanceNorm2d: eps", eps, 0)
         self.weight = init.parameter(_core.ones((num_features,), dtype=dtype)) if affine else None
         self.bias = init.parameter(_core.zeros((num_features,), dtype=dtype)) if affine else None
 
@@ -244,7 +247,7 @@ class LocalResponseNorm(Module):
         k: additive constant.
 
     Raises:
-        TypeError: for a size that is no integer.
+        TypeError: for a size that is no integer, or an option that is no number.
         ValueError: for one below 1.
 
     References:
@@ -257,7 +260,11 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         (size,) = sizes("LocalResponseNorm", 1, size=size)
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        constants = {"alpha": alpha, "beta": beta, "k": k}
+        self.size = size
+        self.alpha, self.beta, self.k = (
+            real(f"LocalResponseNorm: {name}", c, -math.inf) for name, c in constants.items()
+        )
 
     def forward(self, x: Any) -> Tensor:
         """Applies the layer.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from steep import _core
 from steep._core import Tensor
-from steep.optim.first_order import _fraction
+from steep.optim.first_order import _fraction, _two_fractions
 from steep.optim.optimizer import Optimizer, Rate, Slots, non_negative
 from steep.tree import Tree
 
@@ -85,7 +85,7 @@ class _WithMeans(Optimizer):
         weight_decay: float,
         maximize: bool,
     ) -> None:
-        self.betas = (_fraction("betas[0]", betas[0]), _fraction("betas[1]", betas[1]))
+        self.betas = _two_fractions("betas", betas)
         self.eps = non_negative("eps", eps)
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
@@ -311,7 +311,7 @@ class Lion(Optimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        self.betas = (_fraction("betas[0]", betas[0]), _fraction("betas[1]", betas[1]))
+        self.betas = _two_fractions("betas", betas)
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)
 
     def initial(self) -> Mapping[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 from steep import _core, tree
 from steep._core import Tensor
 from steep.optim.optimizer import copy_of
+from steep.reals import real
 from steep.tree import Tree
 
 
@@ -78,7 +79,7 @@ class EMA:
     """
 
     def __init__(self, params: Tree, decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
+        if not 0 <= real("EMA: decay", decay) < 1:
             raise ValueError(f"EMA: decay must lie in [0, 1), got {decay}")
         self.params: list[Tensor] = tree.leaves(params)
         self.decay = decay

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from steep import _core
 from steep._core import Tensor
 from steep.optim.optimizer import Optimizer, Rate, Slots, non_negative
+from steep.reals import real
 from steep.tree import Tree
 
 FORMULATIONS = ("torch", "keras")
@@ -24,9 +25,15 @@ def _formulation(name: str) -> str:
 
 
 def _fraction(name: str, value: float) -> float:
-    if not 0 <= value < 1:
+    if not 0 <= real(name, value) < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value}")
     return value
+
+
+def _two_fractions(name: str, values: tuple[float, float]) -> tuple[float, float]:
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        raise ValueError(f"{name} must be two numbers in [0, 1), got {values!r}")
+    return _fraction(f"{name}[0]", values[0]), _fraction(f"{name}[1]", values[1])
 
 
 class SGD(Optimizer):
@@ -319,7 +326,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         formulation: str = "torch",
     ) -> None:
-        self.betas = (_fraction("betas[0]", betas[0]), _fraction("betas[1]", betas[1]))
+        self.betas = _two_fractions("betas", betas)
         self.amsgrad, self.formulation = amsgrad, _formulation(formulation)
         self.eps = _default("eps", eps, 1e-8 if formulation == "torch" else 1e-7)
         super().__init__(params, lr, weight_decay=weight_decay, maximize=maximize)

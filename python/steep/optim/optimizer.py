@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from steep import _core, tree
 from steep._core import Tensor
 from steep.compiling.active import guard_options, host_value
+from steep.reals import real
 from steep.tree import Tree
 
 Rate: TypeAlias = float | Callable[[int], float]
@@ -346,7 +347,7 @@ def groups_of(params: Tree) -> list[dict[str, Any]]:
 
 
 def _checked_rate(lr: float) -> float:
-    if lr < 0:
+    if real("the learning rate", lr) < 0:
         raise ValueError(f"the learning rate must not be negative, got {lr}; to ascend, pass maximize=True")
     if not math.isfinite(lr):
         raise ValueError(f"the learning rate must be finite, got {lr}")
@@ -366,7 +367,7 @@ def non_negative(name: str, value: float) -> float:
     Raises:
         ValueError: if it is negative or NaN.
     """
-    if not value >= 0:
+    if not real(name, value) >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return value
 
