@@ -24,7 +24,7 @@ NORMALISING = {
     "log_softmax_last": "a log-softmax",
     "log_softmax_columns": "a log-softmax",
 }
-_MOVES = ("reshape", "permute_dims", "astype", "broadcast_to", "slice")
+_MOVES = ("reshape", "permute_dims", "astype", "broadcast_to", "slice", "clip_low", "clip_high")
 _MADE_BY_HAND = ("divide", "multiply", "exp", "where", "add", "subtract")
 
 

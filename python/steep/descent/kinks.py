@@ -21,6 +21,8 @@ HALVINGS = 34
 PIECES = 16
 NOTICEABLE = 1e-4  # of the largest derivative or value nearby
 CONTROL_FLOW = "Python's control flow"
+# Ops without a page of their own, and what is no op.
+OTHERS = {"where", "clip_low", "clip_high", "euclidean_norm", CONTROL_FLOW}
 EXACT_POWERS = {"pow", "copysign"}  # whose subgradient is about exponents and signs that expressions hold constant
 
 
@@ -58,7 +60,7 @@ def suspects(landscape: Landscape) -> list[str]:
         >>> sp.descent.suspects(sp.descent.find("abs")), sp.descent.suspects(sp.descent.find("rosenbrock"))
         (['abs'], [])
     """
-    rows = {row["name"] for row in _core._op_table() if row["subgradient"]} - EXACT_POWERS | {"where", CONTROL_FLOW}
+    rows = {row["name"] for row in _core._op_table() if row["subgradient"]} - EXACT_POWERS | OTHERS
     return [name for name in _trace(landscape) if name in rows]
 
 

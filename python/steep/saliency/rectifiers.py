@@ -40,6 +40,19 @@ def _of_maximum(rule: Rule) -> Rule:
     return replaced
 
 
+def _of_clip(rule: Rule) -> Rule:
+    """Of one bound from below, of which ``clip`` is made."""
+
+    def replaced(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Any:
+        x, bound = inputs
+        if _is_zero(bound):
+            return rule(g, (x,), output), None
+        past, zero = _core.logical_or(_core.less(x, bound), _core.isnan(bound)), _core.zeros_like(g)
+        return _core.where(past, zero, g), _core.where(past, g, zero)
+
+    return replaced
+
+
 def _of_where(rule: Rule) -> Rule:
     def replaced(g: Tensor, inputs: tuple[Tensor, ...], output: Tensor) -> Any:
         chosen, a, b = inputs
@@ -65,4 +78,9 @@ def _rectifies(x: Tensor, other: Tensor, output: Tensor) -> bool:
     return bool((values < 0).any()) and np.array_equal(np.asarray(output), np.maximum(values, 0))
 
 
-RULES: dict[str, Callable[[Rule], Rule]] = {"relu": lambda rule: rule, "maximum": _of_maximum, "where": _of_where}
+RULES: dict[str, Callable[[Rule], Rule]] = {
+    "relu": lambda rule: rule,
+    "maximum": _of_maximum,
+    "clip_low": _of_clip,
+    "where": _of_where,
+}
