@@ -198,10 +198,11 @@ Tensor norm(const Op& op, T x, double p, const Arg& axis, bool keep) {
   const bool nothing = reduced_count(t.shape(), axes) == 0;
   if (p == 0) return sum(astype(not_equal(t, scalar_like(0, t)), t.dtype()), axes, keep);
   if (p < 0) refuse_empty(op, t, axes);
+  if (p == 2 && !nothing) return apply(find_op("euclidean_norm"), {t}, Reduce{axes, keep});
   const Tensor size = unary(k::Kernel::abs, t);
   if (p == 1 || nothing) return sum(size, axes, keep);
   if (std::isinf(p)) return reduce(p > 0 ? "max" : "min", size, axes, keep);
-  return p == 2 ? apply(find_op("euclidean_norm"), {t}, Reduce{axes, keep}) : power_norm(t, p, axes, keep);
+  return power_norm(t, p, axes, keep);
 }
 Tensor argextreme(const Op& op, T t, std::optional<std::int64_t> axis, bool keepdims) {
   const unsigned axes = axis ? 1u << normalize_axis(*axis, t.ndim(), op.name) : all_axes(t);

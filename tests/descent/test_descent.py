@@ -86,6 +86,13 @@ def test_smooth_landscapes_have_no_kink(landscape):
     assert not descent.in_domain(landscape) and not descent.suspects(landscape)
 
 
+def test_bounds_and_norms_have_kinks():
+    square = ((-2, 2), (-2, 2))
+    bounded = descent.landscape(lambda x, y: sp.clip(x, -1.0, 1.0) ** 2 + y**2, square)
+    assert set(descent.suspects(bounded)) == {"clip_low", "clip_high"}
+    assert descent.suspects(descent.landscape(lambda x, y: sp.norm(sp.stack([x, y])), square)) == ["euclidean_norm"]
+
+
 @pytest.mark.parametrize(
     "text, at, value",
     [
