@@ -120,7 +120,10 @@ inline Bytes values(Type type, std::size_t n, std::uint64_t seed) {
   return b;
 }
 
-inline Type result_type(int r, Type type) { return r >= static_cast<int>(Reduction::argmax) ? i64 : type; }
+inline Type result_type(int r, Type type) {
+  const auto kind = static_cast<Reduction>(r);
+  return kind == Reduction::argmax || kind == Reduction::argmin ? i64 : type;
+}
 // Finite floats, so that an order of summation shows in the bits; every third set of values has a NaN.
 inline Bytes plain_values(Type type, std::size_t n, std::uint64_t seed) {
   Bytes b = values(type, n, seed);
