@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <optional>
+#include <unordered_map>
 
 #include "bindings/python.h"
 
@@ -128,8 +128,9 @@ std::vector<Tensor> sequence_of_tensors(PyObject* o) {
 
 // True, False, None for False, and numbers equal to these; any other object, such as a dtype, is an error.
 bool truth(const Op& op, const Param& p, PyObject* o) {
-  const bool number = PyBool_Check(o) || PyLong_Check(o) || PyObject_HasAttrString(o, "__array__") || is_tensor(o);
-  if (!number && o != Py_None) refuse(op, p, "True or False", o);
+  if (PyBool_Check(o) || o == Py_None) return o == Py_True;
+  const bool number = PyLong_Check(o) || is_tensor(o) || PyObject_HasAttrString(o, "__array__");
+  if (!number) refuse(op, p, "True or False", o);
   const int yes = PyObject_IsTrue(o);
   if (yes < 0) throw_python_error();
   return yes;
@@ -173,9 +174,9 @@ void convert(const Op& op, const Param& p, PyObject* o, Arg& a) {
   }
 }
 
-// The value of a default's text, kept for the next call.
+// The value of a default's text, kept for the next call: a text is a literal, so its address names it.
 PyObject* fallback_value(const Param& p) {
-  static auto& cache = *new std::map<std::string, py::object>;
+  static auto& cache = *new std::unordered_map<const char*, py::object>;
   auto found = cache.find(p.fallback);
   if (found == cache.end()) found = cache.emplace(p.fallback, py::eval(p.fallback)).first;
   return found->second.ptr();

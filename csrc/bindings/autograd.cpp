@@ -91,18 +91,17 @@ Tensor record_rule(const std::string& name, const Tensor& y, const std::vector<p
   }
   Tensor out = alias(y);
   if (std::any_of(nodes.begin(), nodes.end(), [](const Node* n) { return n != nullptr; }))
-    record_dynamic(named_row(name), out, nodes,
-                   {[rule, name, unknown](const Node&, const Tensor& g, const std::vector<bool>& needed,
-                                          std::vector<Tensor>& grads) {
-                      for (std::size_t i = needed.size() - unknown; i < needed.size(); ++i)
-                        if (needed[i])
-                          fail<GradientError>(name,
-                                              ": its function reads a tensor that requires a gradient and is not ",
-                                              "among its arguments, whose gradient its rule would lose; make it an ",
-                                              "argument, or detach() it");
-                      read_gradients(rule(to_python(g)), name.c_str(), grads);
-                    },
-                    rule.ptr()});
+    record_dynamic(
+        named_row(name), out, nodes,
+        {[rule, name, unknown](const Node&, const Tensor& g, const Needed& needed, std::vector<Tensor>& grads) {
+           for (std::size_t i = needed.size() - unknown; i < needed.size(); ++i)
+             if (needed[i])
+               fail<GradientError>(name, ": its function reads a tensor that requires a gradient and is not ",
+                                   "among its arguments, whose gradient its rule would lose; make it an ",
+                                   "argument, or detach() it");
+           read_gradients(rule(to_python(g)), name.c_str(), grads);
+         },
+         rule.ptr()});
   return out;
 }
 
@@ -115,7 +114,7 @@ void drop_rule(UserRule* rule) {
 }
 
 // rule(g, inputs, output) -> gradient(s), or None to go back to the op's own rule.
-void push_override(const std::string& name, py::object rule) {
+void override_rule(const std::string& name, py::object rule) {
   Override o{&find_op(name), nullptr};
   o.held = rule.is_none() ? nullptr : rule.ptr();
   if (!rule.is_none())
@@ -126,7 +125,7 @@ void push_override(const std::string& name, py::object rule) {
           return grads;
         }),
         drop_rule);
-  mode().overrides.push_back(std::move(o));
+  push_override(std::move(o));
 }
 
 PyObject* explain_in_words(const Op& op, const py::object& y, const py::object& x) {
@@ -235,10 +234,8 @@ void bind_autograd(py::module_& m) {
                [](const Op&) { return PyBool_FromLong(grad_enabled()); });
   m.def("_set_keeps_values", [](bool on) { return std::exchange(mode().keeps_values, on); });
   m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); });
-  m.def("_push_override", push_override);
-  m.def("_pop_override", [] {
-    if (!mode().overrides.empty()) mode().overrides.pop_back();
-  });
+  m.def("_push_override", override_rule);
+  m.def("_pop_override", pop_override);
   py::class_<Kept, std::shared_ptr<Kept>>(m, "_Kept", "A tensor kept for a gradient rule, refused if written since.",
                                           py::custom_type_setup(collect_kept))
       .def(py::init<const Tensor&>())

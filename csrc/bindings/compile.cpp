@@ -193,7 +193,7 @@ void bind_helpers(py::module_& m) {
   m.def(
       "_is_freed", [](const Tensor& t) { return t->node && t->node->freed; }, "Whether backward() freed its graph.");
   m.def(
-      "_is_watching", [] { return mode().anomaly || mode().keeps_values || !mode().overrides.empty(); },
+      "_is_watching", [] { return mode().anomaly || mode().keeps_values || mode().overridden; },
       "Whether anomalies are looked for, values kept, or gradient rules replaced, on this thread.");
   m.def(
       "_is_recording", [] { return is_recording(); }, "Whether a call is being recorded on this thread.");

@@ -1,5 +1,5 @@
-// Converts Python numbers, lists and arrays to tensors, and back to numbers. NumPy arrays and other buffers are shared,
-// not copied, by to_tensor(); make_tensor() always copies.
+// Converts Python numbers, lists (nested.cpp) and arrays to tensors, and back to numbers. NumPy arrays and other
+// buffers are shared, not copied, by to_tensor(); make_tensor() always copies.
 #include <cstring>
 
 #include "bindings/python.h"
@@ -8,61 +8,6 @@
 
 namespace steep {
 namespace {
-
-bool is_python_number(PyObject* o) { return PyFloat_CheckExact(o) || PyLong_CheckExact(o) || PyBool_Check(o); }
-
-// Whether `holds` is true of a leaf of nested lists. Lists may hold themselves: those nested deeper than any tensor are
-// left to NumPy, which raises.
-template <class F> bool any_leaf(PyObject* data, F&& holds, int depth = 0) {
-  if (PyRange_Check(data) || depth > 2 * max_dims) return false;
-  if (!is_list(data)) return holds(data);
-  for (py::handle each : py::reinterpret_borrow<py::object>(data))
-    if (any_leaf(each.ptr(), holds, depth + 1)) return true;
-  return false;
-}
-
-py::object as_array(PyObject* o) { return py::module_::import("numpy").attr("asarray")(py::handle(o)); }
-std::string dtype_name(const py::object& array) { return array.attr("dtype").attr("name").cast<std::string>(); }
-
-// A tensor, or an array of another library than NumPy, which may know neither its dtype nor where it is.
-bool is_joined(PyObject* leaf) {
-  if (is_tensor(leaf)) return true;
-  return !is_python_number(leaf) && !PyUnicode_Check(leaf) && PyObject_HasAttrString(leaf, "__dlpack__") &&
-         !PyObject_HasAttrString(leaf, "__array_interface__");
-}
-
-// Lists that hold tensors are joined by ops, so that gradients flow; numbers among them take the tensors' dtype.
-Tensor joined(PyObject* data, DType beside) {
-  if (!is_list(data)) return is_python_number(data) ? from_scalar(data, beside) : to_tensor(data, beside);
-  std::vector<Tensor> rows;
-  for (py::handle each : py::reinterpret_borrow<py::object>(data)) {
-    rows.push_back(expand_dims(joined(each.ptr(), beside), 0));
-    if (!(rows.back().shape() == rows[0].shape()))
-      fail<ValueError>("tensor: the rows of a list have different shapes, ", rows[0], " and ", rows.back());
-  }
-  return rows.empty() ? zeros({0}, beside) : concat(rows, 0);
-}
-
-// Lists without tensors go through NumPy. Python floats become `floats`, unless float64 arrays are among them.
-Tensor from_nested(PyObject* data, DType floats) {
-  DType beside = Bool;
-  bool tensors = false;
-  any_leaf(data, [&](PyObject* leaf) {
-    if (is_joined(leaf)) beside = promote(beside, to_tensor(leaf).dtype()), tensors = true;
-    return false;
-  });
-  if (tensors) return joined(data, beside);
-  const py::object array = as_array(data);
-  const bool widened = dtype_name(array) == "float64" && !any_leaf(data, [](PyObject* leaf) {
-                         return !is_python_number(leaf) && dtype_name(as_array(leaf)) == "float64";
-                       });
-  const bool objects = array.attr("dtype").attr("kind").cast<std::string>() == "O";
-  if (objects)
-    fail<TypeError>("tensor: the data is not a rectangle of numbers (rows of different lengths, or other objects)");
-  const Tensor t = from_buffer(array.ptr());
-  t->storage->born = allocation_scope().epoch;  // an array of our own: its values are those of the list
-  return widened ? astype(t, floats) : t;
-}
 
 Tensor integer_scalar(PyObject* o, DType t) {
   int overflow = 0;
@@ -77,6 +22,13 @@ Tensor integer_scalar(PyObject* o, DType t) {
 }
 
 }  // namespace
+
+py::object numpy_array(PyObject* o) {
+  static PyObject* const asarray = py::object(py::module_::import("numpy").attr("asarray")).release().ptr();
+  PyObject* array = PyObject_CallOneArg(asarray, o);
+  if (!array) throw_python_error();
+  return py::reinterpret_steal<py::object>(array);
+}
 
 bool is_list(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o) || PyRange_Check(o); }
 bool is_scalar(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o); }
@@ -96,10 +48,10 @@ Tensor to_tensor(PyObject* o, DType beside) {
   if (PyFloat_CheckExact(o)) return scalar(PyFloat_AS_DOUBLE(o), floats);  // not NumPy's float64, a subclass
   if (PyBool_Check(o)) return full_int({}, o == Py_True, Bool);
   if (PyLong_Check(o)) return integer_scalar(o, Int64);
+  if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) return from_nested(o, floats);
   if (PyObject_CheckBuffer(o) && !PyBytes_Check(o)) return from_buffer(o);
   if (PyObject_HasAttrString(o, "__dlpack__")) return from_dlpack(o);
-  if (PyObject_HasAttrString(o, "__array__"))
-    return from_buffer(py::module_::import("numpy").attr("asarray")(py::handle(o)).ptr());
+  if (PyObject_HasAttrString(o, "__array__")) return from_buffer(numpy_array(o).ptr());
   if (is_list(o)) return from_nested(o, floats);
   fail<TypeError>("expected a tensor, an array, a number or nested lists of numbers, and got ", Py_TYPE(o)->tp_name);
 }

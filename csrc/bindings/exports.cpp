@@ -326,7 +326,7 @@ Tensor without_format(PyObject* o) {
   if (!PyObject_HasAttrString(o, "dtype")) throw why;
   const std::string dtype = py::cast<std::string>(py::str(py::handle(o).attr("dtype")));
   if (dtype != "bfloat16") refuse_dtype("array", dtype, "");
-  const py::object array = py::module_::import("numpy").attr("asarray")(py::handle(o));
+  const py::object array = numpy_array(o);
   return astype(from_buffer(array.attr("astype")("float32").ptr()), BFloat16);
 }
 

@@ -9,18 +9,19 @@ struct PyGradMode {
   PyObject_HEAD
 };
 
+thread_local std::vector<bool> before;  // set by the enclosing blocks
+
 template <bool on> constexpr const char* mode_name = on ? "enable_grad" : "no_grad";
 
 template <bool on> PyObject* enter(PyObject* self, PyObject*) {
   return guarded([&] {
-    mode().grad_before.push_back(mode().grad);
+    before.push_back(mode().grad);
     mode().grad = on;
     return Py_NewRef(self);
   });
 }
 template <bool on> PyObject* leave(PyObject*, PyObject*) {
   return guarded([] {
-    auto& before = mode().grad_before;
     if (before.empty()) fail<ValueError>(mode_name<on>, ": left without having been entered");
     mode().grad = before.back();
     before.pop_back();

@@ -19,7 +19,7 @@ constexpr std::chrono::seconds patience{5};
 
 // Names the calling thread.
 const void* me() {
-  static thread_local char here;
+  static thread_local char here __attribute__((tls_model("initial-exec")));
   return &here;
 }
 

@@ -88,7 +88,7 @@ PyObject* contiguous_method(const Tensor& t) { return wrap(t.contiguous() ? t : 
 PyObject* numpy(const Tensor& t) {
   if (t.dtype() == BFloat16) return numpy(astype(alias(t), Float32));
   host_read(t, "numpy");
-  return py::module_::import("numpy").attr("asarray")(py::memoryview(to_python(alias(t)))).release().ptr();
+  return numpy_array(py::memoryview(to_python(alias(t))).ptr()).release().ptr();
 }
 py::object nested_list(const py::object& array, int ndim) {
   const auto n = static_cast<std::int64_t>(py::len(array));

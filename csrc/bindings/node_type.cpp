@@ -34,7 +34,7 @@ std::vector<Tensor> pull(const NodeHandle& n, const Tensor& g, bool record) {
     fail<GradientError>(n.get()->name(), ": backward() freed what this graph kept; call it with retain_graph=True");
   const Scope<bool> recording(mode().grad, record);
   const auto count = static_cast<std::size_t>(n.get()->input_count);
-  std::vector<bool> needed(count);
+  Needed needed(count);
   for (std::size_t i = 0; i < count; ++i) needed[i] = n.get()->inputs()[i] != nullptr;
   std::vector<Tensor> grads(count);
   run_rules(*n.get(), g, needed, grads);

@@ -48,17 +48,21 @@ bool operand(PyObject* o, DType beside, Tensor& out) {
 
 template <class F> PyObject* two(PyObject* a, PyObject* b, F&& f) {
   return guarded([&]() -> PyObject* {
-    Tensor x, y;
+    if (is_tensor(a) && is_tensor(b)) {
+      const Tensor in[] = {borrow(a), borrow(b)};
+      return wrap(f(in));
+    }
+    Tensor in[2];
     const DType beside = is_tensor(a) ? borrow(a).dtype() : borrow(b).dtype();
-    if (!operand(a, beside, x) || !operand(b, beside, y)) return Py_NewRef(Py_NotImplemented);
-    return wrap(f(x, y));
+    if (!operand(a, beside, in[0]) || !operand(b, beside, in[1])) return Py_NewRef(Py_NotImplemented);
+    return wrap(f(in));
   });
 }
 template <K kernel> PyObject* infix(PyObject* a, PyObject* b) {
-  return two(a, b, [](const Tensor& x, const Tensor& y) { return binary(kernel, x, y); });
+  return two(a, b, [](const Tensor* in) { return binary(kernel, in); });
 }
 PyObject* infix_matmul(PyObject* a, PyObject* b) {
-  return two(a, b, [](const Tensor& x, const Tensor& y) { return matmul(x, y); });
+  return two(a, b, [](const Tensor* in) { return matmul(in[0], in[1]); });
 }
 template <K kernel> PyObject* prefix(PyObject* a) {
   return guarded([&] { return wrap(unary(kernel, borrow(a))); });

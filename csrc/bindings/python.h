@@ -57,6 +57,8 @@ inline py::object checked(PyObject* made) {
 // convert.cpp
 bool is_scalar(PyObject* o);                    // a Python float, int or bool
 bool is_list(PyObject* o);                      // a list, a tuple or a range
+py::object numpy_array(PyObject* o);            // numpy.asarray(o)
+Tensor from_nested(PyObject* o, DType floats);  // nested.cpp: of a list, its Python floats in the dtype `floats`
 bool is_index(PyObject* o);                     // by __index__, but no bool: NumPy's have it too, up to NumPy 2.2
 Tensor from_scalar(PyObject* o, DType beside);  // 0-d, in the dtype to which it is promoted with a tensor of that dtype
 // Tensors as they are, NumPy arrays and buffers shared, lists copied. Python floats are float32, or float64 where the

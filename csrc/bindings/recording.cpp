@@ -101,7 +101,7 @@ void Recording::clear() {
 bool Recording::modes_hold() const {
   const Mode& m = mode();
   return m.grad == grad_ && matmul_precision() == precision_ && !m.anomaly && !m.keeps_values && !m.recorder &&
-         m.overrides.empty();
+         !m.overridden;
 }
 
 bool Recording::accepts_argument(std::size_t i, PyObject* given) {

@@ -261,26 +261,32 @@ bool linear_or_single(const Tensor& t, const Tensor& out) {
   return t.size() == 1 || (t.contiguous() && t.size() == out.size());
 }
 
+bool all_linear(const Tensor* in, int count, const Tensor& out) {
+  for (int k = 0; k < count; ++k)
+    if (!linear_or_single(in[k], out)) return false;
+  return true;
+}
+
 // Elements of a block of some microseconds.
 std::int64_t block_of(double cost) { return std::int64_t{1} << (cost < 0.3 ? 15 : 13); }
 
-// Every operand is linear or a single value: no odometer is needed.
+// Every operand is linear or a single value: no odometer is needed, and small results need one call of the loop.
 void run_linear(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
-  const char* base[max_operands];
-  std::int64_t item[max_operands];
+  const void* base[max_operands];
   unsigned scalars = 0;
   for (int k = 0; k < count; ++k) {
-    const bool single = in[k].size() == 1 && out.size() != 1;
     base[k] = in[k].bytes();
-    item[k] = single ? 0 : size_of(in[k].dtype());
-    scalars |= unsigned{single} << k;
+    scalars |= unsigned{in[k].size() == 1 && out.size() != 1} << k;
   }
-  char* to = out.bytes();
-  const std::int64_t out_item = size_of(out.dtype());
-  parallel_for(out.size(), block_of(cost), cost, [&](std::int64_t b, std::int64_t e) {
+  const std::int64_t n = out.size(), grain = block_of(cost);
+  if (stays_here(n, grain, cost)) return loop(base, out.bytes(), n, scalars, params);
+  parallel_for(n, grain, cost, [&](std::int64_t b, std::int64_t e) {
     const void* p[max_operands];
-    for (int k = 0; k < count; ++k) p[k] = base[k] + b * item[k];
-    loop(p, to + b * out_item, e - b, scalars, params);
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t item = scalars >> k & 1 ? 0 : size_of(in[k].dtype());
+      p[k] = static_cast<const char*>(base[k]) + b * item;
+    }
+    loop(p, out.bytes() + b * size_of(out.dtype()), e - b, scalars, params);
   });
 }
 
@@ -316,6 +322,14 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
   });
 }
 
+[[gnu::noinline]] void run_strided(k::Loop loop, const Tensor* given, int count, const Tensor& out,
+                                   const double* params, double cost) {
+  Tensor in[max_operands];
+  for (int k = 0; k < count; ++k) in[k] = is_scattered(given[k], out) ? gathered(given[k]) : given[k];
+  if (all_linear(in, count, out)) run_linear(loop, in, count, out, params, cost);
+  else run_tiled(loop, in, count, out, params, cost);
+}
+
 // The bytes that t's elements lie in, whoever owns them: two tensors may share memory without sharing a Storage.
 std::pair<std::uintptr_t, std::uintptr_t> extent(const Tensor& t) {
   const auto item = size_of(t.dtype());
@@ -343,14 +357,10 @@ Tensor copied(const Tensor& t) {
   return out;
 }
 
-void run_loop(k::Loop loop, const Tensor* given, int count, const Tensor& out, const double* params, double cost) {
+void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
   if (out.size() == 0) return;
-  Tensor in[max_operands];
-  for (int k = 0; k < count; ++k) in[k] = is_scattered(given[k], out) ? gathered(given[k]) : given[k];
-  bool linear = true;
-  for (int k = 0; k < count; ++k) linear = linear && linear_or_single(in[k], out);
-  if (linear) return run_linear(loop, in, count, out, params, cost);
-  run_tiled(loop, in, count, out, params, cost);
+  if (all_linear(in, count, out)) run_linear(loop, in, count, out, params, cost);
+  else run_strided(loop, in, count, out, params, cost);
 }
 
 bool may_overlap(const Tensor& dst, const Tensor& src) {

@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 std::atomic<int> thread_count{1};
 HostHooks hooks{};
-thread_local bool inside_job = false;
+thread_local constinit bool inside_job __attribute__((tls_model("initial-exec"))) = false;
 
 struct Job;
 // The calling thread's job, for look_up().
@@ -42,7 +42,7 @@ struct Here {
   int uninterrupted = 0;
   Clock::time_point looked{};
 };
-thread_local Here here;
+thread_local constinit Here here __attribute__((tls_model("initial-exec")));
 
 constexpr std::chrono::milliseconds between_looks{20};
 

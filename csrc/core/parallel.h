@@ -43,14 +43,17 @@ void run_blocks(std::int64_t n, std::int64_t grain, double total, Block f, void*
 // below `least_wake`; work above `long_work` releases the interpreter lock.
 inline constexpr double least_shared = 10e3, least_wake = 40e3, long_work = 1e6;
 
+// Whether n items are one call on the calling thread, which keeps the interpreter lock.
+inline bool stays_here(std::int64_t n, std::int64_t grain, double cost) {
+  const double total = cost * static_cast<double>(n);
+  return (n <= grain || total < least_shared) && total < long_work;
+}
+
 // Calls f(begin, end) over blocks of `grain` items. `cost` is the work of one item in nanoseconds, roughly.
 template <class F> void parallel_for(std::int64_t n, std::int64_t grain, double cost, F&& f) {
-  const double total = cost * static_cast<double>(n);
-  if (n <= grain || total < least_shared) {
-    if (n > 0 && total < long_work) return f(std::int64_t{0}, n);
-  }
+  if (n > 0 && stays_here(n, grain, cost)) return f(std::int64_t{0}, n);
   run_blocks(
-      n, grain, total,
+      n, grain, cost * static_cast<double>(n),
       [](void* c, std::int64_t b, std::int64_t e) { (*static_cast<std::remove_reference_t<F>*>(c))(b, e); },
       const_cast<void*>(static_cast<const void*>(&f)));
 }

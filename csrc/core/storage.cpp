@@ -77,7 +77,7 @@ Storage* take_reserved(Reserve& r, std::size_t bytes) {
 
 }  // namespace
 
-thread_local AllocationScope allocation_scope_storage __attribute__((tls_model("initial-exec")));
+thread_local constinit AllocationScope allocation_scope_storage;
 
 Storage* allocate(std::size_t bytes) {
   if (bytes > largest) throw std::bad_alloc();

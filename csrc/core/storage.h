@@ -41,7 +41,7 @@ struct AllocationScope {
   std::uint32_t epoch = 0;
   Reserve* reserve = nullptr;
 };
-extern thread_local AllocationScope allocation_scope_storage;
+extern thread_local constinit AllocationScope allocation_scope_storage __attribute__((tls_model("initial-exec")));
 inline AllocationScope& allocation_scope() { return allocation_scope_storage; }
 
 struct MemoryReport {

@@ -43,7 +43,7 @@ TensorImpl* new_impl() {
   if (!free_slots) refill();
   Slot* s = free_slots;
   free_slots = s->next;
-  return new (s) TensorImpl{};
+  return new (s) TensorImpl();
 }
 
 void destroy(TensorImpl* p) {
@@ -64,8 +64,8 @@ std::ostream& operator<<(std::ostream& out, const Tensor& t) {
   return out << t.dtype() << t.shape();
 }
 
-Tensor empty(const Dims& shape, DType dtype) {
-  const std::int64_t n = numel(shape);
+Tensor empty(const Dims& shape, DType dtype) { return empty(shape, numel(shape), dtype); }
+Tensor empty(const Dims& shape, std::int64_t n, DType dtype) {
   const std::int64_t bytes = checked_mul(n, size_of(dtype));
   Tensor t(new_impl());
   t->dtype = dtype;

@@ -24,6 +24,8 @@ struct TensorImpl {
   Node* node = nullptr;               // counted; null for constants
   TensorImpl* grad = nullptr;         // counted
   const char* detached_by = nullptr;  // the op that stopped gradients, for explain()
+
+  TensorImpl() {}  // not an aggregate, all of which would be zeroed first, shape and strides too
 };
 
 void destroy(TensorImpl* p);  // core/tensor.cpp
@@ -71,7 +73,8 @@ class Tensor {
 // "float32(3, 4)", as error messages show an operand.
 std::ostream& operator<<(std::ostream& out, const Tensor& t);
 
-Tensor empty(const Dims& shape, DType dtype);  // contiguous, uninitialised
+Tensor empty(const Dims& shape, DType dtype);                  // contiguous, uninitialised
+Tensor empty(const Dims& shape, std::int64_t n, DType dtype);  // the same, of a shape whose numel() is known
 Tensor full(const Dims& shape, double value, DType dtype);
 Tensor full_int(const Dims& shape, std::int64_t value, DType dtype);
 Tensor scalar(double value, DType dtype);  // 0-d

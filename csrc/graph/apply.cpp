@@ -15,9 +15,11 @@
 
 namespace steep {
 
-thread_local Mode mode_storage __attribute__((tls_model("initial-exec")));
+thread_local constinit Mode mode_storage;
 
 namespace {
+
+thread_local std::vector<Override> overrides;
 
 bool any_node(const Tensor* in, int count) {
   for (int i = 0; i < count; ++i)
@@ -25,22 +27,33 @@ bool any_node(const Tensor* in, int count) {
   return false;
 }
 
+DType promotion(Promote how, DType common) {
+  switch (how) {
+    case Promote::boolean: return Bool;
+    case Promote::floating: return to_float(common);
+    case Promote::sum: return to_sum(common);
+    default: return common;
+  }
+}
 DType promotion(Promote how, const Tensor* in, int count) {
   DType common = in[0].dtype();
   for (int i = 1; i < count; ++i) common = promote(common, in[i].dtype());
-  if (how == Promote::boolean) return Bool;
-  if (how == Promote::floating) return to_float(common);
-  return how == Promote::sum ? to_sum(common) : common;
+  return promotion(how, common);
+}
+bool is_promoted(const Op& op, const Tensor* in, int count) {
+  if (op.promotes == Promote::none) return true;
+  const DType first = in[0].dtype();
+  for (int i = 1; i < count; ++i)
+    if (in[i].dtype() != first) return false;
+  return promotion(op.promotes, first) == first;
 }
 
-// Brings operands to one dtype, through the cast op so that gradients flow back; `casts` holds the cast operands.
-const Tensor* promoted(const Op& op, const Tensor* in, int count, std::vector<Tensor>& casts) {
+// The op on its operands in one dtype, through the cast op so that gradients flow back.
+[[gnu::noinline]] Tensor apply_promoted(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   const DType common = promotion(op.promotes, in, count);
-  bool same = true;
-  for (int i = 0; i < count; ++i) same = same && in[i].dtype() == common;
-  if (same) return in;
+  std::vector<Tensor> casts;
   for (int i = 0; i < count; ++i) casts.push_back(astype(in[i], common));
-  return casts.data();
+  return apply(op, casts.data(), count, attrs);
 }
 
 // A result without a graph records which op detached it, for explain().
@@ -62,9 +75,8 @@ unsigned wanted(const Op& op, const Tensor* in, int count) {
 }
 
 const Override* find_override(const Op& op) {
-  const auto& all = mode().overrides;
-  for (std::size_t i = all.size(); i-- > 0;)
-    if (all[i].op == &op) return all[i].rule ? &all[i] : nullptr;
+  for (std::size_t i = overrides.size(); i-- > 0;)
+    if (overrides[i].op == &op) return overrides[i].rule ? &overrides[i] : nullptr;
   return nullptr;
 }
 
@@ -74,8 +86,7 @@ DynamicRule overridden(const Override& o, const Op& op, const Tensor* in, int co
   kept->reserve(static_cast<std::size_t>(count) + 1);
   for (int i = 0; i < count; ++i) kept->emplace_back(beside_graph(in[i]));
   kept->emplace_back(alias(out));
-  const auto run = [rule = *o.rule, kept, &op](const Node& n, const Tensor& g, const std::vector<bool>&,
-                                               std::vector<Tensor>& to) {
+  const auto run = [rule = *o.rule, kept, &op](const Node& n, const Tensor& g, const Needed&, std::vector<Tensor>& to) {
     std::vector<Tensor> inputs;
     for (int i = 0; i < n.input_count; ++i)
       inputs.push_back(reconnected((*kept)[static_cast<std::size_t>(i)].get(op.name), n.inputs()[i]));
@@ -94,12 +105,12 @@ void keep_values(Node* n, const Tensor* in, int count, const Tensor& out) {
 
 [[gnu::noinline]] void record(const Call& c) {
   Node* n = new_node(c.out);
-  Tensor out = c.out;
+  const Tensor& out = c.out;
   out->node = n;
   n->op = &c.op;
   n->attrs = c.attrs;
   set_inputs(n, c.in, c.count);
-  const Override* o = mode().overrides.empty() ? nullptr : find_override(c.op);
+  const Override* o = mode().overridden ? find_override(c.op) : nullptr;
   if (o) {
     n->more().rule = overridden(*o, c.op, c.in, c.count, out);
   } else if (const unsigned which = wanted(c.op, c.in, c.count)) {
@@ -113,9 +124,11 @@ void keep_values(Node* n, const Tensor* in, int count, const Tensor& out) {
 // bfloat16 is stored, copied and cast. Arithmetic on it is done in float32 and rounded once, gradients included.
 bool needs_float32(const Op& op, const Tensor* in, int count) {
   if (!op.compute || op.any_dtype) return false;
-  return std::any_of(in, in + count, [](const Tensor& t) { return t.dtype() == BFloat16; });
+  for (int i = 0; i < count; ++i)
+    if (in[i].dtype() == BFloat16) return true;
+  return false;
 }
-Tensor in_float32(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
+[[gnu::noinline]] Tensor in_float32(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
   std::vector<Tensor> wide;
   for (int i = 0; i < count; ++i) wide.push_back(in[i].dtype() == BFloat16 ? astype(in[i], Float32) : in[i]);
   const Tensor y = apply(op, wide.data(), count, attrs);
@@ -149,8 +162,7 @@ void run_timed(const Call& c) {
 }  // namespace
 
 Tensor apply(const Op& op, const Tensor* in, int count, const AttrsRef& attrs) {
-  std::vector<Tensor> casts;
-  if (op.promotes != Promote::none) in = promoted(op, in, count, casts);
+  if (!is_promoted(op, in, count)) return apply_promoted(op, in, count, attrs);
   if (needs_float32(op, in, count)) return in_float32(op, in, count, attrs);
   Call call{op, in, count, attrs, {}};
   const Mode& m = mode();
@@ -198,6 +210,15 @@ void record_dynamic(const Op& row, const Tensor& out, const std::vector<Node*>& 
     extra.values.push_back(copied(out));
   }
   if (mode().wants_lines()) extra.where = user_line();
+}
+
+void push_override(Override o) {
+  overrides.push_back(std::move(o));
+  mode().overridden = true;
+}
+void pop_override() {
+  if (!overrides.empty()) overrides.pop_back();
+  mode().overridden = !overrides.empty();
 }
 
 void before_write(const char* op, const Tensor& target, const Tensor* operands, int count) {

@@ -15,6 +15,9 @@
 namespace steep {
 namespace {
 
+// Rules that take long look for Ctrl-C themselves (core/parallel.h).
+constexpr std::size_t nodes_between_polls = 16;
+
 void accumulate(Entry& e, Tensor g, bool recording);
 
 // The rule of slice, for those whose gradients were put off.
@@ -34,9 +37,9 @@ void add_slices(Entry& e, bool recording) {
 }
 
 // A slice's gradient waits for those of other slices of the same tensor. Not where every node's gradient is looked at.
-bool waits(const Node& n, const Entry& below) {
+bool waits(const Node& n, const Entry* below) {
   static const Op& slice = find_op("slice");
-  if (n.op != &slice || below.value) return false;
+  if (n.op != &slice || !below || below->value) return false;
   const bool watched = mode().anomaly || mode().keeps_values || is_traced();
   return !watched && !(n.extra && n.extra->rule);
 }
@@ -73,29 +76,37 @@ void check_freed(const Node& n) {
                         "one with retain_graph=True to go through it twice");
 }
 
-// Working memory of a step, kept from node to node so that a pass allocates once.
+// Working memory of a step, kept from node to node so that a pass allocates once. Between steps `grads` holds nothing.
 struct Scratch {
-  std::vector<bool> needed;
+  std::vector<Entry*> below;  // of the inputs that need a gradient, else null
+  Needed needed;
   std::vector<Tensor> grads;
+
+  // False for a target with nothing needed below it.
+  bool look_below(Order& order, const Node& n) {
+    const auto count = static_cast<std::size_t>(n.input_count);
+    if (grads.size() != count) below.resize(count), needed.resize(count), grads.resize(count);
+    bool any = false;
+    for (std::size_t i = 0; i < count; ++i) {
+      Entry* in = order.find(n.inputs()[i]);
+      const bool wanted = in && in->needed;
+      below[i] = wanted ? in : nullptr;
+      needed[i] = wanted;
+      any |= wanted;
+    }
+    return any;
+  }
 };
 
 // One node: its rule, then its gradients to its inputs.
 void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) {
   Node& n = *e.node;
-  const auto count = static_cast<std::size_t>(n.input_count);
-  auto& [needed, grads] = scratch;
-  needed.assign(count, false);
-  grads.assign(count, Tensor());
-  for (std::size_t i = 0; i < count; ++i) {
-    const Entry* in = order.find(n.inputs()[i]);
-    needed[i] = in && in->needed;
-  }
-  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return;  // a target with nothing needed below it
+  if (!scratch.look_below(order, n)) return;
+  auto& [below, needed, grads] = scratch;
   check_freed(n);
-  Entry* first = order.find(n.inputs()[0]);
-  if (waits(n, *first)) {
+  if (waits(n, below[0])) {
     ++mode().rules_run;
-    first->slices.push_back({e.value, n.attrs});
+    below[0]->slices.push_back({e.value, n.attrs});
   } else {
     run_rules(n, e.value, needed, grads);
   }
@@ -104,8 +115,8 @@ void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) 
     drop_saved(&n);
     n.freed = true;
   }
-  for (std::size_t i = 0; i < count; ++i)
-    if (grads[i]) accumulate(*order.find(n.inputs()[i]), std::move(grads[i]), options.record);
+  for (std::size_t i = 0; i < grads.size(); ++i)
+    if (grads[i]) accumulate(*below[i], std::move(grads[i]), options.record);
 }
 
 void seed(Order& order, const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents, bool record) {
@@ -153,7 +164,7 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
     Entry& e = order.entries()[i];
     if (!e.slices.empty()) add_slices(e, options.record);
     if (!e.value || !e.needed) continue;
-    if (host_hooks().poll) host_hooks().poll();
+    if (i % nodes_between_polls == 0 && host_hooks().poll) host_hooks().poll();
     if (e.target) deliver(e, targets, found);
     if (e.node->input_count && !e.end) step(order, e, options, scratch);
     e.value = {};

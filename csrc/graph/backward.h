@@ -34,7 +34,7 @@ std::vector<Node*> captured_nodes(const std::vector<Tensor>& outputs, const std:
 std::string explain(const Tensor& y, const Tensor& x);
 
 // The gradients of a node's inputs from its output's gradient (graph/rules.cpp).
-void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads);
+void run_rules(Node& n, const Tensor& g, const Needed& needed, std::vector<Tensor>& grads);
 // The tangent of a node's output from its inputs' tangents, null where none.
 Tensor run_jvp(Node& n, const std::vector<Tensor>& tangents);
 

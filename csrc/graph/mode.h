@@ -1,11 +1,11 @@
 // The calling thread's settings: whether to record, anomaly detection, replaced gradient rules. Scopes restore them on
-// return or exception.
+// return or exception. Every op reads them, so they are plain data, for which thread-local storage is one load.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "graph/op.h"
@@ -27,10 +27,9 @@ class ResultLog;
 
 struct Mode {
   bool grad = true;
-  std::vector<bool> grad_before;       // set by the enclosing no_grad() and enable_grad() blocks
   bool anomaly = false;                // stop at the first NaN or infinity and name its producer
   bool keeps_values = false;           // nodes keep their operands, results and source lines, for sp.page()
-  std::vector<Override> overrides;     // the last one for an op applies
+  bool overridden = false;             // push_override() has been called, and not yet pop_override()
   std::optional<Precision> precision;  // set by the enclosing matmul_precision() block; else the process's applies
   Recorder* recorder = nullptr;        // records what runs, for compile()
   Profiler* profiler = nullptr;        // notes what runs and how long it takes, for profile()
@@ -39,7 +38,9 @@ struct Mode {
   bool wants_lines() const { return anomaly || keeps_values || profiler; }  // whether nodes note the user's line
 };
 
-extern thread_local Mode mode_storage;
+static_assert(std::is_trivially_destructible_v<Mode>);
+
+extern thread_local constinit Mode mode_storage __attribute__((tls_model("initial-exec")));
 // For apply(), the traversals, and the bindings that set a mode; others ask the questions below.
 inline Mode& mode() { return mode_storage; }
 inline bool grad_enabled() { return mode().grad; }                 // what runs may get a node
@@ -56,6 +57,10 @@ template <class T> class Scope {
   T& place_;
   T before_;
 };
+
+// Of nested blocks with rules of the user's, the last one for an op applies.
+void push_override(Override o);
+void pop_override();
 
 // While it lives, nothing on this thread gets a node.
 struct NoGrad {

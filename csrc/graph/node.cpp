@@ -58,7 +58,11 @@ void keep(Node* n, int at, const Tensor& t) {
   n->saved[at] = kept.release();
 }
 
-int position(const Node& n, unsigned which) { return __builtin_popcount(n.saves & (which - 1u)); }
+// Of the tensor that `which` names in `saved`, one of four bits: counted without a call, which std::popcount would be.
+int position(const Node& n, unsigned which) {
+  const unsigned before = n.saves & (which - 1u);
+  return static_cast<int>((before & 1) + (before >> 1 & 1) + (before >> 2 & 1));
+}
 
 [[noreturn]] void written_since(const char* op, const Tensor& t) {
   fail<GradientError>(op, ": an operand it keeps for its gradient, ", t, ", was written in place afterwards by ",
@@ -108,7 +112,7 @@ Node* new_node(const Tensor& out) {
   if (!free_slots) refill();
   Slot* s = free_slots;
   free_slots = s->next;
-  Node* n = new (s) Node{};
+  Node* n = new (s) Node();
   n->extra = std::move(extra);
   n->ndim = static_cast<std::uint8_t>(shape.size());
   for (int d = 0; d < std::min(shape.size(), Node::inline_dims); ++d) n->dims[d] = shape[d];

@@ -3,6 +3,7 @@
 // needs.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +16,7 @@ namespace steep {
 // A gradient rule made at run time: run() fills grads[i] for every input i with needed[i]. `held` is the one object of
 // the host language that run() holds a reference to, for the host's garbage collector.
 struct DynamicRule {
-  std::function<void(const Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads)> run;
+  std::function<void(const Node& n, const Tensor& g, const Needed& needed, std::vector<Tensor>& grads)> run;
   void* held = nullptr;
   explicit operator bool() const { return static_cast<bool>(run); }
 };
@@ -71,12 +72,17 @@ struct Node {
   std::int64_t dims[inline_dims];  // of the output, up to ndim, where they fit
   TensorImpl* target = nullptr;    // not counted: the tensor whose .grad backward() fills
 
+  Node() {}  // as of TensorImpl: dims stay unset
   Node* const* inputs() const { return input_count <= inline_inputs ? inputs_ : extra->inputs.data(); }
   Dims shape() const {
     if (ndim > inline_dims) return extra->shape;
     Dims d;
     for (int i = 0; i < ndim; ++i) d.push(dims[i]);
     return d;
+  }
+  bool has_shape(const Dims& s) const {
+    if (ndim > inline_dims) return extra->shape == s;
+    return ndim == s.size() && std::equal(s.begin(), s.end(), dims);
   }
   Extra& more() {
     if (!extra) extra = std::make_unique<Extra>();

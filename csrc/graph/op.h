@@ -49,8 +49,11 @@ struct Vjp {
   k::Kernel fused = k::Kernel::count;  // a kernel of (g, saved) equal to the rule, used when no graph is recorded
 };
 
+// For each input, whether its gradient is asked for. (Bytes: std::vector<bool> costs more than the rules of small ops.)
+using Needed = std::vector<std::uint8_t>;
+
 // The gradients of all inputs at once, where they share work: fills grads[i] for every input i with needed[i].
-using JointVjp = void (*)(const Rule&, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads);
+using JointVjp = void (*)(const Rule&, const Tensor& g, const Needed& needed, std::vector<Tensor>& grads);
 
 // How tangents are propagated: diagonal, the vjp of a broadcast tangent (every elementwise op); linear, the op itself
 // on the tangent of its one input; custom, a rule from the tangents of all inputs (null where none); otherwise by

@@ -31,7 +31,6 @@ Tensor run_row(Node& n, int i, const Tensor& g) {
 // Sums over broadcast dimensions, to the shape of the input.
 Tensor fit_shape(const Tensor& g, const Node& n, const Node& input) {
   const Dims shape = input.shape();
-  if (g.shape() == shape) return g;
   const int lead = g.ndim() - shape.size();
   for (int d = 0; d < shape.size(); ++d)
     if (lead < 0 || (shape[d] != 1 && shape[d] != g.dim(lead + d)))
@@ -39,13 +38,13 @@ Tensor fit_shape(const Tensor& g, const Node& n, const Node& input) {
   return sum_to(g, shape);
 }
 
-Tensor fit(const Tensor& g, const Node& n, const Node& input) {
-  if (!g) return g;
-  return fit_shape(g.dtype() == input.dtype ? g : astype(g, input.dtype), n, input);
+// The gradient that a rule returned in the input's dtype and shape.
+void fit(Tensor& g, const Node& n, const Node& input) {
+  if (g.dtype() != input.dtype) g = astype(g, input.dtype);
+  if (!input.has_shape(g.shape())) g = fit_shape(g, n, input);
 }
 
 void check_gradient(const Node& n, const Tensor& g) {
-  if (!mode().anomaly || !g) return;
   check_finite(g, n.name(), "backward", &g, 1, n.extra ? n.extra->where : "");
 }
 
@@ -65,8 +64,8 @@ Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
   Scope<bool> recording(mode().grad, true);
   const Tensor u = zeros(n.shape(), n.dtype);
   Node* at = make_watch(u);
-  std::vector<bool> needed;
-  for (const Tensor& t : tangents) needed.push_back(static_cast<bool>(t));
+  Needed needed;
+  for (const Tensor& t : tangents) needed.push_back(t ? 1 : 0);
   std::vector<Tensor> grads(tangents.size());
   run_rules(n, u, needed, grads);
   std::vector<Tensor> outputs, cotangents;
@@ -78,7 +77,7 @@ Tensor jvp_by_vjp(Node& n, const std::vector<Tensor>& tangents) {
 
 }  // namespace
 
-void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+void run_rules(Node& n, const Tensor& g, const Needed& needed, std::vector<Tensor>& grads) {
   const ProfiledPass noted(&n);
   if (n.extra && n.extra->rule) {
     ++mode().rules_run;
@@ -92,8 +91,10 @@ void run_rules(Node& n, const Tensor& g, const std::vector<bool>& needed, std::v
   }
   for (int i = 0; i < n.input_count; ++i) {
     Tensor& grad = grads[static_cast<std::size_t>(i)];
-    grad = needed[static_cast<std::size_t>(i)] ? fit(grad, n, *n.inputs()[i]) : Tensor();
-    check_gradient(n, grad);
+    if (!grad) continue;
+    if (!needed[static_cast<std::size_t>(i)]) grad = {};
+    else fit(grad, n, *n.inputs()[i]);
+    if (mode().anomaly && grad) check_gradient(n, grad);
   }
 }
 

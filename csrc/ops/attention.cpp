@@ -387,7 +387,7 @@ void composed_gradients(R r, T g, std::vector<Tensor>& grads) {
   if (grads.size() > 3) grads[3] = scores;
 }
 
-void gradients(R r, T g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+void gradients(R r, T g, const Needed& needed, std::vector<Tensor>& grads) {
   if (grad_enabled() || (needed.size() > 3 && needed[3])) return composed_gradients(r, g, grads);
   static const Op& op = find_op("attention_gradient");
   std::vector<Tensor> in{g, r.in(0), r.in(1), r.in(2)};

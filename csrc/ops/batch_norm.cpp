@@ -99,7 +99,7 @@ void composed_gradients(R r, T g, std::vector<Tensor>& grads) {
   grads[2] = along;
   grads[3] = total;
 }
-void gradients(R r, T g, const std::vector<bool>&, std::vector<Tensor>& grads) {
+void gradients(R r, T g, const Needed&, std::vector<Tensor>& grads) {
   if (grad_enabled()) return composed_gradients(r, g, grads);
   static const Op& op = find_op("batch_norm_gradient");
   const Tensor x = r.in(0), all = apply(op, {g, x, r.in(1), r.in(2)}, r.attrs());

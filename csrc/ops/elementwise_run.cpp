@@ -62,11 +62,18 @@ Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b) {
   return out;
 }
 
-void infer_same(Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); }
-void infer_broadcast(Call& c) { c.out = empty(broadcast_shapes(c.op.name, c.in[0], c.in[1]), c.in[0].dtype()); }
-void infer_bool(Call& c) {
-  c.out = empty(c.count == 1 ? c.in[0].shape() : broadcast_shapes(c.op.name, c.in[0], c.in[1]), Bool);
+namespace {
+Tensor empty_like(const Tensor& x, DType dtype) { return empty(x.shape(), x.size(), dtype); }
+Tensor empty_broadcast(const Call& c, DType dtype) {
+  const Tensor &a = c.in[0], &b = c.in[1];
+  if (b.ndim() == 0 || a.shape() == b.shape()) return empty_like(a, dtype);
+  return empty(broadcast_shapes(c.op.name, a, b), dtype);
 }
+}  // namespace
+
+void infer_same(Call& c) { c.out = empty_like(c.in[0], c.in[0].dtype()); }
+void infer_broadcast(Call& c) { c.out = empty_broadcast(c, c.in[0].dtype()); }
+void infer_bool(Call& c) { c.out = c.count == 1 ? empty_like(c.in[0], Bool) : empty_broadcast(c, Bool); }
 void infer_where(Call& c) {
   const Tensor values = empty(broadcast_shapes("where", c.in[1], c.in[2]), Bool);
   c.out = empty(broadcast_shapes("where", values, c.in[0]), c.in[1].dtype());
@@ -96,6 +103,7 @@ void compute_power(const Call& c) {
 }
 
 Tensor unary(K kernel, const Tensor& x) { return apply(*op_of(kernel), &x, 1); }
+Tensor binary(K kernel, const Tensor* in) { return apply(*op_of(kernel), in, 2); }
 Tensor binary(K kernel, const Tensor& a, const Tensor& b) { return apply(*op_of(kernel), {a, b}); }
 Tensor ternary(K kernel, const Tensor& a, const Tensor& b, const Tensor& c) { return apply(*op_of(kernel), {a, b, c}); }
 Tensor astype(const Tensor& x, DType dtype) {

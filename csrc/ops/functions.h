@@ -9,6 +9,7 @@ namespace steep {
 // elementwise.cpp
 Tensor astype(const Tensor& x, DType dtype);
 Tensor unary(k::Kernel kernel, const Tensor& x);
+Tensor binary(k::Kernel kernel, const Tensor* in);
 Tensor binary(k::Kernel kernel, const Tensor& a, const Tensor& b);
 Tensor ternary(k::Kernel kernel, const Tensor& a, const Tensor& b, const Tensor& c);
 #define STEEP_UNARY(name) \

@@ -108,7 +108,7 @@ Tensor by_x(R r, T g) {
   return mul_zero(subtract(subtract(d, mean(d)), mul_zero(mean(mul_zero(d, s.y)), s.y)), s.inverse);
 }
 // Those with respect to weight and bias come from one op.
-void gradients(R r, T g, const std::vector<bool>& needed, std::vector<Tensor>& grads) {
+void gradients(R r, T g, const Needed& needed, std::vector<Tensor>& grads) {
   static const Op& fused = find_op("layer_norm_sums");
   if (needed[0]) grads[0] = by_x(r, g);
   if (grad_enabled()) {
