@@ -93,6 +93,7 @@ lint: $(VENV)/.dev build/lint/compile_commands.json
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/words.py
 	$(BIN)/mypy
+	$(BIN)/mypy tests/project/typed_user.py
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/notebooks.py --check

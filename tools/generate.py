@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,25 +32,48 @@ def method_signature(row: dict[str, object]) -> str:
     return f"(self, {rest}" if rest != ")" else "(self)"
 
 
-def spread(row: dict[str, object], signature: str) -> str:
-    """A last parameter of integers may also be given as separate arguments."""
-    return (
-        signature.replace("shape: Ints)", "*shape: Ints)")
-        .replace("axes: Ints)", "*axes: Ints)")
-        .replace("operands: Sequence[ArrayLike])", "*operands: ArrayLike | Sequence[ArrayLike])")
-    )
+def spread(signature: str) -> str | None:
+    """The same function called with the integers of a sequence as separate arguments, as x.reshape(2, 3): where the
+    sequence is the last parameter but for those with names, or the first before a dtype (csrc/bindings/arguments.cpp).
+    """
+    second = re.fullmatch(r"\((\w+(?:: ArrayLike)?), (\w+): Ints(?:, \*)?(, \w+:.*)?\)", signature)
+    if second and (not second[3] or ", *, " in signature):
+        return f"({second[1]}, *{second[2]}: int{second[3] or ''})"
+    first = re.fullmatch(r"\((\w+): Shape(, dtype: .*)\)", signature)
+    return f"(*{first[1]}: int{first[2]})" if first else None
+
+
+def definition(name: str, signature: str, result: str, indent: str = "") -> list[str]:
+    """A function of the stubs, in both ways of calling it where there are two."""
+    signature = signature.replace("operands: Sequence[ArrayLike])", "*operands: ArrayLike | Sequence[ArrayLike])")
+    ways = [way for way in (spread(signature), signature) if way]
+    lines = []
+    for way in ways:
+        lines += [f"{indent}@overload"] * (len(ways) > 1) + [f"{indent}def {name}{way} -> {result}: ..."]
+    return lines
+
+
+def head() -> list[str]:
+    """What is written by hand, with the second way of calling what it defines."""
+    lines = []
+    for line in (ROOT / "tools" / "core_head.pyi").read_text().rstrip().splitlines():
+        found = re.fullmatch(r"def (\w+)(\(.*\)) -> (\w+): \.\.\.", line)
+        lines += definition(*found.groups()) if found else [line]
+    return lines
 
 
 def stubs() -> str:
-    lines = [(ROOT / "tools" / "core_head.pyi").read_text().rstrip()]
+    lines = head()
     lines += [f"    def __{name}__(self, other: ArrayLike) -> Tensor: ..." for name in COMPARE]
     lines += [f"    def __{r}{name}__(self, other: ArrayLike) -> Tensor: ..." for name in INFIX for r in ("", "r")]
     lines += [f"    def __i{name}__(self, other: ArrayLike) -> Tensor: ..." for name in IN_PLACE]
+    lines += [f"    def __{r}divmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]: ..." for r in ("", "r")]
     for row in ROWS:
         if row["method"]:
-            lines.append(f"    def {row['name']}{spread(row, method_signature(row))} -> {result(row)}: ...")
+            lines += definition(str(row["name"]), method_signature(row), result(row), "    ")
     lines.append("")
-    lines += [f"def {row['name']}{spread(row, str(row['stub']))} -> {result(row)}: ..." for row in (*OWN, *ROWS)]
+    for row in (*OWN, *ROWS):
+        lines += definition(str(row["name"]), str(row["stub"]), result(row))
     return "\n".join(lines) + "\n"
 
 
