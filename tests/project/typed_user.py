@@ -45,8 +45,8 @@ for row in x:
     print(row.shape, row[0].item())
 
 # Differentiation.
-loss, slopes = sp.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": x})
-moved = tree.map(lambda p, d: p - 0.1 * d, {"w": x}, slopes)
+loss, gradients = sp.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": x})
+moved = tree.map(lambda p, d: p - 0.1 * d, {"w": x}, gradients)
 with sp.GradientTape() as tape:
     tape.watch(filled)
     squares = (filled * filled).sum()
