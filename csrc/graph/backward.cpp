@@ -15,8 +15,12 @@
 namespace steep {
 namespace {
 
-// Rules that take long look for Ctrl-C themselves (core/parallel.h).
-constexpr std::size_t nodes_between_polls = 16;
+// Whether to look for Ctrl-C before a node's rule: small ones take less time than looking does. Work that takes long
+// looks for itself (core/parallel.h), but a rule may be many ops that do not.
+bool is_polled(std::size_t i, const Entry& e) {
+  constexpr std::int64_t small = 1024;
+  return (i % 16 == 0 || e.value.size() > small) && host_hooks().poll;
+}
 
 void accumulate(Entry& e, Tensor g, bool recording);
 
@@ -164,7 +168,7 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
     Entry& e = order.entries()[i];
     if (!e.slices.empty()) add_slices(e, options.record);
     if (!e.value || !e.needed) continue;
-    if (i % nodes_between_polls == 0 && host_hooks().poll) host_hooks().poll();
+    if (is_polled(i, e)) host_hooks().poll();
     if (e.target) deliver(e, targets, found);
     if (e.node->input_count && !e.end) step(order, e, options, scratch);
     e.value = {};
