@@ -80,6 +80,9 @@ class Watch:
         self.gone: set[int] = set()  # ranks that ended as they should, or were reported
         self.done: set[int] = set()  # of these, the first kind
         self.dead: list[int] = []  # ranks whose liveness connections ended before they were done, in this order
+        # Liveness connections that are answered after one more select(): only then has epoll taken them off its list of
+        # what is ready, on which a rank that dies later would still come before one that dies sooner.
+        self.unanswered: list[Peer] = []
         self.selector = selectors.DefaultSelector()  # which keeps the order of what becomes ready, where it is epoll
         self.selector.register(0, selectors.EVENT_READ)
         self.began, self.stopped_since, self.next_beat = time.monotonic(), 0.0, 0.0
@@ -152,7 +155,7 @@ class Watch:
                 peer.rank, peer.host = message["join"], message["host"]
             else:
                 peer.liveness = message["liveness"]
-                peer.send(liveness=peer.liveness)
+                self.unanswered.append(peer)
         elif "bye" in message:
             self.gone.add(message["bye"])
             self.done.add(message["bye"])
@@ -224,13 +227,16 @@ class Watch:
 
     def turn(self) -> bool:
         """One pass of the loop; False to end."""
-        for key, _ in self.selector.select(0.2):
+        heard_before, self.unanswered = self.unanswered, []
+        for key, _ in self.selector.select(0 if heard_before else 0.2):
             if key.fileobj is self.listener and self.listener is not None:
                 self.add(Peer(self.listener.accept()[0]))
             elif key.fileobj == 0:
                 self.look_after_own(True)
             else:
                 self.hear(key.data)
+        for peer in heard_before:
+            peer.send(liveness=peer.liveness)
         self.look_after_own(False)
         self.check()
         awaited = self.rank == 0 and not set(self.dead[:1]) <= {report[1] for report in self.reports}
