@@ -70,16 +70,19 @@ requires std::is_same_v<F, op::pow> STEEP_INLINE Loop loop_for_second(T exponent
   else return loop_of_power(op::IntegerPowers(), exponent);
 }
 
-// A scalar operand becomes a vector of copies that the loop reads repeatedly: one body for every mask.
+// A scalar operand becomes a vector of copies that the loop reads repeatedly: one body for every mask. The copies stand
+// apart from where the loop reads, because what has an address is written back to memory at every step.
+template <class T> struct Copies {
+  alignas(kVecBytes) T values[Vec<T>::n];
+};
 template <class T> struct Operand {
   const T* at;
   std::int64_t step;
-  alignas(kVecBytes) T copies[Vec<T>::n];
 
-  STEEP_INLINE Operand(const void* p, bool scalar) : at(static_cast<const T*>(p)), step(Vec<T>::n) {
+  STEEP_INLINE Operand(const void* p, bool scalar, Copies<T>& copies) : at(static_cast<const T*>(p)), step(Vec<T>::n) {
     if (!scalar) return;
-    store(copies, Vec<T>(*at));
-    at = copies;
+    store(copies.values, Vec<T>(*at));
+    at = copies.values;
     step = 0;
   }
   STEEP_INLINE Vec<T> next() {
@@ -96,7 +99,8 @@ void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
   if (scalars & 2)
     if (const Loop one = loop_for_second<F>(*static_cast<const T*>(in[1])))
       return one(in, out, n, scalars & 1, nullptr);
-  Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2);
+  Copies<T> copies[2];
+  Operand<T> a(in[0], scalars & 1, copies[0]), b(in[1], scalars & 2, copies[1]);
   T* y = static_cast<T*>(out);
   const V p(params ? static_cast<T>(*params) : T(0));
 #pragma GCC unroll 4
@@ -111,7 +115,8 @@ void loop2(const void* const* in, void* out, std::int64_t n, unsigned scalars, c
 template <class F, class T>
 void loop3(const void* const* in, void* out, std::int64_t n, unsigned scalars, const double*) {
   using V = Vec<T>;
-  Operand<T> a(in[0], scalars & 1), b(in[1], scalars & 2), c(in[2], scalars & 4);
+  Copies<T> copies[3];
+  Operand<T> a(in[0], scalars & 1, copies[0]), b(in[1], scalars & 2, copies[1]), c(in[2], scalars & 4, copies[2]);
   T* y = static_cast<T*>(out);
   for (; n >= V::n; n -= V::n, y += V::n) {
     const V p = a.next(), q = b.next();

@@ -164,9 +164,11 @@ ColumnStrip<T, width> fold_columns(std::int64_t first, std::int64_t n, Row row) 
     for (int i = 0; i < width; ++i) s.group[i] = fold<F>(s.group[i], rest.group[i]);
     return s;
   }
-  for (int i = 0; i < width; ++i) s.group[i] = group_of(F::template identity<T>());
+  Group<T> sums[width];  // not s itself: what is returned has an address, and would be written at every row
+  for (int i = 0; i < width; ++i) sums[i] = group_of(F::template identity<T>());
   for (std::int64_t r = first; r < first + n; ++r)
-    for (int i = 0; i < width; ++i) s.group[i] = fold<F>(s.group[i], row(r, i));
+    for (int i = 0; i < width; ++i) sums[i] = fold<F>(sums[i], row(r, i));
+  for (int i = 0; i < width; ++i) s.group[i] = sums[i];
   return s;
 }
 

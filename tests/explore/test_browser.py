@@ -112,6 +112,24 @@ def test_it_works_by_the_keyboard_and_is_named_for_screen_readers(tab, client):
     assert unnamed == []
 
 
+def test_a_unit_without_an_image_says_that_nothing_is_computed(tab):
+    """Its map has a name from the start: a screen reader may come before the first frame does."""
+    tab.page.click("text=relu1")
+    tab.until(lambda: tab.count(".units [role=option]") == 16 or tab.page.is_visible("#problem"))
+    assert tab.page.evaluate(
+        """async () => {
+          const { Unit } = await import("./unit.js");
+          const app = { about: { code: "", folder: [] }, names: () => null, work() {}, source: { ready: false }, cancel() {} };
+          const unit = new Unit(app, () => {});
+          unit.frame({ h: 1, w: 2, lo: 0, hi: 1, mean: 0.5 }, new Float32Array([0, 1]));
+          unit.show({ name: "relu1" }, 3);
+          const map = unit.element.querySelector("canvas[role=img]");
+          const data = map.getContext("2d").getImageData(0, 0, map.width, map.height).data;
+          return [map.getAttribute("aria-label"), unit.values.textContent, data.some((each) => each > 0)];
+        }"""
+    ) == ["Activation of unit 3: not computed yet", "", False]
+
+
 def test_a_place_of_the_image_sorts_the_units(tab):
     tab.drop(digit(1), "bar.png")
     tab.page.click("text=relu1")

@@ -35,6 +35,7 @@ export class Unit {
     this.heading.textContent = `Unit ${channel}${name ? `: ${name}` : ""}`;
     this.element.hidden = false;
     this.climb.clear();
+    this.#blank();
     this.parts.replaceChildren();
     this.examples.replaceChildren();
     this.python.replaceChildren(code(`${this.app.about.code}\nfound = model.activations(x, ${quoted(layer.name)})\n` +
@@ -64,6 +65,13 @@ export class Unit {
     paintScale(this.scale, spread);
     this.map.setAttribute("aria-label", `Activation of unit ${this.channel}, ${number(lo)} to ${number(hi)}`);
     this.values.textContent = h * w > 1 ? `${number(lo)} to ${number(hi)}, mean ${number(mean)}, ${h} × ${w} positions` : number(hi);
+  }
+
+  /** Before the first frame: nothing of the unit before, and what a screen reader is told of it. */
+  #blank() {
+    for (const each of [this.map, this.scale]) each.width = each.width;  // clears it
+    this.map.setAttribute("aria-label", `Activation of unit ${this.channel}: not computed yet`);
+    this.values.textContent = "";
   }
 
   async #run(only = null) {
