@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/layout.h"
 #include "core/parallel.h"
 
 namespace steep {
@@ -67,10 +68,24 @@ template <class T> void copy_line(T* dst, std::int64_t ds, const T* src, std::in
   });
 }
 
+// A plane that is contiguous in the source down, in the result across: by the kernel, some rows of the result at a
+// time.
+template <class T>
+void transpose_plane(T* dst, const T* src, const std::int64_t* n, std::int64_t ld, std::int64_t step) {
+  constexpr std::int64_t block = 1 << 16, lanes = 16;
+  const k::Transpose transpose = k::table().transpose[sizeof(T) == 4 ? k::f32 : k::f64];
+  const std::int64_t most = std::max<std::int64_t>(lanes, block / n[1] / lanes * lanes);
+  for (std::int64_t i = 0; i < n[0]; i += most) {
+    if (i > 0) k::interruption_point();
+    transpose(src + i, step, dst + i * ld, ld, n[1], std::min(most, n[0] - i));
+  }
+}
 // The last two dimensions in squares of 16, so that a transposition stays within a few cache lines.
 template <class T>
 void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t* ds, const std::int64_t* ss) {
   constexpr std::int64_t edge = 16;
+  if constexpr (sizeof(T) >= 4)
+    if (ds[1] == 1) return transpose_plane(dst, src, n, ds[0], ss[1]);
   for (std::int64_t i = 0; i < n[0]; i += edge) {
     if (i % 1024 == 1024 - edge) k::interruption_point();
     for (std::int64_t j = 0; j < n[1]; j += edge)
@@ -357,8 +372,20 @@ Tensor copied(const Tensor& t) {
   return out;
 }
 
+namespace {
+// The same over the dimensions as they lie in the memory of the result.
+[[gnu::noinline]] void run_in_order(k::Loop loop, const Tensor* given, int count, const Tensor& out,
+                                    const double* params, double cost) {
+  const MemoryOrder order = dense_order(out);
+  Tensor in[max_operands];
+  for (int k = 0; k < count; ++k) in[k] = in_order(given[k], order);
+  run_loop(loop, in, count, in_order(out, order), params, cost);
+}
+}  // namespace
+
 void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost) {
   if (out.size() == 0) return;
+  if (!out.contiguous()) return run_in_order(loop, in, count, out, params, cost);
   if (all_linear(in, count, out)) run_linear(loop, in, count, out, params, cost);
   else run_strided(loop, in, count, out, params, cost);
 }

@@ -14,8 +14,8 @@ Tensor contiguous(const Tensor& t);
 // A contiguous tensor with t's values, in memory of its own.
 Tensor copied(const Tensor& t);
 
-// out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` is contiguous and may be the same
-// tensor as an operand; `cost` is in nanoseconds per element.
+// out[i] = loop(in0[i], in1[i], ...) with operands broadcast to out's shape. `out` has no gaps, in any order of its
+// dimensions (core/layout.h), and may be the same tensor as an operand; `cost` is in nanoseconds per element.
 void run_loop(k::Loop loop, const Tensor* in, int count, const Tensor& out, const double* params, double cost);
 
 // Elements [begin, begin + n) of a strided operand in row-major order, one after the other to `to`. `item` is the

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/host.h"
+#include "core/layout.h"
 #include "graph/mode.h"
 
 namespace steep {
@@ -145,10 +146,14 @@ bool Recorder::is_constant(const Tensor& t) {
   return !is_some(b) ? born_here(t) : program_.buffers[b].place == Place::constant;
 }
 
+// Elementwise instructions see their operands in the order in which the result lies in memory: to passes they are
+// contiguous.
 void Recorder::push(const Call& c, bool in_place) {
+  const MemoryOrder order = c.op.loop ? dense_order(c.out) : MemoryOrder();
+  const auto seen = [&](const Tensor& t) { return view_of(order.empty() ? t : in_order(t, order)); };
   Instruction i{.op = &c.op, .attrs = c.attrs, .in_place = in_place};
-  for (int k = 0; k < c.count; ++k) i.in.push_back(view_of(c.in[k]));
-  i.out = view_of(c.out);
+  for (int k = 0; k < c.count; ++k) i.in.push_back(seen(c.in[k]));
+  i.out = seen(c.out);
   if (c.op.loop) i.loop = c.op.loop(c);
   i.number = program_.next_number();
   i.where = user_line();

@@ -94,4 +94,9 @@ template <class T> static void pack(const Strip<T>& s) {
   }
 }
 
+template <class T> static void transposed_copy(const void* from, std::int64_t step, void* to, std::int64_t ld,
+                                               std::int64_t count, std::int64_t depth) {
+  pack(Strip<T>{static_cast<T*>(to), ld, static_cast<const T*>(from), step, 1, count, depth, true});
+}
+
 }  // namespace gemm

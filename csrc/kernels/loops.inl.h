@@ -72,9 +72,7 @@ requires std::is_same_v<F, op::pow> STEEP_INLINE Loop loop_for_second(T exponent
 
 // A scalar operand becomes a vector of copies that the loop reads repeatedly: one body for every mask. The copies stand
 // apart from where the loop reads, because what has an address is written back to memory at every step.
-template <class T> struct Copies {
-  alignas(kVecBytes) T values[Vec<T>::n];
-};
+template <class T> struct Copies { alignas(kVecBytes) T values[Vec<T>::n]; };
 template <class T> struct Operand {
   const T* at;
   std::int64_t step;

@@ -273,25 +273,35 @@ template <class F, class T> void row_scan(const void* x, void* out, std::int64_t
 }
 
 // Running sums as exact as sum(): float32 adds up in double, and double keeps what each addition rounds away (Neumaier
-// 1974). An infinity has no rounding error.
-STEEP_INLINE void running_sums(const float* from, float* to, std::int64_t n) {
-  double total = 0;
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(total += static_cast<double>(from[i]));
-}
-STEEP_INLINE void running_sums(const double* from, double* to, std::int64_t n) {
+// 1974), found without a branch on which is larger (Knuth 1997, section 4.2.2). An infinity has no rounding error.
+template <class T> struct RunningSum {
   double total = 0, lost = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double x = from[i], next = total + x;
-    lost += __builtin_fabs(total) >= __builtin_fabs(x) ? (total - next) + x : (x - next) + total;
+
+  STEEP_INLINE T with(T value) {
+    const double x = static_cast<double>(value), next = total + x, added = next - total;
+    if constexpr (sizeof(T) == sizeof(double)) lost += (total - (next - added)) + (x - added);
     total = next;
-    to[i] = total - total == 0 ? total + lost : total;
+    if constexpr (sizeof(T) < sizeof(double)) return static_cast<T>(total);
+    else return total - total == 0 ? total + lost : total;
   }
+};
+// Some rows at once, whose additions do not wait for each other.
+template <class T, int rows> STEEP_INLINE void running_sums(const T* from, T* to, std::int64_t n) {
+  RunningSum<T> sums[rows];
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int r = 0; r < rows; ++r) to[r * n + i] = sums[r].with(from[r * n + i]);
 }
 template <class T> void row_cumsum(const void* x, void* out, std::int64_t rows, std::int64_t n) {
-  if constexpr (!is_real<T>) return row_scan<op::add, T>(x, out, rows, n);
-  else
-    for (std::int64_t r = 0; r < rows; ++r)
-      running_sums(static_cast<const T*>(x) + r * n, static_cast<T*>(out) + r * n, n);
+  if constexpr (is_real<T>) {
+    constexpr int together = 4;
+    const T* from = static_cast<const T*>(x);
+    T* to = static_cast<T*>(out);
+    std::int64_t r = 0;
+    for (; r + together <= rows; r += together) running_sums<T, together>(from + r * n, to + r * n, n);
+    for (; r < rows; ++r) running_sums<T, 1>(from + r * n, to + r * n, n);
+  } else {
+    row_scan<op::add, T>(x, out, rows, n);
+  }
 }
 
 // to[i] = g(from[i]) along one row, the partial vector at the end by the same code.

@@ -45,6 +45,11 @@ using ColLoop = void (*)(const void* x, void* out, std::int64_t n, std::int64_t 
 using RowGradient = void (*)(const void* g, const void* y, void* out, std::int64_t rows, std::int64_t n);
 using ColGradient = void (*)(const void* g, const void* y, void* out, std::int64_t n, std::int64_t m, std::int64_t ld);
 
+// A transposed copy: to[p * ld + i] = from[i * step + p], i < count, p < depth. Moves bits: those of float32 and
+// float64 serve every type of their size.
+using Transpose = void (*)(const void* from, std::int64_t step, void* to, std::int64_t ld, std::int64_t count,
+                           std::int64_t depth);
+
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
 struct SplitGemm {
   Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
@@ -82,7 +87,8 @@ struct Table {
   LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];  // floats
   BatchNormLoop batch_moments[type_count], batch_norm[type_count], batch_norm_gradient[type_count];
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
-  Gemm gemm[type_count];  // float32 and float64; int32 and int64 by plain loops
+  Transpose transpose[type_count];                                              // float32 and float64
+  Gemm gemm[type_count];  // the same; int32 and int64 by plain loops
   SplitGemm split;
   PieceSizes pieces;
   Random uniform[type_count], normal[type_count], bits;

@@ -155,6 +155,8 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
 }
 
 constexpr void fill_gemm(Table& t) {
+  t.transpose[f32] = &gemm::transposed_copy<float>;
+  t.transpose[f64] = &gemm::transposed_copy<double>;
   t.gemm[f32] = &gemm::run<float>;
   t.gemm[f64] = &gemm::run<double>;
   t.gemm[u8] = &gemm::run_integers<std::uint8_t>;

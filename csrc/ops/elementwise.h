@@ -14,6 +14,7 @@ struct Cast {
 void infer_same(Call& c);       // out like the operand
 void infer_broadcast(Call& c);  // out of the broadcast shape, in the operands' dtype
 void infer_bool(Call& c);       // the same, bool
+void infer_cast(Call& c);       // like the operand, in the dtype asked for
 void infer_where(Call& c);
 
 void compute_loop(const Call& c);   // runs the row's loop

@@ -472,7 +472,7 @@ Rows other_rows() {
              const Tensor y = astype(x, dtype.value_or(Float32));
              return copied && y.dtype() == x.dtype() ? copy(y) : y;
            },
-       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.attrs.as<Cast>().dtype); },
+       .infer = infer_cast,
        .compute = compute_loop,
        .vjp = {{[](R r, T g) { return astype(g, r.dtype(0)); }}},
        .jvp = Jvp::linear,

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/iterate.h"
+#include "core/layout.h"
 #include "core/parallel.h"
 #include "graph/mode.h"
 #include "ops/elementwise.h"
@@ -63,20 +64,33 @@ Dims broadcast_shapes(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 namespace {
-Tensor empty_like(const Tensor& x, DType dtype) { return empty(x.shape(), x.size(), dtype); }
+bool all_contiguous(const Call& c) {
+  for (int i = 0; i < c.count; ++i)
+    if (!c.in[i].contiguous()) return false;
+  return true;
+}
+// The result, in its operands' order in memory.
+Tensor empty_result(const Call& c, const Dims& shape, std::int64_t n, DType dtype) {
+  if (all_contiguous(c)) return empty(shape, n, dtype);
+  return empty(shape, n, shared_order(c.in, c.count, shape, n), dtype);
+}
+Tensor empty_like(const Call& c, DType dtype) { return empty_result(c, c.in[0].shape(), c.in[0].size(), dtype); }
 Tensor empty_broadcast(const Call& c, DType dtype) {
   const Tensor &a = c.in[0], &b = c.in[1];
-  if (b.ndim() == 0 || a.shape() == b.shape()) return empty_like(a, dtype);
-  return empty(broadcast_shapes(c.op.name, a, b), dtype);
+  if (b.ndim() == 0 || a.shape() == b.shape()) return empty_like(c, dtype);
+  const Dims shape = broadcast_shapes(c.op.name, a, b);
+  return empty_result(c, shape, numel(shape), dtype);
 }
 }  // namespace
 
-void infer_same(Call& c) { c.out = empty_like(c.in[0], c.in[0].dtype()); }
+void infer_same(Call& c) { c.out = empty_like(c, c.in[0].dtype()); }
 void infer_broadcast(Call& c) { c.out = empty_broadcast(c, c.in[0].dtype()); }
-void infer_bool(Call& c) { c.out = c.count == 1 ? empty_like(c.in[0], Bool) : empty_broadcast(c, Bool); }
+void infer_bool(Call& c) { c.out = c.count == 1 ? empty_like(c, Bool) : empty_broadcast(c, Bool); }
+void infer_cast(Call& c) { c.out = empty_like(c, c.attrs.as<Cast>().dtype); }
 void infer_where(Call& c) {
   const Tensor values = empty(broadcast_shapes("where", c.in[1], c.in[2]), Bool);
-  c.out = empty(broadcast_shapes("where", values, c.in[0]), c.in[1].dtype());
+  const Dims shape = broadcast_shapes("where", values, c.in[0]);
+  c.out = empty_result(c, shape, numel(shape), c.in[1].dtype());
 }
 
 k::Loop loop_of_kernel(const Call& c) { return find_loop(c.op.name, c.op.kernel, c.in[0].dtype()); }

@@ -339,7 +339,7 @@ Rows primitive_rows() {
        .may_raise = true},
       {.name = "wrap_index",
        .attrs = attributes<WrapIndex>(),
-       .infer = infer_same,
+       .infer = [](Call& c) { c.out = empty(c.in[0].shape(), c.in[0].dtype()); },
        .compute = compute_wrap,
        .hidden = true,
        .may_raise = true},

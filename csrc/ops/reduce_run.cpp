@@ -1,12 +1,14 @@
-// Which kernel a reduction over a set of axes runs. Axes that follow each other in memory are the rows of one kernel,
-// or the columns of another where kept axes follow them; otherwise a row is gathered into a buffer before it is folded,
-// or the operand is copied where one is too long for that. Start reading at run_reduction.
+// Which kernel a reduction over a set of axes runs. Axes that follow each other in memory, whatever their order, are
+// the rows of one kernel, or the columns of another where kept axes follow them; otherwise a row is gathered into a
+// buffer before it is folded, or the operand is copied where one is too long for that. Start reading at run_reduction.
 #include "ops/reduce.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
 #include "core/iterate.h"
+#include "core/layout.h"
 #include "core/parallel.h"
 #include "kernels/scratch.h"
 
@@ -88,6 +90,46 @@ void reduce_columns(k::ColReduce f, T in, T out, const Blocks& x) {
   });
 }
 
+// By rows or columns of contiguous memory; false where there are neither, or no kernel for them.
+bool reduce_blocks(Reduction kind, T in, T out, unsigned axes) {
+  const Blocks blocks = blocks_of(in, axes);
+  const auto columns = k::table().col_reduce[kind][in.dtype()];
+  if (blocks.inner == 0 || (blocks.inner > 1 && !columns)) return false;
+  if (blocks.inner > 1) reduce_columns(columns, in, out, blocks);
+  else reduce_rows(k::table().row_reduce[kind][in.dtype()], in, out, blocks.n);
+  return true;
+}
+
+// The axes of a result that are not reduced, as the operand's order in memory has them: as a view of the result.
+Tensor kept_in_order(T out, unsigned axes, const MemoryOrder& order) {
+  const Dims row_major = contiguous_strides(out.shape());
+  const bool keeps = out.ndim() == order.size();
+  Dims shape, strides;
+  for (const auto d : order) {
+    const int axis = static_cast<int>(d);
+    if (is_reduced(axes, axis)) continue;
+    int at = axis;
+    for (int before = 0; !keeps && before < axis; ++before) at -= is_reduced(axes, before);
+    shape.push(out.dim(at)), strides.push(row_major[at]);
+  }
+  return view(out, shape, strides, out->offset);
+}
+
+// The same of an operand in another order, whose result is put in row-major order. Not positions among all elements,
+// which count in row-major order.
+bool reduce_in_order(Reduction kind, T in, T out, unsigned axes) {
+  const bool positions = kind == Reduction::argmax || kind == Reduction::argmin;
+  const MemoryOrder order = positions && std::popcount(axes) > 1 ? MemoryOrder() : dense_order(in);
+  if (order.empty()) return false;
+  unsigned moved = 0;
+  for (int i = 0; i < order.size(); ++i)
+    if (is_reduced(axes, static_cast<int>(order[i]))) moved |= 1u << i;
+  const Tensor kept = kept_in_order(out, axes, order), to = kept.contiguous() ? kept : empty(kept.shape(), out.dtype());
+  if (!reduce_blocks(kind, in_order(in, order), to, moved)) return false;
+  if (!kept.contiguous()) copy_strided(kept, to);
+  return true;
+}
+
 // Whether the sum of squares is as exact as sums are: neither infinite nor so small that squares were lost.
 template <class E> bool is_exact(E squares) {
   return squares != squares || (squares < std::numeric_limits<E>::infinity() && squares > squares_lost_below<E>);
@@ -136,9 +178,8 @@ void run_reduction(const Call& c, Reduction kind, unsigned axes) {
   const auto rows = k::table().row_reduce[kind][in.dtype()];
   if (!rows) fail<TypeError>(c.op.name, ": not defined for ", in, "; use any() or all(), or astype() first");
   if (c.out.size() == 0) return;
-  const Blocks blocks = in.contiguous() ? blocks_of(in, axes) : Blocks{1, 1, 0};
-  const auto columns = k::table().col_reduce[kind][in.dtype()];
-  if (columns && blocks.inner > 1) return reduce_columns(columns, in, c.out, blocks);
+  if (in.contiguous() ? in.size() > 0 && reduce_blocks(kind, in, c.out, axes) : reduce_in_order(kind, in, c.out, axes))
+    return;
   const Tensor last = axes_last(in, axes);
   const std::int64_t n = in.size() / c.out.size();
   if (last.contiguous() || n == 0) return reduce_rows(rows, last, c.out, n);

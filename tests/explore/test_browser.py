@@ -119,7 +119,8 @@ def test_a_unit_without_an_image_says_that_nothing_is_computed(tab):
     assert tab.page.evaluate(
         """async () => {
           const { Unit } = await import("./unit.js");
-          const app = { about: { code: "", folder: [] }, names: () => null, work() {}, source: { ready: false }, cancel() {} };
+          const source = { ready: false }, about = { code: "", folder: [] };
+          const app = { about, source, names: () => null, work() {}, cancel() {} };
           const unit = new Unit(app, () => {});
           unit.frame({ h: 1, w: 2, lo: 0, hi: 1, mean: 0.5 }, new Float32Array([0, 1]));
           unit.show({ name: "relu1" }, 3);

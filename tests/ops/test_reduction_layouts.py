@@ -28,9 +28,16 @@ def subsets(ndim):
     return [axes for n in range(1, ndim + 1) for axes in itertools.combinations(range(ndim), n)]
 
 
+def moved(x, axes):
+    return sp.permute_dims(x, axes) if isinstance(x, sp.Tensor) else x.transpose(axes)
+
+
 LAYOUTS = {
     "contiguous": lambda x: x,
     "transposed": lambda x: x.T,
+    "rolled": lambda x: moved(x, (*range(1, x.ndim), 0)),
+    "swapped": lambda x: moved(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)),
+    "shuffled": lambda x: moved(x, (*range(1, x.ndim, 2), *range(0, x.ndim, 2))),
     "reversed": lambda x: x[..., ::-1],
     "sliced": lambda x: x[1:, ..., ::2],
     "broadcast": lambda x: sp.broadcast_to(x, (2, *x.shape))
@@ -60,6 +67,23 @@ def test_positions_along_every_axis(layout):
     for axis in range(a.ndim):
         np.testing.assert_array_equal(sp.argmax(x, axis=axis).numpy(), np.argmax(a, axis=axis))
         np.testing.assert_array_equal(sp.argmin(x, axis=axis).numpy(), np.argmin(a, axis=axis))
+    assert int(sp.argmax(x)) == np.argmax(a) and int(sp.argmin(x)) == np.argmin(a)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(4))), ids=str)
+def test_every_order_of_axes_in_memory(axes, keepdims):
+    a = np.random.default_rng(0).normal(size=(3, 8, 5, 20))
+    x, a = moved(sp.tensor(a), axes), moved(a, axes)
+    for reduced in subsets(4):
+        for ours, theirs in ((sp.sum, np.sum), (sp.max, np.max), (sp.mean, np.mean)):
+            found = ours(x, axis=reduced, keepdims=keepdims)
+            np.testing.assert_allclose(
+                found.numpy(), theirs(a, axis=reduced, keepdims=keepdims), rtol=1e-11, atol=1e-12
+            )
+            assert found.is_contiguous
+        norms = np.sqrt((a * a).sum(axis=reduced, keepdims=keepdims))
+        np.testing.assert_allclose(sp.norm(x, axis=reduced, keepdims=keepdims).numpy(), norms, rtol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float64"])

@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
     out.width = 200
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def use_threads(count: int | None) -> None:
