@@ -80,10 +80,25 @@ void transpose_plane(T* dst, const T* src, const std::int64_t* n, std::int64_t l
     transpose(src + i, step, dst + i * ld, ld, n[1], std::min(most, n[0] - i));
   }
 }
+// Every element of a line `times` times in a row: dst[i * times + j] = src[i].
+template <int times, class T> void repeat_elements(T* dst, const T* src, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int j = 0; j < times; ++j) dst[i * times + j] = src[i];
+}
+template <class T> void repeat_elements(T* dst, const T* src, std::int64_t n, std::int64_t times) {
+  serial_for(n, std::max<std::int64_t>(1, (1 << 16) / times), [=](std::int64_t b, std::int64_t e) {
+    T* to = dst + b * times;
+    if (times == 2) return repeat_elements<2>(to, src + b, e - b);
+    if (times == 3) return repeat_elements<3>(to, src + b, e - b);
+    if (times == 4) return repeat_elements<4>(to, src + b, e - b);
+    for (; b < e; ++b, to += times) std::fill_n(to, times, src[b]);
+  });
+}
 // The last two dimensions in squares of 16, so that a transposition stays within a few cache lines.
 template <class T>
 void copy_plane(T* dst, const T* src, const std::int64_t* n, const std::int64_t* ds, const std::int64_t* ss) {
   constexpr std::int64_t edge = 16;
+  if (ss[1] == 0 && ds[1] == 1 && ds[0] == n[1]) return repeat_elements(dst, src, n[0], n[1]);
   if constexpr (sizeof(T) >= 4)
     if (ds[1] == 1) return transpose_plane(dst, src, n, ds[0], ss[1]);
   for (std::int64_t i = 0; i < n[0]; i += edge) {
@@ -129,6 +144,17 @@ void copy_typed(const Walk& w, std::int64_t item, char* dst, const char* src) {
   if (item == 4)
     return copy_walk(w, reinterpret_cast<std::uint32_t*>(dst), reinterpret_cast<const std::uint32_t*>(src));
   copy_walk(w, reinterpret_cast<std::uint64_t*>(dst), reinterpret_cast<const std::uint64_t*>(src));
+}
+
+// The dimension along which a copy is shared among threads: the first that has enough for them, or the longest.
+int widest(const Walk& w) {
+  constexpr std::int64_t enough = 16;
+  int longest = 0;
+  for (int d = 0; d < w.ndim; ++d) {
+    if (w.shape[d] >= enough) return d;
+    if (w.shape[d] > w.shape[longest]) longest = d;
+  }
+  return longest;
 }
 
 template <class T> void copy_as(char* to, const char* from, std::int64_t n, std::int64_t stride) {
@@ -258,20 +284,6 @@ bool is_scattered(const Tensor& t, const Tensor& out) {
     if (t.dim(d) > 1) return std::abs(t.strides()[d]) > 1;
   return false;
 }
-Tensor gathered(const Tensor& t) {
-  const Tensor out = empty(t.shape(), t.dtype());
-  const Dims s[] = {out.strides(), t.strides()};
-  const Walk w(t.shape(), s, 2);
-  const std::int64_t item = size_of(t.dtype()), slices = w.shape[0];
-  const auto slice = static_cast<double>(t.size()) / static_cast<double>(slices);
-  parallel_for(slices, 64, slice, [&](std::int64_t b, std::int64_t e) {
-    Walk some = w;
-    some.shape[0] = e - b;
-    copy_typed(some, item, out.bytes() + b * w.strides[0][0] * item, t.bytes() + b * w.strides[1][0] * item);
-  });
-  return out;
-}
-
 bool linear_or_single(const Tensor& t, const Tensor& out) {
   return t.size() == 1 || (t.contiguous() && t.size() == out.size());
 }
@@ -340,7 +352,7 @@ void run_tiled(k::Loop loop, const Tensor* in, int count, const Tensor& out, con
 [[gnu::noinline]] void run_strided(k::Loop loop, const Tensor* given, int count, const Tensor& out,
                                    const double* params, double cost) {
   Tensor in[max_operands];
-  for (int k = 0; k < count; ++k) in[k] = is_scattered(given[k], out) ? gathered(given[k]) : given[k];
+  for (int k = 0; k < count; ++k) in[k] = is_scattered(given[k], out) ? copied(given[k]) : given[k];
   if (all_linear(in, count, out)) run_linear(loop, in, count, out, params, cost);
   else run_tiled(loop, in, count, out, params, cost);
 }
@@ -360,9 +372,28 @@ std::pair<std::uintptr_t, std::uintptr_t> extent(const Tensor& t) {
 }  // namespace
 
 void copy_strided(const Tensor& dst, const Tensor& src) {
+  constexpr double cost = 0.2;  // nanoseconds an element
+  constexpr std::int64_t block = 1 << 15;
   const Dims s[] = {dst.strides(), src.strides()};
   if (dst.size() == 0) return;
-  copy_typed(Walk(dst.shape(), s, 2), size_of(dst.dtype()), dst.bytes(), src.bytes());
+  const Walk w(dst.shape(), s, 2);
+  const std::int64_t item = size_of(dst.dtype());
+  const int d = widest(w);
+  const std::int64_t n = w.shape[d], each = dst.size() / n;
+  parallel_for(n, std::max<std::int64_t>(1, block / each), cost * static_cast<double>(each),
+               [&](std::int64_t b, std::int64_t e) {
+                 Walk some = w;
+                 some.shape[d] = e - b;
+                 copy_typed(some, item, dst.bytes() + b * w.strides[0][d] * item,
+                            src.bytes() + b * w.strides[1][d] * item);
+               });
+}
+
+void fill_zero(const Tensor& t) {
+  constexpr double cost = 0.03;  // nanoseconds a byte
+  parallel_for(t.size() * size_of(t.dtype()), 1 << 18, cost, [&](std::int64_t b, std::int64_t e) {
+    std::memset(t.bytes() + b, 0, static_cast<std::size_t>(e - b));
+  });
 }
 
 Tensor contiguous(const Tensor& t) { return t.contiguous() ? t : copied(t); }

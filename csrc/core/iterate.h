@@ -9,6 +9,9 @@ namespace steep {
 // dst and src have the same shape and dtype; they must not overlap unless identical.
 void copy_strided(const Tensor& dst, const Tensor& src);
 
+// Zeros in all of a contiguous tensor.
+void fill_zero(const Tensor& t);
+
 // A contiguous tensor with t's values: t itself when it is contiguous already.
 Tensor contiguous(const Tensor& t);
 // A contiguous tensor with t's values, in memory of its own.

@@ -121,9 +121,7 @@ template <class E> void add_rows_as(const Call& c, T updates, const Positions& a
 void compute_add_rows(const Call& c) {
   const Tensor updates = contiguous(c.in[0]);
   const Positions at(c.in[1], c.out.dim(0), "scatter_add");
-  serial_for(c.out.size() * size_of(c.out.dtype()), 1 << 20, [&](std::int64_t b, std::int64_t e) {
-    std::memset(c.out.bytes() + b, 0, static_cast<std::size_t>(e - b));
-  });
+  fill_zero(c.out);
   switch (c.out.dtype()) {
     case Float32: return add_rows_as<float>(c, updates, at);
     case Float64: return add_rows_as<double>(c, updates, at);

@@ -1,7 +1,6 @@
 // Ops that return a view of the same memory: reshape, permute, broadcast, slice. A reshape that cannot be a view
 // copies. embed() is the adjoint of slice(): a tensor placed into zeros.
 #include <algorithm>
-#include <cstring>
 
 #include "core/iterate.h"
 #include "ops/elementwise.h"
@@ -101,7 +100,7 @@ void infer_slice(Call& c) {
 void infer_embed(Call& c) { c.out = empty(c.attrs.as<Embed>().shape.dims(), c.in[0].dtype()); }
 void compute_embed(const Call& c) {
   const auto a = c.attrs.as<Embed>();
-  std::memset(c.out.bytes(), 0, static_cast<std::size_t>(c.out.size() * size_of(c.out.dtype())));
+  fill_zero(c.out);
   copy_strided(slice_view(c.out, a.start, a.step, c.in[0].shape()), c.in[0]);
 }
 Tensor slice_rule(R r, T g) {
