@@ -73,6 +73,7 @@ static inline std::int64_t block_depth(std::int64_t k) {
   return ceil_div(ceil_div(k, ceil_div(k, most)), 16) * 16;
 }
 
+constexpr std::int64_t most_near = 24576;     // bytes of B, which the first cache holds beside a panel of A
 constexpr std::int64_t most_swept = 1 << 18;  // bytes of B, which the second cache holds: it has no order to prefer
 
 // How the loops are blocked. Rows of C are divided into tiles as equally as possible, so that no tile is a thin
@@ -92,7 +93,9 @@ template <class T> struct Plan {
     pack_a = x.n > 4 * width || is_kept(x.a.at);
     const bool kept = is_kept(x.b.at);
     transpose_b = tiles == 1 && x.k >= lanes<T> && x.b.row == 1 && x.b.col != 1 && !kept;
-    pack_b = x.b.col != 1 || x.m > 60;  // with fewer rows a copy of B does not pay
+    // With few rows a copy of B does not pay, nor where B lies in the first cache and its rows are whole vectors.
+    const bool near = block <= most_near && x.n % lanes<T> == 0 && !kept;
+    pack_b = x.b.col != 1 || (x.m > 60 && !near);
     stream_b = x.m <= streamed_rows && x.b.col == 1 && x.n > width && block > most_swept && !kept;
   }
 };
