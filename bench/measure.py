@@ -121,6 +121,16 @@ def timed(jobs, unit, rounds):
     return times
 
 
+def require_finite(name, jobs):
+    """A step that has diverged multiplies NaN and infinities, for which some kernels have other paths."""
+    import numpy as np
+
+    for peer in jobs.keys() & set(STEEP):
+        value = jobs[peer].step()
+        if value is not None and not np.isfinite(np.asarray(value)).all():
+            raise FloatingPointError(f"{name}: {peer} gives {value} after the timed steps; lower its rate or its loss")
+
+
 def measure(workload, peers, rounds=ROUNDS):
     """A row: the times of every peer, and whose gradients differ."""
     workload.make()
@@ -131,6 +141,7 @@ def measure(workload, peers, rounds=ROUNDS):
         name: {"min": min(t), "median": statistics.median(t), "rounds": t}
         for name, t in timed(jobs, workload.unit, rounds).items()
     }
+    require_finite(workload.name, jobs)
     workload.inputs = {}
     return {"name": workload.name, "times": times, "wrong": wrong, "goal": workload.goal, "flop": workload.flop}
 

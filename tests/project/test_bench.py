@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def bench():
     """The modules of bench/, which is no package."""
     sys.path.insert(0, str(BENCH))
     try:
-        return {name: importlib.import_module(name) for name in ("history", "compare", "report", "versus")}
+        return {name: importlib.import_module(name) for name in ("history", "compare", "report", "versus", "measure")}
     finally:
         sys.path.pop(0)
 
@@ -207,3 +208,13 @@ def test_a_network_of_the_forward_rows_becomes_a_file_with_the_same_values(bench
     with sp.no_grad():
         loaded = sp.onnx.load(files.saved(row.inputs))
         np.testing.assert_allclose(loaded(x).numpy(), model(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_that_diverges_is_no_row(bench):
+    def job(value):
+        return types.SimpleNamespace(step=lambda: value)
+
+    require = bench["measure"].require_finite
+    require("a step", {"steep": job(np.float32(2)), "captured": job(None), "torch": job(np.nan)})
+    with pytest.raises(FloatingPointError, match="a step: captured gives nan"):
+        require("a step", {"steep": job(1.0), "captured": job(np.float32(np.nan))})
