@@ -391,9 +391,8 @@ void copy_strided(const Tensor& dst, const Tensor& src) {
 
 void fill_zero(const Tensor& t) {
   constexpr double cost = 0.03;  // nanoseconds a byte
-  parallel_for(t.size() * size_of(t.dtype()), 1 << 18, cost, [&](std::int64_t b, std::int64_t e) {
-    std::memset(t.bytes() + b, 0, static_cast<std::size_t>(e - b));
-  });
+  parallel_for(t.size() * size_of(t.dtype()), 1 << 18, cost,
+               [&](std::int64_t b, std::int64_t e) { std::memset(t.bytes() + b, 0, static_cast<std::size_t>(e - b)); });
 }
 
 Tensor contiguous(const Tensor& t) { return t.contiguous() ? t : copied(t); }
