@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "core/iterate.h"
 #include "core/parallel.h"
@@ -152,8 +153,9 @@ struct Job {
 };
 
 // The product kernel, if it is not the kernels' own fused multiply-adds. These read the image directly, so they are
-// faster than six products, for which columns are written out and split: on VGG16's layers 155 to 181 GFLOP/s against
-// 86 to 166 (bench/modes.py, a Xeon with AMX, one thread, November 2026). So "auto" never asks for others.
+// faster than six products, for which columns are written out and split: on VGG16's layers 127 to 146 GFLOP/s against
+// 103 to 167 (bench/modes.py, a Xeon with AMX, one thread, November 2026), not by enough on any. So "auto" never asks
+// for others.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k) {
   if (g.precision == Precision::automatic) return nullptr;
   const k::Gemm found = find_gemm(type, g.precision, rows, n, k);
@@ -185,6 +187,21 @@ void run_depthwise(const Job& j, const k::Correlation& shape, const k::Epilogue*
   });
 }
 
+// A product kernel is called for some columns at a time: where no program keeps the weights that it has rearranged,
+// they are kept for the time of the convolution.
+class KeptWeights {
+ public:
+  KeptWeights(const char* weight, std::int64_t bytes, bool wanted) {
+    if (!wanted || k::is_kept(weight)) return;
+    panels_.emplace().add_source(weight, static_cast<std::size_t>(bytes));
+    scope_.emplace(&*panels_);
+  }
+
+ private:
+  std::optional<k::PanelStore> panels_;
+  std::optional<k::PanelScope> scope_;
+};
+
 // The work is split into images, then positions, then rows; never into what is summed. Small images go together.
 void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const DType type = j.in.dtype();
@@ -210,6 +227,7 @@ void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
   const std::int64_t down = ceil_div(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);
+  const KeptWeights kept(j.weight, j.groups * j.rows * j.channels * j.taps * item, shape.product != nullptr);
   parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
