@@ -372,7 +372,7 @@ std::pair<std::uintptr_t, std::uintptr_t> extent(const Tensor& t) {
 }  // namespace
 
 void copy_strided(const Tensor& dst, const Tensor& src) {
-  constexpr double cost = 0.2;  // nanoseconds an element
+  constexpr double cost = 0.2;  // nanoseconds per element
   constexpr std::int64_t block = 1 << 15;
   const Dims s[] = {dst.strides(), src.strides()};
   if (dst.size() == 0) return;
@@ -390,7 +390,7 @@ void copy_strided(const Tensor& dst, const Tensor& src) {
 }
 
 void fill_zero(const Tensor& t) {
-  constexpr double cost = 0.03;  // nanoseconds a byte
+  constexpr double cost = 0.03;  // nanoseconds per byte
   parallel_for(t.size() * size_of(t.dtype()), 1 << 18, cost,
                [&](std::int64_t b, std::int64_t e) { std::memset(t.bytes() + b, 0, static_cast<std::size_t>(e - b)); });
 }

@@ -130,6 +130,16 @@ class custom_vjp:
         return found
 
 
+def _names_of_ops(keep: Sequence[str]) -> list[str]:
+    names = [keep] if isinstance(keep, str) else keep
+    if not isinstance(names, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"checkpoint: keep must be names of ops, such as ['matmul'], and got {type(keep).__name__}; "
+            "checkpoint(f) is a function, which is called with f's arguments: checkpoint(f)(x)"
+        )
+    return [str(_PRIMITIVES.get(name, name)) for name in names]
+
+
 def checkpoint(f: Callable[..., Any], keep: Sequence[str] = ()) -> Callable[..., Any]:
     """``f`` with less memory: intermediate values are not saved, and the backward pass runs ``f`` again.
 
@@ -145,6 +155,7 @@ def checkpoint(f: Callable[..., Any], keep: Sequence[str] = ()) -> Callable[...,
         A function with the same result and gradients.
 
     Raises:
+        TypeError: if keep holds anything but names.
         ValueError: for a name in keep that no op has, or an op that computes nothing itself.
         GradientError: in the backward pass, if ``f`` applies other ops to other shapes when it runs again, or a kept
             result was written in place.
@@ -161,7 +172,7 @@ def checkpoint(f: Callable[..., Any], keep: Sequence[str] = ()) -> Callable[...,
         >>> sp.grad(lambda x: layer(x, sp.ones((2, 2))).sum())(sp.zeros((1, 2)))
         tensor([[2., 2.]], dtype=float32)
     """
-    kept_ops = [_PRIMITIVES.get(name, name) for name in ([keep] if isinstance(keep, str) else keep)]
+    kept_ops = _names_of_ops(keep)
     _core._ResultLog(kept_ops)  # names are checked at once
 
     @wraps(f)

@@ -107,7 +107,7 @@ def stop_gradient(x: Tensor) -> Tensor:
     """``x`` as a constant: the same values, without gradient.
 
     Args:
-        x: a tensor.
+        x: a tensor, or what asarray() makes one of.
 
     Returns:
         A tensor that shares memory with ``x``.
@@ -116,7 +116,7 @@ def stop_gradient(x: Tensor) -> Tensor:
         >>> float(sp.grad(lambda x: x * sp.stop_gradient(x))(3.0))
         3.0
     """
-    return x.detach()
+    return _core.asarray(x).detach()
 
 
 def positive(x: Tensor) -> Tensor:
@@ -257,6 +257,7 @@ def diff(x: Tensor, axis: int = -1, n: int = 1, prepend: Tensor | None = None, a
         [3.0, 5.0]
     """
     axis, n = integer("diff: axis", axis), integer("diff: n", n)
+    x = _core.asarray(x)
     parts = [part for part in (prepend, x, append) if part is not None]
     y = _core.concat(parts, axis=axis) if len(parts) > 1 else x
     if n < 0:

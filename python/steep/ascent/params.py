@@ -17,6 +17,7 @@ import numpy as np
 from steep import _core, tree
 from steep._core import Tensor
 from steep.display import displayed
+from steep.instances import instance
 from steep.random import Generator
 from steep.tree import Tree
 
@@ -64,6 +65,10 @@ class Parameterization:
             return self.render(self.params)
 
 
+def _source(who: str, generator: Any) -> Generator:
+    return instance(f"{who}: generator", generator, Generator, such_as="sp.random.Generator(0) is one")
+
+
 def pixels(start: Any, generator: Generator | None = None, mean: float = 0.0, std: float = 0.01) -> Parameterization:
     """The pixels themselves as parameters.
 
@@ -83,7 +88,7 @@ def pixels(start: Any, generator: Generator | None = None, mean: float = 0.0, st
     if generator is None:
         numbers = all(isinstance(leaf, int | float) for leaf in tree.leaves(start))
         return Parameterization(_core.tensor(start) if numbers else tree.map(_core.tensor, start), _same)
-    return Parameterization(generator.normal(tuple(start), mean, std), _same)
+    return Parameterization(_source("pixels", generator).normal(tuple(start), mean, std), _same)
 
 
 def fft(shape: tuple[int, ...], generator: Generator, std: float = 0.01, decay: float = 1.0) -> Parameterization:
@@ -115,7 +120,7 @@ def fft(shape: tuple[int, ...], generator: Generator, std: float = 0.01, decay: 
     if len(shape) < 2 or min(shape[-2:]) < 1:
         raise ValueError(f"fft: needs a shape (..., height, width) with pixels, got {shape}")
     height, width = shape[-2:]
-    spectrum = generator.normal((*shape[:-2], 2, height, width // 2 + 1), std=std)
+    spectrum = _source("fft", generator).normal((*shape[:-2], 2, height, width // 2 + 1), std=std)
     return Parameterization(spectrum, Spectrum(height, width, decay))
 
 
@@ -162,7 +167,7 @@ def color_decorrelated(start: Parameterization) -> Parameterization:
         >>> coloured.image().shape
         (1, 3, 8, 8)
     """
-    return start.then(_coloured)
+    return instance("color_decorrelated: start", start, Parameterization, such_as="pixels() makes one").then(_coloured)
 
 
 def cppn(shape: tuple[int, ...], generator: Generator, hidden: int = 24, layers: int = 6) -> Parameterization:
@@ -198,7 +203,8 @@ def cppn(shape: tuple[int, ...], generator: Generator, hidden: int = 24, layers:
     x, y = np.meshgrid(across, down)
     inputs = np.stack([x.ravel(), y.ravel(), np.hypot(x, y).ravel() / np.sqrt(2), np.ones(x.size)], axis=1)
     sizes = [4, *[2 * hidden] * layers]
-    weights = [generator.normal((n, into, hidden), std=1 / np.sqrt(into)) for into in sizes[:-1]]
+    source = _source("cppn", generator)
+    weights = [source.normal((n, into, hidden), std=1 / np.sqrt(into)) for into in sizes[:-1]]
     weights.append(_core.zeros((n, sizes[-1], channels), dtype=_core.float32))
 
     def render(weights: Any) -> Tensor:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from steep import _core
+from steep.instances import instance
 from steep.nn.containers import Residual, Sequential
 from steep.nn.convolution import Conv1d, Conv2d, Conv3d
 from steep.nn.module import Module
@@ -30,6 +31,7 @@ def fuse_batch_norm(module: Module) -> Module:
         The copy; outputs differ by rounding.
 
     Raises:
+        TypeError: for anything but a module.
         ValueError: in training mode, in which batches are normalized by their own statistics.
 
     Example:
@@ -37,7 +39,7 @@ def fuse_batch_norm(module: Module) -> Module:
         >>> len(sp.nn.fuse_batch_norm(net))
         2
     """
-    if module.training:
+    if instance("fuse_batch_norm: module", module, Module).training:
         raise ValueError("fuse_batch_norm: the network is in training mode; call eval() before")
     fused = copy.deepcopy(module)
     for each in fused.modules():

@@ -14,6 +14,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.instances import instance
 from steep.nn.module import Module
 from steep.onnx.graph import Graph, Input, Source, read
 from steep.onnx.table import Node, Value
@@ -68,6 +69,7 @@ class Model(Module):
     """
 
     def __init__(self, graph: Graph, requires_grad: bool = True) -> None:
+        instance("onnx.Model: graph", graph, Graph, such_as="onnx.load(path) makes a model of a file")
         self._graph = _Hidden(graph)
         host, state = _roles(graph)
         self._state = _Hidden(frozenset(state & graph.initializers.keys()))

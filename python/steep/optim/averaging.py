@@ -13,6 +13,7 @@ from typing import Any
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.instances import instance
 from steep.optim.optimizer import copy_of
 from steep.reals import real
 from steep.tree import Tree
@@ -64,6 +65,7 @@ class EMA:
         decay: weight of the average before, in [0, 1).
 
     Raises:
+        TypeError: if one of params is no tensor.
         ValueError: for another decay.
 
     Example:
@@ -81,7 +83,7 @@ class EMA:
     def __init__(self, params: Tree, decay: float = 0.999) -> None:
         if not 0 <= real("EMA: decay", decay) < 1:
             raise ValueError(f"EMA: decay must lie in [0, 1), got {decay}")
-        self.params: list[Tensor] = tree.leaves(params)
+        self.params = [instance("EMA: every one of params", leaf, Tensor) for leaf in tree.leaves(params)]
         self.decay = decay
         self.averages = [copy_of(param.detach()) for param in self.params]
 

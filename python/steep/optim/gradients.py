@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from steep import _core, tree
 from steep._core import Tensor
+from steep.instances import instance
 from steep.optim.optimizer import Gradients, non_negative
 from steep.tree import Tree
 
@@ -92,6 +93,7 @@ def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float:
         The norm before.
 
     Raises:
+        TypeError: if one of params is no tensor.
         ValueError: if the norm is not finite; the gradients are unchanged then.
 
     Example:
@@ -100,7 +102,7 @@ def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float:
         >>> sp.optim.clip_grad_norm([w], 1.0), [round(g, 4) for g in w.grad.tolist()]
         (5.0, [0.6, 0.8])
     """
-    leaves = tree.leaves(params)
+    leaves = [instance("clip_grad_norm: every one of params", leaf, Tensor) for leaf in tree.leaves(params)]
     before = float(norm([leaf.grad for leaf in leaves], ord))
     if not math.isfinite(before):
         raise ValueError(f"clip_grad_norm: the norm of the gradients is {before}")

@@ -52,6 +52,7 @@ class Tokenizer:
         options: the contents of a tokenizer.json.
 
     Raises:
+        TypeError: for options that are no mapping.
         NotImplementedError: naming a part that steep does not have.
 
     Example:
@@ -61,6 +62,10 @@ class Tokenizer:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        if not isinstance(options, Mapping):
+            raise TypeError(
+                f"Tokenizer: options must be a mapping, and got {type(options).__name__}; from_file opens a file"
+            )
         self._normalize = normalizer(options.get("normalizer"))
         self._split = splitter(options.get("pre_tokenizer"))
         self._model: WordPiece | BPE = model(options["model"])

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from steep import nn
+from steep.instances import instance
 from steep.training.batches import Augment
 from steep.training.choices import LossOf
 from steep.training.logs import Target
@@ -85,6 +86,7 @@ def fit(
         A ``Trained``.
 
     Raises:
+        TypeError: if the model is no module.
         ValueError: for options that no run can have, a checkpoint of another run, or a ``train_step`` without a state.
 
     References:
@@ -100,7 +102,7 @@ def fit(
     given = Options(train, test, validation, loss, objective, optimizer, metrics, class_weight, augment, train_step)
     callbacks = [callback] if callable(callback) else list(callback)
     with _precision(recipe):
-        run = Run(model.train(), recipe, given, capture, checkpoint, every, workers)
+        run = Run(instance("fit: model", model, nn.Module).train(), recipe, given, capture, checkpoint, every, workers)
         done: Trained[M] = run.go(callbacks, log, progress, resume)
         return done
 
