@@ -100,7 +100,11 @@ def __getattr__(name: str) -> _Any:
         import importlib
 
         return getattr(importlib.import_module(_LAZY_FUNCTIONS[name]), name)
-    raise AttributeError(f"module 'steep' has no attribute {name!r}")
+    if name.startswith("_"):  # interpreters and tools ask for many of these
+        raise AttributeError(f"module 'steep' has no attribute {name!r}")
+    from steep.elsewhere import hint
+
+    raise AttributeError(f"module 'steep' has no attribute {name!r}{hint(name, __dir__())}")
 
 
 def __dir__() -> list[str]:
