@@ -20,7 +20,8 @@ WRITTEN = {
     "left_shift": "sp.bitwise_left_shift", "right_shift": "sp.bitwise_right_shift", "eq": "sp.equal",
     "ne": "sp.not_equal", "lt": "sp.less", "le": "sp.less_equal", "gt": "sp.greater", "ge": "sp.greater_equal",
     "fmax": "sp.maximum", "fmin": "sp.minimum", "ndarray": "sp.Tensor", "array": "sp.tensor",
-    "divmod": "divmod(x, y)", "identity": "sp.eye", "unique": "sp.unique_values", "argwhere": "sp.stack(sp.nonzero(x), axis=-1)",
+    "divmod": "divmod(x, y)", "identity": "sp.eye", "unique": "sp.unique_values",
+    "argwhere": "sp.stack(sp.nonzero(x), axis=-1)",
     # shapes
     "transpose": "x.T, sp.swapaxes or sp.permute_dims", "permute": "sp.permute_dims", "view": "sp.reshape",
     "ravel": "sp.reshape(x, -1)", "unsqueeze": "sp.expand_dims", "expand": "sp.broadcast_to",
@@ -29,7 +30,8 @@ WRITTEN = {
     "dstack": "sp.concat([...], axis=2)", "column_stack": "sp.stack([...], axis=1)", "fliplr": "sp.flip(x, axis=1)",
     "flipud": "sp.flip(x, axis=0)", "rot90": "sp.flip(x, axis=1).T", "narrow": "a slice, x[start:end]",
     "atleast_1d": "sp.reshape", "atleast_2d": "sp.reshape", "diagonal": "sp.take_along_axis, or x[i, i] with sp.arange",
-    "diag": "sp.eye(n) * x makes the matrix; x[i, i] with i = sp.arange(n) reads it", "ascontiguousarray": "x.contiguous()",
+    "diag": "sp.eye(n) * x makes the matrix; x[i, i] with i = sp.arange(n) reads it",
+    "ascontiguousarray": "x.contiguous()",
     # products, sums, order
     "dot": "x @ y", "mm": "x @ y", "bmm": "x @ y", "mv": "x @ y", "inner": "sp.vecdot", "vdot": "sp.vecdot",
     "addmm": "b + x @ y", "baddbmm": "b + x @ y", "ger": "sp.outer", "linalg": "sp.matmul, sp.norm, sp.trace, sp.outer",
