@@ -288,8 +288,12 @@ template <class T> struct RunningSum {
 // Some rows at once, whose additions do not wait for each other.
 template <class T, int rows> STEEP_INLINE void running_sums(const T* from, T* to, std::int64_t n) {
   RunningSum<T> sums[rows];
-  for (std::int64_t i = 0; i < n; ++i)
-    for (int r = 0; r < rows; ++r) to[r * n + i] = sums[r].with(from[r * n + i]);
+  for (std::int64_t i = 0; i < n;) {
+    const std::int64_t end = i + stretch < n ? i + stretch : n;
+    for (; i < end; ++i)
+      for (int r = 0; r < rows; ++r) to[r * n + i] = sums[r].with(from[r * n + i]);
+    if (i < n) interruption_point();
+  }
 }
 template <class T> void row_cumsum(const void* x, void* out, std::int64_t rows, std::int64_t n) {
   if constexpr (is_real<T>) {
