@@ -122,12 +122,15 @@ def timed(jobs, unit, rounds):
 
 
 def require_finite(name, jobs):
-    """A step that has diverged multiplies NaN and infinities, for which some kernels have other paths."""
+    """A step that has diverged multiplies NaN and infinities, for which some kernels have other paths.
+
+    Steps give a loss or scores; some give nothing, or a result of several arrays, which is not looked at.
+    """
     import numpy as np
 
     for peer in jobs.keys() & set(STEEP):
-        value = jobs[peer].step()
-        if value is not None and not np.isfinite(np.asarray(value)).all():
+        value = np.asarray(jobs[peer].step())
+        if np.issubdtype(value.dtype, np.number) and not np.isfinite(value).all():
             raise FloatingPointError(f"{name}: {peer} gives {value} after the timed steps; lower its rate or its loss")
 
 

@@ -284,6 +284,7 @@ bool is_scattered(const Tensor& t, const Tensor& out) {
     if (t.dim(d) > 1) return std::abs(t.strides()[d]) > 1;
   return false;
 }
+
 bool linear_or_single(const Tensor& t, const Tensor& out) {
   return t.size() == 1 || (t.contiguous() && t.size() == out.size());
 }

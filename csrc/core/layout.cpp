@@ -2,7 +2,6 @@
 #include "core/layout.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace steep {
 namespace {

@@ -4,29 +4,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
+from steep._interop import RENAMED
 from steep.suggest import near
 
-# name: how it is written here, with x a tensor. tests/test_elsewhere.py looks up every name that is mentioned.
+# name: how it is written here, with x a tensor; first NumPy's functions that are dispatched under another
+# name. tests/test_elsewhere.py looks up every name that is mentioned.
 WRITTEN = {
-    # the array API's names for NumPy's
-    "absolute": "sp.abs", "fabs": "sp.abs", "arccos": "sp.acos", "arccosh": "sp.acosh", "arcsin": "sp.asin",
-    "arcsinh": "sp.asinh", "arctan": "sp.atan", "arctan2": "sp.atan2", "arctanh": "sp.atanh", "amax": "sp.max",
-    "amin": "sp.min", "concatenate": "sp.concat", "cat": "sp.concat", "power": "sp.pow", "mod": "sp.remainder",
-    "fmod": "x - y * sp.trunc(x / y), or sp.remainder, which has the sign of y", "true_divide": "sp.divide",
-    "div": "sp.divide", "mul": "sp.multiply", "sub": "sp.subtract", "neg": "sp.negative", "rint": "sp.round",
-    "around": "sp.round", "fix": "sp.trunc", "invert": "sp.bitwise_invert", "bitwise_not": "sp.bitwise_invert",
-    "left_shift": "sp.bitwise_left_shift", "right_shift": "sp.bitwise_right_shift", "eq": "sp.equal",
-    "ne": "sp.not_equal", "lt": "sp.less", "le": "sp.less_equal", "gt": "sp.greater", "ge": "sp.greater_equal",
-    "fmax": "sp.maximum", "fmin": "sp.minimum", "ndarray": "sp.Tensor", "array": "sp.tensor",
-    "divmod": "divmod(x, y)", "identity": "sp.eye", "unique": "sp.unique_values",
+    **{name: f"sp.{here}" for name, here in RENAMED.items()},
+    "cat": "sp.concat", "fmod": "x - y * sp.trunc(x / y), or sp.remainder, which has the sign of y", "div": "sp.divide",
+    "mul": "sp.multiply", "sub": "sp.subtract", "neg": "sp.negative", "fix": "sp.trunc",
+    "bitwise_not": "sp.bitwise_invert", "eq": "sp.equal", "ne": "sp.not_equal", "lt": "sp.less", "le": "sp.less_equal",
+    "gt": "sp.greater", "ge": "sp.greater_equal", "fmax": "sp.maximum", "fmin": "sp.minimum", "ndarray": "sp.Tensor",
+    "array": "sp.tensor", "divmod": "divmod(x, y)", "identity": "sp.eye", "unique": "sp.unique_values",
     "argwhere": "sp.stack(sp.nonzero(x), axis=-1)",
     # shapes
     "transpose": "x.T, sp.swapaxes or sp.permute_dims", "permute": "sp.permute_dims", "view": "sp.reshape",
     "ravel": "sp.reshape(x, -1)", "unsqueeze": "sp.expand_dims", "expand": "sp.broadcast_to",
     "rollaxis": "sp.moveaxis", "movedim": "sp.moveaxis", "chunk": "sp.split", "array_split": "sp.split",
-    "unbind": "sp.unstack", "vstack": "sp.concat([...], axis=0)", "hstack": "sp.concat([...], axis=1)",
+    "unbind": "sp.unstack", "vstack": "sp.concat([...], axis=0), sp.stack([...]) of vectors",
+    "hstack": "sp.concat([...], axis=-1)",
     "dstack": "sp.concat([...], axis=2)", "column_stack": "sp.stack([...], axis=1)", "fliplr": "sp.flip(x, axis=1)",
     "flipud": "sp.flip(x, axis=0)", "rot90": "sp.flip(x, axis=1).T", "narrow": "a slice, x[start:end]",
     "atleast_1d": "sp.reshape", "atleast_2d": "sp.reshape", "diagonal": "sp.take_along_axis, or x[i, i] with sp.arange",
@@ -44,7 +42,7 @@ WRITTEN = {
     "addcmul": "b + t * x * y", "addcdiv": "b + t * x / y", "clamp": "sp.clip", "exp2": "2**x",
     "cbrt": "sp.sign(x) * sp.abs(x) ** (1 / 3)",
     "sgn": "sp.sign", "frac": "x - sp.trunc(x)", "nan_to_num": "sp.where(sp.isnan(x), 0.0, x)",
-    "logaddexp2": "sp.logaddexp", "numel": "x.size", "is_tensor": "isinstance(x, sp.Tensor)",
+    "numel": "x.size", "is_tensor": "isinstance(x, sp.Tensor)",
     # making tensors, random numbers
     "as_tensor": "sp.asarray", "from_numpy": "sp.asarray", "logspace": "10 ** sp.linspace(start, stop, n)",
     "rand": "sp.random.Generator(seed).uniform(0, 1, shape)", "randn": "sp.random.Generator(seed).normal(shape)",
@@ -66,7 +64,8 @@ WRITTEN = {
 }  # fmt: skip
 
 
-def hint(name: str, known: Iterable[str]) -> str:
+@lru_cache(maxsize=256)  # libraries ask hasattr() for the same names again and again
+def hint(name: str, known: tuple[str, ...]) -> str:
     """What to write for a name that steep does not have.
 
     Args:
@@ -78,7 +77,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 
     Example:
         >>> from steep.elsewhere import hint
-        >>> hint("concatenate", [])
+        >>> hint("concatenate", ())
         '; here it is written sp.concat'
     """
     return f"; here it is written {WRITTEN[name]}" if name in WRITTEN else near(name, known)

@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def instance(what: str, value: Any, kind: type[T], article: str = "a", such_as: str = "") -> T:
+def instance(what: str, value: Any, kind: type[T], such_as: str = "") -> T:
     """An argument of a class.
 
     Args:
         what: the function and the parameter, for the error message.
         value: what was given.
         kind: the class.
-        article: of the class's name, "an" before a vowel.
         such_as: how to make one, for the error message.
 
     Returns:
@@ -34,4 +33,4 @@ def instance(what: str, value: Any, kind: type[T], article: str = "a", such_as: 
     if isinstance(value, kind):
         return value
     hint = f"; {such_as}" if such_as else ""
-    raise TypeError(f"{what} must be {article} {kind.__name__}, and got {type(value).__name__}{hint}")
+    raise TypeError(f"{what} must be a {kind.__name__}, and got {type(value).__name__}{hint}")

@@ -216,5 +216,8 @@ def test_a_step_that_diverges_is_no_row(bench):
 
     require = bench["measure"].require_finite
     require("a step", {"steep": job(np.float32(2)), "captured": job(None), "torch": job(np.nan)})
+    require("a step", {"steep": job(sp.ones(2)), "captured": job(types.SimpleNamespace(loss=np.nan))})
+    with pytest.raises(FloatingPointError, match="a step: steep gives"):
+        require("a step", {"steep": job(sp.tensor([1.0, float("inf")]))})
     with pytest.raises(FloatingPointError, match="a step: captured gives nan"):
         require("a step", {"steep": job(1.0), "captured": job(np.float32(np.nan))})
