@@ -104,7 +104,7 @@ def __getattr__(name: str) -> _Any:
         raise AttributeError(f"module 'steep' has no attribute {name!r}")
     from steep.elsewhere import hint
 
-    raise AttributeError(f"module 'steep' has no attribute {name!r}{hint(name, tuple(__dir__()))}")
+    raise AttributeError(f"module 'steep' has no attribute {name!r}{hint('steep', name, tuple(__dir__()))}")
 
 
 def __dir__() -> list[str]:

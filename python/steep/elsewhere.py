@@ -1,13 +1,26 @@
 """Names of NumPy, PyTorch and JAX that steep has under another one, or writes in another way: what an unknown name of
-``steep`` is answered with. Loaded when such a name is asked for.
+``steep``, or of its packages for layers, optimisers, data and random numbers, is answered with.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 
 from steep._interop import RENAMED
 from steep.suggest import near
+
+_CONTAINERS = {
+    "ModuleList": "list of modules", "ModuleDict": "dict of modules", "ParameterList": "list of tensors",
+    "ParameterDict": "dict of tensors",
+}  # fmt: skip
+_IS_FOUND = " among a module's attributes is found as it is"
+_PADS = ("Constant", "Zero", "Reflection", "Replication", "Circular")
+_DRAWS = ("bernoulli", "integers", "normal", "permutation", "uniform")
+_INITIAL = (
+    "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "ones", "orthogonal", "sparse",
+    "trunc_normal", "uniform", "xavier_normal", "xavier_uniform", "zeros",
+)  # fmt: skip
 
 # name: how it is written here, with x a tensor; first NumPy's functions that are dispatched under another
 # name. tests/test_elsewhere.py looks up every name that is mentioned.
@@ -64,20 +77,104 @@ WRITTEN = {
 }  # fmt: skip
 
 
+# The same by package: PyTorch's names of layers, losses, optimisers and loaders, NumPy's of random numbers.
+_HINGE = "sp.mean(sp.maximum(0.0, "
+_HUBER = "sp.mean(sp.where(d < 1, 0.5 * d * d, d - 0.5)), with d = sp.abs(x - y)"
+WRITTEN_IN: dict[str, dict[str, str]] = {
+    "steep": WRITTEN,
+    "steep.nn": {
+        **{name: f"as plain Python: a {plain}{_IS_FOUND}" for name, plain in _CONTAINERS.items()},
+        "Identity": "sp.nn.Sequential()", "LogSoftmax": "sp.log_softmax", "Softmin": "sp.softmax(-x)",
+        "LogSigmoid": "-sp.softplus(-x)", "Softsign": "x / (1 + sp.abs(x))", "Mish": "x * sp.tanh(sp.softplus(x))",
+        "SELU": "1.0507009873554805 * sp.elu(x, 1.6732632423543772)", "Hardtanh": "sp.clip(x, -1, 1)",
+        "Tanhshrink": "x - sp.tanh(x)", "Hardshrink": "sp.where(sp.abs(x) > lambd, x, 0.0)",
+        "Softshrink": "sp.sign(x) * sp.relu(sp.abs(x) - lambd)", "Threshold": "sp.where(x > threshold, x, value)",
+        "RMSNorm": "x * sp.rsqrt(sp.mean(x * x, -1, keepdims=True) + eps) * weight",
+        "BCELoss": "sp.nn.BCEWithLogitsLoss, which takes the scores before the sigmoid",
+        **dict.fromkeys(("SmoothL1Loss", "HuberLoss"), _HUBER),
+        "KLDivLoss": "sp.mean(y * (sp.log(y) - x)), with x of logarithms",
+        "PoissonNLLLoss": "sp.mean(sp.exp(x) - y * x)", "SoftMarginLoss": "sp.mean(sp.softplus(-y * x))",
+        "GaussianNLLLoss": "sp.mean(0.5 * (sp.log(var) + (x - y) ** 2 / var))",
+        "TripletMarginLoss": _HINGE + "sp.norm(a - p, axis=-1) - sp.norm(a - n, axis=-1) + margin))",
+        "MarginRankingLoss": _HINGE + "y * (b - a) + margin))",
+        "CosineSimilarity": "sp.vecdot(x, y) / (sp.norm(x, axis=-1) * sp.norm(y, axis=-1))",
+        "PairwiseDistance": "sp.norm(x - y, axis=-1)",
+        "UpsamplingBilinear2d": "sp.nn.Upsample", "UpsamplingNearest2d": "sp.nn.Upsample",
+        "AdaptiveAvgPool3d": "sp.adaptive_avg_pool3d", "InstanceNorm1d": "sp.instance_norm",
+        "InstanceNorm3d": "sp.instance_norm", "DataParallel": "sp.distributed", "parallel": "sp.distributed",
+        "utils": "sp.optim.clip_grad_norm or sp.optim.gradients", "Buffer": "a tensor that requires no gradient",
+        "LazyLinear": "sp.nn.Linear with both sizes", "LazyConv2d": "sp.nn.Conv2d with both sizes",
+        **{f"{kind}Pad{n}d": "sp.pad" for kind in _PADS for n in (1, 2, 3)},
+    },
+    "steep.nn.functional": {
+        "binary_cross_entropy": "sp.nn.bce_with_logits, which takes the scores before the sigmoid",
+        "binary_cross_entropy_with_logits": "sp.nn.bce_with_logits", "scaled_dot_product_attention": "sp.attention",
+        "normalize": "x / sp.norm(x, axis=-1, keepdims=True)", "relu6": "sp.clip(x, 0, 6)",
+        "upsample": "sp.interpolate", "softmin": "sp.softmax(-x)", "logsigmoid": "-sp.softplus(-x)",
+        "pixel_shuffle": "sp.reshape, sp.permute_dims, sp.reshape", "hardtanh": "sp.clip(x, -1, 1)",
+        "cosine_similarity": "sp.vecdot(x, y) / (sp.norm(x, axis=-1) * sp.norm(y, axis=-1))",
+    },
+    "steep.nn.init": {
+        "calculate_gain": "sp.nn.init.gain",
+        **{f"{name}_": f"layer.weight = sp.nn.init.{name}(shape)" for name in _INITIAL},
+    },
+    "steep.optim": {
+        "RMSprop": "sp.optim.RMSProp", "Adagrad": "sp.optim.AdaGrad", "SparseAdam": "sp.optim.Adam",
+        "ASGD": "sp.optim.averaging", "swa_utils": "sp.optim.averaging",
+        "lr_scheduler": "lr=sp.optim.schedules.cosine(...) or another function of the step's number",
+    },
+    "steep.data": {
+        "random_split": "sp.data.split", "ImageFolder": "sp.data.folder", "DatasetFolder": "sp.data.folder",
+        "MNIST": 'sp.data.load("mnist")', "FashionMNIST": 'sp.data.load("fashion_mnist")',
+        "transforms": "sp.data.augmented",
+    },
+    "steep.random": {
+        **dict.fromkeys(("rand", "random"), "sp.random.Generator(seed).uniform(0, 1, shape)"),
+        **dict.fromkeys(("randn", "standard_normal"), "sp.random.Generator(seed).normal(shape)"),
+        **dict.fromkeys(("seed", "PRNGKey", "key"), "sp.random.Generator(seed)"),
+        **dict.fromkeys(("default_rng", "RandomState"), "sp.random.Generator"),
+        **{name: f"sp.random.Generator(seed).{name}" for name in _DRAWS},
+        "randint": "sp.random.Generator(seed).integers",
+        "shuffle": "x[sp.random.Generator(seed).permutation(n)]",
+        "choice": "x[sp.random.Generator(seed).integers(0, n, shape)]",
+    },
+}  # fmt: skip
+
+
 @lru_cache(maxsize=256)  # libraries ask hasattr() for the same names again and again
-def hint(name: str, known: tuple[str, ...]) -> str:
-    """What to write for a name that steep does not have.
+def hint(module: str, name: str, known: tuple[str, ...]) -> str:
+    """What to write for a name that a module does not have.
 
     Args:
+        module: the module's name, such as "steep.nn".
         name: the name.
         known: the names that it has.
 
     Returns:
-        "; it is written ... here", "; did you mean ...?", or "".
+        "; here it is written ...", "; did you mean ...?", or "".
 
     Example:
         >>> from steep.elsewhere import hint
-        >>> hint("concatenate", ())
+        >>> hint("steep", "concatenate", ())
         '; here it is written sp.concat'
     """
-    return f"; here it is written {WRITTEN[name]}" if name in WRITTEN else near(name, known)
+    written = WRITTEN_IN.get(module, {})
+    return f"; here it is written {written[name]}" if name in written else near(name, known)
+
+
+def answer_unknown_names(package: str) -> None:
+    """Makes a package answer a name that it does not have with what to write.
+
+    Args:
+        package: the name of an imported module, such as "steep.nn".
+    """
+    module = sys.modules[package]
+
+    def unknown(name: str) -> None:
+        if name.startswith("_"):  # interpreters and tools ask for many of these
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
+        text = hint(package, name, tuple(getattr(module, "__all__", dir(module))))
+        raise AttributeError(f"module {package!r} has no attribute {name!r}{text}", name=name, obj=module)
+
+    # Not as a function of the module, for which type checkers would take every name to exist.
+    vars(module)["__getattr__"] = unknown

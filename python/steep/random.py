@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from steep import _core
 from steep._core import Tensor
+from steep.elsewhere import answer_unknown_names
 
 Shape: TypeAlias = int | tuple[int, ...] | list[int]
 
@@ -287,3 +288,6 @@ class Generator:
         self.seed = int(state["seed"])
         self._state[0] = _signed(_spread(self.seed))
         self.position = int(state["position"])
+
+
+answer_unknown_names(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -23,6 +22,8 @@ def near(name: str, known: Iterable[str], most: int = 3) -> str:
     Returns:
         A string.
     """
+    import difflib  # late, since it takes as long to import as some of steep's packages
+
     names, asked = {each.lower(): each for each in known}, str(name).lower()
     with_words = [each for each in names if _words(asked) and _words(asked) < _words(each)]
     found = with_words[:MOST_WITH_WORD] or difflib.get_close_matches(asked, names, most, 0.55)

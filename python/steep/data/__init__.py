@@ -5,6 +5,7 @@ One's own data: ``folder`` of pictures, ``table`` of rows, ``files.py`` for idx,
 the file.
 """
 
+from steep.elsewhere import answer_unknown_names
 from steep.data import augment, rows
 from steep.data.augmented import Augmented, CutMix, Mixup, augmented
 from steep.data.boxes import Box, Boxed, boxed_photos
@@ -27,3 +28,5 @@ __all__ = [
     "augmented", "boxed_photos", "cifar", "digits", "emoji", "fashion_mnist", "folder", "idx", "load", "mnist",
     "mnist5k", "npz", "photo", "photos", "read_idx", "read_image", "rows", "split", "subset", "table",
 ]  # fmt: skip
+
+answer_unknown_names(__name__)

@@ -3,6 +3,7 @@
 Start reading at ``module.py`` (a model is a tree of attributes); layers call the functions of ``functional.py``.
 """
 
+from steep.elsewhere import answer_unknown_names
 from steep.nn import cost, functional, init
 from steep.nn.activations import (
     ELU,
@@ -35,7 +36,7 @@ from steep.nn.normalization import (
     LocalResponseNorm,
     MultiheadAttention,
 )
-from steep.nn.parameter import PLAIN, Parameter
+from steep.nn.parameter import Parameter
 from steep.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -60,9 +61,4 @@ __all__ = [
     "fuse_batch_norm", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> object:
-    """Names the Python container that replaces one of PyTorch's."""
-    if name in PLAIN:
-        raise AttributeError(f"steep.nn has no {name}: a {PLAIN[name]} among a module's attributes is found as it is")
-    raise AttributeError(f"module 'steep.nn' has no attribute {name!r}")
+answer_unknown_names(__name__)

@@ -50,6 +50,7 @@ from steep._core import (
     softplus,
     tanh,
 )
+from steep.elsewhere import answer_unknown_names
 from steep.integers import integers
 from steep.nn.losses import bce_with_logits, cross_entropy, info_nce, l1_loss, mse_loss, nll_loss
 from steep.random import Generator
@@ -359,3 +360,5 @@ def _with_padding_by_name(core: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 conv1d, conv2d, conv3d = map(_with_padding_by_name, (_core.conv1d, _core.conv2d, _core.conv3d))
+
+answer_unknown_names(__name__)

@@ -14,6 +14,7 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
+from steep.elsewhere import answer_unknown_names
 from steep.random import Generator
 
 _default = Generator(0)
@@ -498,3 +499,6 @@ def sparse(
     for column in range(shape[1]):
         values[np.asarray(draw.permutation(shape[0]))[:none], column] = 0
     return parameter(_core.asarray(values).astype(dtype or _core.float32))
+
+
+answer_unknown_names(__name__)

@@ -11,10 +11,6 @@ from typing import Any
 from steep import _core
 from steep._core import Tensor
 
-# Containers of PyTorch's that plain Python replaces here.
-PLAIN = {"ModuleList": "list of modules", "ModuleDict": "dict of modules", "ParameterList": "list of tensors",
-         "ParameterDict": "dict of tensors"}  # fmt: skip
-
 
 def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
     """A tensor for a module to learn: a leaf with a copy of the data.

@@ -3,6 +3,7 @@
 Start reading at ``loop.py`` (params -> scalar -> gradient -> update -> project), then ``optimizer.py``.
 """
 
+from steep.elsewhere import answer_unknown_names
 from steep.optim import averaging, gradients, directions, projections, schedules
 from steep.optim.averaging import EMA
 from steep.optim.gradients import clip_grad_norm
@@ -23,3 +24,5 @@ __all__ = [
     "Steepest", "averaging", "clip_grad_norm", "gradients", "directions", "maximize", "minimize", "projections",
     "schedules",
 ]  # fmt: skip
+
+answer_unknown_names(__name__)
