@@ -267,6 +267,16 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
     return group_norm(x, x.shape[1], weight, bias, eps)
 
 
+def group_norm_gradient(g: Any, x: Any, weight: Any) -> np.ndarray:
+    """Of two groups: with respect to x, then the sums over planes of g * y and of g, one after the other."""
+    rows, planes = (x.shape[0], 2, -1), (*x.shape[:2], -1)
+    inverse = 1 / np.sqrt(x.reshape(rows).var(axis=2, keepdims=True) + 1e-5)
+    y, d = group_norm(x, 2).reshape(rows), (g * column(weight, x)).reshape(rows)
+    by_x = (d - d.mean(2, keepdims=True) - y * (d * y).mean(2, keepdims=True)) * inverse
+    sums = [(g.reshape(planes) * y.reshape(planes)).sum(2), g.reshape(planes).sum(2)]
+    return np.concatenate([by_x.ravel(), *(each.ravel() for each in sums)])
+
+
 def batch_norm_moments(x: Any) -> np.ndarray:
     axes = (0, *range(2, x.ndim))
     return np.stack([x.mean(axis=axes), x.var(axis=axes)])

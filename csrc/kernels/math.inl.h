@@ -24,9 +24,14 @@ STEEP_INLINE Nearest nearest(VF x, float scale) {
 }
 
 STEEP_INLINE VF pow2(VI n) { return from_bits<float>((n + 127) << 23); }  // -126 <= n <= 127
-STEEP_INLINE VF scale2(VF x, VI n) {  // in two steps: the first is exact, so a denormal result is rounded once
-  const VI half = n >> 1;
-  return x * pow2(half) * pow2(n - half);
+// x 2^n, n an integer, rounded once where the result is denormal.
+STEEP_INLINE VF scale2(VF x, Nearest n) {
+#if defined(__AVX512F__)
+  return scalef(x, n.f);
+#else
+  const VI half = n.i >> 1;
+  return x * pow2(half) * pow2(n.i - half);
+#endif
 }
 // Keeps a NaN.
 STEEP_INLINE VF clamp(VF x, float low, float high) { return select(x < low, VF(low), select(x > high, VF(high), x)); }
@@ -40,7 +45,7 @@ STEEP_INLINE VF exp_within(VF x) {
   const Nearest n = nearest(x, kLog2e);
   const VF r = minus_ln2(x, n.f);
   const VF q = horner(r, 0.49999994f, 0.166665211f, 0.0416682884f, 0.00836870354f, 0.00138189388f);
-  return scale2(fma(r * r, q, r) + 1, n.i);
+  return scale2(fma(r * r, q, r) + 1, n);
 }
 // Below -104 the result is 0, and is not computed: a processor takes 150 cycles for a denormal one, and a mask before
 // softmax is full of -infinity.
@@ -144,10 +149,9 @@ STEEP_INLINE VF erfc_tail(VF factor, VF z, VF high, VF low) {
   return fma(all, -low, all) * exp_within(clamp(-high, -104.0f, 0.0f));
 }
 STEEP_INLINE VF erfcv(VF x) {
-  const VF z = select(x > 12.0f, VF(12.0f), x), square = z * z;
-  const auto near = x < 0.5f;
-  const VF y = 1 - erfv(x);
-  return any_lane(~near) ? select(near, y, erfc_tail(VF(1.0f), z, square, fma(z, z, -square))) : y;
+  const VF a = select(absv(x) > 12.0f, VF(12.0f), absv(x)), square = a * a;
+  const VF near = 1 - fma(x, erf_near(x * x), x), tail = erfc_tail(VF(1.0f), a, square, fma(a, a, -square));
+  return select(a < 0.5f, near, select(x < 0, 2 - tail, tail));
 }
 // factor times the normal distribution function of x: from erf close to 0, from the tail elsewhere.
 STEEP_INLINE VF times_normal_cdf(VF factor, VF x) {

@@ -32,10 +32,22 @@ STEEP_INLINE Nearest64 nearest(VD x, double scale) {  // |x * scale| < 2^51
   return {shifted - magic, bits(shifted) - bits(magic)};
 }
 STEEP_INLINE VD pow2(VL n) { return from_bits<double>((n + std::int64_t(1023)) << 52); }
-STEEP_INLINE VD scale2(VD x, VD n) {  // n is an integer, |n| < 2100
+// x 2^n, n an integer, |n| < 2100, rounded once where the result is denormal.
+STEEP_INLINE VD scale2(VD x, VD n) {
+#if defined(__AVX512F__)
+  return scalef(x, n);
+#else
   const VD magic(6755399441055744.0), half = (n * 0.5 + magic) - magic;
   const auto power = [=](VD k) { return pow2(bits(k + magic) - bits(magic)); };
   return x * power(half) * power(n - half);
+#endif
+}
+// The same for 1/2 <= x < 2, where most results have the bits of x but for the exponent.
+STEEP_INLINE VD scale2_near_one(VD x, Nearest64 n) {
+#if !defined(__AVX512F__)
+  if (!any_lane(~(absv(n.f) < 1000.0))) return from_bits<double>(bits(x) + (n.i << 52));
+#endif
+  return scale2(x, n.f);
 }
 STEEP_INLINE VD clamp(VD x, double low, double high) { return select(x < low, VD(low), select(x > high, VD(high), x)); }
 
@@ -53,7 +65,7 @@ STEEP_INLINE VD expv(VD x) {
   const auto none = x < -746.0;
   const VD within = select(none, VD(0.0), select(x > 710.0, VD(710.0), x));
   const Nearest64 n = nearest(within, kLog2e64);
-  return select(none, VD(0.0), scale2(expm1_reduced(minus_ln2(within, n.f)) + 1, n.f));
+  return select(none, VD(0.0), scale2_near_one(expm1_reduced(minus_ln2(within, n.f)) + 1, n));
 }
 STEEP_INLINE VD expm1v(VD x) {
   const VD within = clamp(x, -60.0, 710.0);

@@ -9,6 +9,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/enum_array.h"
+#include "kernels/group_norm.h"
 #include "kernels/norm.h"
 #include "kernels/product.h"
 #include "kernels/sort.h"
@@ -86,6 +87,7 @@ struct Table {
   ColGradient col_softmax_gradient[type_count];
   LabelLoss cross_entropy[type_count], cross_entropy_gradient[type_count];  // floats
   BatchNormLoop batch_moments[type_count], batch_norm[type_count], batch_norm_gradient[type_count];
+  GroupNormLoop group_norm[type_count], group_norm_gradient[type_count];
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Transpose transpose[type_count];                                              // float32 and float64
   Gemm gemm[type_count];  // the same; int32 and int64 by plain loops

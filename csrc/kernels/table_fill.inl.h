@@ -15,6 +15,7 @@
 #include "kernels/norm.inl.h"
 #include "kernels/softmax.inl.h"
 #include "kernels/batch_norm.inl.h"
+#include "kernels/group_norm.inl.h"
 #include "kernels/random.inl.h"
 #include "kernels/gemm_micro.inl.h"
 #include "kernels/gemm_transpose.inl.h"
@@ -150,6 +151,8 @@ template <class T> constexpr void fill_float(Table& t, Type type) {
   t.batch_moments[type] = &batch_moments<T>;
   t.batch_norm[type] = &batch_norm<T>;
   t.batch_norm_gradient[type] = &batch_norm_gradient<T>;
+  t.group_norm[type] = &group_norm<T>;
+  t.group_norm_gradient[type] = &group_norm_gradient<T>;
   t.uniform[type] = &random_fill<Uniform<T>>;
   t.normal[type] = &random_fill<Normal<T>>;
 }

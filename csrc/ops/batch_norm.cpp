@@ -22,8 +22,6 @@ struct BatchNorm {
   STEEP_ATTRIBUTES(eps)
 };
 
-constexpr std::int64_t shortest_plane = 16;
-
 std::int64_t positions(T x) { return x.size() / (x.dim(0) * x.dim(1)); }
 
 k::BatchNorm arguments_of(const Call& c, T x) {
@@ -113,7 +111,7 @@ void gradients(R r, T g, const Needed&, std::vector<Tensor>& grads) {
 std::vector<Tensor> call_training(const Op&, T given, T weight, T bias, double eps) {
   const Tensor x = astype(given, to_float(given.dtype()));
   const Op& named = find_op("batch_norm");  // which errors name
-  if (x.ndim() < 2 || x.size() == 0 || positions(x) < shortest_plane || is_traced()) {
+  if (x.ndim() < 2 || x.size() == 0 || !has_planes(x) || is_traced()) {
     const std::vector<Tensor> moments = channel_moments(x);
     return {batch_norm(named, x, moments[0], moments[1], weight, bias, eps), alias(moments[0]), alias(moments[1])};
   }

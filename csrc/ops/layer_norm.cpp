@@ -102,10 +102,7 @@ Tensor by_x(R r, T g) {
   static const Op& fused = find_op("layer_norm_gradient");
   if (!grad_enabled())
     return is_scaled ? apply(fused, {g, r.in(0), r.in(1)}, r.attrs()) : apply(fused, {g, r.in(0)}, r.attrs());
-  const Standard s(r.in(0), eps_of(r));
-  const Tensor d = is_scaled ? mul_zero(g, r.in(1)) : g;
-  const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
-  return mul_zero(subtract(subtract(d, mean(d)), mul_zero(mean(mul_zero(d, s.y)), s.y)), s.inverse);
+  return standardize_gradient(is_scaled ? mul_zero(g, r.in(1)) : g, r.in(0), eps_of(r));
 }
 // Those with respect to weight and bias come from one op.
 void gradients(R r, T g, const Needed& needed, std::vector<Tensor>& grads) {
@@ -127,6 +124,11 @@ void gradients(R r, T g, const Needed& needed, std::vector<Tensor>& grads) {
 Tensor standardize(T rows, double eps) {
   static const Op& op = find_op("standardize_last");
   return apply(op, {rows}, Norm{eps});
+}
+Tensor standardize_gradient(T g, T rows, double eps) {
+  const Standard s(rows, eps);
+  const auto mean = [&](T t) { return divide(sum(t, last_axis(t), true), s.n); };
+  return mul_zero(subtract(subtract(g, mean(g)), mul_zero(mean(mul_zero(g, s.y)), s.y)), s.inverse);
 }
 Tensor layer_norm(T rows, T weight, T bias, double eps) {
   static const Op& op = find_op("layer_norm_last");

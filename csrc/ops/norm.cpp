@@ -60,6 +60,10 @@ Tensor group_norm(const Op& op, T given, std::int64_t groups, T weight, T bias, 
     fail<ValueError>(op.name, ": the ", x.dim(1), " channels of ", x, " cannot be shared among ", groups, " groups");
   const Tensor w = by_channel(op, "weight", weight, x), b = by_channel(op, "bias", bias, x);
   if (x.size() == 0) return x;
+  if ((weight || bias) && has_planes(x)) {
+    const auto values = [&](T given, double missing) { return given ? given : full({x.dim(1)}, missing, x.dtype()); };
+    return group_norm_scaled(x, groups, values(weight, 1), values(bias, 0), eps);
+  }
   const std::int64_t rows = x.dim(0) * groups;
   return scaled(reshape(standardize(reshape(x, {rows, x.size() / rows}), eps), x.shape()), w, b);
 }

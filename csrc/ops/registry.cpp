@@ -9,8 +9,8 @@ namespace {
 
 Rows gather() {
   Rows all = joined({elementwise_rows, reduce_rows, map_rows, view_rows, join_rows, index_rows, linalg_rows, loss_rows,
-                     layer_norm_rows, conv_rows, pool_rows, norm_rows, attention_rows, batch_norm_rows, resample_rows,
-                     sort_rows, random_rows});
+                     layer_norm_rows, conv_rows, pool_rows, norm_rows, attention_rows, batch_norm_rows, group_norm_rows,
+                     resample_rows, sort_rows, random_rows});
   for (const Op& op : all)
     if (!op.call.fits(op.params) || !op.call_many.fits(op.params))
       fail<ValueError>("the parameters of ", op.name, " are not those of its function");

@@ -24,6 +24,7 @@ Rows pool_rows();
 Rows norm_rows();
 Rows attention_rows();
 Rows batch_norm_rows();
+Rows group_norm_rows();
 Rows resample_rows();
 Rows sort_rows();
 Rows random_rows();

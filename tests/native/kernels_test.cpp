@@ -2,6 +2,7 @@
 // set and at every position, special values, reductions, random numbers, sorting, memory. Prints the greatest error
 // measured. Start reading at main. Exit status is the number of failed checks, at most 100.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -405,6 +406,62 @@ template <class K> void check_sorting(const Table& t, Type type) {
     }
 }
 
+// ---- square roots, rounded correctly on every instruction set
+
+template <class T> void check_roots(const Table& t, Type type, const std::vector<T>& x) {
+  std::vector<T> y(x.size());
+  const void* in[] = {x.data()};
+  loop(t, Kernel::sqrt, type)(in, y.data(), static_cast<std::int64_t>(x.size()), 0, nullptr);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const T right = std::sqrt(x[i]);
+    wrong += std::isnan(right) ? !std::isnan(y[i]) : y[i] != right || std::signbit(y[i]) != std::signbit(right);
+  }
+  check(wrong == 0, text("square roots", t.isa, type, wrong, "of", x.size()));
+}
+// The doubles a in [1, 4) whose roots are closest to half way between two doubles: a is t * t - c over a power of two,
+// where t, of 54 bits, is such a half-way point and c is small. Roots t of t * t = c are found bit by bit, modulo 2^k.
+std::vector<double> delicate_squares() {
+  using Wide = unsigned __int128;
+  std::vector<double> found;
+  for (int k = 54; k <= 55; ++k)
+    for (std::int64_t c = -1023; c <= 1024; c += 8) {  // odd squares are 1 modulo 8
+      std::uint64_t root = 1;
+      for (int j = 3; j < k; ++j)
+        if ((Wide(root) * root - Wide(c)) >> j & 1) root += std::uint64_t(1) << (j - 1);
+      const std::uint64_t period = std::uint64_t(1) << k, limit = std::uint64_t(1) << 54;
+      for (const std::uint64_t first : {root, period - root, (root + period / 2) % period, period / 2 - root}) {
+        const std::uint64_t half_way = first % period;
+        const Wide a = (Wide(half_way) * half_way - Wide(c)) >> k;
+        if (half_way >= limit || half_way < limit / 2 || a >> 52 != 1) continue;
+        found.push_back(std::ldexp(static_cast<double>(a), k % 2 - 52));
+      }
+    }
+  return found;
+}
+template <class T> std::vector<T> edges_of_roots() {
+  using L = std::numeric_limits<T>;
+  std::vector<T> x = {0, -T(0), L::infinity(), -L::infinity(), L::quiet_NaN(), -1, L::min(), L::denorm_min(), L::max()};
+  for (const int e : {100, 504})
+    for (int sign : {-1, 1})
+      for (int step : {-1, 0, 1})
+        if (e < L::max_exponent) x.push_back(std::ldexp(1 + T(step) * L::epsilon(), sign * e));
+  for (std::size_t i = x.size(); i-- > 0;) x.insert(x.end(), {x[i], 0, 2, 3});  // among others, and zeros
+  return x;
+}
+void check_square_roots(const Table& t) {
+  std::vector<float> x(1 << 20);
+  for (std::uint32_t bits = 0x3F800000; bits < 0x40800000;) {  // every float in [1, 4)
+    for (float& v : x) v = std::bit_cast<float>(bits++);
+    check_roots(t, f32, x);
+  }
+  check_roots(t, f32, edges_of_roots<float>());
+  check_roots(t, f64, edges_of_roots<double>());
+  const auto delicate = delicate_squares();
+  check(delicate.size() > 200, "doubles with delicate roots are found");
+  check_roots(t, f64, delicate);
+}
+
 template <class T> T one(const Table& t, const char* named, Type type, T a, T b = T()) {
   T out;
   const void* in[] = {&a, &b};
@@ -477,6 +534,7 @@ int main(int argc, char** argv) {
   for (const Table* t : tables) {
     check_sorting<std::int32_t>(*t, i32);
     check_sorting<std::int64_t>(*t, i64);
+    check_square_roots(*t);
     check_values(*t);
   }
   std::printf(failures ? "%d checks failed\n" : "all checks passed\n", failures);

@@ -91,6 +91,7 @@ FUNCTIONS = {
     "max pool": lambda _, x: F.max_pool2d(x, 2, 1, 1),
     "global pool": lambda _, x: F.global_avg_pool(x),
     "norms": lambda _, x: sp.instance_norm(x) + sp.layer_norm(x, (5,), sp.arange(5.0), eps=0.1),
+    "norms of channels": lambda _, x: sp.group_norm(sp.tile(x, (1, 1, 2, 1)), 2, sp.arange(4.0), sp.ones(4)),
     "triangles": lambda _, x: sp.tril(x) + sp.triu(x, 1),
     "the same twice": lambda _, x: (lambda y: y * y + y)(sp.tanh(x)),
     "weights of its own": lambda self, x: x * self.scale[:, None, None] + self.shift,

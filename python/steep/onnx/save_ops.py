@@ -57,6 +57,11 @@ def _layer_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
     return file.node("LayerNormalization", [inputs[0], *weights], name, axis=-1, epsilon=step.attrs["eps"])
 
 
+def _group_norm(file: File, step: Applied, inputs: list[str], name: str) -> str:
+    groups, eps = step.attrs["num_groups"], step.attrs["eps"]
+    return file.node("GroupNormalization", inputs, name, epsilon=eps, num_groups=groups)
+
+
 def _one(file: File, step: Applied, name: str) -> str:
     return file.constant(np.asarray(1, step.output.dtype.name), name)
 
@@ -272,6 +277,7 @@ OPS: dict[str, Write] = {
     "not_equal": _twice("Not", "Equal"),
     "standardize_last": _layer_norm,
     "layer_norm_last": _layer_norm,
+    "group_norm_scaled": _group_norm,
     "leaky_relu": _with_alpha("LeakyRelu", "negative_slope"),
     "elu": _with_alpha("Elu", "alpha"),
     "square": _square,
