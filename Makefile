@@ -21,14 +21,14 @@ CONFIGURE = $(BIN)/cmake -G Ninja -S . -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ni
   -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 SANITIZE = PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python CLANG=$(CLANG) JOBS=$(JOBS) tools/sanitize.sh
 DATE = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-NIGHTLY := werror native packages asan tsan openmp aarch64 old-processors trust
+NIGHTLY := werror native packages asan tsan openmp ray aarch64 old-processors trust
 
 # What the array API suite is asked: the core of the standard, without complex numbers (uint8 is beside the profile).
 ARRAY_API := ARRAY_API_TESTS_MODULE=steep ARRAY_API_TESTS_SKIP_DTYPES=uint8,complex64,complex128
 ARRAY_API_CASES := not imag and not complex and not (has_names and (linalg or fft))
 
 .PHONY: demo test array-api bench bench-compare bench-ops bench-scaling lint docs gallery native trust trust-full pythons \
-  constraints workflows audit packages werror asan tsan openmp aarch64 old-processors nightly clean
+  constraints workflows audit packages werror asan tsan openmp ray aarch64 old-processors nightly clean
 
 demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
@@ -143,6 +143,11 @@ tsan: $(VENV)/.tools
 # TESTS="tests/trust/test_process.py" runs less.
 openmp: $(VENV)/.tools
 	PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
+
+# Data sets over the workers of Ray, one of which is killed.
+ray: $(VENV)/.dev
+	$(BIN)/python $(PINNED)/ray.txt
+	$(BIN)/python -m pytest tests/distributed/test_dask.py -k ray
 
 # The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
 # of what calls the C library may differ, and are shown (docs/precision.md).

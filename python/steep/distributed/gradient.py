@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from steep import _core, transforms, tree
+from steep import transforms, tree
 from steep._core import Tensor
 from steep.distributed.fold import Fold
 from steep.distributed.world import world
@@ -47,7 +47,7 @@ def value_and_grad(loss: Callable[[Any, Any], Tensor], shards: int = 1) -> Calla
         for shard in range(*ranks.part(shards)):
             part = tree.map(lambda leaf, at=shard * size: leaf[at : at + size], batch)
             value, found = gradient(params, part)
-            fold.add(shard, [_core.asarray(each.detach()) for each in (value, *tree.leaves(found))])
+            fold.add(shard, [value, *tree.leaves(found)])
         value, *leaves = (total * (1 / shards) for total in ranks.total(fold))
         return value, tree.unflatten(shape, leaves)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from steep import _core, nn, optim
+from steep import nn, optim
 from steep._core import Tensor
 from steep.distributed import Fold, World
 from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Product, copy_of
@@ -88,7 +88,7 @@ class Stepper(Optimizer):
                 loss, gradients = evaluate()
                 used = [g is not None for g in gradients]
                 parts = [loss, self._measured, *(g for g in gradients if g is not None), *self._statistics]
-                fold.add(shard, [_core.asarray(part.detach(), copy=True) for part in parts])
+                fold.add(shard, parts)
         share = 1 / self.recipe.shards
         loss, measured, *rest = (total * share for total in self.world.total(fold))
         self._measured[...] = measured
