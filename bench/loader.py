@@ -1,8 +1,8 @@
 """Pictures per second out of a folder of JPEG files of 224 x 224: steep's DataLoader beside torch's, two workers each.
 
-``python bench/loader.py`` writes the pictures, reads them by both alternately, and prints the median and the best of the
-rounds, and how much memory this process has gained since the first. torch's side decodes with Pillow too, into float32
-(C, H, W) from 0 to 1, as torchvision's ``ToTensor`` does, by processes that stay. Start reading at ``main``.
+``python bench/loader.py`` writes the pictures, reads them by both alternately, and prints the median and the best of
+the rounds, and how much memory this process has gained since the first. torch's side decodes with Pillow too, into
+float32 (C, H, W) from 0 to 1, as torchvision's ``ToTensor`` does, by processes that stay. Start reading at ``main``.
 """
 
 from __future__ import annotations
