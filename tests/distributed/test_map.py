@@ -234,6 +234,17 @@ def test_shards_that_there_are_not():
         fold.total()
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sp.tensor], ids=["arrays", "tensors"])
+def test_a_fold_neither_changes_what_it_was_given_nor_follows_it(kind):
+    fold, given = dist.Fold(4), [kind([float(i), -1.0]) for i in range(4)]
+    shared = kind([10.0, 20.0])
+    for shard in (2, 3, 0, 1):
+        fold.add(shard, [given[shard], shared, shared])
+    assert [np.asarray(g).tolist() for g in given] == [[float(i), -1.0] for i in range(4)]
+    given[0][0] = 99.0
+    assert [np.asarray(t).tolist() for t in fold.total()] == [[6.0, -4.0], [40.0, 80.0], [40.0, 80.0]]
+
+
 def drawn(model, channels, generator):
     """A picture for each channel, found by ascent from noise: a feature visualisation as a method of samples."""
     start = generator.normal((len(channels), 1, 6, 6)) * 0.1
