@@ -14,6 +14,7 @@ LEFT_OUT = {
         "test_fifty_thousand_steps_grow_by_less_than_a_byte_each": "measures resident memory",
         "test_errors_of_replays_and_recordings_leave_nothing_behind": "measures resident memory",
         "test_random_calls_never_crash": "limits the addresses of a process",
+        "test_a_read_outside_is_noticed": "reads outside of memory on purpose",
         "test_hostile_sizes_are_refused": "limits the addresses of a process",
         "test_extreme_arguments_that_mean_something_work": "limits the addresses of a process",
     },

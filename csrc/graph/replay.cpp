@@ -150,7 +150,8 @@ Tensor Replay::over(const View& v) {
 void Replay::add_call(const Instruction& c) {
   Call call{c.op, c.attrs, {}, over(c.out)};
   for (const View& v : c.in) {
-    const bool packed = c.op->packs >> call.in.size() & 1;
+    const std::size_t i = call.in.size();
+    const bool packed = i < 3 && (c.op->packs >> i & 1);  // masks name three operands; a concatenation has any number
     if (packed) call.panels.add(program_.buffer(v));
     call.in.push_back(over(v));
   }

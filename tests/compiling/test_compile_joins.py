@@ -59,6 +59,7 @@ CASES = {
     ),
     "views": (lambda x: sp.concat([sp.exp(x)[1:], sp.exp(x).T, x], axis=0), (6, 6)),
     "reshaped": (lambda x: sp.concat([sp.reshape(sp.exp(x), (-1,)), sp.reshape(sp.sin(x), (-1,))], axis=0) + 1, (3, 4)),
+    "seventy parts": (lambda x: sp.concat([sp.sin(part) for part in sp.split(x, 70)] + [x], axis=0) * 2, (70, 3)),
     "argument": (lambda x: sp.cumulative_sum(sp.concat([x, sp.exp(x)], axis=0), axis=0), (12,)),
     "written": (written, (40,)),
     "returned": (returned, (40,)),
