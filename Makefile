@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WHEELS := build/wheel
+BUILD := build/cmake
 WHEEL := $(WHEELS)/.built
 PINNED := -m pip install --quiet --require-hashes -r requirements
 SHELL := /bin/bash
@@ -41,7 +42,7 @@ test: $(VENV)/.dev
 pythons:
 	set -e; for python in $${PYTHONS:-$$($(PYTHON) tools/pythons.py)}; do \
 	  at=build/pythons/$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	  echo "== $$($$python --version)"; $(MAKE) test PYTHON=$$python VENV=$$at/venv WHEELS=$$at/wheel; done
+	  echo "== $$($$python --version)"; $(MAKE) test PYTHON=$$python VENV=$$at/venv WHEELS=$$at/wheel BUILD=$$at/cmake; done
 
 # requirements/*.txt again: the newest versions that the ranges of pyproject.toml allow, with their hashes.
 constraints: | $(BIN)/python
@@ -112,17 +113,22 @@ docs: $(VENV)/.docs
 gallery: $(VENV)/.dev
 	$(BIN)/python examples/gallery/make.py
 
-# The kernels alone, swept against long double and across instruction sets; 5 minutes on two cores, most of it compiling.
-native:
-	cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/native --parallel $(JOBS) --target native_tests
-	set -e; for t in build/native/*_test; do $$t; done
+# $(call build,folder,targets): of what is built there, what only tests need too.
+define build
+	$(BIN)/cmake $(1) -DSTEEP_TESTS=ON >/dev/null
+	$(BIN)/cmake --build $(1) --parallel $(JOBS) --target $(2)
+endef
+
+# The kernels of the wheel alone, swept against long double and across instruction sets; a minute.
+native: $(WHEEL)
+	$(call build,$(BUILD),native_tests)
+	set -e; for t in $(BUILD)/tests/native/*_test; do $$t; done
 
 # Every warning an error, with gcc and with clang, without the link-time optimiser, so that all is compiled.
 werror: $(VENV)/.tools
 	set -e; for compiler in $(GCC) $(CLANG); do at=build/werror-$$(basename $$compiler); \
 	  $(CONFIGURE) -B $$at -DCMAKE_CXX_COMPILER=$$compiler -DCMAKE_BUILD_TYPE=Release -DSTEEP_WERROR=ON \
-	    -DSTEEP_NATIVE_TESTS=ON -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF; \
+	    -DSTEEP_TESTS=ON -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF; \
 	  $(BIN)/cmake --build $$at --parallel $(JOBS) --target _core native_tests; done
 
 # The wheel and the source archive, installed by pip in environments with nothing else, where the self-test must hold.
@@ -133,16 +139,16 @@ packages: $(WHEEL)
 # kernels alone under the first two, leaks included. TESTS="tests/nn/test_nn.py" runs less.
 asan: $(VENV)/.tools
 	$(SANITIZE) address $(TESTS)
-	$(BIN)/cmake -S tests/native -B build/native-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE=address,undefined
-	$(BIN)/cmake --build build/native-asan --parallel $(JOBS) --target native_tests
-	set -e; for t in gemm_test "kernels_test 1000003"; do ASAN_OPTIONS=detect_leaks=1 build/native-asan/$$t; done
+	$(call build,build/address,native_tests)
+	set -e; for t in gemm_test "kernels_test 1000003"; do ASAN_OPTIONS=detect_leaks=1 build/address/tests/native/$$t; done
 tsan: $(VENV)/.tools
 	$(SANITIZE) thread $(or $(TESTS),$(addprefix tests/trust/test_,process.py trust.py bits.py) tests/compiling/test_compile_memory.py)
 
-# OpenMP's threads in place of steep's own pool (-DSTEEP_OPENMP=ON): bits, threads, fork, Ctrl-C, exceptions.
-# TESTS="tests/trust/test_process.py" runs less.
-openmp: $(VENV)/.tools
-	PATH=$(abspath $(BIN)):$$PATH PYTHON=$(abspath $(BIN))/python JOBS=$(JOBS) tools/openmp.sh $(TESTS)
+# OpenMP's threads in place of steep's own pool: bits, threads, fork, Ctrl-C, exceptions. The wheel's files, but for one,
+# are linked once more. TESTS="tests/trust/test_process.py" runs less.
+openmp: $(WHEEL) $(VENV)/.tools
+	$(call build,$(BUILD),core_openmp)
+	PYTHON=$(abspath $(BIN))/python tools/openmp.sh $(BUILD)/openmp $(TESTS)
 
 # Data sets over the workers of Ray, one of which is killed.
 ray: $(VENV)/.dev
@@ -151,15 +157,14 @@ ray: $(VENV)/.dev
 
 # The kernels for 64-bit ARM, under qemu: their tests, and a hash of what every family gives beside that of AVX2. Lines
 # of what calls the C library may differ, and are shown (docs/precision.md).
-aarch64: $(VENV)/.tools
+aarch64: $(WHEEL) $(VENV)/.tools
 	$(BIN)/cmake -S tests/native -B build/aarch64 -DCMAKE_BUILD_TYPE=Release -DCMAKE_SYSTEM_NAME=Linux \
 	  -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
 	$(BIN)/cmake --build build/aarch64 --parallel $(JOBS) --target native_tests
-	$(BIN)/cmake -S tests/native -B build/native -DCMAKE_BUILD_TYPE=Release
-	$(BIN)/cmake --build build/native --parallel $(JOBS) --target hashes
+	$(call build,$(BUILD),hashes)
 	$(ARM) build/aarch64/kernels_test 100003
 	$(ARM) build/aarch64/hashes > build/aarch64/neon.txt
-	STEEP_ISA=avx2 build/native/hashes > build/aarch64/avx2.txt
+	STEEP_ISA=avx2 $(BUILD)/tests/native/hashes > build/aarch64/avx2.txt
 	diff <(grep -v ^libm build/aarch64/avx2.txt) <(grep -v ^libm build/aarch64/neon.txt)
 	@echo "$$(grep -vc ^libm build/aarch64/neon.txt) hashes without the C library are equal; those with it that differ:"
 	@diff build/aarch64/avx2.txt build/aarch64/neon.txt | grep '^<' || true
@@ -198,7 +203,8 @@ $(WHEEL): $(SOURCES) pyproject.toml README.md $(VENV)/.build
 	@echo "building steep: some minutes the first time"
 	@rm -rf $(WHEELS) && mkdir -p $(WHEELS)
 	@PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m pip wheel --verbose --no-build-isolation --no-deps \
-	  --wheel-dir $(WHEELS) . 2>&1 | tee $(WHEELS)/wheel.log | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
+	  --config-settings=build-dir=$(BUILD) --wheel-dir $(WHEELS) . 2>&1 | tee $(WHEELS)/wheel.log \
+	  | awk '/^ *\[[0-9]+\/[0-9]+\]/ || /error/ { print; fflush() }'
 	@$(BIN)/python tools/check_wheel.py $(WHEELS)/*.whl
 	@touch $@
 

@@ -1,10 +1,10 @@
-# What the scripts that test another build of the extension module share; they source this file. `build_variant FOLDER
-# CMAKE_WORDS...` builds in FOLDER for the interpreter $PYTHON, puts the package beside that module and points PYTHONPATH
-# at it. It sets `python`, the interpreter.
+# What the scripts that test another extension module than the installed one share; they source this file. It sets
+# `python`, the interpreter $PYTHON.
 python=${PYTHON:-python3}
 
+# build_variant FOLDER CMAKE_WORDS... builds the extension module in FOLDER and uses it.
 build_variant() {
-  local folder=$1 package=$1/python/steep launcher
+  local folder=$1 launcher
   shift
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   launcher=$(command -v ccache || true)
@@ -12,10 +12,15 @@ build_variant() {
   cmake -G Ninja -S . -B "$folder" ${launcher:+-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher} \
     -DPython_EXECUTABLE="$(command -v "$python")" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" "$@" >"$folder.log"
   cmake --build "$folder" --parallel "${JOBS:-2}"
+  use_module "$folder"
+}
 
+# use_module FOLDER puts the package beside the module in FOLDER, and points PYTHONPATH at it.
+use_module() {
+  local package=$1/python/steep
   rm -rf "$package" && mkdir -p "$package"
   ln -s "$PWD"/python/steep/* "$package"
   rm -f "$package"/_core*.so
-  ln -s "$folder"/_core*.so "$package"
-  export PYTHONPATH=$folder/python:$PWD/tests
+  ln -s "$1"/_core*.so "$package"
+  export PYTHONPATH=$1/python:$PWD/tests
 }

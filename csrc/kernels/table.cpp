@@ -76,6 +76,7 @@ const char* isas_built() {
   return all.c_str();
 }
 const char* isa_missing(const char* isa) { return named(isa).missing(); }
+const Table& isa_table(const char* isa) { return require(named(isa), isa); }
 const char* isas_usable() {
   static const std::string usable = names(true);
   return usable.c_str();

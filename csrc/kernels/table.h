@@ -111,6 +111,7 @@ const Table& table();
 const char* isas_built();
 const char* isas_usable();
 const char* isa_missing(const char* isa);  // the first feature that this processor lacks for it, or null
+const Table& isa_table(const char* isa);   // throws std::runtime_error that names it, if there is one
 
 // The same by AMX's tiles, or null: where the processor lacks them, the system refuses them, STEEP_ISA asks for less
 // than AVX-512, or their bits are not those of the table's products. Checked once, at first use (amx.cpp).

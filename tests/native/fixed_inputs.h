@@ -1,5 +1,5 @@
-// What the native programs that compare kernels share: the tables of this build, the names and arities of the kernels,
-// and values that are the same wherever the program runs. Start reading at values.
+// What the native programs that compare kernels share: the names and arities of the kernels, and values that are the
+// same wherever the program runs. Start reading at values.
 #pragma once
 
 #include <cmath>
@@ -9,33 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/table.h"
-
-namespace steep::k {
-#if defined(__x86_64__)
-extern const Table table_baseline, table_avx2, table_avx512;
-#elif defined(__aarch64__)
-extern const Table table_neon;
-#else
-extern const Table table_baseline;
-#endif
-}  // namespace steep::k
+#include "tables.h"
 
 using namespace steep::k;
-
-inline std::vector<const Table*> usable() {
-  std::vector<const Table*> all;
-  const std::string names = std::string(isas_usable()) + " ";
-#if defined(__x86_64__)
-  for (const Table* t : {&table_baseline, &table_avx2, &table_avx512})
-#elif defined(__aarch64__)
-  for (const Table* t : {&table_neon})
-#else
-  for (const Table* t : {&table_baseline})
-#endif
-    if (names.find(std::string(t->isa) + " ") != std::string::npos) all.push_back(t);
-  return all;
-}
 
 inline const std::size_t kSize[type_count] = {1, 1, 4, 8, 2, 4, 8};
 inline const char* const kTypeName[type_count] = {"bool", "uint8", "int32", "int64", "bfloat16", "float32", "float64"};

@@ -6,13 +6,13 @@
 #include <cstring>
 #include <memory>
 
-#include "gemm_isa.h"
+#include "tables.h"
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using steep::k::Gemm;
-using steep::k::GemmSet;
+using steep::k::Table;
 
 struct Shape {
   long m, n, k;
@@ -60,8 +60,8 @@ template <class T> double seconds(Gemm f, const Shape& s, bool ta, bool tb, doub
       budget);
 }
 
-template <class T> void report(const GemmSet& set, const char* type, Gemm f, double budget) {
-  std::printf("%s %s, GFLOP/s (and nanoseconds, for nn)\n%18s", set.name, type, "m x n x k");
+template <class T> void report(const Table* set, const char* type, Gemm f, double budget) {
+  std::printf("%s %s, GFLOP/s (and nanoseconds, for nn)\n%18s", set->isa, type, "m x n x k");
   for (const char* l : layouts) std::printf("%9s", l);
   std::printf("\n");
   for (const Shape& s : shapes) {
@@ -81,12 +81,12 @@ template <class T> void report(const GemmSet& set, const char* type, Gemm f, dou
 
 // gemm_bench [instruction set, or all] [f32, f64 or both] [seconds per measurement]
 int main(int argc, char** argv) {
-  const char* isa = argc > 1 ? argv[1] : steep::k::sets().back().name;
+  const char* isa = argc > 1 ? argv[1] : usable_tables().back()->isa;
   const char* type = argc > 2 ? argv[2] : "both";
   const double budget = argc > 3 ? std::atof(argv[3]) : 0.1;
-  for (const GemmSet& s : steep::k::sets()) {
-    if (std::strcmp(isa, "all") && std::strcmp(isa, s.name)) continue;
-    if (std::strcmp(type, "f64")) report<float>(s, "float32", s.f32, budget);
-    if (std::strcmp(type, "f32")) report<double>(s, "float64", s.f64, budget);
+  for (const Table* s : usable_tables()) {
+    if (std::strcmp(isa, "all") && std::strcmp(isa, s->isa)) continue;
+    if (std::strcmp(type, "f64")) report<float>(s, "float32", s->gemm[steep::k::f32], budget);
+    if (std::strcmp(type, "f32")) report<double>(s, "float64", s->gemm[steep::k::f64], budget);
   }
 }

@@ -10,13 +10,13 @@
 #include <type_traits>
 #include <vector>
 
-#include "gemm_isa.h"
+#include "tables.h"
 
 namespace {
 
 using std::int64_t;
 using steep::k::Gemm;
-using steep::k::GemmSet;
+using steep::k::Table;
 
 std::mt19937_64 dice(20);
 int failures = 0;
@@ -65,8 +65,9 @@ template <class T> Laid<T> lay(const std::vector<T>& x, int64_t rows, int64_t co
   return out;
 }
 
-template <class T> Gemm pick(const GemmSet& s) {
-  return std::is_same_v<T, float> ? s.f32 : std::is_same_v<T, double> ? s.f64 : sizeof(T) == 4 ? s.i32 : s.i64;
+template <class T> Gemm pick(const Table* s) {
+  using namespace steep::k;
+  return s->gemm[std::is_same_v<T, float> ? f32 : std::is_same_v<T, double> ? f64 : sizeof(T) == 4 ? i32 : i64];
 }
 
 // One product's operands, row by row, and the plainest way to compute it: every other way must give its bits.
@@ -158,22 +159,22 @@ template <class T> bool finishes_once(Gemm f, const Case<T>& x, const std::vecto
   return visits.final;
 }
 
-template <class T> void check(const std::vector<GemmSet>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
+template <class T> void check(const std::vector<const Table*>& sets, int64_t m, int64_t n, int64_t k, bool thorough) {
   const Case<T> x(m, n, k);
   const std::vector<T> want = x.plain(pick<T>(sets[0]));
-  if constexpr (std::is_floating_point_v<T>) expect(near_exact(x, want), "error", sets[0].name, m, n, k);
-  for (const GemmSet& s : sets) {
-    expect(same(x.plain(pick<T>(s)), want), "instruction sets differ", s.name, m, n, k);
+  if constexpr (std::is_floating_point_v<T>) expect(near_exact(x, want), "error", sets[0]->isa, m, n, k);
+  for (const Table* s : sets) {
+    expect(same(x.plain(pick<T>(s)), want), "instruction sets differ", s->isa, m, n, k);
     for (int layout = 0; layout < (thorough ? 16 : 4); ++layout) {
       const int la = thorough ? layout % 4 : layout % 2, lb = thorough ? layout / 4 : layout / 2;
-      expect(whole_agrees(pick<T>(s), x, want, la, lb), "layouts differ", s.name, m, n, k);
-      expect(part_agrees(pick<T>(s), x, want, la, lb), "parts differ", s.name, m, n, k);
-      expect(finishes_once(pick<T>(s), x, want, la, lb), "epilogue", s.name, m, n, k);
+      expect(whole_agrees(pick<T>(s), x, want, la, lb), "layouts differ", s->isa, m, n, k);
+      expect(part_agrees(pick<T>(s), x, want, la, lb), "parts differ", s->isa, m, n, k);
+      expect(finishes_once(pick<T>(s), x, want, la, lb), "epilogue", s->isa, m, n, k);
     }
   }
 }
 
-template <class T> void shapes(const std::vector<GemmSet>& sets) {
+template <class T> void shapes(const std::vector<const Table*>& sets) {
   for (int64_t m = 0; m < 20; ++m)
     for (int64_t n = 0; n < 20; ++n) check<T>(sets, m, n, between(0, 5), true);
   for (int i = 0; i < 400; ++i) check<T>(sets, between(0, 70), between(0, 70), between(0, 70), true);
@@ -183,53 +184,53 @@ template <class T> void shapes(const std::vector<GemmSet>& sets) {
 }
 
 // Shapes that reach every loop of blocks, too large for long double: the sets and layouts against each other.
-template <class T> void large(const std::vector<GemmSet>& sets) {
+template <class T> void large(const std::vector<const Table*>& sets) {
   const int64_t sizes[][3] = {{700, 33, 600},  {33, 2500, 300}, {300, 300, 1300}, {257, 2100, 17},
                               {1, 5000, 1100}, {5000, 1, 1100}, {1, 701, 700},    {2, 1237, 603}};
   for (const auto& [m, n, k] : sizes) {
     const Case<T> x(m, n, k);
     const std::vector<T> want = x.plain(pick<T>(sets.back()));
-    for (const GemmSet& s : sets)
+    for (const Table* s : sets)
       for (int layout = 0; layout < 4; ++layout) {
-        expect(whole_agrees(pick<T>(s), x, want, layout % 2, layout / 2), "large", s.name, m, n, k);
-        expect(finishes_once(pick<T>(s), x, want, layout % 2, layout / 2), "large epilogue", s.name, m, n, k);
+        expect(whole_agrees(pick<T>(s), x, want, layout % 2, layout / 2), "large", s->isa, m, n, k);
+        expect(finishes_once(pick<T>(s), x, want, layout % 2, layout / 2), "large epilogue", s->isa, m, n, k);
       }
   }
 }
 
 // Strides of zero (a broadcast operand) and below zero (a reversed one).
-template <class T> void odd_strides(const std::vector<GemmSet>& sets) {
+template <class T> void odd_strides(const std::vector<const Table*>& sets) {
   for (int repeat = 0; repeat < 100; ++repeat) {
     Case<T> x(between(1, 70), between(1, 70), between(1, 70));
     for (int64_t e = x.k; e < x.m * x.k; ++e) x.a[e] = x.a[e % x.k];
     for (int64_t e = 0; e < x.k * x.n; ++e) x.b[e] = x.b[e / x.n * x.n];
     std::vector<T> reversed(x.b.rbegin(), x.b.rend()), c(static_cast<std::size_t>(x.m * x.n));
-    for (const GemmSet& s : sets) {
+    for (const Table* s : sets) {
       const std::vector<T> want = x.plain(pick<T>(s));
       pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n, nullptr);
-      expect(same(c, want), "broadcast", s.name, x.m, x.n, x.k);
+      expect(same(c, want), "broadcast", s->isa, x.m, x.n, x.k);
       pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n, nullptr);
-      expect(same(c, want), "reversed", s.name, x.m, x.n, x.k);
+      expect(same(c, want), "reversed", s->isa, x.m, x.n, x.k);
     }
   }
 }
 
 // The definition itself, for k within one block: fused multiply-adds from zero in order of k.
-template <class T> void definition(const std::vector<GemmSet>& sets) {
-  for (const GemmSet& s : sets) {
+template <class T> void definition(const std::vector<const Table*>& sets) {
+  for (const Table* s : sets) {
     const Case<T> x(13, 37, 200);
     const std::vector<T> c = x.plain(pick<T>(s));
     for (int64_t i = 0; i < x.m; ++i)
       for (int64_t j = 0; j < x.n; ++j) {
         T sum = 0;
         for (int64_t p = 0; p < x.k; ++p) sum = std::fma(x.a[i * x.k + p], x.b[p * x.n + j], sum);
-        expect(same(sum, c[i * x.n + j]), "definition", s.name, i, j, x.k);
+        expect(same(sum, c[i * x.n + j]), "definition", s->isa, i, j, x.k);
       }
   }
 }
 
 // Infinities, NaNs, zeros of both signs, subnormals and values whose products overflow or vanish.
-template <class T> void specials(const std::vector<GemmSet>& sets) {
+template <class T> void specials(const std::vector<const Table*>& sets) {
   using L = std::numeric_limits<T>;
   const T kinds[] = {L::infinity(),
                      -L::infinity(),
@@ -253,19 +254,19 @@ template <class T> void specials(const std::vector<GemmSet>& sets) {
     const std::uint64_t from = repeat % 2 ? 3 : 0;  // every other time finite values only
     for (T& v : x.a) v = kinds[from + dice() % (std::size(kinds) - from)];
     for (T& v : x.b) v = kinds[from + dice() % (std::size(kinds) - from)];
-    for (const GemmSet& s : sets) {
+    for (const Table* s : sets) {
       const std::vector<T> c = x.plain(pick<T>(s));
       for (int64_t e = 0; e < x.m * x.n; ++e) {
         T sum = 0;
         for (int64_t p = 0; p < x.k; ++p) sum = std::fma(x.a[e / x.n * x.k + p], x.b[p * x.n + e % x.n], sum);
-        expect(same(sum, c[e]), "specials", s.name, x.m, x.n, x.k);
+        expect(same(sum, c[e]), "specials", s->isa, x.m, x.n, x.k);
       }
     }
   }
 }
 
 // Raw bit patterns as operands: the emulated fma of the baseline against the hardware's.
-void patterns(const std::vector<GemmSet>& sets) {
+void patterns(const std::vector<const Table*>& sets) {
   for (int repeat = 0; repeat < 200; ++repeat) {
     Case<float> x(16, 64, 3);
     for (auto* v : {&x.a, &x.b})
@@ -274,22 +275,22 @@ void patterns(const std::vector<GemmSet>& sets) {
         const std::uint32_t tame = repeat % 2 ? bits : (bits & 0x83ffffffu) + 0x3e000000u;  // exponents close together
         std::memcpy(&f, &tame, sizeof f);
       }
-    const std::vector<float> want = x.plain(sets.back().f32);
-    for (const GemmSet& s : sets) expect(same(x.plain(s.f32), want), "patterns", s.name, x.m, x.n, x.k);
+    const std::vector<float> want = x.plain(pick<float>(sets.back()));
+    for (const Table* s : sets) expect(same(x.plain(pick<float>(s)), want), "patterns", s->isa, x.m, x.n, x.k);
   }
 }
 
-template <class T> void integers(const std::vector<GemmSet>& sets) {
+template <class T> void integers(const std::vector<const Table*>& sets) {
   for (int i = 0; i < 60; ++i) check<T>(sets, between(0, 30), between(0, 30), between(0, 30), true);
-  for (const GemmSet& s : sets) {
+  for (const Table* s : sets) {
     const T most = std::numeric_limits<T>::max(), left[] = {most, 1}, right[] = {3, most};
     T c = 0;
     pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1, nullptr);
-    expect(c == static_cast<T>(-4), "wrapping", s.name, 1, 1, 2);
+    expect(c == static_cast<T>(-4), "wrapping", s->isa, 1, 1, 2);
   }
 }
 
-template <class T> void floats(const std::vector<GemmSet>& sets) {
+template <class T> void floats(const std::vector<const Table*>& sets) {
   shapes<T>(sets);
   large<T>(sets);
   odd_strides<T>(sets);
@@ -300,7 +301,7 @@ template <class T> void floats(const std::vector<GemmSet>& sets) {
 }  // namespace
 
 int main() {
-  const std::vector<GemmSet> sets = steep::k::sets();
+  const std::vector<const Table*> sets = usable_tables();
   floats<float>(sets);
   floats<double>(sets);
   patterns(sets);

@@ -520,7 +520,7 @@ void check_values(const Table& t) {
 
 int main(int argc, char** argv) {
   const std::uint32_t stride = argc > 1 ? static_cast<std::uint32_t>(std::atoi(argv[1])) : 1009;
-  const auto tables = usable();
+  const auto tables = usable_tables();
   std::printf("usable: %s, chosen: %s\n", isas_usable(), table().isa);
   check_accuracy(*tables.back(), stride);
   check_loops(tables);

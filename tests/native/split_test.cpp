@@ -15,10 +15,9 @@
 
 #include "amx_emulator.h"
 #include "kernels/cpu.h"
-#include "kernels/table.h"
+#include "tables.h"
 
 namespace steep::k {
-extern const Table table_baseline, table_avx2, table_avx512;
 extern const SplitGemm split_amx;
 bool tiles_match_plain_code();  // amx.cpp
 }  // namespace steep::k
@@ -40,12 +39,9 @@ struct Set {
   const SplitGemm* split;
 };
 std::vector<Set> sets() {
-  std::vector<Set> all{{"baseline", &table_baseline.split}};
-  if (!missing_for_avx2()) all.push_back({"avx2", &table_avx2.split});
-  if (!missing_for_avx512()) {
-    all.push_back({"avx512", &table_avx512.split});
-    all.push_back({"amx", &split_amx});
-  }
+  std::vector<Set> all;
+  for (const Table* t : usable_tables()) all.push_back({t->isa, &t->split});
+  if (!std::strcmp(all.back().name, "avx512")) all.push_back({"amx", &split_amx});
   return all;
 }
 
@@ -105,7 +101,7 @@ std::string shape(const Problem& p) {
 }
 
 void check_sets_agree(const Problem& p) {
-  const SplitGemm& first = table_baseline.split;
+  const SplitGemm& first = isa_table("baseline").split;
   const Numbers six = p.run(first.six), one = p.run(first.one);
   for (const Set& s : sets())
     for (int layout = 0; layout < 4; ++layout) {
