@@ -11,7 +11,7 @@ import time
 import numpy as np
 import steep as sp
 
-MODES = ("auto", "fma", "split", "bf16")
+MODES = ("auto", "fma", "split", "bf16", "winograd2", "winograd4")
 PRODUCTS = [(m, k, k) for k in (512, 1024) for m in (1, 8, 64, 128, 256, 512, 1024)]  # rows, terms, columns
 PRODUCTS += [(1024, 256, 256), (1024, 256, 1024)]
 CONVOLUTIONS = [(64, 128, 112), (128, 256, 56), (256, 512, 28), (512, 512, 28), (512, 512, 14)]  # VGG16's, 3 x 3

@@ -18,8 +18,8 @@
 namespace steep {
 
 // How float32 products are computed: docs/precision.md, ops/precision.h.
-enum class Precision : std::uint8_t { automatic, fma, split, bf16 };
-inline constexpr const char* precision_names[] = {"auto", "fma", "split", "bf16"};
+enum class Precision : std::uint8_t { automatic, fma, split, bf16, winograd2, winograd4, count };
+inline constexpr const char* precision_names[] = {"auto", "fma", "split", "bf16", "winograd2", "winograd4"};
 
 // A set of axes, as a mask.
 class Axes {

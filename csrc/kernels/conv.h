@@ -48,6 +48,22 @@ struct Correlation {
 using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
                            std::int64_t to);
 
+// The same by Winograd's minimal filtering: windows of two dimensions with three taps each, next to one another, and
+// outputs without gaps. Tiles of `tile` x `tile` outputs, 2 or 4, are counted row-major over all images; rows are
+// computed in `parts` that are as equal as possible. WinogradWeight transforms a part of x.weight, unless `points` is
+// null, and returns how many elements all of it has then.
+struct Winograd {
+  Correlation x;
+  std::int64_t tile;
+  const float* points;               // the weight, transformed
+  const Epilogue* done = nullptr;    // for rectangles of rows and positions
+  std::int64_t first_row, row_step;  // which row that of image 0 is to it, and how many there are from image to image
+};
+using WinogradTiles = void (*)(const Winograd&, std::int64_t part, std::int64_t parts, std::int64_t from,
+                               std::int64_t to);
+using WinogradWeight = std::int64_t (*)(const Correlation&, std::int64_t tile, std::int64_t part, std::int64_t parts,
+                                        float* points);
+
 // What the depthwise kernels are made for: beyond this the general ones are as fast.
 constexpr std::int64_t depthwise_taps = 128, depthwise_rows = 2, depthwise_weight_rows = 16;
 

@@ -15,7 +15,7 @@
 namespace steep::k {
 namespace {
 
-constexpr std::size_t most_copies = 3, spare = 1 << 14;  // of all sources together; and bytes, for the ends of panels
+constexpr std::size_t most_copies = 5, spare = 1 << 14;  // of all sources together; and bytes, for the ends of panels
 
 thread_local PanelStore* current = nullptr;
 

@@ -10,7 +10,7 @@ namespace steep::k {
 
 // What, beside the address of the first element, determines what panels hold: which kernel's they are, and every number
 // that their layout depends on.
-enum class Packing : std::uint8_t { rows, columns, filters, filters_in_lanes, transposed_taps, parts };
+enum class Packing : std::uint8_t { rows, columns, filters, filters_in_lanes, transposed_taps, winograd, parts };
 struct PanelKey {
   Packing how;
   std::int64_t of[7];
@@ -26,8 +26,8 @@ class PanelStore {
   PanelStore(const PanelStore&) = delete;
   PanelStore& operator=(const PanelStore&) = delete;
 
-  // Memory that does not change while this lives. Panels take at most three times its bytes: the cut into parts, and so
-  // their keys, depend on the number of threads.
+  // Memory that does not change while this lives. Panels take at most five times its bytes: four are the
+  // weight of a convolution at Winograd's points, and the cut into parts, and so keys, depend on the number of threads.
   void add_source(const void* begin, std::size_t bytes);
   bool covers(const void* at) const;
   std::size_t bytes() const;  // of all panels

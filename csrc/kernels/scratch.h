@@ -15,8 +15,9 @@ enum class Scratch : std::uint8_t {
   gemm_c,        // results that are transposed or cut out of a larger one
   conv_reads,    // what vectors of a row read from an image, and the rows of a window that is pooled
   conv_offsets,  // where taps read, and which rows are kept
-  conv_columns,  // the matrix of a convolution
+  conv_columns,  // the matrix of a convolution, or its tiles at Winograd's points
   conv_taps,     // the weight of a convolution, transposed
+  conv_points,   // the same at Winograd's points
   split_ranges,  // magnitudes of rows and columns
   split_spare,   // elements computed again
   attention,     // scores of some queries, and sums over them

@@ -96,6 +96,8 @@ struct Table {
   Random uniform[type_count], normal[type_count], bits;
   Correlate correlate[type_count], depthwise[type_count];  // float32 and float64, as are the following
   CorrelateWeight correlate_weight[type_count], depthwise_weight[type_count];
+  WinogradTiles winograd;  // float32 only, as is the next
+  WinogradWeight winograd_weight;
   PoolMax pool_max[type_count], pool_positions[type_count];
   KeysOf keys_of[type_count];  // all types but bfloat16, as is the next
   ElementsOf elements_of[type_count];

@@ -35,6 +35,8 @@
 #include "kernels/conv_weight_canvas.inl.h"
 #include "kernels/conv_columns.inl.h"
 #include "kernels/conv.inl.h"
+#include "kernels/winograd_points.inl.h"
+#include "kernels/winograd.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/sort.inl.h"
@@ -186,6 +188,8 @@ template <class K> constexpr void fill_sort(Table& t, Type type) {
 constexpr Table make_table(const char* isa) {
   Table t{};
   t.isa = isa;
+  t.winograd = &winograd::correlate;
+  t.winograd_weight = &winograd::weight_at_points;
   fill_loops(t);
   fill_type<bool>(t, b8);
   fill_type<std::uint8_t>(t, u8);

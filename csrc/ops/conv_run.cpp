@@ -202,8 +202,78 @@ class KeptWeights {
   std::optional<k::PanelScope> scope_;
 };
 
+// The side of the tiles by which Winograd's algorithm computes this in the given mode, or 0: it is for two dimensions
+// of three neighbouring taps, and gains where there are enough channels and outputs. On small maps the weight, which
+// tiles of 4 make four times as large, is most of what is read. The number of images has no say, so a batch gives the
+// bits of its parts. By bench/modes.py, on a Xeon with AMX, one thread, November 2026.
+std::int64_t winograd_tile(Precision precision, const Job& j, const k::Correlation& x) {
+  constexpr std::int64_t fewest = 16, fewest_taps = 512, fewest_positions = 64, large_map = 22 * 22;
+  if (precision != Precision::winograd2 && precision != Precision::winograd4) return 0;
+  if (j.in.dtype() != Float32 || std::min(j.rows, j.channels) < fewest || j.rows * j.channels < fewest_taps) return 0;
+  const k::Window *w = x.window, &plane = w[0];
+  if (plane.in != 1 || plane.out != 1 || plane.taps != 1 || plane.first != 0) return 0;
+  for (int d = 1; d < 3; ++d)
+    if (w[d].taps != 3 || w[d].step != 1 || std::abs(w[d].gap) != 1) return 0;
+  const std::int64_t positions = w[1].out * w[2].out;
+  const bool dense = x.out_step[2] == 1 && x.out_step[1] == w[2].out;
+  if (!dense || positions < fewest_positions) return 0;
+  return precision == Precision::winograd4 && positions >= large_map ? 4 : 2;
+}
+
+// The weight at the points of Winograd's algorithm, group after group. The memory is kept, or is the calling thread's
+// until its next call.
+const float* weight_at_points(const Job& j, const k::Correlation& shape, std::int64_t tile, std::int64_t size) {
+  const std::int64_t weights = j.rows * j.channels * 9, parts = threads();
+  k::Panels panels(
+      k::Scratch::conv_points, j.weight,
+      {k::Packing::winograd, {tile, shape.window[1].gap, shape.window[2].gap, j.rows, j.channels, j.groups}},
+      static_cast<std::size_t>(j.groups * size) * sizeof(float));
+  auto* to = static_cast<float*>(panels.at());
+  if (panels.packed()) return to;
+  parallel_for(j.groups * parts, 1, nanoseconds * 20 * static_cast<double>(weights / parts),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   k::Correlation x = shape;
+                   x.weight = j.weight + i / parts * weights * static_cast<std::int64_t>(sizeof(float));
+                   k::table().winograd_weight(x, tile, i % parts, parts, to + i / parts * size);
+                 }
+               });
+  panels.keep();
+  return to;
+}
+
+// Tiles of all images are alike; they are split among threads, and the rows where there are too few.
+void run_winograd(const Job& j, const k::Correlation& shape, std::int64_t tile, const k::Epilogue* done) {
+  const std::int64_t in = numel(spatial(j.in.shape())), out = numel(spatial(j.out.shape()));
+  const std::int64_t per_image = ceil_div(shape.window[1].out, tile) * ceil_div(shape.window[2].out, tile);
+  const std::int64_t total = j.in.dim(0) * per_image, want = ceil_div(threads(), j.groups);
+  constexpr std::int64_t fewest = 32, numbers = 1 << 17;  // tiles times channels, so that memory stays bounded
+  const std::int64_t most = std::clamp<std::int64_t>(numbers / (j.rows + j.channels), fewest, 128);
+  const std::int64_t pieces = std::max(ceil_div(total, most), std::min(want, ceil_div(total, fewest)));
+  const std::int64_t some = ceil_div(ceil_div(total, pieces), 16) * 16, across = ceil_div(total, some);
+  const std::int64_t parts = ceil_div(want, across), size = k::table().winograd_weight(shape, tile, 0, 1, nullptr);
+  const float* points = weight_at_points(j, shape, tile, size);
+  const double cost = nanoseconds * static_cast<double>(j.rows / parts * j.channels) *
+                      static_cast<double>(some * (tile + 2) * (tile + 2));
+  parallel_for(j.groups * across * parts, 1, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t part = i % parts, from = i / parts % across * some, g = i / parts / across;
+      k::Winograd w{shape, tile, points + g * size, done, g * j.rows, j.groups * j.rows};
+      w.x.images = j.in.dim(0);
+      w.x.image_step = j.groups * j.channels * in;
+      w.x.out_image = j.groups * j.rows * out;
+      w.x.weight = j.weight + g * j.rows * j.channels * 9 * static_cast<std::int64_t>(sizeof(float));
+      w.x.image = j.in.data<float>() + g * j.channels * in;
+      w.x.bias = j.bias ? j.bias.data<float>() + g * j.rows : nullptr;
+      w.x.out = j.out.data<float>() + g * j.rows * out;
+      k::table().winograd(w, part, parts, from, std::min(total, from + some));
+    }
+  });
+}
+
 // The work is split into images, then positions, then rows; never into what is summed. Small images go together.
-void run(const Job& j, const k::Correlation& shape, const k::Epilogue* done) {
+void run(const Job& j, Precision precision, const k::Correlation& shape, const k::Epilogue* done) {
+  if (const std::int64_t tile = winograd_tile(precision, j, shape)) return run_winograd(j, shape, tile, done);
   const DType type = j.in.dtype();
   const std::int64_t item = size_of(type), batch = j.in.dim(0);
   const std::int64_t in = numel(spatial(j.in.shape())), out = numel(spatial(j.out.shape()));
@@ -287,7 +357,7 @@ void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
   const Job job{
       x, weight.bytes(), bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps), 0};
-  run(job, correlation(g, w, job), done);
+  run(job, g.precision, correlation(g, w, job), done);
 }
 
 void compute_conv_input(const Call& c) {
@@ -306,7 +376,7 @@ void compute_conv_input(const Call& c) {
     k::Correlation x = correlation(g, w, job);
     x.transposed = plain;
     for (int d = 0; d < 3; ++d) job.out_offset += w.line[d].first * (x.out_step[d] / w.line[d].apart);
-    run(job, x, nullptr);
+    run(job, g.precision, x, nullptr);
   }
 }
 

@@ -34,17 +34,22 @@ void set_matmul_precision(Precision p) { of_process = p; }
 
 const char* name(Precision p) { return precision_names[static_cast<int>(p)]; }
 Precision parse_precision(const std::string& word) {
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < static_cast<int>(Precision::count); ++i)
     if (word == precision_names[i]) return static_cast<Precision>(i);
-  fail<ValueError>("matmul_precision: \"", word, "\" is none of \"auto\", \"fma\", \"split\" and \"bf16\"");
+  fail<ValueError>("matmul_precision: \"", word,
+                   "\" is none of \"auto\", \"fma\", \"split\" and \"bf16\", nor \"winograd2\" "
+                   "or \"winograd4\", which some convolutions have");
 }
 
 k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::int64_t k) {
   const k::Gemm fma = k::table().gemm[type];
-  if (type != Float32 || p == Precision::fma) return fma;
-  if (p == Precision::automatic && !(gains(m, n, k) && k::amx())) return fma;
-  if (p == Precision::bf16) return products().one;
-  return k < fewest_terms ? fma : products().six;
+  if (type != Float32) return fma;
+  switch (p) {
+    case Precision::automatic: return gains(m, n, k) && k::amx() ? products().six : fma;
+    case Precision::split: return k < fewest_terms ? fma : products().six;
+    case Precision::bf16: return products().one;
+    default: return fma;
+  }
 }
 
 }  // namespace steep

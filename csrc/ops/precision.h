@@ -12,7 +12,7 @@ namespace steep {
 Precision matmul_precision();
 void set_matmul_precision(Precision p);
 
-// "auto", "fma", "split", "bf16", and back; ValueError for any other word.
+// One of precision_names, and back; ValueError for any other word.
 const char* name(Precision p);
 Precision parse_precision(const std::string& word);
 

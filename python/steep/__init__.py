@@ -83,7 +83,8 @@ def _set_precision() -> None:
     try:
         _core.set_matmul_precision(given)
     except ValueError:
-        raise ImportError(f"STEEP_MATMUL is {given[:40]!r}; it must be auto, fma, split or bf16") from None
+        words = "auto, fma, split or bf16, or winograd2 or winograd4, which some convolutions have"
+        raise ImportError(f"STEEP_MATMUL is {given[:40]!r}; it must be {words}") from None
 
 
 _core.set_num_threads(_default_threads())

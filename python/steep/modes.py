@@ -146,8 +146,10 @@ def matmul_precision(mode: str) -> Iterator[None]:
 
     Args:
         mode: "fma", fused multiply-adds, with the same bits on every instruction set; "split", six products of bfloat16
-            parts, with a smaller error; "bf16", one product, with an error of about 2^-8; or "auto", split where the
-            processor has AMX and the product is large enough.
+            parts, with a smaller error; "bf16", one product, with an error of about 2^-8; "winograd2" and
+            "winograd4", convolutions of 3 x 3 taps with stride 1 by Winograd's algorithm, in half of the time where
+            channels are many, and all else as "fma"; or "auto", split where the processor has AMX and the product is
+            large enough.
 
     Raises:
         ValueError: for another mode.

@@ -186,6 +186,26 @@ void convolutions(const Table& t, Type type, std::int64_t step) {
   line("pool_max" + which, planes, type);
 }
 
+// 3 x 3 taps with a border of 1 by Winograd's algorithm, over images of 9 x 21.
+void winograd(const Table& t, std::int64_t tile) {
+  constexpr std::int64_t rows = 23, channels = 19, images = 2, in = 9 * 21;
+  const Bytes image = plain_values(f32, images * channels * in, 1), weight = plain_values(f32, rows * channels * 9, 2),
+              bias = plain_values(f32, rows, 4);
+  Winograd w{};
+  w.x.window[1] = {9, 9, 1, 3, -1, 1}, w.x.window[2] = {21, 21, 1, 3, -1, 1};
+  w.x.rows = rows, w.x.channels = channels, w.x.weight = weight.data(), w.x.image = image.data();
+  w.x.bias = bias.data(), w.x.out_row = in, w.x.out_step[1] = 21, w.x.out_step[2] = 1;
+  w.x.images = images, w.x.image_step = channels * in, w.x.out_image = rows * in;
+  Bytes result = room(images * rows * in, f32);
+  w.x.out = result.data();
+  w.tile = tile;
+  std::vector<float> points(static_cast<std::size_t>(t.winograd_weight(w.x, tile, 0, 1, nullptr)));
+  t.winograd_weight(w.x, tile, 0, 1, points.data());
+  w.points = points.data();
+  t.winograd(w, 0, 1, 0, images * ((9 + tile - 1) / tile) * ((21 + tile - 1) / tile));
+  line("winograd by tiles of " + std::to_string(tile), result, f32);
+}
+
 }  // namespace
 
 int main() {
@@ -195,6 +215,8 @@ int main() {
   reductions(t);
   products(t);
   draws(t);
+  winograd(t, 2);
+  winograd(t, 4);
   for (const Type type : {f32, f64}) {
     losses_and_norms(t, type);
     convolutions(t, type, 1);

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import steep as sp
 
-MODES = ("auto", "fma", "split", "bf16")
+MODES = ("auto", "fma", "split", "bf16", "winograd2", "winograd4")
 
 
 def product(mode, a, b):

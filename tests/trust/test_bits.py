@@ -60,7 +60,19 @@ def test_bits_do_not_depend_on_threads(row, case, dtype):
 def all_digests(dtype):
     """The digest of every large call, product and reduction, for one instruction set."""
     calls = {f"{row.name} {i}": digest(compute(row, case, t)) for i, (row, case, t) in enumerate(LARGE) if t == dtype}
-    return calls | product_digests(dtype)
+    return calls | product_digests(dtype) | winograd_digests(dtype)
+
+
+def winograd_digests(dtype):
+    """Of convolutions that these modes compute in float32, and of their gradients."""
+    rng = np.random.default_rng(5)
+    x, weight = (rng.standard_normal(s).astype(dtype) for s in ((2, 40, 23, 37), (50, 40, 3, 3)))
+    found = {}
+    for mode in ("winograd2", "winograd4"):
+        with sp.matmul_precision(mode):
+            y, back = sp.vjp(lambda x, w: sp.conv2d(x, w, padding=1), sp.tensor(x), sp.tensor(weight))
+            found[mode] = digest([a.numpy() for a in (y, *back(y))])
+    return found
 
 
 def in_process(isa, dtype):

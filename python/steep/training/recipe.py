@@ -37,7 +37,7 @@ class Recipe:
             None to run to the end.
         monitor: which value of an epoch improves: "val_loss", "val_accuracy", "loss", ...; "val_loss" by default, or
             "loss" without a validation set.
-        precision: a mode of ``sp.matmul_precision`` ("auto", "fma", "split", "bf16"); the current one if None.
+        precision: a mode of ``sp.matmul_precision`` ("auto", "fma", "split", "bf16", ...); the current one if None.
 
     Example:
         >>> from steep.training import Recipe
