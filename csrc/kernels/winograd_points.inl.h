@@ -85,7 +85,7 @@ template <int m, class V> STEEP_INLINE void values_of_taps(const V* taps, V* to)
   for (int i = 0; i < side; ++i) Points<m>::of_taps(columns + i, side, to + i * side);
 }
 
-// The elements of two vectors in turns, and back: at even places in the first, at odd ones in the second.
+// The elements of two vectors alternately, and back: at even places in the first, at odd ones in the second.
 template <int... l> STEEP_INLINE void interleave(Vec<float>& x, Vec<float>& y, std::integer_sequence<int, l...>) {
   constexpr int n = lanes<float>;
   const Vec<float> low = __builtin_shufflevector(x.v, y.v, (l / 2 + l % 2 * n)...);
