@@ -230,7 +230,7 @@ const float* weight_at_points(const Job& j, const k::Correlation& shape, std::in
       static_cast<std::size_t>(j.groups * size) * sizeof(float));
   auto* to = static_cast<float*>(panels.at());
   if (panels.packed()) return to;
-  parallel_for(j.groups * parts, 1, nanoseconds * 20 * static_cast<double>(weights / parts),
+  parallel_for(j.groups * parts, 1, 20 * nanoseconds * static_cast<double>(weights) / static_cast<double>(parts),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i) {
                    k::Correlation x = shape;
@@ -253,7 +253,7 @@ void run_winograd(const Job& j, const k::Correlation& shape, std::int64_t tile, 
   const std::int64_t some = ceil_div(ceil_div(total, pieces), 16) * 16, across = ceil_div(total, some);
   const std::int64_t parts = ceil_div(want, across), size = k::table().winograd_weight(shape, tile, 0, 1, nullptr);
   const float* points = weight_at_points(j, shape, tile, size);
-  const double cost = nanoseconds * static_cast<double>(j.rows / parts * j.channels) *
+  const double cost = nanoseconds * static_cast<double>(j.rows * j.channels) / static_cast<double>(parts) *
                       static_cast<double>(some * (tile + 2) * (tile + 2));
   parallel_for(j.groups * across * parts, 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
