@@ -12,6 +12,7 @@
 #include "kernels/integers.h"
 #include "kernels/panels.h"
 #include "ops/conv.h"
+#include "ops/linalg.h"
 #include "ops/precision.h"
 
 namespace steep {
@@ -335,6 +336,44 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   return x;
 }
 
+// Whether a kernel is as large as the image, so that it has one position: the last layer of many a trunk, the first of
+// a generator. Then all three are products of matrices, over the batch: images and weights are rows.
+bool is_whole(const Geometry& g, const Dims& in, const Dims& taps) {
+  bool whole = g.groups == 1;
+  for (int d = 0; d < g.n(); ++d)
+    whole = whole && in[d] == taps[d] && (taps[d] == 1 || g.dilation[d] == 1) && g.begin[d] == 0 && g.end[d] == 0;
+  return whole;
+}
+Tensor rows_of(T x) {
+  const std::int64_t rows = x.dim(0), n = x.size() / rows;
+  return view(x, {rows, n}, {n, 1}, x->offset);
+}
+Tensor columns_of(T x) {
+  const std::int64_t rows = x.dim(0), n = x.size() / rows;
+  return view(x, {n, rows}, {1, n}, x->offset);
+}
+void multiply_whole(const Geometry& g, T a, T b, T out, const k::Epilogue* done) {
+  const k::Gemm other = product_of(g, a.dtype(), a.dim(0), b.dim(1), a.dim(1));
+  multiply_by(other ? other : k::table().gemm[a.dtype()], a, b, out, done);
+}
+
+// The bias of a rectangle of (image, channel), then what follows: to it, each is a row of one position.
+struct WholeEpilogue {
+  T bias, out;
+  const k::Epilogue* done;
+
+  template <class E> void add(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    for (std::int64_t r = i; r < i + mi; ++r)
+      for (std::int64_t c = j; c < j + nj; ++c) out.data<E>()[r * out.dim(1) + c] += bias.data<E>()[c];
+  }
+  static void run(void* context, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
+    const auto& self = *static_cast<const WholeEpilogue*>(context);
+    if (self.bias) self.out.dtype() == Float32 ? self.add<float>(i, mi, j, nj) : self.add<double>(i, mi, j, nj);
+    for (std::int64_t r = i; self.done && r < i + mi; ++r)
+      self.done->f(self.done->context, r * self.out.dim(1) + j, nj, 0, 1);
+  }
+};
+
 // If there are no channels or taps to sum, each output is its bias, or zero.
 void fill_with(T bias, T out, const k::Epilogue* done) {
   const Tensor value = bias ? bias : full({1}, 0, out.dtype());
@@ -354,6 +393,11 @@ void compute_conv_parts(const Call& c, const k::Epilogue* done) {
   const Tensor bias = c.count > 2 ? contiguous(c.in[2]) : Tensor();
   if (c.out.size() == 0) return;
   if (weight.size() == 0) return fill_with(bias, c.out, done);
+  if (is_whole(g, spatial(x.shape()), spatial(weight.shape()))) {
+    WholeEpilogue whole{bias, c.out, done};
+    const k::Epilogue after{WholeEpilogue::run, &whole};
+    return multiply_whole(g, rows_of(x), columns_of(weight), rows_of(c.out), &after);
+  }
   const Windows w = forward(g, spatial(x.shape()), spatial(c.out.shape()), spatial(weight.shape()));
   const Job job{
       x, weight.bytes(), bias, c.out, g.groups, weight.dim(0) / g.groups, weight.dim(1), w.total(&k::Window::taps), 0};
@@ -366,6 +410,7 @@ void compute_conv_input(const Call& c) {
   if (c.out.size() == 0) return;
   if (weight.size() == 0 || grad.size() == 0) return fill_with({}, c.out, nullptr);
   const Dims in = spatial(c.out.shape()), out = spatial(grad.shape()), taps = spatial(weight.shape());
+  if (is_whole(g, in, taps)) return multiply_whole(g, rows_of(grad), rows_of(weight), rows_of(c.out), nullptr);
   for (std::int64_t phase = 0; phase < phases(g, in); ++phase) {
     const Windows w = backward(g, in, out, taps, phase);
     const bool plain = is_plain(w);
@@ -385,6 +430,8 @@ void compute_conv_weight(const Call& c) {
   const Tensor x = contiguous(c.in[0]), grad = contiguous(c.in[1]);
   if (c.out.size() == 0) return;
   if (x.size() == 0 || grad.size() == 0) return fill_with({}, c.out, nullptr);
+  if (is_whole(g, spatial(x.shape()), spatial(c.out.shape())))
+    return multiply_whole(g, columns_of(grad), rows_of(x), rows_of(c.out), nullptr);
   const Windows w = forward(g, spatial(x.shape()), spatial(grad.shape()), spatial(c.out.shape()));
   const std::int64_t item = size_of(x.dtype()), rows = c.out.dim(0) / g.groups, channels = c.out.dim(1);
   const std::int64_t taps = w.total(&k::Window::taps), in = numel(spatial(x.shape()));

@@ -233,13 +233,16 @@ Tensor trace(const Op& op, T t) {
 }  // namespace
 
 void multiply(const Call& c, const k::Epilogue* done) {
-  Tensor a = c.in[0], b = c.in[1], out = c.out;
-  const bool tall = is_tall(a, b);
-  const std::int64_t m = tall ? a.size() / std::max<std::int64_t>(1, a.dim(-1)) : a.dim(-2);
+  T a = c.in[0], b = c.in[1];
+  const std::int64_t m = is_tall(a, b) ? a.size() / std::max<std::int64_t>(1, a.dim(-1)) : a.dim(-2);
   const k::Gemm gemm = find_gemm(a.dtype(), c.attrs.as<Matmul>().precision, m, b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
+  multiply_by(gemm, a, b, c.out, done);
+}
+
+void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, const k::Epilogue* done) {
   if (out.size() == 0) return;
-  if (tall) {
+  if (is_tall(a, b)) {
     const std::int64_t rows = out.size() / b.dim(1);
     const int last = a.ndim() - 1;
     a = view(a, {rows, a.dim(-1)}, {a.strides()[last - 1], a.strides()[last]}, a->offset);

@@ -10,6 +10,8 @@ namespace steep {
 // described at k::Epilogue: rows count through the batch, over the result seen as [batch * m, n]. Several threads call
 // it.
 void multiply(const Call& c, const k::Epilogue* done);
+// The same of tensors of matching shapes, by a kernel that is given.
+void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, const k::Epilogue* done);
 
 // The offsets of the matrices of a batched operand: broadcast dimensions have a step of 0.
 struct Leading {
