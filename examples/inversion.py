@@ -5,7 +5,7 @@
 Every layer is inverted from its activations alone, as by ``steep invert``. The error of the activations is relative to
 the mean distance between those of two photographs, as in the table of Mahendran and Vedaldi 2015 (arXiv:1412.0035); a
 reconstruction is found again if of all 31 photographs its own is the nearest, by correlation of the pixels.
-decoder.py is the stronger attack. Start reading at ``inverted``.
+photo_decoder.py is another attack. Start reading at ``inverted``.
 """
 
 from __future__ import annotations
@@ -47,11 +47,15 @@ class Row(NamedTuple):
     image: Any
 
 
-def photographs(way: zoo.Preprocessing) -> Any:
-    """31 photographs as the input of a network."""
+def originals() -> list[Any]:
+    """31 photographs, uint8 arrays (H, W, 3)."""
     photos = [data.photo(name) for name in ("chelsea", "coffee", "astronaut", "rocket")]
-    photos += [entry.picture for kind in ("imagenet", "cifar10") for entry in data.photos(kind)]
-    return sp.concat([way.preprocess(photo) for photo in photos[:31]])
+    return [*photos, *(entry.picture for kind in ("imagenet", "cifar10") for entry in data.photos(kind))][:31]
+
+
+def photographs(way: zoo.Preprocessing) -> Any:
+    """The same as the input of a network."""
+    return sp.concat([way.preprocess(photo) for photo in originals()])
 
 
 def found_again(images: Any, photos: Any) -> float:

@@ -17,7 +17,7 @@ def example(monkeypatch):
     """An example as a module, by name."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     yield importlib.import_module
-    for name in ("adam_step", "inversion", "decoder"):
+    for name in ("adam_step", "inversion", "decoder", "photo_decoder"):
         sys.modules.pop(name, None)
 
 
@@ -56,3 +56,18 @@ def test_row_98_a_decoder_of_the_right_kind_of_image_finds_more(example):
     row = fetched(decoder.attacked, "relu3", count=40, steps=20, epochs=6, trained=2000)
     assert row.width == 432 and row.decoded > row.inverted and row.decoded > 0.5  # by chance .001
     assert row.images[1].shape == (10, 1, 28, 28)
+
+
+def test_row_98_a_decoder_finds_photographs_that_it_has_not_seen(example):
+    row = fetched(example("photo_decoder").attacked, "relu1", count=8, side=64, trained=96, epochs=8)
+    assert row.width == 64 * 31 * 31 and row.image.shape == (8, 3, 64, 64)
+    assert row.found >= 0.5 and row.pixels < 0.9  # by chance .125; of grey images 1
+
+
+def test_row_98_crops_are_squares_of_the_photographs_given(example):
+    module = example("photo_decoder")
+    grey = [np.full((50, 70, 3), value, np.uint8) for value in (0, 255)]
+    way = zoo.Preprocessing(size=24, mean=(0, 0, 0), std=(1, 1, 1))
+    found = np.asarray(module.crops(grey, 6, way, 0))
+    assert found.shape == (6, 3, 24, 24)
+    np.testing.assert_array_equal(found, np.broadcast_to([[[[0.0]]], [[[1.0]]]] * 3, found.shape))
