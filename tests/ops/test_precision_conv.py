@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import steep as sp
+from conv_cases import convolved, off_and_terms, operands
 
-CONV = {1: sp.conv1d, 2: sp.conv2d, 3: sp.conv3d}
 CASES = {
     "1d": ((3, 12, 70), (20, 12, 5), {}),
     "1d, stride and padding": ((2, 16, 65), (40, 16, 4), {"stride": 3, "padding": 2}),
@@ -22,36 +22,16 @@ CASES = {
 }
 
 
-def operands(case, seed=0):
-    rng = np.random.default_rng(seed)
-    image, kernel, how = CASES[case]
-    x, weight, bias = (rng.standard_normal(s).astype(np.float32) for s in (image, kernel, kernel[0]))
-    out = CONV[len(image) - 2](x, weight, bias, **how).shape
-    return x, weight, bias, rng.standard_normal(out).astype(np.float32)
-
-
-def convolved(mode, case, x, weight, bias, g):
-    """The result, and the gradients with respect to image and kernel."""
-    x, weight = (sp.tensor(a, requires_grad=True) for a in (x, weight))
-    with sp.matmul_precision(mode):
-        y = CONV[x.ndim - 2](x, weight, sp.tensor(bias), **CASES[case][2])
-        y.backward(sp.tensor(g))
-    return [y.numpy(), x.grad.numpy(), weight.grad.numpy()]
-
-
 def errors(mode, case, arrays):
     """Root mean square and maximum for each of the three, as parts of the sum of the terms' magnitudes."""
-    wide = [a.astype(np.float64) for a in arrays]
-    exact, terms = (convolved("fma", case, *f) for f in (wide, map(np.abs, wide)))
-    found = convolved(mode, case, *arrays)
-    relative = [np.abs(y - e) / t for y, e, t in zip(found, exact, terms, strict=True)]
+    relative = [off / terms for off, terms in off_and_terms(mode, case, arrays)]
     return [(np.sqrt((r**2).mean()), r.max()) for r in relative]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_six_products_err_no_more_than_fused_multiply_adds(case):
-    arrays = operands(case)
-    fma, split, bf16 = (errors(mode, case, arrays) for mode in ("fma", "split", "bf16"))
+    arrays = operands(CASES[case])
+    fma, split, bf16 = (errors(mode, CASES[case], arrays) for mode in ("fma", "split", "bf16"))
     for by_fma, by_split, by_bf16 in zip(fma, split, bf16, strict=True):
         assert by_split[0] <= by_fma[0]
         assert by_split[1] <= by_fma[1]
@@ -62,12 +42,12 @@ def test_six_products_err_no_more_than_fused_multiply_adds(case):
 @pytest.mark.parametrize("mode", ["split", "bf16"])
 def test_special_values_take_the_code_path_of_fma_and_leave_others_alone(mode, value):
     case = "2d, padding"
-    x, weight, bias, g = operands(case)
+    x, weight, bias, g = operands(CASES[case])
     weight = weight[:, :40]
     x = x[:, :40]
-    before = convolved(mode, case, x, weight, bias, g)
+    before = convolved(mode, CASES[case], x, weight, bias, g)
     x[1, 3, 4, 5] = weight[7, 2, 1, 0] = value
-    after, fma = (convolved(m, case, x, weight, bias, g) for m in (mode, "fma"))
+    after, fma = (convolved(m, CASES[case], x, weight, bias, g) for m in (mode, "fma"))
     touched = np.zeros(after[0].shape, bool)
     touched[1, :, 3:6, 4:7] = touched[:, 7] = True
     np.testing.assert_array_equal(after[0], np.where(touched, fma[0], before[0]))
@@ -82,9 +62,9 @@ def test_special_values_take_the_code_path_of_fma_and_leave_others_alone(mode, v
 @pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-32])
 def test_products_that_would_underflow_take_the_code_path_of_fma(scale):
     case = "2d"
-    x, weight, bias, g = operands(case)
+    x, weight, bias, g = operands(CASES[case])
     x, g = x * np.float32(scale), g * np.float32(scale)
-    split, fma = (convolved(m, case, x, weight, 0 * bias, g) for m in ("split", "fma"))
+    split, fma = (convolved(m, CASES[case], x, weight, 0 * bias, g) for m in ("split", "fma"))
     for a, b in zip(split[:2], fma[:2], strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -92,15 +72,15 @@ def test_products_that_would_underflow_take_the_code_path_of_fma(scale):
 @pytest.mark.parametrize("case", ["1d, stride and padding", "2d, dilation and groups", "2d, one tap", "3d"])
 @pytest.mark.parametrize("mode", ["split", "bf16"])
 def test_bits_do_not_depend_on_threads_nor_on_the_batch(mode, case):
-    x, weight, bias, g = operands(case)
+    x, weight, bias, g = operands(CASES[case])
     x[0, 0], g[1, 0], weight[0, 0] = x[0, 0] * 1e-30, g[1, 0] * 1e30, np.inf
-    whole = convolved(mode, case, x, weight, bias, g)
+    whole = convolved(mode, CASES[case], x, weight, bias, g)
     for n in (2, 3, 8):
         with sp.threads(n):
-            for a, b in zip(convolved(mode, case, x, weight, bias, g), whole, strict=True):
+            for a, b in zip(convolved(mode, CASES[case], x, weight, bias, g), whole, strict=True):
                 np.testing.assert_array_equal(a, b)
     for i in range(len(x)):
-        one = convolved(mode, case, x[i : i + 1], weight, bias, g[i : i + 1])
+        one = convolved(mode, CASES[case], x[i : i + 1], weight, bias, g[i : i + 1])
         np.testing.assert_array_equal(one[0][0], whole[0][i])
         np.testing.assert_array_equal(one[1][0], whole[1][i])
 
@@ -125,7 +105,7 @@ def test_gradients_pass_under_each_mode(mode):
 
 @pytest.mark.parametrize("mode", ["fma", "split", "bf16"])
 def test_a_compiled_step_keeps_the_mode_it_was_recorded_in(mode):
-    x, weight, _, _ = operands("2d")
+    x, weight, _, _ = operands(CASES["2d"])
 
     @sp.compile
     def step(x, weight):
@@ -140,7 +120,7 @@ def test_a_compiled_step_keeps_the_mode_it_was_recorded_in(mode):
 
 
 def test_modes_are_not_merged_as_common_subexpressions():
-    x, weight, _, _ = operands("2d")
+    x, weight, _, _ = operands(CASES["2d"])
 
     @sp.compile
     def both(x, weight):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import steep as sp
+from conv_cases import convolved, off_and_terms, operands
 from test_stale_memory import check as check_stale_memory
 
 MODES = ("winograd2", "winograd4")
@@ -34,25 +35,7 @@ OTHERS = {
     "one dimension": ((2, 32, 100), (32, 32, 3), {}),
     "three dimensions": ((1, 32, 8, 9, 10), (32, 32, 3, 3, 3), {}),
 }
-CONV = {1: sp.conv1d, 2: sp.conv2d, 3: sp.conv3d}
-
-
-def operands(case, seed=0):
-    """Image, kernel, bias and a gradient of the result."""
-    rng = np.random.default_rng(seed)
-    image, kernel, how = (CASES | OTHERS)[case]
-    x, weight, bias = (rng.standard_normal(s).astype(np.float32) for s in (image, kernel, kernel[0]))
-    out = CONV[len(image) - 2](x, weight, bias, **how).shape
-    return x, weight, bias, rng.standard_normal(out).astype(np.float32)
-
-
-def convolved(mode, case, x, weight, bias, g):
-    """The result, and the gradients with respect to image and kernel."""
-    x, weight = (sp.tensor(a, requires_grad=True) for a in (x, weight))
-    with sp.matmul_precision(mode):
-        y = CONV[x.ndim - 2](x, weight, sp.tensor(bias), **(CASES | OTHERS)[case][2])
-        y.backward(sp.tensor(g))
-    return [y.numpy(), x.grad.numpy(), weight.grad.numpy()]
+ALL = CASES | OTHERS
 
 
 def assert_same(found, expected):
@@ -65,18 +48,15 @@ def errors(mode, case, arrays):
 
     Not each over its own terms: an output of a border, with few of them, has the error of its tile.
     """
-    wide = [a.astype(np.float64) for a in arrays]
-    exact, terms = (convolved("fma", case, *f) for f in (wide, map(np.abs, wide)))
-    found = convolved(mode, case, *arrays)
-    relative = [np.abs(y - e) / t.mean() for y, e, t in zip(found[:2], exact[:2], terms[:2], strict=True)]
+    relative = [off / terms.mean() for off, terms in off_and_terms(mode, case, arrays)[:2]]
     return np.array([(np.sqrt((r**2).mean()), r.max()) for r in relative])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_errors_are_those_of_the_page(case):
-    arrays = operands(case)
-    fma, two, four = (errors(mode, case, arrays) for mode in ("fma", *MODES))
-    few = operands(case)[0].shape[1] < 512  # of more channels fused multiply-adds are added up in blocks
+    arrays = operands(ALL[case])
+    fma, two, four = (errors(mode, ALL[case], arrays) for mode in ("fma", *MODES))
+    few = operands(ALL[case])[0].shape[1] < 512  # of more channels fused multiply-adds are added up in blocks
     assert (two[:, 0] < (1 if few else 1.5) * fma[:, 0]).all()
     assert (four[:, 0] < 2.5 * fma[:, 0]).all()
     assert (two[:, 1] < 1.5 * fma[:, 1]).all()
@@ -86,8 +66,8 @@ def test_errors_are_those_of_the_page(case):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_used_forward_and_for_the_gradient_of_the_image(case, mode):
-    arrays = operands(case)
-    found, fma = (convolved(m, case, *arrays) for m in (mode, "fma"))
+    arrays = operands(ALL[case])
+    found, fma = (convolved(m, ALL[case], *arrays) for m in (mode, "fma"))
     assert (found[0] != fma[0]).any()
     assert (found[1] != fma[1]).any()
     np.testing.assert_array_equal(found[2], fma[2])  # whose sum runs over positions
@@ -96,15 +76,17 @@ def test_it_is_used_forward_and_for_the_gradient_of_the_image(case, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_convolutions_are_computed_as_by_fma(case, mode):
-    arrays = operands(case)
-    assert_same(convolved(mode, case, *arrays), convolved("fma", case, *arrays))
+    arrays = operands(ALL[case])
+    assert_same(convolved(mode, ALL[case], *arrays), convolved("fma", ALL[case], *arrays))
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_products_and_float64_are_computed_as_by_fma(mode):
-    x, weight, bias, g = (a.astype(np.float64) for a in operands("one image"))
+    x, weight, bias, g = (a.astype(np.float64) for a in operands(ALL["one image"]))
     a, b = x[0].reshape(16, -1).astype(np.float32), g[0].reshape(32, -1).astype(np.float32)
-    assert_same(convolved(mode, "one image", x, weight, bias, g), convolved("fma", "one image", x, weight, bias, g))
+    assert_same(
+        convolved(mode, ALL["one image"], x, weight, bias, g), convolved("fma", ALL["one image"], x, weight, bias, g)
+    )
     with sp.matmul_precision(mode):
         by_mode = (sp.tensor(a) @ sp.tensor(b).T).numpy()
     with sp.matmul_precision("fma"):
@@ -114,13 +96,13 @@ def test_products_and_float64_are_computed_as_by_fma(mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES)
 def test_bits_do_not_depend_on_threads_nor_on_the_batch(case, mode):
-    x, weight, bias, g = operands(case)
-    whole = convolved(mode, case, x, weight, bias, g)
+    x, weight, bias, g = operands(ALL[case])
+    whole = convolved(mode, ALL[case], x, weight, bias, g)
     for n in (1, 2, 3, 8):
         with sp.threads(n):
-            assert_same(convolved(mode, case, x, weight, bias, g), whole)
+            assert_same(convolved(mode, ALL[case], x, weight, bias, g), whole)
     for i in range(len(x)):
-        one = convolved(mode, case, x[i : i + 1], weight, bias, g[i : i + 1])
+        one = convolved(mode, ALL[case], x[i : i + 1], weight, bias, g[i : i + 1])
         np.testing.assert_array_equal(one[0][0], whole[0][i])
         np.testing.assert_array_equal(one[1][0], whole[1][i])
 
@@ -129,10 +111,10 @@ def test_bits_do_not_depend_on_threads_nor_on_the_batch(case, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_special_value_is_seen_by_those_who_read_it_and_by_no_others(mode, value):
     case = "no padding, odd sizes"
-    x, weight, bias, g = operands(case)
-    before = convolved(mode, case, x, weight, bias, g)[0]
+    x, weight, bias, g = operands(ALL[case])
+    before = convolved(mode, ALL[case], x, weight, bias, g)[0]
     x[1, 3, 9, 14] = weight[7, 2, 1, 0] = value
-    after, fma = (convolved(m, case, x, weight, bias, g)[0] for m in (mode, "fma"))
+    after, fma = (convolved(m, ALL[case], x, weight, bias, g)[0] for m in (mode, "fma"))
     np.testing.assert_array_equal(np.isfinite(after), np.isfinite(fma))
     wrong = ~np.isfinite(fma)
     np.testing.assert_array_equal(after[wrong], fma[wrong])
@@ -145,7 +127,7 @@ def test_a_special_value_is_seen_by_those_who_read_it_and_by_no_others(mode, val
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_compiled_step_has_the_bits_of_an_eager_one_and_keeps_the_mode(mode):
-    x, weight, bias, _ = map(sp.tensor, operands("small maps of a batch"))
+    x, weight, bias, _ = map(sp.tensor, operands(ALL["small maps of a batch"]))
 
     def layer(x, weight, bias):
         with sp.matmul_precision(mode):
@@ -196,8 +178,8 @@ def test_transposed_convolutions_and_gradients_pass(mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", ["small maps of a batch", "blocks of channels", "long rows"])
 def test_nothing_left_in_memory_is_computed_with(case, mode):
-    arrays = operands(case)
-    check_stale_memory(lambda: convolved(mode, case, *arrays), "float32")
+    arrays = operands(ALL[case])
+    check_stale_memory(lambda: convolved(mode, ALL[case], *arrays), "float32")
 
 
 @pytest.mark.parametrize("mode", MODES)
