@@ -1,7 +1,9 @@
 """Rates of float32 products and convolutions by each mode of ``sp.matmul_precision``, on one thread.
 
 ``python bench/modes.py`` prints the figures behind the choice of "auto" (csrc/ops/precision.cpp, conv_run.cpp), in
-GFLOP/s at the fastest of some runs; "auto" should be near the better of "fma" and "split" in every row.
+GFLOP/s at the fastest of some runs; "auto" should be near the better of "fma" and "split" in every row. Convolutions
+are timed once more in a compiled function that keeps its weight rearranged. Then errors of a convolution: root mean
+square and maximum, over the sum of the magnitudes of an output's terms.
 """
 
 from __future__ import annotations
@@ -42,6 +44,17 @@ def show(name, flops, run):
     print(f"{name:32}", *rates, flush=True)
 
 
+def print_errors(x, w):
+    """Errors of a convolution in each mode."""
+    narrow = [v.astype(np.float32) for v in (x, w)]
+    wide = [v.astype(np.float64) for v in narrow]
+    exact, terms = sp.conv2d(*wide).numpy(), sp.conv2d(*map(np.abs, wide)).numpy()
+    for mode in MODES:
+        with sp.matmul_precision(mode):
+            off = np.abs(sp.conv2d(*narrow).numpy() - exact) / terms
+        print(f"error of {mode:23} {np.sqrt((off**2).mean()):8.1e} {off.max():8.1e}")
+
+
 def main():
     sp.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -57,6 +70,9 @@ def main():
         x, w = operand(1, channels, size, size), operand(filters, channels, 3, 3)
         flops = 2 * filters * channels * 9 * size * size
         show(f"{channels} to {filters} at {size} x {size}", flops, lambda x=x, w=w: sp.conv2d(x, w, padding=1))
+        step = sp.compile(lambda x, w=w: sp.conv2d(x, w, padding=1))
+        show("    weight kept", flops, lambda x=x, step=step: step(x))
+    print_errors(rng.standard_normal((1, 64, 58, 58)), rng.standard_normal((64, 64, 3, 3)))
 
 
 if __name__ == "__main__":
