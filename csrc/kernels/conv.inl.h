@@ -1,11 +1,17 @@
-// Which of its ways a convolution takes: a plain product, a canvas with output channels (conv_channels.inl.h) or
-// positions (conv_flat.inl.h) in the lanes of vectors, panels read from the image (conv_sweep.inl.h), or a product
-// kernel that is given (conv_columns.inl.h). Start reading at correlate (forward and input gradient) and
-// correlate_weight.
+// Which of its ways a convolution takes: a plain product, tiles of images (conv_images.inl.h), a canvas with output
+// channels (conv_channels.inl.h) or positions (conv_flat.inl.h) in the lanes of vectors, panels read from the image
+// (conv_sweep.inl.h), or a product kernel that is given (conv_columns.inl.h). Start reading at correlate (forward and
+// input gradient) and correlate_weight.
 
 namespace conv {
 
-// The code paths with a canvas take all images at once; the others share nothing between images.
+// The images of a part side by side in one matrix, where one alone would be a narrow one.
+template <class T> static bool is_narrow(const Sweep<T>& s) {
+  constexpr std::int64_t narrow = 64;
+  return s.x.images > 1 && s.count < narrow && s.count == volume(s.x.window, &Window::out);
+}
+
+// The code paths with a canvas or tiles of images take all images at once; of the others, some do.
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
                                          std::int64_t from, std::int64_t to) {
   const std::int64_t rows = row_end - row, count = to - from;
@@ -15,6 +21,8 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   Correlation one = x;
   const Sweep<T> s{one, volume(x.window, &Window::taps), row, rows, from, count, n, width, c, x.out_row};
   const bool plain = is_plain(x);
+  if ((x.product || plain) && is_narrow(s)) return correlate_columns(s, x.images);
+  if (!x.product && !plain && is_image_path(s) && correlate_images(s)) return;
   if (!x.product && !plain && is_channel_path(s)) return correlate_channels(s);
   if (!x.product && !plain && is_flat_path(s)) return correlate_flat(s);
   for (std::int64_t i = 0; i < x.images; ++i) {
@@ -23,7 +31,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
     one.out = static_cast<T*>(x.out) + i * x.out_image;
     Sweep<T> image = s;
     image.c = c + i * x.out_image;
-    if (x.product) correlate_columns(image);
+    if (x.product) correlate_columns(image, 1);
     else if (plain) correlate_plain(image);
     else correlate_part(image, is_flat(x));
   }

@@ -109,9 +109,14 @@ template <class T> struct Canvas {
   }
 };
 
+// Whether the windows have two dimensions.
+static inline bool is_plane(const Window* w) {
+  return w[0].out == 1 && w[0].in == 1 && w[0].taps == 1 && w[0].at(0) == 0;
+}
+
 // Whether windows of two dimensions read a canvas that is not much larger than the image.
 static inline bool has_canvas(const Window* w) {
-  if (w[0].out != 1 || w[0].in != 1 || w[0].taps != 1 || w[0].at(0) != 0) return false;
+  if (!is_plane(w)) return false;
   const Phases y(w[1]), x(w[2]);
   return w[1].taps > 0 && w[2].taps > 0 && x.longest <= w[2].out && y.longest <= 64 && w[1].step * w[2].step <= 16;
 }

@@ -8,19 +8,22 @@ namespace conv {
 constexpr std::int64_t most_columns = 1 << 18;      // elements of a stretch, 1 MiB of floats
 constexpr std::int64_t most_weight_columns = 1024;  // of the weight's gradient at a time
 
-// Positions [from, from + count) of an image: rows (channel, tap) `ld` apart.
+// Positions [from, from + count), which continue over all images: rows (channel, tap) `ld` apart.
 template <class T>
 static void read_columns(const Sweep<T>& s, std::int64_t from, std::int64_t count, T* to, std::int64_t ld) {
   for (std::int64_t j = 0; j < count; j += most_pieces / 2) {
-    Pieces<T> pieces(s.x.window, 0, from + j, least(most_pieces / 2, count - j));
+    Pieces<T> pieces(s.x.window, s.x.image_step, from + j, least(most_pieces / 2, count - j));
     pack_taps(pieces, static_cast<const T*>(s.x.image), s.x.channels, to + j, ld, ld - j);
   }
 }
 
-template <class T> static void correlate_columns(Sweep<T> s) {
+// `images` at once: all of them, or one.
+template <class T> static void correlate_columns(Sweep<T> s, std::int64_t images) {
   const std::int64_t k = s.x.channels * s.taps, plane = volume(s.x.window, &Window::in);
+  const Gemm product = s.x.product ? s.x.product : run<T>;
+  s.count *= images;
   const std::int64_t some = k ? least(s.count, least(most_columns, most_columns / k / 64 * 64 + 64)) : s.count;
-  const bool plain = is_plain(s.x), flat = is_flat(s.x);
+  const bool plain = images == 1 && is_plain(s.x), flat = images == 1 && is_flat(s.x);
   T* columns = scratch_for<T>(Scratch::conv_columns, (plain ? 0 : k * some) + (flat ? 0 : s.rows * s.count));
   if (!flat) s.c = columns + (plain ? 0 : k * some), s.ldc = s.count;
   const Matrix<T> weight = weight_rows(s);
@@ -28,8 +31,9 @@ template <class T> static void correlate_columns(Sweep<T> s) {
     const std::int64_t width = least(some, s.count - j);
     const T* image = static_cast<const T*>(s.x.image) + s.from + j;
     if (!plain) read_columns(s, s.from + j, width, columns, some);
-    s.x.product(s.rows, width, k, weight.at, weight.row, weight.col, plain ? image : columns, plain ? plane : some, 1,
-                s.c + j, s.ldc, nullptr);
+    product(s.rows, width, k, weight.at, weight.row, weight.col, plain ? image : columns, plain ? plane : some, 1,
+            s.c + j, s.ldc, nullptr);
+    interruption_point();
   }
   if (s.x.bias) add_bias(s, 0, s.rows, 0, s.count);
   if (!flat) spread_out(s);

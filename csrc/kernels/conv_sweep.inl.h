@@ -85,14 +85,14 @@ template <class T> static void start(const Sweep<T>& s, std::int64_t columns) {
   }
 }
 
-// Copies rows of positions into an output with gaps.
+// Copies rows of positions into outputs with gaps, or of several images.
 template <class T> static void spread_out(const Sweep<T>& s) {
   const std::int64_t* step = s.x.out_step;
   for (std::int64_t i = 0; i < s.rows; ++i) {
     T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row;
     Place p = place_of(s.x.window, s.from);
     for (std::int64_t j = 0; j < s.count; next_row(s.x.window, p)) {
-      T* at = to + p.z * step[0] + p.y * step[1];
+      T* at = to + p.image * s.x.out_image + p.z * step[0] + p.y * step[1];
       for (; p.x < s.x.window[2].out && j < s.count; ++p.x, ++j) at[p.x * step[2]] = s.c[i * s.ldc + j];
     }
   }

@@ -110,10 +110,12 @@ template <class T> struct PairBlock {
   }
 };
 
-// Used where whole rows fit in a canvas; for one tap with a stride, a copy of what it reads is as good.
+// Used where whole rows fit in a canvas that is worth its copy, or none is needed. For one tap with a stride, a copy of
+// what it reads is as good.
 template <class T> static bool is_pair_path(const WeightSweep<T>& s) {
   const Window* w = s.x.window;
-  return has_canvas(w) && w[2].out >= 4 && w[2].out <= 4096 && (s.taps > 1 || Canvas<T>::is_image(w));
+  if (w[2].out > 4096) return false;
+  return (is_plane(w) && Canvas<T>::is_image(w)) || (has_canvas(w) && w[2].out >= 4 && s.taps > 1);
 }
 
 // One tile, for rows [row, row + rows) of the transposed result, columns [j, j + width). Without

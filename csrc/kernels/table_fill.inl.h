@@ -31,6 +31,7 @@
 #include "kernels/conv_canvas.inl.h"
 #include "kernels/conv_flat.inl.h"
 #include "kernels/conv_channels.inl.h"
+#include "kernels/conv_images.inl.h"
 #include "kernels/conv_weight.inl.h"
 #include "kernels/conv_weight_canvas.inl.h"
 #include "kernels/conv_columns.inl.h"

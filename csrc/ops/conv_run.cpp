@@ -272,7 +272,36 @@ void run_winograd(const Job& j, const k::Correlation& shape, std::int64_t tile, 
   });
 }
 
-// The work is split into images, then positions, then rows; never into what is summed. Small images go together.
+// How a correlation is split: images that go together, and the positions and rows of a part.
+struct Parts {
+  std::int64_t together, columns, tall;
+};
+
+// Into images, then positions, then rows; never into what is summed. Small images go together. If their positions are
+// fewer than the weights, rows come first, so that each weight is packed once.
+Parts parts_of(const Job& j, const k::Correlation& shape) {
+  constexpr std::int64_t most = 2048, few_rows = 64, most_copied = 1 << 20;
+  const k::PieceSizes sizes = k::table().pieces;
+  const std::int64_t batch = j.in.dim(0), positions = volume(shape.window, &k::Window::out), n = threads();
+  const std::int64_t want = n == 1 ? 1 : 4 * n;
+  const bool by_rows = j.channels * j.taps > batch * positions;
+  const std::int64_t share = by_rows ? std::clamp<std::int64_t>(j.rows / few_rows, 1, n) : 1;
+  const std::int64_t read = j.channels * numel(spatial(j.in.shape()));  // of an image
+  const std::int64_t together = std::clamp<std::int64_t>(std::min(most / positions, ceil_div(most_copied, read)), 1,
+                                                         ceil_div(batch, ceil_div(want, share * j.groups)));
+  const std::int64_t lead = ceil_div(batch, together) * j.groups;
+  // Columns as wide as the second-level cache allows, narrower if there are too few other pieces to share among
+  // threads.
+  std::int64_t columns = std::clamp<std::int64_t>(ceil_div(lead * positions, want), 512, most);
+  const std::int64_t line = shape.window[2].out;  // whole rows of the output, where a row is no longer
+  const std::int64_t unit = k::is_plain(shape.window) || line > columns ? sizes.columns : line;
+  columns = ceil_div(ceil_div(positions, ceil_div(positions, columns)), unit) * unit;
+  const std::int64_t down = lead * ceil_div(positions, columns) < n ? n : share;
+  const std::int64_t tall =
+      down == 1 ? j.rows : ceil_div(std::max(sizes.rows, ceil_div(j.rows, down)), sizes.lanes) * sizes.lanes;
+  return {together, columns, tall};
+}
+
 void run(const Job& j, Precision precision, const k::Correlation& shape, const k::Epilogue* done) {
   if (const std::int64_t tile = winograd_tile(precision, j, shape)) return run_winograd(j, shape, tile, done);
   const DType type = j.in.dtype();
@@ -281,42 +310,32 @@ void run(const Job& j, Precision precision, const k::Correlation& shape, const k
   const std::int64_t positions = volume(shape.window, &k::Window::out);
   const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
   if (is_depthwise(j.channels, j.rows <= k::depthwise_rows, shape.window)) return run_depthwise(j, shape, done);
-  const k::PieceSizes sizes = k::table().pieces;
-  const std::int64_t want = 4 * static_cast<std::int64_t>(threads());
-  const std::int64_t together = j.groups > 1 ? 1 : std::clamp<std::int64_t>(2048 / positions, 1, ceil_div(batch, want));
+  const auto [together, columns, tall] = parts_of(j, shape);
   const std::int64_t lead = ceil_div(batch, together) * j.groups;
-  // Columns as wide as the second-level cache allows, narrower if there are too few other pieces to share among
-  // threads.
-  std::int64_t columns = std::clamp<std::int64_t>(ceil_div(lead * positions, want), 512, 2048);
-  const std::int64_t line = shape.window[2].out;  // whole rows of the output, where a row is no longer
-  const std::int64_t unit = k::is_plain(shape.window) || line > columns ? sizes.columns : line;
-  columns = ceil_div(ceil_div(positions, ceil_div(positions, columns)), unit) * unit;
-  const std::int64_t across = ceil_div(positions, columns);
-  std::int64_t tall = j.rows;
-  if (lead * across < threads())
-    tall = ceil_div(std::max(sizes.rows, ceil_div(j.rows, threads())), sizes.lanes) * sizes.lanes;
-  const std::int64_t down = ceil_div(j.rows, tall);
+  const std::int64_t across = ceil_div(positions, columns), down = ceil_div(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);
   const KeptWeights kept(j.weight, j.groups * j.rows * j.channels * j.taps * item, shape.product != nullptr);
-  parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
-      const std::int64_t n = which / j.groups * together, g = which % j.groups;
-      k::Correlation x = shape;
-      x.images = std::min(together, batch - n);
-      x.image_step = j.groups * j.channels * in;
-      x.out_image = j.groups * j.rows * out;
-      x.weight = j.weight + g * j.rows * j.channels * j.taps * item;
-      x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
-      x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
-      x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
-      const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
-      k::table().correlate[type](x, row, row_end, from, to);
-      for (std::int64_t m = 0; done && m < x.images; ++m)
-        done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
-    }
-  });
+  parallel_for(lead * across * down, 1, cost,
+               [&, together = together, columns = columns, tall = tall](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const std::int64_t row = i % down * tall, from = i / down % across * columns,
+                                      which = i / down / across;
+                   const std::int64_t n = which / j.groups * together, g = which % j.groups;
+                   k::Correlation x = shape;
+                   x.images = std::min(together, batch - n);
+                   x.image_step = j.groups * j.channels * in;
+                   x.out_image = j.groups * j.rows * out;
+                   x.weight = j.weight + g * j.rows * j.channels * j.taps * item;
+                   x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
+                   x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
+                   x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
+                   const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
+                   k::table().correlate[type](x, row, row_end, from, to);
+                   for (std::int64_t m = 0; done && m < x.images; ++m)
+                     done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
+                 }
+               });
 }
 
 k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {

@@ -186,6 +186,22 @@ void convolutions(const Table& t, Type type, std::int64_t step) {
   line("pool_max" + which, planes, type);
 }
 
+// Several images of few positions: 4 x 5, by 5 x 5 taps with a border of 2, and by one tap.
+void small_images(const Table& t, Type type, std::int64_t taps) {
+  constexpr std::int64_t rows = 23, channels = 19, images = 17, out = 20;
+  const Bytes image = plain_values(type, images * channels * out, 1),
+              weight = plain_values(type, rows * channels * taps * taps, 2), bias = plain_values(type, rows, 4);
+  Correlation c{};
+  c.window[1] = {4, 4, 1, taps, -taps / 2, 1}, c.window[2] = {5, 5, 1, taps, -taps / 2, 1};
+  c.rows = rows, c.channels = channels, c.weight = weight.data(), c.image = image.data(), c.bias = bias.data();
+  c.images = images, c.image_step = channels * out, c.out_image = rows * out;
+  c.out_row = out, c.out_step[0] = out, c.out_step[1] = 5, c.out_step[2] = 1;
+  Bytes result = room(images * rows * out, type);
+  c.out = result.data();
+  t.correlate[type](c, 0, rows, 0, out);
+  line("correlate of small images by " + std::to_string(taps) + " taps", result, type);
+}
+
 // 3 x 3 taps with a border of 1 by Winograd's algorithm, over images of 9 x 21.
 void winograd(const Table& t, std::int64_t tile) {
   constexpr std::int64_t rows = 23, channels = 19, images = 2, in = 9 * 21;
@@ -221,5 +237,7 @@ int main() {
     losses_and_norms(t, type);
     convolutions(t, type, 1);
     convolutions(t, type, 2);
+    small_images(t, type, 1);
+    small_images(t, type, 5);
   }
 }

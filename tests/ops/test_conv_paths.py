@@ -32,6 +32,14 @@ SHAPES = {
     "one channel, many rows": ((2, 1, 12, 12), (17, 1, 3, 3), 1, 1, 1),
     "depthwise": ((3, 10, 15, 19), (10, 1, 3, 3), 1, 1, 10),
     "depthwise, stride": ((3, 10, 15, 19), (20, 1, 3, 3), 2, 1, 10),
+    "few positions": ((15, 30, 4, 4), (70, 30, 3, 3), 1, 1, 1),
+    "few positions, two blocks of channels, odd sizes": ((6, 70, 3, 5), (37, 70, 5, 3), 1, (2, 1), 1),
+    "few positions, stride, groups": ((9, 24, 9, 8), (36, 12, 4, 4), 2, 1, 2),
+    "few positions of one tap": ((17, 40, 4, 3), (21, 40, 1, 1), 1, 0, 1),
+    "few positions of one tap, groups": ((5, 40, 3, 3), (20, 20, 1, 1), 1, 0, 2),
+    "a kernel larger than the image": ((20, 8, 3, 2), (40, 8, 5, 7), 1, (3, 4), 1),
+    "taps that never meet the image": ((20, 16, 1, 1), (24, 16, 3, 3), 1, 1, 1),
+    "one position in groups": ((7, 24, 4, 5), (36, 8, 4, 5), 1, 0, 3),
     "stride longer than the kernel": ((2, 3, 16, 16), (4, 3, 2, 2), 3, 0, 1),
 }
 
