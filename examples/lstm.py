@@ -3,7 +3,7 @@
     python examples/lstm.py --output text.txt
 
 The text is Python's own reference, which comes with every Python (``pydoc_data.topics``). The network is that of
-Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. Start reading at ``LSTM.step``.
+Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. Start reading at ``Writer``.
 """
 
 from __future__ import annotations
@@ -28,43 +28,27 @@ def text(count: int = 200_000) -> str:
     return "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:count]
 
 
-class LSTM(nn.Module):
+class Writer(nn.Module):
     """Characters to scores of the next one."""
 
     def __init__(self, letters: str, hidden: int = 128, seed: int = 0) -> None:
         source = Generator(seed)
-        self.letters, self.hidden = letters, hidden
-        self.gates = nn.Linear(len(letters) + hidden, 4 * hidden, generator=source)
+        self.letters = letters
+        self.memory = nn.LSTM(len(letters), hidden, batch_first=True, generator=source)
         self.out = nn.Linear(hidden, len(letters), generator=source)
         with sp.no_grad():
-            self.gates.bias[hidden : 2 * hidden] = 1.0  # remember, to begin with
+            self.memory.bias_ih_l0[hidden : 2 * hidden] = 1.0  # keep what is in the memory, to begin with
 
-    def start(self, count: int):
-        """The state before the first character: output and memory, both 0."""
-        return sp.zeros((count, self.hidden)), sp.zeros((count, self.hidden))
-
-    def step(self, letter, state):
-        """One character further: what is written to the memory, kept in it, and let out of it, each by a gate."""
-        output, memory = state
-        given = sp.concat([sp.one_hot(letter, len(self.letters)), output], axis=1)
-        write, keep, let, new = sp.split(self.gates(given), 4, axis=1)
-        memory = sp.sigmoid(keep) * memory + sp.sigmoid(write) * sp.tanh(new)
-        output = sp.sigmoid(let) * sp.tanh(memory)
-        return output, memory
-
-    def forward(self, letters):
-        """Scores (n, length, letters) after each of the characters (n, length)."""
-        state, outputs = self.start(letters.shape[0]), []
-        for i in range(letters.shape[1]):
-            state = self.step(letters[:, i], state)
-            outputs.append(state[0])
-        return self.out(sp.stack(outputs, axis=1))
+    def forward(self, letters, state=None):
+        """Scores (n, length, letters) after each of the characters (n, length), and the state after the last."""
+        outputs, state = self.memory(sp.one_hot(letters, len(self.letters)), state)
+        return self.out(outputs), state
 
 
 def loss(model, x, y, draw):
     """The cross-entropy of each next character, in nats and as bits."""
     codes = x.astype(sp.int64)
-    scores = model(codes[:, :-1])
+    scores, _ = model(codes[:, :-1])
     nats = nn.cross_entropy(scores.reshape((-1, scores.shape[-1])), codes[:, 1:].reshape((-1,)))
     return {"loss": nats, "bits": nats / math.log(2)}
 
@@ -87,35 +71,34 @@ def parts(count: int, letters: str = "") -> tuple[str, data.Part, data.Part]:
 
 
 def train(epochs: int, hidden: int = 128, count: int = 200_000, seed: int = 0, callback: Any = None, **more) -> Any:
-    """The LSTM, trained on the text; ``more`` goes to ``fit``."""
+    """The network, trained on the text; ``more`` goes to ``fit``."""
     letters, part, _ = parts(count)
-    model = LSTM(letters, hidden, seed)
+    model = Writer(letters, hidden, seed)
     recipe = Recipe(epochs=epochs, batch_size=32, shift=0, seed=seed)
     step = AdamStep(model, loss, 5e-3, seed)
     return fit(model, part, None, recipe, callback or (lambda p: None), train_step=step, **more)
 
 
-def bits(model: LSTM, count: int = 200_000) -> float:
+def bits(model: Writer, count: int = 200_000) -> float:
     """Bits per character of the pieces of the text that the network has not seen."""
     with sp.no_grad():
         return float(loss(model, sp.asarray(parts(count, model.letters)[2].x), None, None)["bits"])
 
 
-def write(model: LSTM, begin: str = "The ", count: int = 400, temperature: float = 0.5, seed: int = 0) -> str:
+def write(model: Writer, begin: str = "The ", count: int = 400, temperature: float = 0.5, seed: int = 0) -> str:
     """Text that the network writes: each character is drawn from its softmax, and read as the next."""
-    rng, state, written = np.random.default_rng(seed), model.start(1), begin
+    rng, state, written = np.random.default_rng(seed), None, begin
     with sp.no_grad():
         for at in range(len(begin) + count - 1):
-            code = sp.asarray([model.letters.index(written[at])])
-            state = model.step(code, state)
+            given, state = model(sp.asarray([[model.letters.index(written[at])]]), state)
             if at + 1 == len(written):
-                scores = np.asarray(model.out(state[0]), np.float64)[0] / temperature
+                scores = np.asarray(given, np.float64)[0, 0] / temperature
                 chances = np.exp(scores - scores.max())
                 written += model.letters[rng.choice(len(chances), p=chances / chances.sum())]
     return written
 
 
-def show(model: LSTM) -> tuple[str, bytes]:
+def show(model: Writer) -> tuple[str, bytes]:
     """The figure of the run, and a sample."""
     sample = write(model)
     print(sample)

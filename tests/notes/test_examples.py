@@ -51,7 +51,7 @@ def test_row_94_a_long_short_term_memory_learns_text(example, tmp_path):
     lstm = example("lstm")
     trained = lstm.train(3, hidden=48, count=40_000)
     assert trained.status == "finished" and trained.losses[-1] < trained.losses[0]
-    untrained = lstm.LSTM(trained.model.letters, 48)
+    untrained = lstm.Writer(trained.model.letters, 48)
     assert lstm.bits(trained.model, 40_000) < 0.8 * lstm.bits(untrained, 40_000)
     sample = lstm.write(trained.model, "The ", 60)
     assert len(sample) == 64 and sample.startswith("The ") and set(sample) <= set(trained.model.letters)
@@ -59,15 +59,17 @@ def test_row_94_a_long_short_term_memory_learns_text(example, tmp_path):
 
 
 def test_row_94_its_gates_are_those_of_the_formula(example):
-    model = example("lstm").LSTM("ab", hidden=3, seed=1)
-    output, memory = (np.asarray(Generator(i).normal((1, 3))) for i in (0, 1))
-    weight, bias = (np.asarray(each.detach(), np.float64) for each in (model.gates.weight, model.gates.bias))
-    z = np.concatenate([[[0, 1]], output], axis=1) @ weight.T + bias
-    write, keep, let = (1 / (1 + np.exp(-z[:, i : i + 3])) for i in (0, 3, 6))
-    memory_after = keep * memory + write * np.tanh(z[:, 9:])
-    found = model.step(sp.asarray([1]), (sp.asarray(output), sp.asarray(memory)))
+    model = example("lstm").Writer("ab", hidden=3, seed=1)
+    output, memory = (np.asarray(Generator(i).normal((1, 1, 3))) for i in (0, 1))
+    weights = {name: np.asarray(w.detach(), np.float64) for name, w in model.memory.named_parameters()}
+    z = weights["weight_ih_l0"][:, 1] + weights["bias_ih_l0"]  # of the letter b
+    z = z + output[0, 0] @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]
+    write, keep, let = (1 / (1 + np.exp(-z[i : i + 3])) for i in (0, 3, 9))
+    memory_after = keep * memory[0, 0] + write * np.tanh(z[6:9])
+    scores, found = model(sp.asarray([[1]]), (sp.asarray(output), sp.asarray(memory)))
     assert np.allclose(np.asarray(found[1].detach()), memory_after, atol=1e-6)
     assert np.allclose(np.asarray(found[0].detach()), let * np.tanh(memory_after), atol=1e-6)
+    assert scores.shape == (1, 1, 2)
 
 
 def test_row_94_a_variational_autoencoder(example, digits, tmp_path):

@@ -15,10 +15,10 @@ import onnx_nodes
 # Operators that are refused by name.
 REFUSED = [
     "Bernoulli", "BitCast", "BlackmanWindow", "CausalConvWithState", "CenterCropPad", "Col2Im", "ConvInteger", "DFT",
-    "DeformConv", "DequantizeLinear", "Det", "DynamicQuantizeLinear", "GRU", "HammingWindow", "HannWindow", "If",
-    "ImageDecoder", "LSTM", "LinearAttention", "Loop", "MatMulInteger", "MelWeightMatrix",
+    "DeformConv", "DequantizeLinear", "Det", "DynamicQuantizeLinear", "HammingWindow", "HannWindow", "If",
+    "ImageDecoder", "LinearAttention", "Loop", "MatMulInteger", "MelWeightMatrix",
     "NonMaxSuppression", "OptionalGetElement", "OptionalHasElement", "QLinearConv",
-    "QLinearMatMul", "QuantizeLinear", "RNN", "RandomUniformLike", "RoiAlign", "STFT", "Scan",
+    "QLinearMatMul", "QuantizeLinear", "RandomUniformLike", "RoiAlign", "STFT", "Scan",
     "SplitToSequence", "SwiGLU", "TfIdfVectorizer", "ai.onnx.preview.FlexAttention",
 ]  # fmt: skip
 # Forms and types of others that are refused.
@@ -35,10 +35,11 @@ NEEDED = [
     "Abs", "Add", "And", "ArgMax", "ArgMin", "Attention", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip",
     "Concat", "Constant", "ConstantOfShape", "Conv", "ConvTranspose", "Cos", "CumSum", "DepthToSpace", "Div",
     "Dropout", "Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "GatherElements",
-    "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "GroupNormalization", "HardSigmoid",
-    "HardSwish", "Identity", "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Less", "Log",
+    "GRU", "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "GroupNormalization",
+    "HardSigmoid",
+    "HardSwish", "Identity", "InstanceNormalization", "LRN", "LSTM", "LayerNormalization", "LeakyRelu", "Less", "Log",
     "LogSoftmax", "LpNormalization", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not",
-    "OneHot", "Or", "PRelu", "Pad", "Pow", "RMSNormalization", "Range", "Reciprocal", "ReduceL1", "ReduceL2",
+    "OneHot", "Or", "PRelu", "Pad", "Pow", "RMSNormalization", "RNN", "Range", "Reciprocal", "ReduceL1", "ReduceL2",
     "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
     "ReduceSumSquare", "Relu", "Reshape", "Resize", "RotaryEmbedding", "Round", "ScatterElements", "ScatterND",
     "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax", "Softplus", "Softsign", "SpaceToDepth",

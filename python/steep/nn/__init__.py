@@ -49,16 +49,18 @@ from steep.nn.pooling import (
     MaxUnpool2d,
     Upsample,
 )
+from steep.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCEWithLogitsLoss",
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Concat", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d",
     "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU",
-    "GroupNorm", "Hardsigmoid", "Hardswish", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
-    "LocalResponseNorm", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool2d", "Module",
-    "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ReLU", "ReLU6", "Residual", "Sequential", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample", "bce_with_logits", "cost", "cross_entropy", "functional",
-    "fuse_batch_norm", "info_nce", "init", "l1_loss", "mse_loss", "nll_loss",
+    "GRU", "GRUCell", "GroupNorm", "Hardsigmoid", "Hardswish", "InstanceNorm2d", "L1Loss", "LSTM", "LSTMCell",
+    "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d",
+    "MaxUnpool2d", "Module", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "RNN", "RNNCell", "ReLU",
+    "ReLU6", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Upsample",
+    "bce_with_logits", "cost", "cross_entropy", "functional", "fuse_batch_norm", "info_nce", "init", "l1_loss",
+    "mse_loss", "nll_loss",
 ]  # fmt: skip
 
 answer_unknown_names(__name__)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from steep.onnx import attention, conv, elementwise, index, linalg, loss, norm, pool, reduce, resize, shape
+from steep.onnx import attention, conv, elementwise, index, linalg, loss, norm, pool, recurrent, reduce, resize, shape
 
-FAMILIES = (attention, conv, elementwise, index, linalg, loss, norm, pool, reduce, resize, shape)
+FAMILIES = (attention, conv, elementwise, index, linalg, loss, norm, pool, recurrent, reduce, resize, shape)

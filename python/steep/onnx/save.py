@@ -23,6 +23,7 @@ from steep.onnx.save_again import rewritten
 from steep.onnx.save_file import File
 from steep.onnx.save_layers import export_of
 from steep.onnx.save_trace import write_trace
+from steep.onnx.table import UnsupportedError
 
 
 def save(module: Module, path: str | os.PathLike[str], example_input: Any) -> None:
@@ -87,8 +88,10 @@ def _export(file: File, layer: Any, value: str, name: str, x: Tensor) -> tuple[s
     export = export_of(layer)
     if export is None:
         return write_trace(file, layer, value, name, x)
-    label = name or type(layer).__name__.lower()
-    return file.layer(label, export(file, layer, value, label, x)), layer(x)
+    label, y = name or type(layer).__name__.lower(), layer(x)
+    if not isinstance(y, Tensor):
+        raise UnsupportedError(f"save: {label} returns a {type(y).__name__}, not one tensor")
+    return file.layer(label, export(file, layer, value, label, x)), y
 
 
 # -- containers -------------------------------------------------------------------------------------------------------

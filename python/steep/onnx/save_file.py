@@ -30,12 +30,15 @@ class File:
 
     def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node; returns its output's name."""
-        output = f"{name}:{len(self.nodes)}"
+        return self.node_of_many(1, op, inputs, name, **attributes)[0]
+
+    def node_of_many(self, count: int, op: str, inputs: list[str], name: str, **attributes: Any) -> list[str]:
+        """Add a node with several outputs; returns their names."""
+        at = len(self.nodes)
+        outputs = [f"{name}:{at}" + (f".{i}" if i else "") for i in range(count)]
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(
-            self.onnx.helper.make_node(op, inputs, [output], name=f"{name}.{op}.{len(self.nodes)}", **given)
-        )
-        return output
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, outputs, name=f"{name}.{op}.{at}", **given))
+        return outputs
 
     def layer(self, name: str, output: str) -> str:
         """Name the last node after a layer, if it computes ``output`` and the name is free; returns ``output``.

@@ -13,10 +13,12 @@ from steep._core import Tensor
 from steep.nn.convolution import _Conv, _ConvTranspose
 from steep.nn.normalization import _BatchNorm
 from steep.nn.pooling import _AdaptiveAvgPool, _AvgPool, _MaxPool
+from steep.nn.recurrent import _Layers
 from steep.onnx.save_file import File
+from steep.onnx.save_recurrent import recurrent
 from steep.onnx.table import UnsupportedError
 
-Export = Callable[[File, Any, str, str, Tensor], str]
+Export = Callable[[File, Any, str, str, Tensor], Any]  # the name of its result, or a list of those of several
 
 
 def export_of(layer: Any) -> Export | None:
@@ -225,5 +227,5 @@ EXPORTS: list[tuple[Any, Export]] = [
     (nn.ELU, _plain("Elu", alpha=lambda m: float(m.alpha))),
     (nn.LeakyReLU, _plain("LeakyRelu", alpha=lambda m: float(m.negative_slope))),
     (_Conv, _conv), (_ConvTranspose, _conv_transpose), (_BatchNorm, _batch_norm), (_MaxPool, _max_pool),
-    (_AvgPool, _avg_pool), (_AdaptiveAvgPool, _adaptive),
+    (_AvgPool, _avg_pool), (_AdaptiveAvgPool, _adaptive), (_Layers, recurrent),
 ]  # fmt: skip

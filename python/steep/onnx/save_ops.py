@@ -23,7 +23,8 @@ from steep.onnx.table import UnsupportedError
 class Applied:
     """An application of an op or a whole layer.
 
-    ``varying``: by attribute, the positions in it that depend on the batch size.
+    ``others``: results beside the first, of a layer. ``varying``: by attribute, the positions in it that depend on the
+    batch size.
     """
 
     op: str
@@ -31,6 +32,7 @@ class Applied:
     inputs: list[Tensor]
     output: Tensor
     layer: Any = None
+    others: list[Tensor] = field(default_factory=list)
     varying: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 

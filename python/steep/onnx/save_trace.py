@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from steep import _core
+from steep import _core, tree
 from steep._core import Tensor
 from steep.display import displayed
 from steep.nn.module import Module, around_calls
@@ -42,7 +42,7 @@ class Trace:
         self.moving = {_key(self.x)}
         for step in self.steps:
             if any(_key(t) in self.moving for t in step.inputs):
-                self.moving.add(_key(step.output))
+                self.moving |= _results(step)
 
 
 def _key(t: Tensor) -> Key:
@@ -51,6 +51,10 @@ def _key(t: Tensor) -> Key:
         raise UnsupportedError("save: bfloat16 cannot be written")
     array = t.detach().numpy()
     return array.__array_interface__["data"][0], tuple(t.shape), tuple(t.strides), t.dtype.name
+
+
+def _results(step: Applied) -> set[Key]:
+    return {_key(t) for t in (step.output, *step.others)}
 
 
 def trace(layer: Callable[[Any], Any], x: Tensor) -> Trace:
@@ -64,8 +68,10 @@ def trace(layer: Callable[[Any], Any], x: Tensor) -> Trace:
             return module.forward(*args, **kwargs)
         with _core._unrecorded(), around_calls(None):
             y = module.forward(args[0])
-        capture.give(y)
-        calls.append((len(capture.traced()), Applied("", {}, [args[0]], y, module)))
+        results = tree.leaves(y)
+        for result in results:
+            capture.give(result)
+        calls.append((len(capture.traced()), Applied("", {}, [args[0]], results[0], module, results[1:])))
         return y
 
     try:
@@ -102,17 +108,16 @@ class _Writer:
     def write(self) -> str:
         """Adds the nodes that the output needs; returns its name."""
         for step in self._needed():
-            out = _key(step.output)
-            if out not in self.names:
-                self.names[out] = self._node(step)
+            if _key(step.output) not in self.names:
+                for result, name in zip((step.output, *step.others), self._nodes(step), strict=True):
+                    self.names[_key(result)] = name
         return self.name_of(self.traced.y)
 
     def _needed(self) -> list[Applied]:
         """The steps that the output depends on and that depend on the input, in order."""
         wanted, needed = {_key(self.traced.y)}, []
         for step in reversed(self.traced.steps):
-            key = _key(step.output)
-            if key in wanted and key in self.traced.moving:
+            if _results(step) & wanted & self.traced.moving:
                 needed.append(step)
                 wanted |= {_key(t) for t in step.inputs}
         return needed[::-1]
@@ -124,15 +129,17 @@ class _Writer:
             self.names[key] = self.file.constant(t, f"{self.name or 'traced'}.constant")
         return self.names[key]
 
-    def _node(self, step: Applied) -> str:
+    def _nodes(self, step: Applied) -> list[str]:
+        """Adds what a step becomes; the names of its results."""
         inputs = [self.name_of(t) for t in step.inputs]
         if step.layer is not None:
             export, name = export_of(step.layer), self.layers.get(id(step.layer), self.name)
             assert export is not None
-            return self.file.layer(name, export(self.file, step.layer, inputs[0], name, step.inputs[0]))
+            found = export(self.file, step.layer, inputs[0], name, step.inputs[0])
+            return found if isinstance(found, list) else [self.file.layer(name, found)]
         if step.op not in OPS:
             raise UnsupportedError(f"save: the op {step.op!r} in {self.name or 'the model'} cannot be written")
-        return OPS[step.op](self.file, step, inputs, self.name or step.op)
+        return [OPS[step.op](self.file, step, inputs, self.name or step.op)]
 
 
 def write_trace(file: File, layer: Any, value: str, name: str, x: Tensor) -> tuple[str, Tensor]:
