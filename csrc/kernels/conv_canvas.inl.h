@@ -66,16 +66,22 @@ template <class T> struct Canvas {
     for (std::int64_t i = 0; i < x.w.taps; ++i) by_x = by_x || x.phase(i) == px;
     return by_y && by_x;
   }
-  // Row (py, r) of phase px of one channel, a vector at a time.
-  template <int step> void read_row(const T* image, std::int64_t iy, const Source<T>* reads, T* to) const {
-    const bool inside = iy >= 0 && iy < y.w.in;
-    const Readable<T> channel_at{image, image + y.w.in * x.w.in};
+  // One row of a channel, a vector at a time.
+  template <int step>
+  STEEP_INLINE void read_row(const Readable<T>& all, const T* from, bool inside, const Source<T>* reads, T* to) const {
     for (std::int64_t v = 0; v * lanes<T> < pitch; ++v) {
       const Source<T>& s = reads[v];
-      const Vec<T> row = inside && s.lo < s.hi
-                             ? read_piece<T, step>(channel_at, image + iy * x.w.in + s.from, s, x.w.step)
-                             : Vec<T>(T(0));
-      store(to + v * lanes<T>, row);
+      const bool any = inside && s.lo < s.hi;
+      store(to + v * lanes<T>, any ? read_piece<T, step>(all, from + s.from, s, x.w.step) : Vec<T>(T(0)));
+    }
+  }
+  // The rows of a phase, from row `iy` of the image on, of all channels.
+  template <int step>
+  void read_rows(const T* image, std::int64_t channels, std::int64_t iy, const Source<T>* reads, T* to) const {
+    for (std::int64_t c = 0; c < channels; ++c, image += y.w.in * x.w.in, to += channel) {
+      const Readable<T> all{image, image + y.w.in * x.w.in};
+      for (std::int64_t r = 0, at = iy; r < rows; ++r, at += y.w.step)
+        read_row<step>(all, image + at * x.w.in, at >= 0 && at < y.w.in, reads, to + r * pitch);
     }
   }
   static void clear(T* to, std::int64_t count) {
@@ -83,28 +89,29 @@ template <class T> struct Canvas {
   }
   // The elements that tiles of `width` read beyond the rows: the ends of planes, and the beginnings of empty ones.
   void clear_ends(std::int64_t channels, T* to, std::int64_t width) const {
-    for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t py = 0; py < y.w.step; ++py)
-        for (std::int64_t px = 0; px < x.w.step; ++px, to += plane)
-          used(py, px) ? clear(to + rows * pitch, lanes<T>) : clear(to, least(width, plane));
-    clear(to, width);
+    for (std::int64_t py = 0; py < y.w.step; ++py)
+      for (std::int64_t px = 0; px < x.w.step; ++px) {
+        T* at = to + (py * x.w.step + px) * plane;
+        const bool has_rows = used(py, px);
+        for (std::int64_t c = 0; c < channels; ++c, at += channel)
+          has_rows ? clear(at + rows * pitch, lanes<T>) : clear(at, least(width, plane));
+      }
+    clear(to + channels * channel, width);
   }
   void read(const T* image, std::int64_t channels, T* to, std::int64_t width) const {
     clear_ends(channels, to, width);
     const std::int64_t vecs = ceil_div(pitch, lanes<T>);
     auto* reads =
         static_cast<Source<T>*>(scratch(Scratch::conv_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
-    const auto copy = x.w.step == 1   ? &Canvas::read_row<1>
-                      : x.w.step == 2 ? &Canvas::read_row<2>
-                                      : &Canvas::read_row<0>;
+    const auto copy = x.w.step == 1   ? &Canvas::read_rows<1>
+                      : x.w.step == 2 ? &Canvas::read_rows<2>
+                                      : &Canvas::read_rows<0>;
     for (std::int64_t px = 0; px < x.w.step; ++px) {
       for (std::int64_t v = 0; v < vecs; ++v)
         reads[v] = source_of<T>(x.w, left + v * lanes<T>, least(lanes<T>, pitch - v * lanes<T>), x.lowest + px);
-      for (std::int64_t c = 0; c < channels; ++c)
-        for (std::int64_t py = 0; py < y.w.step; ++py)
-          for (std::int64_t r = 0; r < rows && used(py, px); ++r)
-            (this->*copy)(image + c * y.w.in * x.w.in, (first + r) * y.w.step + y.lowest + py, reads,
-                          to + c * channel + (py * x.w.step + px) * plane + r * pitch);
+      for (std::int64_t py = 0; py < y.w.step; ++py)
+        if (used(py, px))
+          (this->*copy)(image, channels, first * y.w.step + y.lowest + py, reads, to + (py * x.w.step + px) * plane);
     }
   }
 };

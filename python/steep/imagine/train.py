@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steep import _core, io, optim
+from steep import _core, compile, io, optim
 from steep._core import Tensor
 from steep.data import DataLoader, TensorDataset
 from steep.display import displayed
@@ -197,10 +197,16 @@ def augmented(x: Tensor, settings: Settings, source: Generator) -> Tensor:
     angle, factor = draws[0] * settings.rotate * np.pi / 180, 1 / (1 + settings.zoom * draws[1])
     c, s = np.cos(angle) * factor, np.sin(angle) * factor
     matrix = np.stack([np.stack([c, -s, 0.1 * draws[2]], -1), np.stack([s, c, 0.1 * draws[3]], -1)], 1)
-    side = (np.arange(x.shape[-1]) + 0.5) * 2 / x.shape[-1] - 1
-    places = np.stack([*np.meshgrid(side, side), np.ones((len(side), len(side)))], -1)
-    grid = np.einsum("hwk,nck->nhwc", places, matrix).astype(np.float32)
-    moved = _core.grid_sample(x.detach(), _core.asarray(grid), padding_mode="border")
     light = (1 + settings.brighten * draws[4]).astype(np.float32).reshape(-1, 1, 1, 1)
-    result: Tensor = moved * _core.asarray(light)
+    result: Tensor = _moved(x.detach(), _core.asarray(matrix), _core.asarray(light))
     return result
+
+
+@compile
+def _moved(x: Tensor, matrix: Tensor, light: Tensor) -> Tensor:
+    """Pictures read at places that are affine maps of their own, (n, 2, 3) on [-1, 1]^2, times a factor each."""
+    n, size = x.shape[0], x.shape[-1]
+    side = (np.arange(size) + 0.5) * 2 / size - 1
+    places = np.stack([*np.meshgrid(side, side), np.ones((size, size))]).reshape(3, -1)
+    grid = _core.reshape(_core.matmul(matrix, _core.asarray(places)), (n, 2, size, size))
+    return _core.grid_sample(x, _core.permute_dims(grid, (0, 2, 3, 1)).astype(x.dtype), padding_mode="border") * light
