@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-os.environ["STEEP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(THREADS)
+os.environ["STEEP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = sys.argv[1] if len(sys.argv) > 1 else "1"
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from steep.imagine.towers import Cnn
 from steep.imagine.train import Pairs, Settings, train
 from torch import nn
 
+THREADS = int(os.environ["OMP_NUM_THREADS"])
 BATCH, WORDS, SIZE = 256, 384, 128
 ROUNDS, WARM = 14, 3  # steps, and those that are not counted
 

@@ -139,6 +139,7 @@ class _Run:
         self.t = _core.zeros((size, pairs.texts.shape[-1]), dtype=_core.float32)
         self.g = _core.zeros((size,), dtype=_core.int64)
         self._stream = self._endless()
+        self._moved = compile(moved)
 
     def loss(self, params: Any) -> Tensor:
         """The loss of the current batch."""
@@ -162,7 +163,7 @@ class _Run:
         if chosen.ndim == 2:
             return _core.asarray(chosen)
         x = as_inputs(self.towers, chosen)
-        return augmented(x, self.settings, self.source) if self.settings.zoom else x
+        return augmented(x, self.settings, self.source, self._moved) if self.settings.zoom else x
 
     def save(self, path: Path) -> None:
         """Writes the run, atomically."""
@@ -181,32 +182,39 @@ class _Run:
         return {"model": self.towers, "optimizer": self.optimizer, "generator": self.source, "loader": self.loader}
 
 
-def augmented(x: Tensor, settings: Settings, source: Generator) -> Tensor:
-    """Each picture of a batch zoomed, rotated, shifted, and made brighter or darker, by draws of its own.
+def moved(x: Tensor, matrix: Tensor, light: Tensor) -> Tensor:
+    """Pictures read at the places that affine maps give, then made brighter or darker.
 
     Args:
-        x: inputs (n, 3, height, width).
-        settings: how much.
-        source: source of the random numbers.
+        x: pictures (n, 3, size, size).
+        matrix: maps (n, 2, 3), from a place on [-1, 1]^2, x first, to the place that is read.
+        light: factors (n, 1, 1, 1).
 
     Returns:
-        A tensor of the same shape, without gradient.
+        A tensor of the same shape.
     """
-    n = x.shape[0]
-    draws = np.asarray(source.uniform((5, n)), np.float64) * 2 - 1
-    angle, factor = draws[0] * settings.rotate * np.pi / 180, 1 / (1 + settings.zoom * draws[1])
-    c, s = np.cos(angle) * factor, np.sin(angle) * factor
-    matrix = np.stack([np.stack([c, -s, 0.1 * draws[2]], -1), np.stack([s, c, 0.1 * draws[3]], -1)], 1)
-    light = (1 + settings.brighten * draws[4]).astype(np.float32).reshape(-1, 1, 1, 1)
-    result: Tensor = _moved(x.detach(), _core.asarray(matrix), _core.asarray(light))
-    return result
-
-
-@compile
-def _moved(x: Tensor, matrix: Tensor, light: Tensor) -> Tensor:
-    """Pictures read at places that are affine maps of their own, (n, 2, 3) on [-1, 1]^2, times a factor each."""
     n, size = x.shape[0], x.shape[-1]
     side = (np.arange(size) + 0.5) * 2 / size - 1
     places = np.stack([*np.meshgrid(side, side), np.ones((size, size))]).reshape(3, -1)
     grid = _core.reshape(_core.matmul(matrix, _core.asarray(places)), (n, 2, size, size))
     return _core.grid_sample(x, _core.permute_dims(grid, (0, 2, 3, 1)).astype(x.dtype), padding_mode="border") * light
+
+
+def augmented(x: Tensor, settings: Settings, source: Generator, move: Callable[..., Tensor] = moved) -> Tensor:
+    """Each picture of a batch zoomed, rotated, shifted, and made brighter or darker, by draws of its own.
+
+    Args:
+        x: inputs (n, 3, size, size).
+        settings: how much.
+        source: source of the random numbers.
+        move: ``moved``, compiled or not.
+
+    Returns:
+        A tensor of the same shape, without gradient.
+    """
+    draws = np.asarray(source.uniform((5, x.shape[0])), np.float64) * 2 - 1
+    angle, factor = draws[0] * settings.rotate * np.pi / 180, 1 / (1 + settings.zoom * draws[1])
+    c, s = np.cos(angle) * factor, np.sin(angle) * factor
+    matrix = np.stack([np.stack([c, -s, 0.1 * draws[2]], -1), np.stack([s, c, 0.1 * draws[3]], -1)], 1)
+    light = (1 + settings.brighten * draws[4]).astype(np.float32).reshape(-1, 1, 1, 1)
+    return move(x.detach(), _core.asarray(matrix), _core.asarray(light))
