@@ -219,10 +219,11 @@ template <class T> static bool correlate_images(const Sweep<T>& s) {
     const std::int64_t row = c.first(i), width = c.first(i + 1) - row;
     const ImagePanel<T> panel{row, width, least(width, s.rows - row), sums};
     start_panel(c, panel);
-    for (std::int64_t k = 0; k < s.x.channels; k += most)
+    for (std::int64_t k = 0; k < s.x.channels; k += most) {
+      interruption_point();
       if (!sweep_images(c, panel, Channels<T>{k, least(most, s.x.channels - k)}, most, images + k * c.in * c.ld, reads))
         return false;
-    interruption_point();
+    }
     put_images(c, panel, sums + results);
   }
   return true;

@@ -161,5 +161,5 @@ def test_refusals():
     x, w, r = drawn((2, 5, 3), (1, 4, 3), (1, 4, 4))
     with pytest.raises(ValueError, match="not those of 2 directions"):
         loaded("RNN", [w, r], ["y"], hidden_size=4, direction="bidirectional")(x)
-    with pytest.raises(ValueError, match="Swish"):
-        loaded("RNN", [w, r], ["y"], hidden_size=4, activations=["Swish"])(x)
+    with pytest.raises(sp.onnx.UnsupportedError, match="activations 'Swish' is not supported, only 'Relu', "):
+        loaded("RNN", [w, r], ["y"], hidden_size=4, activations=["Swish"])

@@ -119,8 +119,9 @@ class _Layers(_Recurrent):
             x: a tensor (L, N, input_size), or (N, L, input_size) if ``batch_first``; (L, input_size) for one sequence.
             state: the first state, a tensor (num_layers * directions, N, hidden_size), for an LSTM a pair (h, c) of
                 them, without N for one sequence; zeros if None.
-            lengths: how many elements of each sequence count, integers (N,) in [0, L]; all if None. Beyond them the
-                state stays as it is and the output is zero, as for PyTorch's packed sequences.
+            lengths: how many elements of each sequence count, integers (N,) in [0, L], which is checked unless they are
+                a tensor; all if None. Beyond them the state stays as it is and the output is zero, as for PyTorch's
+                packed sequences.
 
         Returns:
             The output of the last layer at every element, shaped as x, with hidden_size * directions features, and the

@@ -219,8 +219,10 @@ def _check_forms(row: Row, attributes: dict[str, Any], outputs: int) -> None:
         if attributes.get(key):
             dtype_of(attributes[key], f"attribute {key!r}")
     for key, allowed in row.forms.items():
-        if key in attributes and attributes[key] not in allowed:
-            raise UnsupportedError(f"{key} {attributes[key]!r} is not supported, only {', '.join(map(repr, allowed))}")
+        given = attributes.get(key)
+        for value in given if isinstance(given, (list, tuple)) else [given]:
+            if key in attributes and value not in allowed:
+                raise UnsupportedError(f"{key} {value!r} is not supported, only {', '.join(map(repr, allowed))}")
 
 
 def _placeholder(graph: Graph, name: str, proto: Any) -> None:

@@ -21,18 +21,19 @@ Activation = Callable[[Tensor], Tensor]
 
 # name: (function of x, alpha and beta; the default of alpha; the default of beta), None for a constant it has not.
 ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], float | None, float | None]] = {
-    "relu": (lambda x, a, b: _core.relu(x), None, None),
-    "tanh": (lambda x, a, b: _core.tanh(x), None, None),
-    "sigmoid": (lambda x, a, b: _core.sigmoid(x), None, None),
-    "affine": (lambda x, a, b: x * a + b, 1.0, 0.0),
-    "leakyrelu": (lambda x, a, b: _core.where(_core.less(x, 0), x * a, x), 0.01, None),
-    "thresholdedrelu": (lambda x, a, b: _core.where(_core.less(x, a), constant_like(0, x), x), 1.0, None),
-    "scaledtanh": (lambda x, a, b: _core.tanh(x * b) * a, 1.0, 1.0),
-    "hardsigmoid": (lambda x, a, b: _core.clip(x * a + b, 0, 1), 0.2, 0.5),
-    "elu": (lambda x, a, b: _core.elu(x, a), 1.0, None),
-    "softsign": (lambda x, a, b: x / (1 + _core.abs(x)), None, None),
-    "softplus": (lambda x, a, b: _core.softplus(x), None, None),
+    "Relu": (lambda x, a, b: _core.relu(x), None, None),
+    "Tanh": (lambda x, a, b: _core.tanh(x), None, None),
+    "Sigmoid": (lambda x, a, b: _core.sigmoid(x), None, None),
+    "Affine": (lambda x, a, b: x * a + b, 1.0, 0.0),
+    "LeakyRelu": (lambda x, a, b: _core.where(_core.less(x, 0), x * a, x), 0.01, None),
+    "ThresholdedRelu": (lambda x, a, b: _core.where(_core.less(x, a), constant_like(0, x), x), 1.0, None),
+    "ScaledTanh": (lambda x, a, b: _core.tanh(x * b) * a, 1.0, 1.0),
+    "HardSigmoid": (lambda x, a, b: _core.clip(x * a + b, 0, 1), 0.2, 0.5),
+    "Elu": (lambda x, a, b: _core.elu(x, a), 1.0, None),
+    "Softsign": (lambda x, a, b: x / (1 + _core.abs(x)), None, None),
+    "Softplus": (lambda x, a, b: _core.softplus(x), None, None),
 }
+FORMS = {"activations": tuple(ACTIVATIONS)}
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
@@ -53,27 +54,22 @@ def _functions(node: Node, default: tuple[str, ...], directions: int) -> list[li
     if len(names) != len(default) * directions:
         raise ValueError(f"{len(names)} activations for {directions} directions of {len(default)} each")
     constants = iter(node["activation_alpha"] or ()), iter(node["activation_beta"] or ())
-    found = [_function(node, name, *constants) for name in names]
+    found = [_function(name, node["clip"], *constants) for name in names]
     return [found[i * len(default) : (i + 1) * len(default)] for i in range(directions)]
 
 
-def _function(node: Node, name: Any, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
-    """One by name; its argument is clipped first, if the node clips."""
-    key = (name.decode() if isinstance(name, bytes) else name).lower()
-    if key not in ACTIVATIONS:
-        raise node.refuse(f"the activation {name!r}")
-    function, alpha, beta = ACTIVATIONS[key]
+def _function(name: str, limit: float | None, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
+    """One by name; its argument is clipped first, if there is a limit."""
+    function, alpha, beta = ACTIVATIONS[name]
     a = None if alpha is None else next(alphas, alpha)
     b = None if beta is None else next(betas, beta)
-    limit = node["clip"]
     if not limit:
         return lambda x: function(x, a, b)
     return lambda x: function(_core.clip(x, -limit, limit), a, b)
 
 
 def _direction(node: Node, w: Tensor) -> tuple[bool, ...]:
-    given = node["direction"] or "forward"
-    directions = DIRECTIONS[given.decode() if isinstance(given, bytes) else given]
+    directions = DIRECTIONS[node["direction"]]
     if w.shape[0] != len(directions):
         raise ValueError(f"weights {w.shape} are not those of {len(directions)} directions")
     return directions
@@ -156,7 +152,7 @@ def _lstm_step(node: Node, w: Weights) -> Step:
     return step
 
 
-@op("RNN", since=7)
+@op("RNN", since=7, forms=FORMS)
 def rnn(
     node: Node, x: Tensor, w: Tensor, r: Tensor, b: Value = None, lengths: Value = None, first_h: Value = None
 ) -> Value:
@@ -164,7 +160,7 @@ def rnn(
     return _recurrent(node, _rnn_step, ("Tanh",), (x, w, r, b, lengths), [first_h])
 
 
-@op("GRU", since=7)
+@op("GRU", since=7, forms=FORMS)
 def gru(
     node: Node, x: Tensor, w: Tensor, r: Tensor, b: Value = None, lengths: Value = None, first_h: Value = None
 ) -> Value:
@@ -172,7 +168,7 @@ def gru(
     return _recurrent(node, _gru_step, ("Sigmoid", "Tanh"), (x, w, r, b, lengths), [first_h])
 
 
-@op("LSTM", since=7)
+@op("LSTM", since=7, forms=FORMS)
 def lstm(
     node: Node,
     x: Tensor,
