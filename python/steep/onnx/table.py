@@ -91,7 +91,8 @@ def op(
     """Put a function into the table under ONNX names, for opsets from ``since`` to ``until``.
 
     ``sized``: its result may be far larger than its inputs, so it is not folded while loading. ``forms``: the values
-    of attributes, or the items of lists, that are supported, ``outputs``: how many are; others are refused before anything runs.
+    of attributes, or the items of lists, that are supported, ``outputs``: how many are; others are refused before
+    anything runs.
     """
 
     def put(function: Function) -> Function:
