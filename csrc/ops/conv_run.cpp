@@ -310,32 +310,31 @@ void run(const Job& j, Precision precision, const k::Correlation& shape, const k
   const std::int64_t positions = volume(shape.window, &k::Window::out);
   const std::int64_t products = std::max<std::int64_t>(1, j.channels * j.taps);
   if (is_depthwise(j.channels, j.rows <= k::depthwise_rows, shape.window)) return run_depthwise(j, shape, done);
-  const auto [together, columns, tall] = parts_of(j, shape);
+  const Parts parts = parts_of(j, shape);
+  const std::int64_t together = parts.together, columns = parts.columns, tall = parts.tall;
   const std::int64_t lead = ceil_div(batch, together) * j.groups;
   const std::int64_t across = ceil_div(positions, columns), down = ceil_div(j.rows, tall);
   const double cost = nanoseconds * static_cast<double>(products) * static_cast<double>(std::min(columns, positions)) *
                       static_cast<double>(std::min(tall, j.rows) * together);
   const KeptWeights kept(j.weight, j.groups * j.rows * j.channels * j.taps * item, shape.product != nullptr);
-  parallel_for(lead * across * down, 1, cost,
-               [&, together = together, columns = columns, tall = tall](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   const std::int64_t row = i % down * tall, from = i / down % across * columns,
-                                      which = i / down / across;
-                   const std::int64_t n = which / j.groups * together, g = which % j.groups;
-                   k::Correlation x = shape;
-                   x.images = std::min(together, batch - n);
-                   x.image_step = j.groups * j.channels * in;
-                   x.out_image = j.groups * j.rows * out;
-                   x.weight = j.weight + g * j.rows * j.channels * j.taps * item;
-                   x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
-                   x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
-                   x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
-                   const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
-                   k::table().correlate[type](x, row, row_end, from, to);
-                   for (std::int64_t m = 0; done && m < x.images; ++m)
-                     done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
-                 }
-               });
+  parallel_for(lead * across * down, 1, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = i % down * tall, from = i / down % across * columns, which = i / down / across;
+      const std::int64_t n = which / j.groups * together, g = which % j.groups;
+      k::Correlation x = shape;
+      x.images = std::min(together, batch - n);
+      x.image_step = j.groups * j.channels * in;
+      x.out_image = j.groups * j.rows * out;
+      x.weight = j.weight + g * j.rows * j.channels * j.taps * item;
+      x.image = j.in.bytes() + (n * j.groups + g) * j.channels * in * item;
+      x.bias = j.bias ? j.bias.bytes() + g * j.rows * item : nullptr;
+      x.out = j.out.bytes() + ((n * j.groups + g) * j.rows * out + j.out_offset) * item;
+      const std::int64_t row_end = std::min(j.rows, row + tall), to = std::min(positions, from + columns);
+      k::table().correlate[type](x, row, row_end, from, to);
+      for (std::int64_t m = 0; done && m < x.images; ++m)
+        done->f(done->context, ((n + m) * j.groups + g) * j.rows + row, row_end - row, from, to - from);
+    }
+  });
 }
 
 k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {

@@ -1,8 +1,8 @@
 """Recurrences: a step from one state to the next, applied along a sequence.
 
 A step takes what the inputs contribute to the gates and a state, a tuple of tensors (N, hidden), and returns the next
-state, whose first tensor is the output. ``layers`` in ``recurrent.py`` and the operators of ONNX use the same ``scan``.
-Start reading there.
+state, whose first tensor is the output. The layers of ``recurrent.py`` and the operators of ONNX use the same
+``scan``. Start reading there.
 """
 
 from __future__ import annotations
