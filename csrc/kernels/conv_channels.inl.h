@@ -39,23 +39,11 @@ constexpr int widest_panel = 4;  // in vectors
 constexpr int widest_for(int positions) { return static_cast<int>(least(widest(positions), widest_panel)); }
 
 template <class T> using ChannelTileFn = void (*)(const ChannelTile<T>&);
-template <class T, int positions, int vecs> constexpr ChannelTileFn<T> channel_tile_if_it_fits() {
-  if constexpr (vecs <= widest_for(positions)) return tile_channels<T, positions, vecs>;
-  return nullptr;
-}
-
-// at[positions - 1][vectors - 1].
-template <class T> struct ChannelTiles {
-  ChannelTileFn<T> at[tile_rows][widest_panel] = {};
-
-  constexpr ChannelTiles() : ChannelTiles(std::make_integer_sequence<int, tile_rows * widest_panel>{}) {}
-  template <int... i> constexpr explicit ChannelTiles(std::integer_sequence<int, i...>) {
-    ((at[i / widest_panel][i % widest_panel] =
-          channel_tile_if_it_fits<T, i / widest_panel + 1, i % widest_panel + 1>()),
-     ...);
-  }
-};
-template <class T> static constexpr ChannelTiles<T> channel_tiles{};
+template <class T> static constexpr auto channel_tiles =
+    tile_table<ChannelTileFn<T>, tile_rows, widest_panel>([]<int positions, int vecs>() -> ChannelTileFn<T> {
+      if constexpr (vecs <= widest_for(positions)) return tile_channels<T, positions, vecs>;
+      return nullptr;
+    });
 
 // One block of input channels of a part: its canvas, and the panels [panel, panel_end) of its weights. Panels are as
 // equal as possible, and as wide as the tallest tile allows.

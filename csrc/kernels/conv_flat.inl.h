@@ -28,16 +28,13 @@ template <class T, int rows, int vecs> static void tile_far(const FarTile<T>& t)
   }
   repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], Whole{}, t.add); });
 }
-// The widest that this height and the next allow: tiles of one sweep differ in height by at most one.
-template <class T> struct FarTiles {
-  using Fn = void (*)(const FarTile<T>&);
-  Fn wide[tile_rows] = {}, next[tile_rows] = {};
-
-  constexpr FarTiles() : FarTiles(std::make_integer_sequence<int, tile_rows>{}) {}
-  template <int... i> constexpr explicit FarTiles(std::integer_sequence<int, i...>)
-      : wide{tile_far<T, i + 1, widest(i + 1)>...}, next{tile_far<T, i + 1, widest(i + 2)>...} {}
-};
-template <class T> static constexpr FarTiles<T> far_tiles{};
+// The widest that this height allows, then the widest that the next allows: tiles of one sweep differ in height by at
+// most one.
+template <class T> using FarTileFn = void (*)(const FarTile<T>&);
+template <class T>
+static constexpr auto far_tiles = tile_table<FarTileFn<T>, tile_rows, 2>([]<int rows, int next>() -> FarTileFn<T> {
+  return tile_far<T, rows, widest(rows + next - 1)>;
+});
 
 // Used where the borders waste little, and there are enough columns to pack the weights for. With few rows, both cost
 // less than packing the columns, which few rows share.
@@ -59,9 +56,9 @@ template <class T> static const T* sweep_canvas(const Sweep<T>& s, const Channel
     for (std::int64_t j = 0; j < s.ldc; j += s.width)
       for (std::int64_t i = t; i < end; ++i) {
         const std::int64_t row = s.top(i), rows = s.top(i + 1) - row;
-        const auto& at = widest(static_cast<int>(rows)) * lanes<T> == s.width ? far_tiles<T>.wide : far_tiles<T>.next;
-        at[rows - 1]({depth, a + (row - s.top(t)) * depth, image + j, offset, s.c + row * s.ldc + j, s.ldc,
-                      k.first > 0 || s.x.bias});
+        const bool next = widest(static_cast<int>(rows)) * lanes<T> != s.width;
+        far_tiles<T>.at[rows - 1][next]({depth, a + (row - s.top(t)) * depth, image + j, offset, s.c + row * s.ldc + j,
+                                         s.ldc, k.first > 0 || s.x.bias});
       }
   }
   return a;

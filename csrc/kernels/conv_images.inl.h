@@ -40,22 +40,11 @@ template <class T, int images, int vecs> static void tile_images(const ImageTile
 }
 
 template <class T> using ImageTileFn = void (*)(const ImageTile<T>&);
-template <class T, int images, int vecs> constexpr ImageTileFn<T> image_tile_if_it_fits() {
-  if constexpr (vecs <= widest_for(images)) return tile_images<T, images, vecs>;
-  return nullptr;
-}
-
-// at[images - 1][vectors - 1].
-template <class T> struct ImageTiles {
-  ImageTileFn<T> at[tile_rows][widest_panel] = {};
-
-  constexpr ImageTiles() : ImageTiles(std::make_integer_sequence<int, tile_rows * widest_panel>{}) {}
-  template <int... i> constexpr explicit ImageTiles(std::integer_sequence<int, i...>) {
-    ((at[i / widest_panel][i % widest_panel] = image_tile_if_it_fits<T, i / widest_panel + 1, i % widest_panel + 1>()),
-     ...);
-  }
-};
-template <class T> static constexpr ImageTiles<T> image_tiles{};
+template <class T> static constexpr auto image_tiles =
+    tile_table<ImageTileFn<T>, tile_rows, widest_panel>([]<int images, int vecs>() -> ImageTileFn<T> {
+      if constexpr (vecs <= widest_for(images)) return tile_images<T, images, vecs>;
+      return nullptr;
+    });
 
 // The taps of one dimension that lie inside the image at a position: [from, to).
 struct Inside {

@@ -48,17 +48,9 @@ template <class T, int rows, int vecs> static void tile_pairs(const PairTile<T>&
       STEEP_EACH(last) { repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], last, t.add); }); });
 }
 
-// at[rows - 1][vectors - 1].
-template <class T> struct PairTiles {
-  using Fn = void (*)(const PairTile<T>&);
-  Fn at[pair_rows][pair_vecs] = {};
-
-  constexpr PairTiles() : PairTiles(std::make_integer_sequence<int, pair_rows * pair_vecs>{}) {}
-  template <int... i> constexpr explicit PairTiles(std::integer_sequence<int, i...>) {
-    ((at[i / pair_vecs][i % pair_vecs] = tile_pairs<T, i / pair_vecs + 1, i % pair_vecs + 1>), ...);
-  }
-};
-template <class T> static constexpr PairTiles<T> pair_tiles{};
+template <class T> using PairTileFn = void (*)(const PairTile<T>&);
+template <class T> static constexpr auto pair_tiles = tile_table<PairTileFn<T>, pair_rows, pair_vecs>(
+    []<int rows, int vecs>() -> PairTileFn<T> { return tile_pairs<T, rows, vecs>; });
 
 constexpr int most_depth = 512;  // positions of a block: block_depth gives no more
 

@@ -92,21 +92,12 @@ constexpr int most_vecs = 4, most_rows = 8;
 // How many rows are summed together where each has this many vectors.
 constexpr int rows_together(std::int64_t vecs) { return vecs == 1 ? most_rows : vecs == 2 ? 4 : vecs == 3 ? 2 : 1; }
 
-// [vectors - 1][rows - 1], as far as rows_together allows.
-template <class T> struct TapSums {
-  using Fn = void (*)(const TapRows<T>&, std::int64_t x, std::int64_t last);
-  Fn at[most_vecs][most_rows] = {};
-
-  constexpr TapSums() : TapSums(std::make_integer_sequence<int, most_vecs * most_rows>{}) {}
-  template <int... i> constexpr explicit TapSums(std::integer_sequence<int, i...>) {
-    ((at[i / most_rows][i % most_rows] = if_together<i % most_rows + 1, i / most_rows + 1>()), ...);
-  }
-  template <int rows, int vecs> static constexpr Fn if_together() {
-    if constexpr (rows <= rows_together(vecs)) return sum_taps<T, rows, vecs>;
-    return nullptr;
-  }
-};
-template <class T> static constexpr TapSums<T> tap_sums{};
+template <class T> using TapSum = void (*)(const TapRows<T>&, std::int64_t x, std::int64_t last);
+template <class T>
+static constexpr auto tap_sums = tile_table<TapSum<T>, most_vecs, most_rows>([]<int vecs, int rows>() -> TapSum<T> {
+  if constexpr (rows <= rows_together(vecs)) return sum_taps<T, rows, vecs>;
+  return nullptr;
+});
 
 // `rows` rows of n positions, at most rows_together of their vectors.
 template <class T> static void depthwise_rows(const TapRows<T>& t, std::int64_t rows, std::int64_t n) {

@@ -184,7 +184,7 @@ template <class T> static void sweep_transposing(const Block<T>& s) {
   const T* a = m == 1 && s.x.a.col == 1 ? s.x.a.from(0, s.p).at : pack_a(s, 0, 1);
   for (std::int64_t j = 0; j < s.columns; j += step) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
-    transposing_tiles<T>.at[m - 1](
+    transposing_tiles<T>.at[m - 1][0](
         {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
     if (j % (step * 16) == 0) interruption_point();
   }

@@ -83,22 +83,11 @@ constexpr int widest(int rows) {
 template <class T> using TileFn = void (*)(const Tile<T>&);
 constexpr int widest_of_all = 16;
 
-template <class T, int rows, int vecs, bool down> constexpr TileFn<T> tile_if_it_fits() {
+// Of one layout of A.
+template <class T, bool down>
+static constexpr auto tiles = tile_table<TileFn<T>, tile_rows, widest_of_all>([]<int rows, int vecs>() -> TileFn<T> {
   if constexpr (vecs <= widest(rows)) return tile<T, rows, vecs, down>;
   return nullptr;
-}
-
-// Every tile of one layout of A: at[rows - 1][vecs - 1].
-template <class T, bool down> struct Tiles {
-  TileFn<T> at[tile_rows][widest_of_all] = {};
-
-  constexpr Tiles() : Tiles(std::make_integer_sequence<int, tile_rows * widest_of_all>{}) {}
-  template <int... i> constexpr explicit Tiles(std::integer_sequence<int, i...>) {
-    ((at[i / widest_of_all][i % widest_of_all] =
-          tile_if_it_fits<T, i / widest_of_all + 1, i % widest_of_all + 1, down>()),
-     ...);
-  }
-};
-template <class T, bool down> static constexpr Tiles<T, down> tiles{};
+});
 
 }  // namespace gemm

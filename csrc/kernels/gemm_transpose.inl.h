@@ -141,13 +141,9 @@ template <class T, int rows> static void tile_transposing(const Tile<T>& t) {
   });
 }
 
-template <class T> struct TransposingTiles {
-  TileFn<T> at[tile_rows] = {};
-
-  constexpr TransposingTiles() : TransposingTiles(std::make_integer_sequence<int, tile_rows>{}) {}
-  template <int... i> constexpr explicit TransposingTiles(std::integer_sequence<int, i...>)
-      : at{tile_transposing<T, i + 1>...} {}
-};
-template <class T> static constexpr TransposingTiles<T> transposing_tiles{};
+template <class T>
+static constexpr auto transposing_tiles = tile_table<TileFn<T>, tile_rows, 1>([]<int rows, int>() -> TileFn<T> {
+  return tile_transposing<T, rows>;
+});
 
 }  // namespace gemm

@@ -72,6 +72,20 @@ template <class T> struct Vec {
 
 template <class T> constexpr int lanes = Vec<T>::n;
 
+// Kernels of a tile by its size: at[i][j] is f<i + 1, j + 1>(), null where there is none.
+template <class Fn, int rows, int columns> struct TileTable {
+  Fn at[rows][columns] = {};
+};
+template <class Fn, int rows, int columns, class F, int... i>
+constexpr TileTable<Fn, rows, columns> tile_table(F f, std::integer_sequence<int, i...>) {
+  TileTable<Fn, rows, columns> all;
+  ((all.at[i / columns][i % columns] = f.template operator()<i / columns + 1, i % columns + 1>()), ...);
+  return all;
+}
+template <class Fn, int rows, int columns, class F> constexpr TileTable<Fn, rows, columns> tile_table(F f) {
+  return tile_table<Fn, rows, columns>(f, std::make_integer_sequence<int, rows * columns>{});
+}
+
 // f(0), f(1), .. with constant arguments, so that arrays indexed by them live in registers.
 template <int i> struct Index {
   constexpr operator int() const { return i; }
