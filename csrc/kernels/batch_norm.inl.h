@@ -1,92 +1,113 @@
-// Batch norm and its gradient, a channel at a time: one pass for its sums and one for its result, of a channel that
-// stays in the second-level cache between them. A plane is summed by the tree of reduce.inl.h, planes in pairs, so bits
-// depend on a channel's values and the shape alone. Needs norm.inl.h. A product with a gradient of exactly 0 is 0.
-// Start reading at BatchChannel.
+// Batch norm and its gradient, some neighbouring channels at a time: a pass for each of their sums and one for their
+// result, in the order of memory. A plane is summed by the tree of reduce.inl.h, planes in pairs, so bits depend on a
+// channel's values and the shape alone. Needs norm.inl.h. A product with a gradient of exactly 0 is 0. Start reading at
+// BatchBlock.
 
-template <class T> struct BatchChannel {
+template <class T> struct BatchBlock {
   const BatchNorm& b;
-  std::int64_t c;
+  std::int64_t first, channels;  // of b's
+  T* leaves;                     // [2, channels, examples]: sums of planes
+  T* scales;                     // [4, channels]: what the last pass needs of each channel
 
-  std::int64_t plane(std::int64_t example) const { return (example * b.channels + c) * b.n; }
-  const T* x(std::int64_t example) const { return static_cast<const T*>(b.x) + plane(example); }
-  const T* g(std::int64_t example) const { return static_cast<const T*>(b.g) + plane(example); }
-  T* out(std::int64_t example) const { return static_cast<T*>(b.out) + plane(example); }
-  T value(const void* of) const { return static_cast<const T*>(of)[c]; }
+  std::int64_t plane(std::int64_t e, std::int64_t c) const { return (e * b.channels + first + c) * b.n; }
+  const T* x(std::int64_t e, std::int64_t c) const { return static_cast<const T*>(b.x) + plane(e, c); }
+  const T* g(std::int64_t e, std::int64_t c) const { return static_cast<const T*>(b.g) + plane(e, c); }
+  T* out(std::int64_t e, std::int64_t c) const { return static_cast<T*>(b.out) + plane(e, c); }
+  T value(const void* of, std::int64_t c) const { return static_cast<const T*>(of)[first + c]; }
   T count() const { return static_cast<T>(b.examples * b.n); }
-  Standard<T> standard() const {
-    const T variance = static_cast<const T*>(b.moments)[b.channels + c];
-    return {Vec<T>(value(b.moments)), Vec<T>(T(1)) / sqrtv(Vec<T>(variance + static_cast<T>(b.eps)))};
+  T* leaf(int which, std::int64_t c) const { return leaves + (which * channels + c) * b.examples; }
+  T& scale(int which, std::int64_t c) const { return scales[which * channels + c]; }
+  void store(T sum, T other, std::int64_t c) const {
+    static_cast<T*>(b.sums)[first + c] = sum;
+    static_cast<T*>(b.sums)[b.channels + first + c] = other;
   }
-  void store(T first, T second) const {
-    static_cast<T*>(b.sums)[c] = first;
-    static_cast<T*>(b.sums)[b.channels + c] = second;
+  // The mean of a channel and 1 / sqrt(variance + eps), which are scales 0 and 1.
+  void standardize() const {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const T variance = value(b.moments, b.channels + c);
+      scale(0, c) = value(b.moments, c);
+      scale(1, c) = (Vec<T>(T(1)) / sqrtv(Vec<T>(variance + static_cast<T>(b.eps)))).v[0];
+    }
   }
-  // The sum over examples [from, to) of at(example), a term as in norm.inl.h.
-  template <class At> T sum(std::int64_t from, std::int64_t to, At at) const {
-    if (to - from == 1) return sum_terms<T>(0, b.n, at(from));
-    const std::int64_t middle = from + (to - from) / 2;
-    const T left = sum(from, middle, at);
-    return left + sum(middle, to, at);
+  Standard<T> standard(std::int64_t c) const { return {Vec<T>(scale(0, c)), Vec<T>(scale(1, c))}; }
+
+  template <class F> STEEP_INLINE void each_plane(F f) const {
+    for (std::int64_t e = 0; e < b.examples; ++e)
+      for (std::int64_t c = 0; c < channels; ++c) f(e, c);
+    interruption_point();
   }
-  template <class At> T sum(At at) const { return sum(0, b.examples, at); }
+  // at(e, c) gives the terms of a plane, as in norm.inl.h.
+  template <class At> STEEP_INLINE void sum_planes(int which, At at) const {
+    each_plane([&](std::int64_t e, std::int64_t c) { leaf(which, c)[e] = sum_terms<T>(0, b.n, at(e, c)); });
+  }
+  static T pair_sum(const T* x, std::int64_t n) {
+    return n == 1 ? *x : pair_sum(x, n / 2) + pair_sum(x + n / 2, n - n / 2);
+  }
+  T sum(int which, std::int64_t c) const { return pair_sum(leaf(which, c), b.examples); }
 };
+
+template <class T> STEEP_INLINE BatchBlock<T> block_of(const BatchNorm& b, std::int64_t from, std::int64_t to) {
+  const std::int64_t channels = to - from, leaves = 2 * channels * b.examples;
+  T* at = static_cast<T*>(scratch(Scratch::norm, static_cast<std::size_t>(leaves + 4 * channels) * sizeof(T)));
+  return {b, from, channels, at, at + leaves};
+}
 
 // The mean from the differences to the first element, as in norm.inl.h.
 template <class T> void batch_moments(const BatchNorm& b, std::int64_t from, std::int64_t to, const Epilogue*) {
-  for (std::int64_t c = from; c < to; ++c) {
-    const BatchChannel<T> channel{b, c};
-    const Vec<T> first(*channel.x(0));
-    const T moved =
-        channel.sum([=](std::int64_t e) { return [=, x = channel.x(e)](auto load) { return load(x) - first; }; });
-    const Vec<T> mean = first + Vec<T>(moved / channel.count());
-    interruption_point();
-    const T squares = channel.sum([=](std::int64_t e) {
-      return [=, x = channel.x(e)](auto load) {
-        const Vec<T> centred = load(x) - mean;
-        return centred * centred;
-      };
-    });
-    channel.store(mean.v[0], squares / channel.count());
-    interruption_point();
-  }
+  const BatchBlock<T> block = block_of<T>(b, from, to);
+  block.sum_planes(0, [&](std::int64_t e, std::int64_t c) {
+    return [x = block.x(e, c), first = Vec<T>(*block.x(0, c))](auto load) { return load(x) - first; };
+  });
+  for (std::int64_t c = 0; c < block.channels; ++c)
+    block.scale(0, c) = *block.x(0, c) + block.sum(0, c) / block.count();
+  block.sum_planes(0, [&](std::int64_t e, std::int64_t c) {
+    return [x = block.x(e, c), mean = Vec<T>(block.scale(0, c))](auto load) {
+      const Vec<T> centred = load(x) - mean;
+      return centred * centred;
+    };
+  });
+  for (std::int64_t c = 0; c < block.channels; ++c) block.store(block.scale(0, c), block.sum(0, c) / block.count(), c);
 }
 
 template <class T> void batch_norm(const BatchNorm& b, std::int64_t from, std::int64_t to, const Epilogue* done) {
-  for (std::int64_t c = from; c < to; ++c) {
-    const BatchChannel<T> channel{b, c};
-    const Standard<T> s = channel.standard();
-    const Vec<T> weight(channel.value(b.weight)), bias(channel.value(b.bias));
-    for (std::int64_t e = 0; e < b.examples; ++e) {
-      const T* x = channel.x(e);
-      each_vec(channel.out(e), b.n, [=](auto load) { return (load(x) - s.mean) * s.inverse * weight + bias; });
-      if (done) done->f(done->context, e * b.channels + c, 1, 0, b.n);
+  const BatchBlock<T> block = block_of<T>(b, from, to);
+  block.standardize();
+  for (std::int64_t e = 0; e < b.examples; ++e) {
+    for (std::int64_t c = 0; c < block.channels; ++c) {
+      const Standard<T> s = block.standard(c);
+      const Vec<T> weight(block.value(b.weight, c)), bias(block.value(b.bias, c));
+      const T* x = block.x(e, c);
+      each_vec(block.out(e, c), b.n, [=](auto load) { return (load(x) - s.mean) * s.inverse * weight + bias; });
     }
-    interruption_point();
+    if (done) done->f(done->context, e * b.channels + block.first, block.channels, 0, b.n);
   }
+  interruption_point();
 }
 
 template <class T> void batch_norm_gradient(const BatchNorm& b, std::int64_t from, std::int64_t to, const Epilogue*) {
-  for (std::int64_t c = from; c < to; ++c) {
-    const BatchChannel<T> channel{b, c};
-    const Standard<T> s = channel.standard();
-    const Vec<T> weight(channel.value(b.weight));
-    const T along = channel.sum([=](std::int64_t e) {
-      return [=, x = channel.x(e), g = channel.g(e)](auto load) {
-        return op::mul_zero::f(load(g), (load(x) - s.mean) * s.inverse);
-      };
-    });
-    const T total = channel.sum([=](std::int64_t e) { return [g = channel.g(e)](auto load) { return load(g); }; });
-    channel.store(along, total);
-    interruption_point();
-    const Vec<T> mean_along(along / channel.count()), mean(total / channel.count());
-    const Vec<T> scale = s.inverse * weight;
-    for (std::int64_t e = 0; e < b.examples; ++e) {
-      const T *x = channel.x(e), *g = channel.g(e);
-      each_vec(channel.out(e), b.n, [=](auto load) {
-        const Vec<T> y = (load(x) - s.mean) * s.inverse;
-        return op::mul_zero::f((load(g) - mean) - op::mul_zero::f(mean_along, y), scale);
-      });
-    }
-    interruption_point();
+  const BatchBlock<T> block = block_of<T>(b, from, to);
+  block.standardize();
+  block.each_plane([&](std::int64_t e, std::int64_t c) {
+    const Standard<T> s = block.standard(c);
+    const T *x = block.x(e, c), *g = block.g(e, c);
+    block.leaf(0, c)[e] =
+        sum_terms<T>(0, b.n, [=](auto load) { return op::mul_zero::f(load(g), (load(x) - s.mean) * s.inverse); });
+    block.leaf(1, c)[e] = sum_terms<T>(0, b.n, [=](auto load) { return load(g); });
+  });
+  for (std::int64_t c = 0; c < block.channels; ++c) {
+    const T along = block.sum(0, c), total = block.sum(1, c);
+    block.store(along, total, c);
+    block.scale(2, c) = along / block.count();
+    block.scale(3, c) = total / block.count();
   }
+  block.each_plane([&](std::int64_t e, std::int64_t c) {
+    const Standard<T> s = block.standard(c);
+    const Vec<T> along(block.scale(2, c)), mean(block.scale(3, c)),
+        scale = s.inverse * Vec<T>(block.value(b.weight, c));
+    const T *x = block.x(e, c), *g = block.g(e, c);
+    each_vec(block.out(e, c), b.n, [=](auto load) {
+      const Vec<T> y = (load(x) - s.mean) * s.inverse;
+      return op::mul_zero::f((load(g) - mean) - op::mul_zero::f(along, y), scale);
+    });
+  });
 }

@@ -21,6 +21,7 @@ enum class Scratch : std::uint8_t {
   split_ranges,  // magnitudes of rows and columns
   split_spare,   // elements computed again
   attention,     // scores of some queries, and sums over them
+  norm,          // sums over planes, and scales of channels
   tiles,         // intermediate results of fused elementwise operations
   count
 };
