@@ -68,18 +68,39 @@ void require_planes(const Call& c) {
     fail<ValueError>(c.op.name, ": ", x, " and positions ", at, " must agree in (N, C), the positions int64");
 }
 
-template <class E> void take_as(const Call& c, T x, T at) {
+// Positions by plane, each in one piece of memory; channels that share theirs, as those of a resampled image do, are
+// not copied.
+class Positions {
+ public:
+  explicit Positions(T given) : at_(has_planes_in_one_piece(given) ? given : contiguous(given)) {}
+  const std::int64_t* plane(std::int64_t n) const {
+    const std::int64_t channels = at_.dim(1);
+    return at_.data<std::int64_t>() + n / channels * at_->strides[0] + n % channels * at_->strides[1];
+  }
+
+ private:
+  static bool has_planes_in_one_piece(T t) {
+    std::int64_t step = 1;
+    for (int d = t.ndim() - 1; d >= 2; step *= t.dim(d--))
+      if (t.dim(d) != 1 && t->strides[d] != step) return false;
+    return true;
+  }
+  Tensor at_;
+};
+
+template <class E> void take_as(const Call& c, T x, const Positions& at) {
   const std::int64_t in = numel(spatial(x.shape())), out = numel(spatial(c.out.shape()));
-  const E* from = x.data<E>();
-  const std::int64_t* position = at.data<std::int64_t>();
-  E* to = c.out.data<E>();
   parallel_for(x.dim(0) * x.dim(1), 1, static_cast<double>(out), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n)
-      for (std::int64_t i = n * out; i < (n + 1) * out; ++i) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::int64_t* position = at.plane(n);
+      const E* from = x.data<E>() + n * in;
+      E* to = c.out.data<E>() + n * out;
+      for (std::int64_t i = 0; i < out; ++i) {
         const std::int64_t p = position[i];
         if (p < -1 || p >= in) refuse_position(c.op.name, p, in);
-        to[i] = p < 0 ? -std::numeric_limits<E>::infinity() : from[n * in + p];
+        to[i] = p < 0 ? -std::numeric_limits<E>::infinity() : from[p];
       }
+    }
   });
 }
 void infer_take_planes(Call& c) {
@@ -87,25 +108,26 @@ void infer_take_planes(Call& c) {
   c.out = empty(c.in[1].shape(), c.in[0].dtype());
 }
 void compute_take_planes(const Call& c) {
-  const Tensor x = contiguous(c.in[0]), at = contiguous(c.in[1]);
+  const Tensor x = contiguous(c.in[0]);
+  const Positions at(c.in[1]);
   if (c.out.size() == 0) return;
   if (x.dtype() == Float32) take_as<float>(c, x, at);
   else take_as<double>(c, x, at);
 }
 
-template <class E> void put_as(const Call& c, T x, T at) {
+template <class E> void put_as(const Call& c, T x, const Positions& at) {
   const std::int64_t in = numel(spatial(x.shape())), out = numel(spatial(c.out.shape()));
-  const E* from = x.data<E>();
-  const std::int64_t* position = at.data<std::int64_t>();
-  E* to = c.out.data<E>();
   const double cost = static_cast<double>(in) + 0.2 * static_cast<double>(out);
   parallel_for(x.dim(0) * x.dim(1), 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
-      std::memset(to + n * out, 0, static_cast<std::size_t>(out) * sizeof(E));
-      for (std::int64_t i = n * in; i < (n + 1) * in; ++i) {
+      const std::int64_t* position = at.plane(n);
+      const E* from = x.data<E>() + n * in;
+      E* to = c.out.data<E>() + n * out;
+      std::memset(to, 0, static_cast<std::size_t>(out) * sizeof(E));
+      for (std::int64_t i = 0; i < in; ++i) {
         const std::int64_t p = position[i];
         if (p < -1 || p >= out) refuse_position(c.op.name, p, out);
-        if (p >= 0) to[n * out + p] += from[i];
+        if (p >= 0) to[p] += from[i];
       }
     }
   });
@@ -123,7 +145,8 @@ void infer_put_planes(Call& c) {
   c.out = empty(shape, c.in[0].dtype());
 }
 void compute_put_planes(const Call& c) {
-  const Tensor x = contiguous(c.in[0]), at = contiguous(c.in[1]);
+  const Tensor x = contiguous(c.in[0]);
+  const Positions at(c.in[1]);
   if (x.dtype() == Float32) put_as<float>(c, x, at);
   else put_as<double>(c, x, at);
 }
