@@ -7,7 +7,6 @@
 
 #include "core/host.h"
 #include "core/parallel.h"
-#include "graph/constant_panels.h"
 #include "graph/places.h"
 #include "graph/profile.h"
 #include "graph/recorder.h"
@@ -44,7 +43,7 @@ struct Replay::Call {
   AttrsRef attrs;
   std::vector<Tensor> in;
   Tensor out;
-  ConstantPanels panels{};
+  int panels;  // which of panels_, -1 for none
 };
 
 Replay::Replay(Program p, bool keep)
@@ -65,6 +64,7 @@ Replay::Replay(Program p, bool keep)
   for (const Result& r : program_.results) owned_results_.add({.view = r.view});
   for (const Slot& s : program_.slots) owned_grads_.add({.view = s.value});
   place_buffers();
+  panels_ = plan_panels(program_);
   make_steps(escapes);
 }
 
@@ -147,14 +147,10 @@ Tensor Replay::over(const View& v) {
   return t;
 }
 
-void Replay::add_call(const Instruction& c) {
-  Call call{c.op, c.attrs, {}, over(c.out)};
-  for (const View& v : c.in) {
-    const std::size_t i = call.in.size();
-    const bool packed = i < 3 && (c.op->packs >> i & 1);  // masks name three operands; a concatenation has any number
-    if (packed) call.panels.add(program_.buffer(v));
-    call.in.push_back(over(v));
-  }
+void Replay::add_call(InstructionId i) {
+  const Instruction& c = program_.code[i];
+  Call call{c.op, c.attrs, {}, over(c.out), panels_.of[i]};
+  for (const View& v : c.in) call.in.push_back(over(v));
   steps_.push_back({-1, calls_.add(std::move(call))});
 }
 
@@ -197,7 +193,7 @@ void Replay::make_steps(const Table<BufferId, bool>& escapes) {
     step_of[u] = steps_.size();
     const bool writes = writes_outside(unit);
     if (!unit.group) {
-      add_call(program_.code[unit.members[0]]);
+      add_call(unit.members[0]);
       steps_.back().writes = writes;
       steps_.back().units = {u};
       continue;
@@ -316,7 +312,7 @@ void Replay::rebind() {
 void Replay::run_call(const Step& s) {
   Call& c = calls_[s.call];
   const ReserveScope scope(reserve_);
-  const k::PanelScope kept(c.panels.of_this_call());
+  const k::PanelScope kept(c.panels < 0 ? nullptr : panels_.panels[c.panels].of_this_call(base_));
   const steep::Call call{*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out};
   if (s.group < 0) return c.op->compute(call);
   struct Finish {
@@ -368,6 +364,7 @@ void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   bind_results(arguments);
   rebind();
   reserve_.wanted = 0;
+  for (KeptPanels& p : panels_.panels) p.begin_call();
   run_steps();
   deliver(arguments, results);
   if (reserve_.wanted <= reserve_.bytes) return;
@@ -418,7 +415,7 @@ std::uint64_t Replay::versions() const {
 
 std::size_t Replay::panel_bytes() const {
   std::size_t total = 0;
-  for (const Call& c : calls_) total += c.panels.bytes();
+  for (const KeptPanels& p : panels_.panels) total += p.bytes();
   return total;
 }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "graph/kept_panels.h"
 #include "graph/plan.h"
 #include "graph/tiles.h"
 #include "kernels/pages.h"
@@ -32,7 +33,7 @@ class Replay {
   const Program& program() const { return program_; }
   std::size_t arena_bytes() const { return plan_.bytes; }
   std::size_t temporary_bytes() const;  // what the temporaries would need without sharing
-  std::size_t panel_bytes() const;      // packed copies of constant operands (constant_panels.h)
+  std::size_t panel_bytes() const;      // packed copies of operands (kept_panels.h)
   int groups() const { return static_cast<int>(groups_.size()); }
   std::string text() const;
   const char* address(BufferId b) const { return base_[b]; }
@@ -58,7 +59,7 @@ class Replay {
   bool writes_outside(const Unit& unit) const;
   void make_steps(const Table<BufferId, bool>& escapes);
   void place_buffers();
-  void add_call(const Instruction& c);
+  void add_call(InstructionId i);
   void add_group(const Unit& unit, const Table<BufferId, bool>& escapes, const Table<BufferId, bool>& moving);
   Table<BufferId, bool> moving_buffers() const;
   Tensor over(const View& v);
@@ -80,6 +81,7 @@ class Replay {
   Program program_;
   Table<UnitId, Unit> units_;
   Plan plan_;
+  PanelPlan panels_;
   std::vector<Step> steps_;
   Table<int, TileGroup> groups_;
   Table<int, std::vector<BufferId>> touched_;  // by group: buffers that may move

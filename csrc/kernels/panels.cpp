@@ -37,7 +37,7 @@ struct Panels::Entry {
   explicit Entry(std::size_t bytes) : memory(bytes) {}
 
   Block memory;
-  bool packed = false;
+  bool begun = true, packed = false;  // one that is begun is filled by some thread, or its filling was interrupted
 };
 
 struct PanelStore::Impl {
@@ -55,6 +55,7 @@ PanelStore::PanelStore() : impl_(new Impl) {}
 PanelStore::~PanelStore() { delete impl_; }
 
 void PanelStore::add_source(const void* begin, std::size_t bytes) {
+  if (covers(begin)) return;
   impl_->sources.push_back({static_cast<const char*>(begin), bytes});
   impl_->source_bytes += bytes;
 }
@@ -63,6 +64,10 @@ bool PanelStore::covers(const void* at) const {
   const auto* p = static_cast<const char*>(at);
   return std::any_of(impl_->sources.begin(), impl_->sources.end(),
                      [&](const Impl::Source& s) { return p >= s.begin && p < s.begin + s.bytes; });
+}
+
+void PanelStore::forget() {
+  for (auto& [name, entry] : impl_->panels) entry.begun = entry.packed = false;
 }
 
 std::size_t PanelStore::bytes() const { return impl_->bytes; }
@@ -85,13 +90,20 @@ void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& 
     if (all.bytes + bytes > most_copies * all.source_bytes + spare) return;
     found = all.panels.try_emplace({from, key}, bytes).first;
     all.bytes += bytes;
-    filling_ = &found->second;
-    all_ = &all;
+    begin(all, found->second);
+  } else if (!found->second.begun) {
+    begin(all, found->second);
   } else if (!found->second.packed) {
     return;
   }
   at_ = found->second.memory.at();
   packed_ = found->second.packed;
+}
+
+void Panels::begin(PanelStore::Impl& all, Entry& entry) {
+  entry.begun = true;
+  filling_ = &entry;
+  all_ = &all;
 }
 
 bool Panels::keep() {

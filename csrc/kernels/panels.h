@@ -16,7 +16,7 @@ struct PanelKey {
   std::int64_t of[7];
 };
 
-// The panels of one instruction's constant operands. Any thread may ask for them.
+// The panels of operands that instructions share. Any thread may ask for them.
 class PanelStore {
  public:
   struct Impl;
@@ -26,10 +26,12 @@ class PanelStore {
   PanelStore(const PanelStore&) = delete;
   PanelStore& operator=(const PanelStore&) = delete;
 
-  // Memory that does not change while this lives. Panels take at most five times its bytes: four are the
-  // weight of a convolution at Winograd's points, and the cut into parts, and so keys, depend on the number of threads.
+  // Memory that does not change while this lives, or until it forgets. Once is enough. Panels take at most five times
+  // its bytes: four are the weight of a convolution at Winograd's points, and the cut into parts, and so keys, depend
+  // on the number of threads.
   void add_source(const void* begin, std::size_t bytes);
   bool covers(const void* at) const;
+  void forget();              // what the sources held: all panels are to be packed again, in the same memory
   std::size_t bytes() const;  // of all panels
 
  private:
@@ -66,6 +68,7 @@ class Panels {
 
  private:
   void find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes);
+  void begin(PanelStore::Impl& all, Entry& entry);
 
   void* at_ = nullptr;
   bool packed_ = false;

@@ -172,6 +172,93 @@ def test_a_program_that_trains_packs_at_every_step_and_keeps_nothing() -> None:
     assert panel_bytes(step) == 0
 
 
+STEPS = 6
+
+
+def unrolled(h: sp.Tensor, w: sp.Tensor) -> sp.Tensor:
+    """A recurrence: every step reads the same weight."""
+    for _ in range(STEPS):
+        h = sp.tanh(h @ w.T)
+    return h
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("mode", ["fma", "split", "bf16"])
+def test_steps_that_read_one_weight_pack_it_once_in_a_call(mode: str, threads: int) -> None:
+    """A program that trains: the weight differs from call to call, and its gradient reads it at every step as well."""
+    start, x = RNG.standard_normal((96, 96)).astype("float32") / 10, weights(8, 96)
+
+    def trained(compiled: bool) -> tuple[list[float], np.ndarray, int]:
+        w = sp.tensor(start, requires_grad=True)
+        optimiser = sp.optim.SGD([w], lr=0.1)
+
+        def step(x: sp.Tensor) -> sp.Tensor:
+            loss = (unrolled(x, w) ** 2).sum()
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            return loss
+
+        run = sp.compile(step) if compiled else step
+        losses = [float(run(x)) for _ in range(5)]
+        return losses, np.asarray(w), panel_bytes(run) if compiled else 0
+
+    before = sp.get_num_threads()
+    sp.set_num_threads(threads)
+    try:
+        with sp.matmul_precision(mode):
+            (losses, w, _), (expected, other, _) = trained(True), trained(False)
+            kept = trained(True)[2]
+    finally:
+        sp.set_num_threads(before)
+    assert losses == expected
+    np.testing.assert_array_equal(w, other)
+    assert 0 < kept <= 12 * start.nbytes + (1 << 16)  # of the weight and of its transposed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_weight_that_is_passed_is_packed_at_every_call(dtype: str) -> None:
+    """Other memory, and the same memory with other values."""
+    x, fast = weights(8, 96, dtype=dtype), sp.compile(unrolled)
+    w = weights(96, 96, dtype=dtype)
+    for call in range(6):
+        w = w if call % 2 else weights(96, 96, dtype=dtype)
+        with sp.no_grad():
+            w *= 0.5
+        np.testing.assert_array_equal(np.asarray(fast(x, w)), np.asarray(unrolled(x, w)))
+    array = w.numpy()
+    array *= 2
+    np.testing.assert_array_equal(np.asarray(fast(x, w)), np.asarray(unrolled(x, w)))
+
+
+def test_a_weight_that_changes_between_steps_is_packed_for_each() -> None:
+    w, x = weights(96, 96), weights(8, 96)
+    start = w.copy()
+
+    def changing(h: sp.Tensor) -> sp.Tensor:
+        for _ in range(STEPS):
+            h = sp.tanh(h @ w.T)
+            w[...] = w * 0.5
+        return h
+
+    fast = sp.compile(changing)
+    with sp.no_grad():
+        for _ in range(4):
+            w[...] = start
+            ours = np.asarray(fast(x))
+            w[...] = start
+            np.testing.assert_array_equal(ours, np.asarray(changing(x)))
+
+
+def test_alike_steps_share_the_panels_of_a_constant_weight() -> None:
+    w, x = weights(96, 96), weights(8, 96)
+    fast = sp.compile(lambda x: unrolled(x, w))
+    with sp.matmul_precision("fma"):
+        for _ in range(4):
+            np.testing.assert_array_equal(np.asarray(fast(x)), np.asarray(unrolled(x, w)))
+    assert 0 < panel_bytes(fast) <= 2 * w.nbytes + (1 << 15)
+
+
 def test_an_optimiser_outside_changes_what_the_program_computes() -> None:
     model = sp.nn.Linear(40, 30)
     fast = sp.compile(lambda x: model(x))
