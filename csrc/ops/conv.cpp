@@ -150,6 +150,8 @@ Rows primitive_rows() {
       {.name = "conv_input",
        .infer = infer_conv_input,
        .compute = compute_conv_input,
+       .compute_parts = compute_conv_input_parts,
+       .part_rows = 2,
        .packs = in1,
        .promotes = Promote::floating,
        .vjp = {{[](R r, T g) { return conv(g, r.in(1), {}, of(r)); }, in1},

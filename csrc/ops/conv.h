@@ -28,7 +28,8 @@ Dims spatial(const Dims& shape);
 
 void compute_conv(const Call& c);  // (image, weight[, bias]) -> output
 void compute_conv_parts(const Call& c, const k::Epilogue* done);
-void compute_conv_input(const Call& c);   // (output's gradient, weight) -> the image's
+void compute_conv_input(const Call& c);  // (output's gradient, weight) -> the image's
+void compute_conv_input_parts(const Call& c, const k::Epilogue* done);
 void compute_conv_weight(const Call& c);  // (image, output's gradient) -> the weight's
 
 // One number for every dimension, or one each, none below `least`.

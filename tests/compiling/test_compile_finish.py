@@ -52,6 +52,53 @@ def test_a_batch_norm_with_its_activation_runs_on_parts_of_the_convolution(kind)
     assert all(not set(ops) & {"clip", "maximum", "minimum"} for ops in steps if ops is not convolution)
 
 
+# Shape of x, kernels (C, O / groups, ...), stride, padding, groups: one phase and several, taps that some phases lack,
+# a kernel as large as the result, depthwise ones, blocks of images and few.
+TRANSPOSED = {
+    "one phase": ((3, 8, 12, 12), (8, 6, 3, 3), 1, 1, 1),
+    "one tap": ((3, 8, 12, 12), (8, 6, 1, 1), 1, 0, 1),
+    "four phases": ((9, 8, 10, 10), (8, 6, 4, 4), 2, 1, 1),
+    "phases without taps": ((9, 8, 10, 10), (8, 6, 2, 2), 3, 0, 1),
+    "one image": ((1, 8, 20, 20), (8, 6, 4, 4), 2, 1, 1),
+    "many images": ((70, 4, 5, 5), (4, 6, 4, 4), 2, 1, 1),
+    "as large as the result": ((5, 8, 1, 1), (8, 6, 4, 4), 1, 0, 1),
+    "groups": ((4, 8, 7, 7), (8, 3, 3, 3), 2, 1, 2),
+    "depthwise": ((4, 8, 9, 9), (8, 1, 3, 3), 2, 1, 8),
+    "a signal": ((4, 8, 50), (8, 6, 5), 3, 2, 1),
+    "a volume": ((2, 4, 5, 6, 7), (4, 3, 3, 3, 3), 2, 1, 1),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("mode", ["fma", "split", "winograd2"])
+@pytest.mark.parametrize("kind", TRANSPOSED)
+def test_what_follows_a_transposed_convolution_runs_on_its_parts(kind, mode, threads):
+    shape, kernels, stride, padding, groups = TRANSPOSED[kind]
+    weight, bias = drawn(*kernels), drawn(kernels[1] * groups)
+    f = getattr(sp, f"conv_transpose{len(shape) - 2}d")
+    before = sp.get_num_threads()
+    sp.set_num_threads(threads)
+    try:
+        with sp.matmul_precision(mode):
+            steps = steps_of(lambda x: sp.relu(f(x, weight, bias, stride, padding, groups=groups)), drawn(*shape))
+    finally:
+        sp.set_num_threads(before)
+    assert [ops for ops in steps if "relu" in ops] == [["conv_input", "add", "relu"]]
+
+
+def test_the_derivative_of_an_activation_runs_on_parts_of_the_gradient_of_a_convolution():
+    first, second = drawn(8, 3, 3, 3), drawn(12, 8, 3, 3)
+
+    def gradient(x):
+        def loss(x):
+            return (sp.conv2d(sp.relu(sp.conv2d(x, first, padding=1)), second, stride=2, padding=1) ** 2).sum()
+
+        return sp.grad(loss)(x)
+
+    steps = steps_of(gradient, drawn(6, 3, 16, 16))
+    assert ["conv_input", "relu_gradient"] in steps
+
+
 def test_a_scale_computed_from_the_result_itself_stays_behind_it():
     weight = drawn(6, 4, 3, 3)
 
