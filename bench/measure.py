@@ -12,9 +12,12 @@ import gc
 import importlib
 import json
 import os
+import signal
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +26,7 @@ PEERS = (*STEEP, "torch", "torch_compile", "jax", "mlx", "numpy", "onnxruntime",
 SLOW_TO_COMPILE = ("torch_compile",)  # minutes for a row: measured on one thread only
 ROUNDS, FEWEST, LEAST = 9, 5, 3  # times of every peer: usually, where one of them is slow, and where very slow
 BLOCK, SLOW, SLOWEST = 0.03, 0.3, 1.5  # seconds of one time, and from how many a peer is slow, or very slow
+PATIENCE = 120  # seconds for a peer to make a job and its gradients, and with them to compile it
 PAUSE = 0.1  # seconds before each: idle workers of some peers spin for a while, on the core the next one needs
 
 
@@ -51,19 +55,37 @@ def load_peers(threads, names=PEERS):
     return found
 
 
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError in what takes longer."""
+
+    def expire(*_):
+        raise TimeoutError(f"not compiled after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def jobs_of(workload, peers):
-    """Every peer's job and the gradients it finds. A peer that fails is left out; steep must not."""
+    """Every peer's job and the gradients it finds; one that fails, or takes too long, is left out. steep must not."""
     jobs, gradients = {}, {}
     for name, peer in peers.items():
         if workload.kind not in peer.KINDS:
             continue
         try:
-            job = peer.KINDS[workload.kind](workload.inputs)
-            gradients[name] = job.gradients()
+            with within(PATIENCE):
+                job = peer.KINDS[workload.kind](workload.inputs)
+                gradients[name] = job.gradients()
         except Exception as error:
             if name in STEEP:
                 raise
-            print(f"versus: {workload.name} fails on {name} ({type(error).__name__}: {error})", file=sys.stderr)
+            reason = str(error).strip().split("\n")[0]
+            print(f"versus: {workload.name} fails on {name} ({type(error).__name__}: {reason})", file=sys.stderr)
             continue
         jobs[name] = job
     return jobs, gradients

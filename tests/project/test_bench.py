@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -49,6 +50,24 @@ def measured(date="2030-01-01 10:00", cores=2, **medians):
         "load": 0.1,
     }
     return {"facts": facts, "results": {"1": rows}, "figures": {"import_ms": {"steep": 18}}}
+
+
+def test_a_peer_that_does_not_get_ready_is_left_out(bench, capsys):
+    """And the next one is measured; steep itself has to be ready."""
+    measure = bench["measure"]
+    job = types.SimpleNamespace(gradients=list)
+    slow = types.SimpleNamespace(KINDS={"a": lambda inputs: time.sleep(30)})
+    quick = types.SimpleNamespace(KINDS={"a": lambda inputs: job})
+    workload = types.SimpleNamespace(kind="a", name="a step", inputs={})
+    before, measure.PATIENCE = measure.PATIENCE, 1
+    try:
+        jobs, _ = measure.jobs_of(workload, {"torch_compile": slow, "jax": quick})
+        with pytest.raises(TimeoutError, match="after 1 s"):
+            measure.jobs_of(workload, {"steep": slow})
+    finally:
+        measure.PATIENCE = before
+    assert list(jobs) == ["jax"]
+    assert "a step fails on torch_compile (TimeoutError: not compiled after 1 s)" in capsys.readouterr().err
 
 
 @pytest.fixture
