@@ -165,9 +165,8 @@ aarch64: $(WHEEL) $(VENV)/.tools
 	$(ARM) build/aarch64/kernels_test 100003
 	$(ARM) build/aarch64/hashes > build/aarch64/neon.txt
 	STEEP_ISA=avx2 $(BUILD)/tests/native/hashes > build/aarch64/avx2.txt
-	diff <(grep -v ^libm build/aarch64/avx2.txt) <(grep -v ^libm build/aarch64/neon.txt)
-	@echo "$$(grep -vc ^libm build/aarch64/neon.txt) hashes without the C library are equal; those with it that differ:"
-	@diff build/aarch64/avx2.txt build/aarch64/neon.txt | grep '^<' || true
+	diff build/aarch64/avx2.txt build/aarch64/neon.txt
+	@echo "$$(wc -l < build/aarch64/neon.txt) hashes are equal"
 
 # From core2duo to Haswell without some of its features, as qemu emulates them: steep runs or names what is missing.
 old-processors: $(VENV)/.dev

@@ -23,7 +23,7 @@ STEEP_INLINE VD atan_within(VD q) {
                           -0.0327537805143998, 0.026090910223653084, -0.018526893693702483, 0.011223905664043103,
                           -0.0055381916663382455, 0.0021095505385294406, -0.0005767560298617577, 0.00010011116398118416,
                           -8.252424525241917e-06);
-  return q * z * p + q;
+  return fma(q * z, p, q);
 }
 template <class T> STEEP_INLINE Vec<T> atanv(Vec<T> x) {
   const Vec<T> a = absv(x), p = atan_within(select(a > 1, 1 / a, a));
@@ -49,7 +49,7 @@ STEEP_INLINE VD asin_within(VD s, VD z) {
   const VD p = polynomial(z, 0.16666666666665408, 0.07500000000337144, 0.04464285682821345, 0.030381959141958712,
                           0.022371757925723053, 0.01735970671733945, 0.013885215399417268, 0.012169348702177188,
                           0.006527359089725294, 0.019530014496955236, -0.01622709362548084, 0.03191428176766423);
-  return s * z * p + s;
+  return fma(s * z, p, s);
 }
 // asin(a) for a up to 1/2, and half of acos(a) beyond, which is the arc sine of the square root of (1 - a) / 2.
 template <class T> STEEP_INLINE Vec<T> asin_or_half_acos(Vec<T> a) {

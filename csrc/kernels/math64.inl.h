@@ -1,14 +1,12 @@
-// Transcendental functions of Vec<double>, by multiplications and additions alone: a fused multiply-add would be slow
-// to emulate on processors without one. Defined over all doubles. Start reading at expv; math.inl.h holds the same
+// Transcendental functions of Vec<double>, defined over all doubles. Start reading at expv; math.inl.h holds the same
 // functions for float, and the reasons for their steps; accuracy.def has their greatest errors.
 
 using VD = Vec<double>;
 using VL = Vec<std::int64_t>;
 
 STEEP_INLINE VD horner(VD, double c) { return c; }
-template <class... C> STEEP_INLINE VD horner(VD x, double c, C... more) { return horner(x, more...) * x + c; }
-// The same sum with the even and the odd powers apart: for long ones, two chains of additions that do not wait for each
-// other.
+template <class... C> STEEP_INLINE VD horner(VD x, double c, C... more) { return fma(horner(x, more...), x, VD(c)); }
+// The same sum with the even and the odd powers apart: for long ones, two chains that do not wait for each other.
 struct EvenOdd {
   VD even, odd;
 };
@@ -16,11 +14,11 @@ STEEP_INLINE EvenOdd even_odd(VD, double c) { return {c, 0.0}; }
 STEEP_INLINE EvenOdd even_odd(VD, double c, double d) { return {c, d}; }
 template <class... C> STEEP_INLINE EvenOdd even_odd(VD square, double c, double d, double next, C... more) {
   const EvenOdd rest = even_odd(square, next, more...);
-  return {rest.even * square + c, rest.odd * square + d};
+  return {fma(rest.even, square, VD(c)), fma(rest.odd, square, VD(d))};
 }
 template <class... C> STEEP_INLINE VD polynomial(VD x, C... c) {
   const EvenOdd p = even_odd(x * x, c...);
-  return p.odd * x + p.even;
+  return fma(p.odd, x, p.even);
 }
 
 struct Nearest64 {
@@ -28,7 +26,7 @@ struct Nearest64 {
   VL i;
 };
 STEEP_INLINE Nearest64 nearest(VD x, double scale) {  // |x * scale| < 2^51
-  const VD magic(6755399441055744.0), shifted = x * scale + magic;
+  const VD magic(6755399441055744.0), shifted = fma(x, VD(scale), magic);
   return {shifted - magic, bits(shifted) - bits(magic)};
 }
 STEEP_INLINE VD pow2(VL n) { return from_bits<double>((n + std::int64_t(1023)) << 52); }
@@ -51,16 +49,15 @@ STEEP_INLINE VD scale2_near_one(VD x, Nearest64 n) {
 }
 STEEP_INLINE VD clamp(VD x, double low, double high) { return select(x < low, VD(low), select(x > high, VD(high), x)); }
 
-// The high part has 32 bits, so its product with n is exact.
-constexpr double kLog2e64 = 1.4426950408889634, kLn2High64 = 0.6931471803691238, kLn2Low64 = 1.9082149292705877e-10;
-STEEP_INLINE VD minus_ln2(VD x, VD n) { return (x - n * kLn2High64) - n * kLn2Low64; }
+constexpr double kLog2e64 = 1.4426950408889634, kLn2High64 = 0.6931471805599453, kLn2Low64 = 2.3190468138462996e-17;
+STEEP_INLINE VD minus_ln2(VD x, VD n) { return fma(n, VD(-kLn2Low64), fma(n, VD(-kLn2High64), x)); }
 
-STEEP_INLINE VD expm1_reduced(VD r) {  // |r| <= log(2) / 2
-  const VD q = horner(r, 0.5, 0.16666666666666677, 0.041666666666666644, 0.00833333333332152, 0.0013888888888905554,
-                      0.00019841269886288523, 2.480158727158321e-05, 2.7557244108962735e-06, 2.755732586654171e-07,
-                      2.5109059551709827e-08, 2.089726416187466e-09);
-  return r * r * q + r;
+STEEP_INLINE VD expm1_series(VD r) {  // (e^r - 1 - r) / r^2, |r| <= log(2) / 2
+  return horner(r, 0.5, 0.16666666666666677, 0.041666666666666644, 0.00833333333332152, 0.0013888888888905554,
+                0.00019841269886288523, 2.480158727158321e-05, 2.7557244108962735e-06, 2.755732586654171e-07,
+                2.5109059551709827e-08, 2.089726416187466e-09);
 }
+STEEP_INLINE VD expm1_reduced(VD r) { return fma(r * r, expm1_series(r), r); }
 STEEP_INLINE VD expv(VD x) {
   const auto none = x < -746.0;
   const VD within = select(none, VD(0.0), select(x > 710.0, VD(710.0), x));
@@ -71,13 +68,13 @@ STEEP_INLINE VD expm1v(VD x) {
   const VD within = clamp(x, -60.0, 710.0);
   const Nearest64 n = nearest(within, kLog2e64);
   const VD half = pow2(n.i - std::int64_t(1));
-  const VD y = expm1_reduced(minus_ln2(within, n.f)) * half + (half - 0.5);
+  const VD y = fma(expm1_reduced(minus_ln2(within, n.f)), half, half - 0.5);
   return select(absv(x) < 0x1p-54, x, y + y);
 }
 STEEP_INLINE VD tanhv(VD x) {
   const VD a = absv(x), twice = select(a > 20.0, VD(40.0), a + a);
   const Nearest64 n = nearest(twice, kLog2e64);
-  const VD scale = pow2(n.i), t = expm1_reduced(minus_ln2(twice, n.f)) * scale + (scale - 1);
+  const VD scale = pow2(n.i), t = fma(expm1_reduced(minus_ln2(twice, n.f)), scale, scale - 1);
   return copysignv(t / (t + 2), x);
 }
 
@@ -86,7 +83,7 @@ STEEP_INLINE VD log_sum(VD f, VD n) {
   const VD s = f / (f + 2), z = s * s, square = f * f * 0.5;
   const VD series = z * horner(z, 0.6666666666666735, 0.3999999999941019, 0.285714287433824, 0.22222198468916726,
                                0.1818356992299238, 0.15313901934617632, 0.14797495738564478);
-  return n * kLn2High64 - ((square - (s * (square + series) + n * kLn2Low64)) - f);
+  return fma(n, VD(kLn2High64), f - (square - fma(s, square + series, n * kLn2Low64)));
 }
 struct Split64 {
   VD m, n;
@@ -115,12 +112,12 @@ STEEP_INLINE VD logv(VD x) {
 STEEP_INLINE VD log2v(VD x) {
   const Split64 s = split2_any(x);
   const VD y = log_sum(s.m - 1, VD(0.0));
-  return log_edges(x, (y * 1.4426950408889634 + y * 2.0355273740931033e-17) + s.n);
+  return log_edges(x, fma(y, VD(1.4426950408889634), fma(y, VD(2.0355273740931033e-17), s.n)));
 }
 STEEP_INLINE VD log10v(VD x) {
   const Split64 s = split2_any(x);
-  const VD y = log_sum(s.m - 1, VD(0.0)), low = y * 1.098319650216765e-17 + s.n * 3.694239077158931e-13;
-  return log_edges(x, (y * 0.4342944819032518 + low) + s.n * 0.30102999566361177);
+  const VD y = log_sum(s.m - 1, VD(0.0)), low = fma(y, VD(1.098319650216765e-17), s.n * 3.694239077158931e-13);
+  return log_edges(x, fma(s.n, VD(0.30102999566361177), fma(y, VD(0.4342944819032518), low)));
 }
 STEEP_INLINE VD log1pv(VD x) {
   const VD u = 1 + x, lost = select(x < 1, x - (u - 1), 1 - (u - x));
@@ -129,30 +126,29 @@ STEEP_INLINE VD log1pv(VD x) {
   return select(absv(x) < 0x1p-54, x, y);
 }
 
-// x = (quadrant) pi/2 + r + tail. The first two parts of pi/2 have 31 bits, so their products with n are exact below
-// 2^21 quadrants; tail is the rounding error of r.
+// x = (quadrant) pi/2 + r + tail, where tail is the rounding error of r. The difference to the first part of pi/2 is
+// exact; the product with the second part is a sum of two numbers.
 struct Angle64 {
   VD r, tail;
   VL quadrant;
 };
 STEEP_INLINE Angle64 reduce_angle(VD x) {
   const Nearest64 n = nearest(x, 0.6366197723675814);
-  const VD most = x - n.f * 1.5707963267341256, more = n.f * 6.07710049817245e-11, near = most - more;
-  const VD rest = ((most - near) - more) - n.f * 8.333742918520879e-20, r = near + rest;
+  const VD most = fma(n.f, VD(-1.5707963267948966), x), second(6.123233995736766e-17), more = n.f * second;
+  const VD near = most - more, lost = ((most - near) - more) - fma(n.f, second, -more);
+  const VD rest = fma(n.f, VD(1.4973849048591698e-33), lost), r = near + rest;
   return {r, (near - r) + rest, n.i};
 }
 STEEP_INLINE VD sin_of(Angle64 a, std::int64_t ahead) {
   const VL q = a.quadrant + ahead;
   const VD z = a.r * a.r;
-  const VD third = a.r * z *
-                   horner(z, -0.16666666666666666, 0.008333333333333023, -0.0001984126984092921, 2.7557319053651315e-06,
+  const VD third = horner(z, -0.16666666666666666, 0.008333333333333023, -0.0001984126984092921, 2.7557319053651315e-06,
                           -2.5052065264412375e-08, 1.605357646226825e-10, -7.353210758008664e-13);
-  const VD sine = (third + a.tail) + a.r;
-  const VD fourth = z * z *
-                    horner(z, 0.041666666666666595, -0.0013888888888873316, 2.480158728897328e-05,
+  const VD sine = fma(a.r * z, third, a.tail) + a.r;
+  const VD fourth = horner(z, 0.041666666666666595, -0.0013888888888873316, 2.480158728897328e-05,
                            -2.7557314205786997e-07, 2.0875703553008297e-09, -1.1358637943665996e-11);
   const VD half = z * 0.5, most = 1 - half;
-  const VD cosine = most + (((1 - most) - half) + (fourth - a.r * a.tail));
+  const VD cosine = most + (((1 - most) - half) + fma(z * z, fourth, -(a.r * a.tail)));
   const VD y = select((q & std::int64_t(1)) == std::int64_t(0), sine, cosine);
   return from_bits<double>(bits(y) ^ ((q & std::int64_t(2)) << 62));
 }
@@ -177,13 +173,13 @@ STEEP_INLINE VD tanv(VD x) {
   return or_library(x, y, [](double v) { return __builtin_tan(v); });
 }
 
-// a * a as a sum whose first part is exact: e^-a^2 of a rounded square would be inexact.
+// a * a as a sum: e^-a^2 of a rounded square would be inexact.
 struct Square64 {
   VD high, low;
 };
 STEEP_INLINE Square64 square_of(VD a) {
-  const VD top = from_bits<double>(bits(a) & ~std::int64_t(0x7FFFFFF));
-  return {top * top, (a - top) * (a + top)};
+  const VD high = a * a;
+  return {high, fma(a, a, -high)};
 }
 // erf: a polynomial below 1, 1 - erfc above.
 STEEP_INLINE VD erf_near(VD square) {  // erf(x) / x - 1
@@ -204,14 +200,14 @@ STEEP_INLINE VD erfc_tail(VD factor, VD z, Square64 square) {
                                0.024141816815416436, -0.0025964698125433374);
   const Nearest64 n = nearest(-square.high, kLog2e64);
   const VD all = factor * t * scaled, e = expm1_reduced(minus_ln2(-square.high, n.f) - square.low);
-  return scale2(all * e + all, n.f);
+  return scale2(fma(all, e, all), n.f);
 }
 STEEP_INLINE VD erfv(VD x) {
-  const VD a = select(absv(x) > 6.0, VD(6.0), absv(x)), near = x * erf_near(x * x) + x;
+  const VD a = select(absv(x) > 6.0, VD(6.0), absv(x)), near = fma(x, erf_near(x * x), x);
   return select(a < 1.0, near, copysignv(1 - erfc_tail(VD(1.0), a, square_of(a)), x));
 }
 STEEP_INLINE VD erfcv(VD x) {
-  const VD a = select(absv(x) > 27.5, VD(27.5), absv(x)), near = 1 - (x * erf_near(x * x) + x);
+  const VD a = select(absv(x) > 27.5, VD(27.5), absv(x)), near = 1 - fma(x, erf_near(x * x), x);
   const VD tail = erfc_tail(VD(1.0), a, square_of(a));
   return select(a < 0.5, near, select(x < 0, 2 - tail, tail));
 }
@@ -220,7 +216,7 @@ STEEP_INLINE VD times_normal_cdf(VD factor, VD x) {
   constexpr double sqrt_half = 0.70710678118654757;
   const VD size = absv(x), a = select(size > 39.0, VD(39.0), size), z = x * sqrt_half;
   const Square64 square = square_of(a);
-  const VD near = 0.5 * factor * (1 + (z * erf_near(z * z) + z));
+  const VD near = 0.5 * factor * (1 + fma(z, erf_near(z * z), z));
   const VD tail = erfc_tail(0.5 * factor, a * sqrt_half, {0.5 * square.high, 0.5 * square.low});
   const VD y = select(size < sqrt_half, near, select(x < 0, tail, factor - tail));
   return select(size > 39.0, factor * select(x > 0, VD(1.0), VD(0.0)), y);

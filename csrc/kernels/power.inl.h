@@ -27,16 +27,10 @@ template <class T> struct Quotient {
   Vec<T> n, rest;
   typename Vec<T>::Mask large;
 };
-// a - n b, which is representable.
-STEEP_INLINE Vec<float> rest_of(Vec<float> a, Vec<float> n, Vec<float> b) { return fma(-n, b, a); }
-STEEP_INLINE Vec<double> rest_of(Vec<double> a, Vec<double> n, Vec<double> b) {
-  const Vec<double> c = b * 134217729.0, high = c - (c - b);  // 26 bits, times 25 of n
-  return (a - n * high) - n * (b - high);
-}
 template <class T> STEEP_INLINE Quotient<T> divide_exactly(Vec<T> a, Vec<T> b) {
-  constexpr T most = sizeof(T) == 4 ? T(0x1p22) : T(0x1p25), high = sizeof(T) == 4 ? kInf<T> : T(0x1p990);
-  const Vec<T> q = a / b, n = roundv<Round::nearest_even>(q);
-  return {n, rest_of(a, n, b), ~((absv(q) < most) & (absv(a) < high) & (absv(b) < high))};
+  constexpr T most = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+  const Vec<T> q = a / b, n = roundv<Round::nearest_even>(q), infinity(kInf<T>);
+  return {n, fma(-n, b, a), ~((absv(q) < most) & (absv(a) < infinity) & (absv(b) < infinity))};
 }
 // Whether a rest other than 0 and the divisor have different signs.
 template <class T> STEEP_INLINE typename Vec<T>::Mask is_below(Quotient<T> q, Vec<T> b) {
@@ -58,9 +52,10 @@ template <class T> STEEP_INLINE Vec<T> floor_dividev(Vec<T> a, Vec<T> b) {
 // and 2^x, |x| < 1000, relative error 2^-32.
 STEEP_INLINE Vec<double> log2_enough(Vec<double> m, Vec<double> n) {
   const Vec<double> s = (m - 1) / (m + 1), z = s * s;
-  return s * polynomial(z, 2.88539008177785, 0.9617966941134476, 0.5770779423306844, 0.41220925611603454,
-                        0.3199055332632052, 0.28290263509892566) +
-         n;
+  return fma(s,
+             polynomial(z, 2.88539008177785, 0.9617966941134476, 0.5770779423306844, 0.41220925611603454,
+                        0.3199055332632052, 0.28290263509892566),
+             n);
 }
 STEEP_INLINE Vec<double> exp2_enough(Vec<double> x) {
   const Vec<double> magic(6755399441055744.0), shifted = x + magic, r = x - (shifted - magic);
@@ -75,21 +70,52 @@ STEEP_INLINE Vec<float> power_of_size(Vec<float> a, Vec<float> b) {
   return floats_of({exp2_enough(clamp(exponent.low * log2_enough(m.low, n.low), -300.0, 300.0)),
                     exp2_enough(clamp(exponent.high * log2_enough(m.high, n.high), -300.0, 300.0))});
 }
-// a to the power b, within .51 ULP. Signs, and the powers of 0 and of infinity, by IEEE 754: 1 to any power, and any
-// number to the power 0, is 1, NaN too.
-STEEP_INLINE Vec<float> powv(Vec<float> a, Vec<float> b) {
-  using V = Vec<float>;
-  const V size = absv(a), half = b * 0.5f;
-  const auto integer = b == roundv<Round::nearest_even>(b), odd = integer & (half != roundv<Round::nearest_even>(half));
-  const auto limit = (size == 0) | (size == kInf<float>), grows = (size > 1) ^ (b < 0);
-  V y = select(limit, select(grows, V(kInf<float>), V(0)), power_of_size(size, b));
-  y = select((size == 1) & (b == b), V(1), select((a == a) & (b == b), y, a + b));
-  y = select((a < 0) & ~limit & ~integer, V(kNan<float>), y);
-  y = from_bits<float>(bits(y) ^ (odd & bits(a) & kSignBit<float>));
-  return select((b == 0) | (a == 1), V(1), y);
+
+// A sum of two doubles, the second of which is about a rounding error of the first.
+struct Pair64 {
+  VD high, low;
+};
+// log2 of m 2^n, sqrt(1/2) <= m < sqrt(2), relative error 2^-64: the series of atanh(s), s = (m - 1) / (m + 1), whose
+// first two terms are pairs.
+STEEP_INLINE Pair64 log2_pair(VD m, VD n) {
+  constexpr double first = 2.8853900817779268, second = 0.9617966939259756;
+  const VD f = m - 1, sum = m + 1, rest = m - (sum - 1), inverse = 1 / sum;
+  const VD s = f * inverse, s_low = fma(-s, rest, fma(-s, sum, f)) * inverse;
+  const VD z = s * s, z_low = fma(s + s, s_low, fma(s, s, -z));
+  const VD q = z * polynomial(z, 0.5770780163555853, 0.4121985831111324, 0.3205988979753252, 0.2623081892525388,
+                              0.22195308321368667, 0.19235933878519512, 0.16972882833987804, 0.15186263588304877,
+                              0.1373995277037108, 0.12545174268599682);
+  const VD t = second + q, t_low = ((second - t) + q) + fma(z_low, VD(0.5770780163555853), VD(5.0577616648125907e-17));
+  const VD u = z * t, u_low = fma(z, t, -u) + fma(z, t_low, z_low * t);
+  const VD v = first + u, v_low = ((first - v) + u) + (u_low + 4.0710547481862066e-17);
+  const VD w = s * v, w_low = fma(s, v, -w) + fma(s, v_low, s_low * v), y = n + w;
+  return {y, ((n - y) + w) + w_low};
 }
-STEEP_INLINE Vec<double> powv(Vec<double> a, Vec<double> b) {
-  return per_lane([](double x, double y) { return __builtin_pow(x, y); }, a, b);
+STEEP_INLINE VD power_of_size(VD a, VD b) {
+  constexpr double most = 1100.0;  // beyond 2^1100 and 2^-1100 the result is infinite and 0
+  const Split64 s = split2_any(a);
+  const Pair64 log2 = log2_pair(s.m, s.n);
+  const VD y = b * log2.high, within = clamp(y, -most, most);
+  const VD low = select(absv(y) < most, fma(b, log2.low, fma(b, log2.high, -y)), VD(0.0));
+  const Nearest64 n = nearest(within, 1.0);
+  const VD rest = within - n.f, r = rest + low, r_low = (rest - r) + low, x = r * kLn2High64;
+  const VD x_low = fma(r, VD(kLn2High64), -x) + fma(r, VD(kLn2Low64), r_low * kLn2High64);
+  const VD sum = 1 + x, lost = x - (sum - 1);
+  return scale2_near_one(sum + fma(x * x, expm1_series(x), fma(x_low, sum, lost)), n);
+}
+
+// a to the power b, within .51 ULP as floats and .6 as doubles. Signs, and the powers of 0 and of infinity, by IEEE
+// 754: 1 to any power, and any number to the power 0, is 1, NaN too.
+template <class T> STEEP_INLINE Vec<T> powv(Vec<T> a, Vec<T> b) {
+  using V = Vec<T>;
+  const V size = absv(a), half = b * T(0.5);
+  const auto integer = b == roundv<Round::nearest_even>(b), odd = integer & (half != roundv<Round::nearest_even>(half));
+  const auto limit = (size == 0) | (size == kInf<T>), grows = (size > 1) ^ (b < 0);
+  V y = select(limit, select(grows, V(kInf<T>), V(0)), power_of_size(size, b));
+  y = select((size == 1) & (b == b), V(1), select((a == a) & (b == b), y, a + b));
+  y = select((a < 0) & ~limit & ~integer, V(kNan<T>), y);
+  y = from_bits<T>(bits(y) ^ (odd & bits(a) & kSignBit<T>));
+  return select((b == 0) | (a == 1), V(1), y);
 }
 
 STEEP_INLINE Vec<float> hypotv(Vec<float> a, Vec<float> b) {

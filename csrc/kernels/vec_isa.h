@@ -1,6 +1,7 @@
 // Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding. Included
-// by vec.h. On x86-64-v2, which has no fused multiply-add, float fma is emulated exactly through double and
-// round-to-odd, so that every instruction set gives the same bits.
+// by vec.h. On x86-64-v2, which has no fused multiply-add, it is emulated exactly: sums of floats in double, and those
+// of doubles in parts, are rounded to odd before they are rounded to nearest. So every instruction set gives the same
+// bits.
 
 enum class Round { nearest_even, down, up, to_zero };
 
@@ -44,17 +45,18 @@ STEEP_INLINE Vec<double> sqrtv(Vec<double> x) {
   }
   return (Vec<double>::Raw)_mm512_fmadd_pd(_mm512_fnmadd_pd(s, s, a), h, s);
 }
+// With a mask of all lanes: without one, GCC 12 sees an uninitialised vector (its bug 105593).
 template <Round r> STEEP_INLINE Vec<float> roundv(Vec<float> x) {
-  return (Vec<float>::Raw)_mm512_roundscale_ps((__m512)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+  return (Vec<float>::Raw)_mm512_maskz_roundscale_ps(0xFFFF, (__m512)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
 template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
-  return (Vec<double>::Raw)_mm512_roundscale_pd((__m512d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
+  return (Vec<double>::Raw)_mm512_maskz_roundscale_pd(0xFF, (__m512d)x.v, static_cast<int>(r) | _MM_FROUND_NO_EXC);
 }
 STEEP_INLINE Vec<float> scalef(Vec<float> x, Vec<float> n) {
-  return (Vec<float>::Raw)_mm512_scalef_ps((__m512)x.v, (__m512)n.v);
+  return (Vec<float>::Raw)_mm512_maskz_scalef_ps(0xFFFF, (__m512)x.v, (__m512)n.v);
 }
 STEEP_INLINE Vec<double> scalef(Vec<double> x, Vec<double> n) {
-  return (Vec<double>::Raw)_mm512_scalef_pd((__m512d)x.v, (__m512d)n.v);
+  return (Vec<double>::Raw)_mm512_maskz_scalef_pd(0xFF, (__m512d)x.v, (__m512d)n.v);
 }
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return (Vec<std::uint64_t>::Raw)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v);
@@ -82,17 +84,23 @@ STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_
 
 #elif defined(__x86_64__)
 
-// a * b + c rounded once, two floats in doubles. The product is exact in double; the sum is rounded to odd (the error
-// of the addition says which way), and a sum rounded to odd with spare bits rounds to float as the exact sum would.
+// The error of s = a + b rounded.
+STEEP_INLINE Vec<double> sum_error(Vec<double> a, Vec<double> b, Vec<double> s) {
+  const Vec<double> t = s - a;
+  return (a - (s - t)) + (b - t);
+}
+// s = p + c rounded to odd: the error of the addition says which way.
 STEEP_INLINE Vec<double> sum_to_odd(Vec<double> p, Vec<double> c, Vec<double> s) {
-  const Vec<double> t = s - p, error = (p - (s - t)) + (c - t);
+  const Vec<double> error = sum_error(p, c, s);
   const auto inexact = (error < 0.0) | (error > 0.0);  // false for NaN: s is inf or NaN and stays
   const auto odd = bits(s) & std::int64_t(1);
   const auto away = ~(bits(error) ^ bits(s)) & kSignBit<double>;  // error and sum of one sign: step away from zero
   const auto step = select(away == std::int64_t(0), Vec<std::int64_t>(-1), Vec<std::int64_t>(1));
   return select(inexact & (odd == std::int64_t(0)), from_bits<double>(bits(s) + step), s);
 }
-// Rounding s, the rounded sum, once more goes wrong only half way between two floats, or in the denormals.
+// a * b + c of floats rounded once: the product is exact in double, and a sum rounded to odd with spare bits rounds to
+// float as the exact sum would. Rounding s, the sum rounded to nearest, once more goes wrong only half way between two
+// floats, or in the denormals.
 STEEP_INLINE Vec<std::int64_t> is_delicate(Vec<double> s) {
   const auto half_way = (bits(s) & std::int64_t(0x1FFFFFFF)) == std::int64_t(0x10000000);
   const auto a = from_bits<double>(bits(s) & ~kSignBit<double>);
@@ -115,8 +123,33 @@ STEEP_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
   const bool care = _mm_movemask_pd((__m128d)(is_delicate(s0) | is_delicate(s1)).v);
   return __builtin_expect(care, false) ? narrow_with_care(p0, p1, c) : narrow(s0, s1);
 }
-STEEP_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return Vec<double>::Raw{__builtin_fma(a.v[0], b.v[0], c.v[0]), __builtin_fma(a.v[1], b.v[1], c.v[1])};
+// Two numbers of 26 bits whose sum is x.
+struct Halves {
+  Vec<double> high, low;
+};
+STEEP_INLINE Halves halves_of(Vec<double> x) {
+  const Vec<double> c = x * 134217729.0, high = c - (c - x);
+  return {high, x - high};
+}
+STEEP_INLINE Vec<double> product_error(Vec<double> a, Vec<double> b, Vec<double> p) {
+  const Halves x = halves_of(a), y = halves_of(b);
+  return ((x.high * y.high - p + x.high * y.low) + x.low * y.high) + x.low * y.low;
+}
+// a * b + c of doubles rounded once (Boldo and Melquiond 2008, "Emulation of a FMA and correctly rounded sums: proved
+// algorithms using rounding to odd"): product and sums are split into what is rounded and the error, and the two small
+// parts are added with rounding to odd. Where a part might overflow or be denormal the C library is asked. Not inlined:
+// it is some fifty instructions.
+__attribute__((noinline)) Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  const auto size = [](Vec<double> x) { return from_bits<double>(bits(x) & ~kSignBit<double>); };
+  const Vec<double> p = a * b, x = size(a), y = size(b);
+  const auto fits = [](Vec<double> v) { return ((v > 0x1p-450) & (v < 0x1p450)) | (v == 0.0); };
+  const auto safe = fits(x) & fits(y) & (size(c) < 0x1p1000);
+  if (_mm_movemask_pd((__m128d)safe.v) != 3)
+    return Vec<double>::Raw{__builtin_fma(a.v[0], b.v[0], c.v[0]), __builtin_fma(a.v[1], b.v[1], c.v[1])};
+  const Vec<double> low = product_error(a, b, p), t = c + low, s = p + t;
+  const Vec<double> t_error = sum_error(c, low, t), s_error = sum_error(p, t, s);
+  const Vec<double> sum = s + sum_to_odd(t_error, s_error, t_error + s_error);
+  return select(sum == 0.0, p + c, sum);  // for the sign of a zero
 }
 STEEP_INLINE Vec<float> sqrtv(Vec<float> x) { return (Vec<float>::Raw)_mm_sqrt_ps((__m128)x.v); }
 STEEP_INLINE Vec<double> sqrtv(Vec<double> x) { return (Vec<double>::Raw)_mm_sqrt_pd((__m128d)x.v); }

@@ -1,6 +1,6 @@
 // Prints a hash of what every family of kernels gives on fixed inputs, a line each, for the instruction set in use. Two
 // builds, or two instruction sets (STEEP_ISA), have the same bits where their lines are equal; `make aarch64` compares
-// NEON with AVX2 so. One NaN is like another. Lines of kernels that call the C library start with libm.
+// NEON with AVX2 so. One NaN is like another.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -42,9 +42,6 @@ void line(const std::string& name, const Bytes& x, Type type) {
 }
 Bytes room(std::int64_t n, Type type) { return Bytes(static_cast<std::size_t>(n) * kSize[type]); }
 
-// Powers of float64 come from the C library.
-bool calls_libm(const std::string& name, Type type) { return name == "pow" && type == f64; }
-
 void loops(const Table& t) {
   constexpr std::int64_t n = 4099;
   const double params[] = {0.1};
@@ -57,7 +54,7 @@ void loops(const Table& t) {
       const Type out = arity_of(k) < 0 ? b8 : in;
       Bytes y = room(n, out);
       t.loop.at[k][type](operands, y.data(), n, 0, params);
-      line((calls_libm(kKernelName[k], in) ? "libm " : "loop ") + std::string(kKernelName[k]), y, out);
+      line("loop " + std::string(kKernelName[k]), y, out);
     }
     const void* three[] = {condition.data(), x[0].data(), x[1].data()};
     Bytes y = room(n, in);

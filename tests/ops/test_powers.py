@@ -5,6 +5,10 @@ NumPy's powers are the reference; a power that is a product is within two units 
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import steep as sp
@@ -116,3 +120,50 @@ def test_angles_that_people_know(dtype):
     for (name, x), part in angles.items():
         assert getattr(sp, name)(sp.tensor(np.array(x, dtype))).numpy() == np.asarray(np.pi / part, dtype), (name, x)
     assert sp.acos(sp.tensor(np.array(1.0, dtype))).item() == 0
+
+
+def units_off(got: float, right: Decimal) -> float:
+    """The error in units in the last place of the right result."""
+    unit = Decimal(2) ** (math.frexp(float(right))[1] - 53)
+    return float(abs(Decimal(got) - right) / unit)
+
+
+def test_powers_of_doubles_are_within_six_tenths_of_a_unit():
+    """Small and large bases, exponents up to where the result overflows, and bases next to 1."""
+    rng = np.random.default_rng(4)
+    near = 1 + rng.uniform(-1e-6, 1e-6, 100), rng.uniform(-1e8, 1e8, 100)
+    usual = rng.uniform(0, 100, 200), rng.uniform(-20, 20, 200)
+    wide = np.exp(rng.uniform(-600, 600, 100)), rng.uniform(-1, 1, 100)
+    steep = rng.uniform(0.5, 2, 200), rng.uniform(-900, 900, 200)
+    a, b = (np.concatenate(parts) for parts in zip(near, usual, wide, steep, strict=True))
+    got = sp.pow(sp.tensor(a), sp.tensor(b)).numpy()
+    with localcontext() as context:
+        context.prec = 60
+        exact = [(Decimal(x).ln() * Decimal(y)).exp() for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+        worst = max(units_off(y, e) for y, e in zip(got.tolist(), exact, strict=True))
+    assert 0.4 < worst <= 0.6
+
+
+def test_powers_that_a_double_holds_are_exact():
+    pairs = [(a, b) for a in range(2, 40) for b in range(1, 53) if a**b <= 2**53]
+    pairs += [(10, k) for k in range(23)] + [(2, k) for k in range(-1074, 1024)]
+    a, b = (np.array(part, float) for part in zip(*pairs, strict=True))
+    expected = [math.ldexp(1, y) if x == 2 else float(x**y) for x, y in pairs]
+    np.testing.assert_array_equal(sp.pow(sp.tensor(a), sp.tensor(b)).numpy(), expected)
+
+
+@pytest.mark.parametrize("most", [1e3, 1e9, 1e15, 1e18])
+def test_remainders_of_doubles_are_exact(most):
+    """Quotients below and above what a vector takes."""
+    rng = np.random.default_rng(5)
+    b = rng.uniform(-10, 10, 500)
+    a = b * rng.uniform(-most, most, 500)
+    rest = (sp.tensor(a) % sp.tensor(b)).numpy()
+    for x, y, r in zip(a.tolist(), b.tolist(), rest.tolist(), strict=True):
+        exact = Fraction(x) - Fraction(y) * (Fraction(x) // Fraction(y))
+        assert r == float(exact)
+    whole = (sp.tensor(a) // sp.tensor(b)).numpy()
+    exact = [Fraction(x) // Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    assert [q for q, e in zip(whole.tolist(), exact, strict=True) if abs(e) <= 2**53] == [
+        e for e in exact if abs(e) <= 2**53
+    ]
