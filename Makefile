@@ -13,7 +13,7 @@ SOURCES := $(shell find csrc python CMakeLists.txt tools/sbom.py tools/check_whe
 LINTED := $(wildcard csrc/core/*.cpp csrc/graph/*.cpp csrc/ops/*.cpp csrc/bindings/*.cpp)
 FORMATTED := $(wildcard csrc/*/*.cpp csrc/*/*.h tests/native/*.cpp tests/native/*.h)
 
-# What the checks of compilers, sanitizers and other processors use.
+# Compilers and processes of tests that run at once, and what the checks of compilers, sanitizers and processors use.
 JOBS ?= 2
 GCC ?= g++
 CLANG ?= $(firstword $(shell command -v clang++-14 clang++))
@@ -35,7 +35,7 @@ demo: $(VENV)/.viz
 	$(BIN)/steep demo --output demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n $(JOBS)
 
 # The suite on every Python that steep supports and this machine has (tools/pythons.py), each with a wheel and a virtual
 # environment of its own under build/pythons. PYTHONS="python3.10 python3.13" names others.
