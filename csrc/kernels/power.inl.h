@@ -38,14 +38,15 @@ template <class T> STEEP_INLINE typename Vec<T>::Mask is_below(Quotient<T> q, Ve
 }
 template <class T> STEEP_INLINE Vec<T> remainderv(Vec<T> a, Vec<T> b) {
   const Quotient<T> q = divide_exactly(a, b);
-  if (any_lane(q.large)) return per_lane([](T x, T y) { return float_remainder(x, y); }, a, b);
-  return select(q.rest == 0, copysignv(Vec<T>(0), b), select(is_below(q, b), q.rest + b, q.rest));
+  const Vec<T> rest = select(q.rest == 0, copysignv(Vec<T>(0), b), select(is_below(q, b), q.rest + b, q.rest));
+  if (!any_lane(q.large)) return rest;
+  return select(q.large, per_lane([](T x, T y) { return float_remainder(x, y); }, a, b), rest);
 }
 template <class T> STEEP_INLINE Vec<T> floor_dividev(Vec<T> a, Vec<T> b) {
   const Quotient<T> q = divide_exactly(a, b);
-  if (any_lane(q.large)) return per_lane([](T x, T y) { return static_cast<T>(floor_of_quotient(x, y)); }, a, b);
-  const Vec<T> down = select(is_below(q, b), q.n - 1, q.n);
-  return select(a == 0, a / b, down + T(0));  // -0 becomes 0
+  const Vec<T> down = select(is_below(q, b), q.n - 1, q.n), whole = select(a == 0, a / b, down + T(0));  // -0 becomes 0
+  if (!any_lane(q.large)) return whole;
+  return select(q.large, per_lane([](T x, T y) { return static_cast<T>(floor_of_quotient(x, y)); }, a, b), whole);
 }
 
 // Base 2 in doubles, to the accuracy that a float power needs: log2 of a positive number m 2^n, relative error 2^-45,
