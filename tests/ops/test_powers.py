@@ -167,3 +167,18 @@ def test_remainders_of_doubles_are_exact(most):
     assert [q for q, e in zip(whole.tolist(), exact, strict=True) if abs(e) <= 2**53] == [
         e for e in exact if abs(e) <= 2**53
     ]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", ["floor_divide", "remainder", "pow"])
+def test_a_result_does_not_depend_on_its_neighbours(op, dtype):
+    """Infinities, zeros and large quotients stand between the others, which take another way by themselves."""
+    rng = np.random.default_rng(6)
+    b = rng.uniform(-10, 10, 400)
+    a = b * rng.uniform(-1, 1, 400) * 10 ** rng.uniform(0, 18, 400)
+    a[::7], b[::11], b[::13] = np.inf, 0, np.nan
+    x, y = a.astype(dtype), b.astype(dtype)
+    f = getattr(sp, op)
+    alone = np.array([f(sp.tensor(x[i : i + 1]), sp.tensor(y[i : i + 1])).item() for i in range(len(x))], dtype)
+    np.testing.assert_array_equal(f(sp.tensor(x), sp.tensor(y)).numpy(), alone)
