@@ -32,24 +32,56 @@ Tensor placed(const SliceGradient& s, const Dims& shape) {
 
 // Gradients of slices become part of the node's, joined if that is possible.
 void add_slices(Entry& e, bool recording) {
-  std::vector<SliceGradient> slices = std::move(e.slices);
-  e.slices.clear();
+  if (!e.put_off || e.put_off->slices.empty()) return;
+  std::vector<SliceGradient> slices = std::exchange(e.put_off->slices, {});
   const Dims shape = e.node->shape();
   const Tensor joined = slices.size() > 1 ? join_slices(slices, shape) : Tensor();
   if (joined) return accumulate(e, joined, recording);
   for (const SliceGradient& s : slices) accumulate(e, placed(s, shape), recording);
 }
 
-// A slice's gradient waits for those of other slices of the same tensor. Not where every node's gradient is looked at.
+void add_products(Entry& e, bool recording) {
+  if (!e.put_off || e.put_off->products.empty()) return;
+  const std::vector<ProductGradient> products = std::exchange(e.put_off->products, {});
+  const ProfiledPass noted(products[0].of);
+  accumulate(e, sum_products(products), recording);
+}
+
+// Where every node's gradient is looked at, none may be put off.
+bool may_wait(const Node& n) {
+  return !mode().anomaly && !mode().keeps_values && !is_traced() && !(n.extra && n.extra->rule);
+}
+// A slice's gradient waits for those of other slices of the same tensor.
 bool waits(const Node& n, const Entry* below) {
   static const Op& slice = find_op("slice");
-  if (n.op != &slice || !below || below->value) return false;
-  const bool watched = mode().anomaly || mode().keeps_values || is_traced();
-  return !watched && !(n.extra && n.extra->rule);
+  return n.op == &slice && below && !below->value && may_wait(n);
+}
+
+// The matrix that a product's right factor is, or of which it is the transposed one.
+struct Factor {
+  Entry* matrix = nullptr;
+  bool transposed = false;
+};
+Factor right_factor(Order& order, const Node& n) {
+  static const Op& matmul = find_op("matmul");
+  Entry* e = n.op == &matmul && n.inputs()[1]->ndim == 2 ? order.find(n.inputs()[1]) : nullptr;
+  if (!e || !e->needed || e->target || e->end || !is_transposed(e->node)) return {e};
+  Entry* below = order.find(e->node->inputs()[0]);
+  return below && below->needed ? Factor{below, true} : Factor{e};
+}
+// From the second product on, a matrix's gradient waits for those of the others, where they are small.
+bool puts_off_product(Order& order, const Node& n, const Tensor& g) {
+  const Factor right = right_factor(order, n);
+  if (!right.matrix || !may_wait(n)) return false;
+  if (!std::exchange(right.matrix->multiplied, true) || g.ndim() != 2) return false;
+  const Tensor x = Rule{n, 1}.in(0);
+  if (x.ndim() != 2 || !is_small_product(x, g)) return false;
+  right.matrix->later().products.push_back({x, g, right.transposed, const_cast<Node*>(&n)});
+  return true;
 }
 
 void accumulate(Entry& e, Tensor g, bool recording) {
-  if (!e.slices.empty()) add_slices(e, recording);
+  if (e.put_off) add_slices(e, recording);
   if (!e.value) {
     e.value = std::move(g);
   } else if (e.owned && !recording && !is_recording()) {
@@ -110,8 +142,9 @@ void step(Order& order, Entry& e, const WalkOptions& options, Scratch& scratch) 
   check_freed(n);
   if (waits(n, below[0])) {
     ++mode().rules_run;
-    below[0]->slices.push_back({e.value, n.attrs});
+    below[0]->later().slices.push_back({e.value, n.attrs});
   } else {
+    if (!options.record && n.input_count == 2 && needed[1] && puts_off_product(order, n, e.value)) needed[1] = false;
     run_rules(n, e.value, needed, grads);
   }
   e.value = {};
@@ -166,7 +199,11 @@ std::vector<Tensor> backward(const std::vector<Tensor>& outputs, const std::vect
   Scratch scratch;
   for (std::size_t i = order.entries().size(); i-- > 0;) {
     Entry& e = order.entries()[i];
-    if (!e.slices.empty()) add_slices(e, options.record);
+    if (e.put_off) {
+      add_slices(e, options.record);
+      add_products(e, options.record);
+      e.put_off.reset();
+    }
     if (!e.value || !e.needed) continue;
     if (is_polled(i, e)) host_hooks().poll();
     if (e.target) deliver(e, targets, found);

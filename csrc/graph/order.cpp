@@ -27,7 +27,7 @@ Order::~Order() {
   for (std::size_t i = entries_.size(); i-- > 0;) {
     entries_[i].node->slot = entries_[i].outer_slot;
     entries_[i].value = {};
-    entries_[i].slices.clear();
+    entries_[i].put_off.reset();
     release(entries_[i].node);
   }
 }

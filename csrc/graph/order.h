@@ -3,22 +3,36 @@
 // rules may themselves differentiate.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "graph/node.h"
+#include "graph/products.h"
 #include "graph/slices.h"
 
 namespace steep {
+
+// Gradients that are not part of an entry's value yet.
+struct PutOff {
+  std::vector<SliceGradient> slices;
+  std::vector<ProductGradient> products;
+};
 
 struct Entry {
   Node* node;
   std::uint32_t outer_slot;
   bool needed = false;  // leads to a target
   bool target = false;
-  bool owned = false;                      // `value` is owned, and may be added to in place
-  bool end = false;                        // recorded before `since`: its inputs count as constants
-  Tensor value;                            // gradient or tangent so far
-  std::vector<SliceGradient> slices = {};  // gradients of slices that are not part of `value` yet
+  bool owned = false;       // `value` is owned, and may be added to in place
+  bool end = false;         // recorded before `since`: its inputs count as constants
+  bool multiplied = false;  // the gradient of a product by it has been seen
+  Tensor value;             // gradient or tangent so far
+  std::unique_ptr<PutOff> put_off = {};
+
+  PutOff& later() {
+    if (!put_off) put_off = std::make_unique<PutOff>();
+    return *put_off;
+  }
 };
 
 class Order {
