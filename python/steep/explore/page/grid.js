@@ -48,6 +48,15 @@ export class Grid {
     this.paint();
   }
 
+  /** Until the next frame there are no units to choose from: those of another layer are not this one's. */
+  clear() {
+    this.frame = null;
+    this.order = [];
+    this.active = 0;
+    this.box.replaceChildren();
+    this.box.removeAttribute("aria-activedescendant");
+  }
+
   /** Arrange the units; ``order`` holds their places in the section. */
   arrange(order) {
     this.order = order;
@@ -134,6 +143,7 @@ export class Grid {
   }
 
   #key(event) {
+    if (!this.order.length) return;
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, Home: -1e9, End: 1e9 }[event.key];
     if (by !== undefined) {
       event.preventDefault();

@@ -42,6 +42,10 @@ export class LayerView {
 
   /** Another layer. */
   show(layer) {
+    if (this.layer?.name !== layer.name) {
+      this.section = null;
+      this.grid.clear();
+    }
     this.layer = layer;
     this.first = 0;
     this.heading.textContent = layer.name || "the model";
@@ -90,6 +94,7 @@ export class LayerView {
   }
 
   #legend() {
+    if (!this.section) return;
     const spread = this.grid.spread;
     paintScale(this.legend, spread);
     this.range.textContent = this.grid.perUnit ? "each unit's own range" : `${number(spread.from)} to ${number(spread.to)}`;
