@@ -76,7 +76,8 @@ bool puts_off_product(Order& order, const Node& n, const Tensor& g) {
   if (!std::exchange(right.matrix->multiplied, true) || g.ndim() != 2) return false;
   const Tensor x = Rule{n, 1}.in(0);
   if (x.ndim() != 2 || !is_small_product(x, g)) return false;
-  right.matrix->later().products.push_back({x, g, right.transposed, const_cast<Node*>(&n)});
+  right.matrix->later().products.push_back({x, g, right.transposed, &n});
+  ++mode().rules_run;
   return true;
 }
 

@@ -15,7 +15,7 @@ struct Node;
 struct ProductGradient {
   Tensor x, g;  // [m, k] and [m, n]
   bool transposed;
-  Node* of;  // the product, for a profile
+  const Node* of;  // the product, for a profile
 };
 
 // Whether copying its rows costs less than a matrix that is written and added.
