@@ -3,7 +3,8 @@
 Without arguments they are the last two of bench/history on the same kind of machine. Each row of steep has two ratios,
 new over old: of the minima, which other work on the machine disturbs least, and of the medians; and the noise of each
 run, by how much its median is above its minimum. A row is flagged if a ratio differs from 1 by more than ``LIMIT``.
-Nothing is measured here. Start reading at ``verdict`` and ``page``.
+What the peers' times did in the same row, their versions being the same, the machine did: the ratios divided by theirs
+are beside, with a flag of their own. Nothing is measured here. Start reading at ``verdict`` and ``page``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from report import duration, lines_of, title
 
 LIMIT = 0.03
 OURS = ("captured", "eager")
+FLAG = 7  # the column of a line with the flag
 
 
 def direction(ratio):
@@ -30,9 +32,9 @@ def ratios(old, new):
     return new[0] / old[0], new[1] / old[1]
 
 
-def verdict(old, new):
-    """What a reader should make of two [minimum, median]: "slower", "faster", "unclear" or nothing."""
-    directions = {direction(ratio) for ratio in ratios(old, new)}
+def verdict(by_min, by_median):
+    """What a reader should make of two ratios: "slower", "faster", "unclear" or nothing."""
+    directions = {direction(by_min), direction(by_median)}
     if directions == {0}:
         return ""
     return {1: "slower", -1: "faster"}[directions.pop()] if len(directions) == 1 else "unclear"
@@ -43,17 +45,29 @@ def noise(times):
     return f"{times[1] / times[0] - 1:.0%}"
 
 
-def line(name, column, old, new):
+def beside_peers(old, new, found):
+    """``found`` over the same two ratios of the peers in a row, their medians; None for a row without peers."""
+    peers = [ratios(old[peer], new[peer]) for peer in new.keys() & old.keys() - set(OURS)]
+    if not peers:
+        return None
+    return tuple(mine / statistics.median(theirs) for mine, theirs in zip(found, zip(*peers, strict=True), strict=True))
+
+
+def line(name, column, old_row, new_row):
     """One row of the table."""
-    by_min, by_median = ratios(old, new)
+    old, new = old_row[column], new_row[column]
+    found = ratios(old, new)
+    beside = beside_peers(old_row, new_row, found)
     times = f"{duration(old[0])} / {duration(old[1])}", f"{duration(new[0])} / {duration(new[1])}"
-    return [name, column, *times, f"{by_min:.3f}", f"{by_median:.3f}", f"{noise(old)}, {noise(new)}", verdict(old, new)]
+    words = [f"{by_min:.3f}" for by_min in found]
+    others = [*(f"{ratio:.3f}" for ratio in beside), verdict(*beside)] if beside else ["-", "-", ""]
+    return [name, column, *times, *words, f"{noise(old)}, {noise(new)}", verdict(*found), *others]
 
 
 def table(old, new):
     """The rows that both runs have, of one number of threads."""
     return [
-        line(name, column, old[name][column], new[name][column])
+        line(name, column, old[name], new[name])
         for name in new
         if name in old
         for column in OURS
@@ -95,9 +109,8 @@ def only_one(old, new):
     ]
 
 
-def counted(rows):
+def counted(verdicts):
     """How many rows have moved."""
-    verdicts = [row[-1] for row in rows]
     return ", ".join(f"{verdicts.count(word)} {word}" for word in ("slower", "faster", "unclear"))
 
 
@@ -105,10 +118,17 @@ def page(old, new, everything=False):
     """The comparison as text; without ``everything`` only the rows that are flagged."""
     parts = [f"{old['date']} -> {new['date']}; a ratio above 1 is slower, and above 1 + {LIMIT:g} it is flagged.", ""]
     head = ["workload", "column", "old min / median", "new min / median", "x min", "x median", "noise", ""]
+    head += ["x min beside peers", "x median beside peers", ""]
     for threads in sorted(new["rows"].keys() & old["rows"].keys()):
         rows = table(old["rows"][threads], new["rows"][threads])
-        shown = rows if everything else [row for row in rows if row[-1]]
-        parts += [title(threads), "", f"{len(rows)} rows: {counted(rows)}", ""]
+        shown = rows if everything else [row for row in rows if row[FLAG] or row[-1]]
+        beside = counted([row[-1] for row in rows])
+        parts += [
+            title(threads),
+            "",
+            f"{len(rows)} rows: {counted([row[FLAG] for row in rows])}; beside the peers: {beside}",
+            "",
+        ]
         parts += [*lines_of(head, shown), ""] if shown else []
     moved = ", ".join(f"{peer} {ratio:.3f}" for peer, ratio in peers_moved(old, new).items())
     parts += [f"- the peers' own times, median ratio of the minima: {moved}"] if moved else []

@@ -141,12 +141,16 @@ def import_times(repeats):
 
 
 def newest_wheel(build):
-    """The wheel in dist/; if there is none, it is built on request."""
-    if build and not any((ROOT / "dist").glob("steep-*.whl")):
+    """The newest wheel that `make` or someone has built; if there is none, it is built on request."""
+
+    def found():
+        wheels = [path for folder in ("dist", "build/wheel") for path in (ROOT / folder).glob("steep-*.whl")]
+        return max(wheels, key=lambda path: path.stat().st_mtime, default=None)
+
+    if build and found() is None:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(ROOT / "dist"), str(ROOT)]
         subprocess.run(command, check=False, stdout=sys.stderr)
-    wheels = sorted((ROOT / "dist").glob("steep-*.whl"), key=lambda p: p.stat().st_mtime)
-    return wheels[-1] if wheels else None
+    return found()
 
 
 def installed_size(package):

@@ -129,7 +129,8 @@ def test_one_run_alone_cannot_be_compared(bench, keep, tmp_path):
     ],
 )
 def test_a_row_is_flagged_when_a_ratio_is_off_by_more_than_three_per_cent(bench, new, word):
-    assert bench["compare"].verdict([1.0, 1.1], new) == word
+    compare = bench["compare"]
+    assert compare.verdict(*compare.ratios([1.0, 1.1], new)) == word
 
 
 def pages(bench, old, new, **options):
@@ -140,10 +141,21 @@ def pages(bench, old, new, **options):
 def test_the_comparison_says_what_moved_by_how_much_and_how_noisy_it_is(bench):
     text = pages(bench, measured(a=5.0, b=8.0), measured("2030-01-02 10:00", a=6.0, b=8.0))
     assert text.startswith("2030-01-01 10:00 -> 2030-01-02 10:00")
-    assert "4 rows: 2 slower, 0 faster, 0 unclear" in text
-    assert "| a | captured | 4.95 us / 5 us | 5.94 us / 6 us | 1.200 | 1.200 | 1%, 1% | slower |" in text
+    assert "4 rows: 2 slower, 0 faster, 0 unclear; beside the peers: 2 slower, 0 faster, 0 unclear" in text
+    assert (
+        "| a | captured | 4.95 us / 5 us | 5.94 us / 6 us | 1.200 | 1.200 | 1%, 1% | slower | 1.200 | 1.200 | slower |"
+        in text
+    )
     assert "| b |" not in text
     assert "| b | captured |" in pages(bench, measured(b=8.0), measured(b=8.0), everything=True)
+
+
+def test_what_the_peers_do_as_well_the_machine_does(bench):
+    new = measured("2030-01-02 10:00", a=6.0)
+    new["results"]["1"][0]["times"]["torch"] = {"min": 0.99 * 12.0, "median": 12.0, "rounds": [12.0]}
+    text = pages(bench, measured(a=5.0), new)
+    assert "2 rows: 2 slower, 0 faster, 0 unclear; beside the peers: 0 slower, 0 faster, 0 unclear" in text
+    assert "| slower | 1.000 | 1.000 |  |" in text
 
 
 def test_the_comparison_names_what_else_differs(bench):
