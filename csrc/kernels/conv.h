@@ -79,11 +79,12 @@ struct WeightGradient {
 // The part of channels [from, to). The order of the sum depends on the shapes alone.
 using CorrelateWeight = void (*)(const WeightGradient&, std::int64_t from, std::int64_t to);
 
-// Planes [from, to) of an image, each in * in * in, to the largest elements of their windows, or the flat positions of
-// those as int64: the first among equals, a NaN above all, -inf and -1 where a window holds nothing. The positions of
-// one plane must fit in 31 bits.
+// Planes [from, to) of an image that has `planes`, each in * in * in, to the largest elements of their windows, or the
+// flat positions of those as int64: the first among equals, a NaN above all, -inf and -1 where a window holds nothing.
+// The positions of one plane must fit in 31 bits.
 struct Pooling {
   Window window[3];
+  std::int64_t planes;
   const void* image;
   void* out;
 };

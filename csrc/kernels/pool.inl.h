@@ -1,7 +1,7 @@
 // Max pooling: the largest elements of all windows, or their positions, one dimension after another. The maxima of a
 // row of the image along its windows are computed once, and the maxima of the rows of a window are those of the window.
-// Along x, then y, then z is row-major order: the first of equals (0 and -0 too) wins, and the first NaN. Start reading
-// at pool_planes.
+// Along x, then y, then z is row-major order: the first of equals (0 and -0 too) wins, and the first NaN. Small windows
+// inside the image are looked through directly. Start reading at pool_planes.
 
 namespace pool {
 
@@ -196,6 +196,21 @@ template <class T, bool find> struct RowMaxima {
   }
 };
 
+// A vector of what was found, of n outputs from `i` on: values, or where they are.
+template <class T> static void put(T* out, std::int64_t i, std::int64_t n, Vec<T> best, Vec<Int<T>>) {
+  with_part<T>(
+      n - i, STEEP_EACH(part) { store_part(out + i, best, part); });
+}
+template <class T> static void put(std::int64_t* out, std::int64_t i, std::int64_t n, Vec<T>, Vec<Int<T>> where) {
+  typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
+  const Wide wide = __builtin_convertvector(where.v, Wide);
+  double bits[lanes<T>];  // moved as what has partial stores
+  __builtin_memcpy(bits, &wide, sizeof bits);
+  for (std::int64_t l = 0; l < least(n - i, lanes<T>); l += lanes<double>)
+    with_part<double>(
+        n - i - l, STEEP_EACH(part) { store_part(reinterpret_cast<double*>(out + i + l), load(bits + l), part); });
+}
+
 // The position of the first element in window x of a row, all of whose elements are -inf: the border is as well.
 template <class T, bool find> static std::int64_t first_position(const RowMaxima<T, find>& m, std::int64_t x) {
   const Window& w = m.part.w;
@@ -214,15 +229,11 @@ static void put_values(const RowMaxima<T, false>& m, typename RowMaxima<T, false
   if (found.count)
     largest_of<T, false>(
         found.nans, found.count, n, [=](std::int64_t r, std::int64_t i) { return load(rows[r].value + i); }, 0,
-        [=](std::int64_t i, Vec<T> best, auto) {
-          with_part<T>(
-              n - i, STEEP_EACH(part) { store_part(out + i, best, part); });
-        });
+        [=](std::int64_t i, Vec<T> best, Vec<Int<T>> where) { put<T>(out, i, n, best, where); });
 }
 
 template <class T>
 static void put_positions(const RowMaxima<T, true>& m, typename RowMaxima<T, true>::Rows found, std::int64_t* out) {
-  typedef std::int64_t Wide __attribute__((vector_size(lanes<T> * sizeof(std::int64_t))));
   using Where = Vec<Int<T>>;
   const auto* rows = m.rows;
   const std::int64_t n = m.part.w.out;
@@ -234,11 +245,9 @@ static void put_positions(const RowMaxima<T, true>& m, typename RowMaxima<T, tru
           return load(rows[r].at + i) + Where(static_cast<Int<T>>(rows[r].begin));
         },
         [&](std::int64_t i, Vec<T> best, Where where) {
-          const Wide wide = __builtin_convertvector(where.v, Wide);
-          const std::int64_t some = least(n - i, lanes<T>);
-          __builtin_memcpy(out + i, &wide, static_cast<std::size_t>(some) * sizeof(std::int64_t));
+          put<T>(out, i, n, best, where);
           if (any_lane(best == Vec<T>(-kInf<T>)))
-            for (std::int64_t l = 0; l < some; ++l)
+            for (std::int64_t l = 0; l < least(n - i, lanes<T>); ++l)
               if (best.v[l] == -kInf<T>) out[i + l] = first_position(m, i + l);
         });
 }
@@ -250,7 +259,7 @@ static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to,
   const std::int64_t in = volume(w, &Window::in), out = volume(w, &Window::out);
   const T* image = static_cast<const T*>(x.image);
   for (std::int64_t begin = 0; begin < w[2].out; begin += longest_part) {
-    const RowMaxima<T, find> maxima(w, image + to * in, begin);
+    const RowMaxima<T, find> maxima(w, image + x.planes * in, begin);
     for (std::int64_t i = from; i < to; ++i) {
       const T* plane = image + i * in;
       Out* row = static_cast<Out*>(x.out) + i * out + begin;
@@ -263,11 +272,85 @@ static void pool_planes(const Pooling& x, std::int64_t from, std::int64_t to,
   }
 }
 
+constexpr std::int64_t most_direct = 4;  // elements of a window that is looked through directly
+
+// Windows of few elements, all inside the image: each element is a candidate, without maxima of rows.
+static inline bool is_direct(const Window* w) {
+  const auto inside = [](const Window& d) {
+    return d.first == 0 && d.gap > 0 && (d.out - 1) * d.step + d.at(d.taps - 1) < d.in;
+  };
+  return volume(w, &Window::taps) <= most_direct && (w[2].step <= 2 || w[2].out == 1) && inside(w[0]) && inside(w[1]) &&
+         inside(w[2]);
+}
+
+template <class T, bool find, class Out> struct DirectPool {
+  const Window* w;
+  const T* end;  // of the memory that planes lie in
+  std::int64_t count, n, length;
+  std::int64_t element[most_direct] = {};  // of a window, from its first one on
+
+  DirectPool(const Window* windows, const T* memory_end)
+      : w(windows),
+        end(memory_end),
+        count(volume(windows, &Window::taps)),
+        n(windows[2].out),
+        length(PaddedRow<T>::length_of(windows[2])) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t line = i / w[2].taps;
+      const std::int64_t row = w[0].at(line / w[1].taps) * w[1].in + w[1].at(line % w[1].taps);
+      element[i] = row * w[2].in + w[2].at(i % w[2].taps);
+    }
+  }
+  // A row of the output, whose first window begins at `begin` in the plane.
+  template <int step> void put_row(const T* plane, std::int64_t begin, std::int64_t stride, Out* out) const {
+    using Where = Vec<Int<T>>;
+    Where ramp;
+    for (int i = 0; i < lanes<T>; ++i) ramp.v[i] = static_cast<Int<T>>(i * stride);
+    const T* from = plane + begin;
+    largest_among<T, find, true>(
+        count, n,
+        [=, this](std::int64_t r, std::int64_t i) {
+          return load_every<T, step>(from + element[r] + i * stride, stride, n - i);
+        },
+        [=, this](std::int64_t r, std::int64_t i) {
+          return ramp + Where(static_cast<Int<T>>(begin + element[r] + i * stride));
+        },
+        [=, this](std::int64_t i, Vec<T> best, Where where) { put<T>(out, i, n, best, where); });
+  }
+  // Whole vectors of the last rows would reach over the end of the memory.
+  template <int step> void put_plane(const T* plane, Out* out) const {
+    for (Place p{}; !p.image; next_row(w, p), out += n) {
+      if (p.y % 64 == 0) interruption_point();
+      const std::int64_t begin = (p.z * w[0].step * w[1].in + p.y * w[1].step) * w[2].in;
+      if (plane + begin + element[count - 1] + length <= end) put_row<step>(plane, begin, step, out);
+      else put_row<0>(plane, begin, step, out);
+    }
+  }
+};
+
+template <class T, bool find, int step, class Out>
+static void direct_planes(const Pooling& x, std::int64_t from, std::int64_t to) {
+  const std::int64_t in = volume(x.window, &Window::in), out = volume(x.window, &Window::out);
+  const T* image = static_cast<const T*>(x.image);
+  const DirectPool<T, find, Out> pool(x.window, image + x.planes * in);
+  for (std::int64_t i = from; i < to; ++i)
+    pool.template put_plane<step>(image + i * in, static_cast<Out*>(x.out) + i * out);
+}
+
+template <class T, bool find, class Out>
+static bool pool_directly(const Pooling& x, std::int64_t from, std::int64_t to) {
+  if (!is_direct(x.window)) return false;
+  PaddedRow<T>::step_of(x.window[2]) == 1 ? direct_planes<T, find, 1, Out>(x, from, to)
+                                          : direct_planes<T, find, 2, Out>(x, from, to);
+  return true;
+}
+
 template <class T> static void largest_values(const Pooling& x, std::int64_t from, std::int64_t to) {
-  pool_planes<T, false, T>(x, from, to, put_values<T>);
+  if (!pool_directly<T, false, T>(x, from, to)) pool_planes<T, false, T>(x, from, to, put_values<T>);
 }
 template <class T> static void largest_positions(const Pooling& x, std::int64_t from, std::int64_t to) {
-  pool_planes<T, true, std::int64_t>(x, from, to, put_positions<T>);
+  if (!pool_directly<T, true, std::int64_t>(x, from, to))
+    pool_planes<T, true, std::int64_t>(x, from, to, put_positions<T>);
 }
 
 }  // namespace pool

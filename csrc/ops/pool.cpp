@@ -7,6 +7,7 @@
 
 #include "core/iterate.h"
 #include "core/parallel.h"
+#include "kernels/integers.h"
 #include "ops/conv.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
@@ -41,11 +42,14 @@ void pool(const Call& c, k::PoolMax f, double cost) {
   k::Pooling p{};
   for (int d = 0; d < g.n(); ++d)
     p.window[3 - g.n() + d] = {in[d], out[d], g.stride[d], window[d], -g.begin[d], g.dilation[d]};
+  p.planes = x.dim(0) * x.dim(1);
   p.image = x.bytes();
   p.out = c.out.bytes();
   if (c.out.size() == 0) return;
   const double plane = cost * static_cast<double>(numel(out)) * static_cast<double>(numel(window));
-  parallel_for(x.dim(0) * x.dim(1), 1, plane, [&](std::int64_t from, std::int64_t to) { f(p, from, to); });
+  constexpr std::int64_t block = 1 << 13;  // elements
+  const std::int64_t together = k::ceil_div(block, std::max<std::int64_t>(1, numel(in)));
+  parallel_for(p.planes, together, plane, [&](std::int64_t from, std::int64_t to) { f(p, from, to); });
 }
 void compute_largest(const Call& c) { pool(c, k::table().pool_max[c.in[0].dtype()], 0.1); }
 void compute_positions(const Call& c) { pool(c, k::table().pool_positions[c.in[0].dtype()], 0.2); }

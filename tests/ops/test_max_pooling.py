@@ -121,3 +121,25 @@ def test_the_forward_pass_writes_no_positions():
     with sp.profile() as seen:
         sp.max_pool2d(sp.ones((1, 2, 9, 9)), 3, 2, 1)
     assert [row.name for row in seen.by("op")] == ["largest"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "how"),
+    [
+        ((3, 5, 28, 28), ((2, 2),)),
+        ((2, 3, 10, 10), ((2, 2),)),
+        ((2, 3, 11, 75), ((2, 2),)),
+        ((2, 2, 9, 34), ((2, 2), (1, 1))),
+        ((2, 2, 9, 34), ((2, 2), (3, 2), 0, (2, 5))),
+        ((2, 2, 7, 3), ((3, 1), (2, 7))),
+        ((1, 4, 200), ((4,), (2,))),
+        ((2, 2, 4, 6, 8), ((2, 2, 1), (2, 2, 2))),
+        ((2, 2, 4, 6, 8), ((1, 2, 2),)),
+        ((1, 1, 2, 2), ((2, 2),)),
+    ],
+)
+def test_small_windows_inside_the_image(shape, how, dtype):
+    """As most networks have them; the last rows end where the memory ends."""
+    for seed in range(4):
+        same(values(np.random.default_rng(seed), shape, dtype), *how)
