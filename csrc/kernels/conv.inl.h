@@ -11,6 +11,12 @@ template <class T> static bool is_narrow(const Sweep<T>& s) {
   return s.x.images > 1 && s.count < narrow && s.count == volume(s.x.window, &Window::out);
 }
 
+// Whether positions [from, to) lie in several planes of an output with large ones, which make a canvas each.
+static inline bool has_large_planes(const Window* w, std::int64_t from, std::int64_t to) {
+  const std::int64_t plane = w[1].out * w[2].out;
+  return plane >= 512 && from / plane != (to - 1) / plane;
+}
+
 // The code paths with a canvas or tiles of images take all images at once; of the others, some do.
 template <class T> static void correlate(const Correlation& x, std::int64_t row, std::int64_t row_end,
                                          std::int64_t from, std::int64_t to) {
@@ -23,6 +29,11 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
   const bool plain = is_plain(x);
   if ((x.product || plain) && is_narrow(s)) return correlate_columns(s, x.images);
   if (!x.product && !plain && is_image_path(s) && correlate_images(s)) return;
+  if (!x.product && !plain && has_canvas(x.window) && has_large_planes(x.window, from, to)) {
+    const std::int64_t plane = x.window[1].out * x.window[2].out, end = least(to, (from / plane + 1) * plane);
+    correlate<T>(x, row, row_end, from, end);
+    return correlate<T>(x, row, row_end, end, to);
+  }
   if (!x.product && !plain && is_channel_path(s)) return correlate_channels(s);
   if (!x.product && !plain && is_flat_path(s)) return correlate_flat(s);
   for (std::int64_t i = 0; i < x.images; ++i) {

@@ -17,54 +17,68 @@ struct Phases {
   std::int64_t reach(std::int64_t i) const { return w.at(i) - lowest; }
   std::int64_t phase(std::int64_t i) const { return reach(i) % w.step; }
   std::int64_t shift(std::int64_t i) const { return reach(i) / w.step; }
+  bool has(std::int64_t p) const {  // a tap of that phase
+    for (std::int64_t i = 0; i < w.taps; ++i)
+      if (phase(i) == p) return true;
+    return false;
+  }
 };
 
-// What positions [from, to) read, phase by phase, `pitch` elements a row: whole rows of the output from row `first` on,
-// or, if all positions lie in one row, its columns [left, left + wide).
+// What positions [from, to) read, phase by phase, `pitch` elements per row and `tall` rows per plane: of planes of the
+// output from `first` on their rows from `top` on. These are whole planes, or, if all positions lie in one, the rows of
+// these, or, if they lie in one row, its columns [left, left + wide).
 template <class T> struct Canvas {
   const Window* window;
-  Phases y, x;
-  std::int64_t first, rows, left, wide, pitch, plane, channel;
+  Phases z, y, x;
+  std::int64_t first, top, left, wide, tall, pitch, rows, phase, channel;  // rows of a phase; elements of both
 
-  Canvas(const Window* w, std::int64_t from, std::int64_t to)
-      : window(w),
-        y(w[1]),
-        x(w[2]),
-        first(from / w[2].out),
-        rows((to - 1) / w[2].out - first + 1 + y.longest),
-        left(rows == 1 + y.longest ? from % w[2].out : 0),
-        wide(rows == 1 + y.longest ? to - from : w[2].out),
-        pitch(wide + x.longest),
-        plane(rows * pitch + lanes<T>),
-        channel(plane * w[1].step * w[2].step) {}
+  Canvas(const Window* w, std::int64_t from, std::int64_t to) : window(w), z(w[0]), y(w[1]), x(w[2]) {
+    const std::int64_t line = from / w[2].out, last = (to - 1) / w[2].out;
+    first = line / w[1].out;
+    const std::int64_t planes = last / w[1].out - first + 1;
+    top = planes > 1 ? 0 : line % w[1].out;
+    left = line == last ? from % w[2].out : 0;
+    wide = line == last ? to - from : w[2].out;
+    tall = (planes > 1 ? w[1].out : last - line + 1) + y.longest;
+    pitch = wide + x.longest;
+    rows = (planes + z.longest) * tall;
+    phase = rows * pitch + lanes<T>;
+    channel = phase * z.w.step * y.w.step * x.w.step;
+  }
 
   // The image itself, as a canvas that need not be read: for windows that reach no border and have no stride.
   static bool is_image(const Window* w) {
     const auto within = [](const Window& d) {
       return d.step == 1 && d.at(0) == 0 && d.gap > 0 && d.out - 1 + d.at(d.taps - 1) < d.in;
     };
-    return within(w[1]) && within(w[2]);
+    return within(w[0]) && within(w[1]) && within(w[2]);
   }
   static Canvas of_image(const Window* w) {
-    Canvas c(w, 0, w[1].out * w[2].out);
+    Canvas c(w, 0, volume(w, &Window::out));
     c.pitch = w[2].in;
-    c.plane = c.channel = w[1].in * w[2].in;
+    c.tall = w[1].in;
+    c.phase = c.channel = volume(w, &Window::in);
     return c;
   }
-  // Where position p lies.
-  std::int64_t place(std::int64_t p) const { return (p / window[2].out - first) * pitch + p % window[2].out - left; }
+  // Where a position lies.
+  std::int64_t place(const Place& p) const { return ((p.z - first) * tall + p.y - top) * pitch + p.x - left; }
+  std::int64_t place(std::int64_t position) const { return place(place_of(window, position)); }
 
   void list_offsets(std::int64_t channels, std::int64_t* to) const {
     for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t ty = 0; ty < y.w.taps; ++ty)
-        for (std::int64_t tx = 0; tx < x.w.taps; ++tx)
-          *to++ = c * channel + (y.phase(ty) * x.w.step + x.phase(tx)) * plane + y.shift(ty) * pitch + x.shift(tx);
+      for (std::int64_t tz = 0; tz < z.w.taps; ++tz)
+        for (std::int64_t ty = 0; ty < y.w.taps; ++ty)
+          for (std::int64_t tx = 0; tx < x.w.taps; ++tx)
+            *to++ = c * channel + phase_at(z.phase(tz), y.phase(ty), x.phase(tx)) +
+                    (z.shift(tz) * tall + y.shift(ty)) * pitch + x.shift(tx);
   }
-  bool used(std::int64_t py, std::int64_t px) const {
-    bool by_y = false, by_x = false;
-    for (std::int64_t i = 0; i < y.w.taps; ++i) by_y = by_y || y.phase(i) == py;
-    for (std::int64_t i = 0; i < x.w.taps; ++i) by_x = by_x || x.phase(i) == px;
-    return by_y && by_x;
+  std::int64_t phase_at(std::int64_t pz, std::int64_t py, std::int64_t px) const {
+    return ((pz * y.w.step + py) * x.w.step + px) * phase;
+  }
+  template <class F> void each_phase(F f) const {
+    for (std::int64_t pz = 0; pz < z.w.step; ++pz)
+      for (std::int64_t py = 0; py < y.w.step; ++py)
+        for (std::int64_t px = 0; px < x.w.step; ++px) f(pz, py, px, z.has(pz) && y.has(py) && x.has(px));
   }
   // One row of a channel, a vector at a time.
   template <int step>
@@ -75,44 +89,48 @@ template <class T> struct Canvas {
       store(to + v * lanes<T>, any ? read_piece<T, step>(all, from + s.from, s, x.w.step) : Vec<T>(T(0)));
     }
   }
-  // The rows of a phase, from row `iy` of the image on, of all channels.
-  template <int step>
-  void read_rows(const T* image, std::int64_t channels, std::int64_t iy, const Source<T>* reads, T* to) const {
-    for (std::int64_t c = 0; c < channels; ++c, image += y.w.in * x.w.in, to += channel) {
-      const Readable<T> all{image, image + y.w.in * x.w.in};
-      for (std::int64_t r = 0, at = iy; r < rows; ++r, at += y.w.step)
-        read_row<step>(all, image + at * x.w.in, at >= 0 && at < y.w.in, reads, to + r * pitch);
+  // The rows of a phase, from row `iy` of plane `iz` of the image on, of all channels.
+  template <int step> void read_rows(const T* image, std::int64_t channels, std::int64_t iz, std::int64_t iy,
+                                     const Source<T>* reads, T* to) const {
+    const std::int64_t in = volume(window, &Window::in);
+    for (std::int64_t c = 0; c < channels; ++c, image += in, to += channel) {
+      const Readable<T> all{image, image + in};
+      for (std::int64_t r = 0, depth = iz; r < rows; r += tall, depth += z.w.step)
+        for (std::int64_t i = 0, at = iy; i < tall; ++i, at += y.w.step) {
+          const bool inside = depth >= 0 && depth < z.w.in && at >= 0 && at < y.w.in;
+          read_row<step>(all, image + (depth * y.w.in + at) * x.w.in, inside, reads, to + (r + i) * pitch);
+        }
     }
   }
   static void clear(T* to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
   }
-  // The elements that tiles of `width` read beyond the rows: the ends of planes, and the beginnings of empty ones.
+  // The elements that tiles of `width` read beyond the rows: the ends of phases, and the beginnings of empty ones.
   void clear_ends(std::int64_t channels, T* to, std::int64_t width) const {
-    for (std::int64_t py = 0; py < y.w.step; ++py)
-      for (std::int64_t px = 0; px < x.w.step; ++px) {
-        T* at = to + (py * x.w.step + px) * plane;
-        const bool has_rows = used(py, px);
-        for (std::int64_t c = 0; c < channels; ++c, at += channel)
-          has_rows ? clear(at + rows * pitch, lanes<T>) : clear(at, least(width, plane));
-      }
+    each_phase([&](std::int64_t pz, std::int64_t py, std::int64_t px, bool has_rows) {
+      T* at = to + phase_at(pz, py, px);
+      for (std::int64_t c = 0; c < channels; ++c, at += channel)
+        has_rows ? clear(at + rows * pitch, lanes<T>) : clear(at, least(width, phase));
+    });
     clear(to + channels * channel, width);
   }
   void read(const T* image, std::int64_t channels, T* to, std::int64_t width) const {
     clear_ends(channels, to, width);
     const std::int64_t vecs = ceil_div(pitch, lanes<T>);
-    auto* reads =
-        static_cast<Source<T>*>(scratch(Scratch::conv_reads, static_cast<std::size_t>(vecs) * sizeof(Source<T>)));
+    auto* reads = static_cast<Source<T>*>(
+        scratch(Scratch::conv_reads, static_cast<std::size_t>(vecs * x.w.step) * sizeof(Source<T>)));
+    for (std::int64_t i = 0; i < vecs * x.w.step; ++i) {
+      const std::int64_t v = i % vecs * lanes<T>;
+      reads[i] = source_of<T>(x.w, left + v, least(lanes<T>, pitch - v), x.lowest + i / vecs);
+    }
     const auto copy = x.w.step == 1   ? &Canvas::read_rows<1>
                       : x.w.step == 2 ? &Canvas::read_rows<2>
                                       : &Canvas::read_rows<0>;
-    for (std::int64_t px = 0; px < x.w.step; ++px) {
-      for (std::int64_t v = 0; v < vecs; ++v)
-        reads[v] = source_of<T>(x.w, left + v * lanes<T>, least(lanes<T>, pitch - v * lanes<T>), x.lowest + px);
-      for (std::int64_t py = 0; py < y.w.step; ++py)
-        if (used(py, px))
-          (this->*copy)(image, channels, first * y.w.step + y.lowest + py, reads, to + (py * x.w.step + px) * plane);
-    }
+    each_phase([&](std::int64_t pz, std::int64_t py, std::int64_t px, bool has_rows) {
+      if (!has_rows) return;
+      (this->*copy)(image, channels, first * z.w.step + z.lowest + pz, top * y.w.step + y.lowest + py,
+                    reads + px * vecs, to + phase_at(pz, py, px));
+    });
   }
 };
 
@@ -121,11 +139,17 @@ static inline bool is_plane(const Window* w) {
   return w[0].out == 1 && w[0].in == 1 && w[0].taps == 1 && w[0].at(0) == 0;
 }
 
-// Whether windows of two dimensions read a canvas that is not much larger than the image.
+// Whether windows read a canvas that is not much larger than the image.
 static inline bool has_canvas(const Window* w) {
-  if (!is_plane(w)) return false;
-  const Phases y(w[1]), x(w[2]);
-  return w[1].taps > 0 && w[2].taps > 0 && x.longest <= w[2].out && y.longest <= 64 && w[1].step * w[2].step <= 16;
+  const Phases z(w[0]), y(w[1]), x(w[2]);
+  const bool small = is_plane(w) ? y.longest <= 64 : z.longest <= 8 && y.longest <= w[1].out;
+  return small && volume(w, &Window::taps) > 0 && x.longest <= w[2].out && w[0].step * w[1].step * w[2].step <= 16;
+}
+
+// The rows between the planes of an output whose positions [from, from + count) a canvas holds.
+static inline std::int64_t rows_between(const Window* w, std::int64_t from, std::int64_t count) {
+  const std::int64_t plane = w[1].out * w[2].out;
+  return from / plane == (from + count - 1) / plane ? 0 : Phases(w[1]).longest;
 }
 
 }  // namespace conv

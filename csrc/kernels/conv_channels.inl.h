@@ -122,20 +122,19 @@ template <class T> static void put_tile(const OutputRows<T>& out, const T* c, st
     }
 }
 
-// Positions [p, p + count), neighbours in a row, times every panel at hand.
-template <class T> static void sweep_panels(const ChannelSweep<T>& c, std::int64_t p, std::int64_t count) {
+// `count` positions from p on, neighbours in a row, times every panel at hand.
+template <class T> static void sweep_panels(const ChannelSweep<T>& c, const Place& p, std::int64_t count) {
   const Sweep<T>& s = c.s;
-  const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step, depth = c.depth(), top = c.first(c.panel);
+  const std::int64_t step = s.x.out_step[2], depth = c.depth(), top = c.first(c.panel), place = c.canvas.place(p);
   alignas(64) T tile[tile_rows * widest_panel * lanes<T>];
-  T* out = static_cast<T*>(s.x.out) + c.which * s.x.out_image + s.row * s.x.out_row + p / wide * step[1] +
-           p % wide * step[2];
+  T* out = static_cast<T*>(s.x.out) + c.which * s.x.out_image + s.row * s.x.out_row + place_in(s.x, p);
   const T* bias = s.x.bias && c.block.first == 0 ? static_cast<const T*>(s.x.bias) + s.row : nullptr;
   for (std::int64_t i = c.panel; i < c.panel_end; ++i) {
     const std::int64_t row = c.first(i), width = c.first(i + 1) - row, rows_here = least(width, s.rows - row);
     for (std::int64_t r = row; r < row + rows_here; ++r) __builtin_prefetch(out + r * s.x.out_row, 1);
     channel_tiles<T>.at[count - 1][width / lanes<T> - 1](
-        {depth, c.image + c.canvas.place(p), c.offset, c.weight + (row - top) * depth, tile});
-    const OutputRows<T> rows{out + row * s.x.out_row, s.x.out_row, step[2], bias ? bias + row : nullptr,
+        {depth, c.image + place, c.offset, c.weight + (row - top) * depth, tile});
+    const OutputRows<T> rows{out + row * s.x.out_row, s.x.out_row, step, bias ? bias + row : nullptr,
                              c.block.first > 0};
     put_tile(rows, tile, width, count, rows_here);
   }
@@ -143,14 +142,16 @@ template <class T> static void sweep_panels(const ChannelSweep<T>& c, std::int64
 
 // All positions of a part, row by row, in tiles as equal as possible.
 template <class T> static void sweep_positions(const ChannelSweep<T>& c) {
-  const std::int64_t wide = c.s.x.window[2].out, end = c.s.from + c.s.count;
-  for (std::int64_t p = c.s.from; p < end;) {
-    const std::int64_t some = least(wide - p % wide, end - p), tiles = ceil_div(some, c.tallest);
+  const std::int64_t wide = c.s.x.window[2].out;
+  Place p = place_of(c.s.x.window, c.s.from);
+  for (std::int64_t done = 0, some; done < c.s.count; done += some, next_row(c.s.x.window, p)) {
+    some = least(wide - p.x, c.s.count - done);
+    const std::int64_t tiles = ceil_div(some, c.tallest), left = p.x;
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t begin = share_start(some, tiles, t);
-      sweep_panels(c, p + begin, share_start(some, tiles, t + 1) - begin);
+      p.x = left + begin;
+      sweep_panels(c, p, share_start(some, tiles, t + 1) - begin);
     }
-    p += some;
     interruption_point();
   }
 }
@@ -187,7 +188,9 @@ template <class T> static bool is_channel_path(const Sweep<T>& s) {
   if (!has_canvas(s.x.window) || s.taps < 2 || least(x.out, s.count) < 3) return false;
   const std::int64_t depth = s.taps * block_channels(s.x.channels, s.taps), wide = least(x.out, s.count);
   const std::int64_t vecs = ceil_div(s.rows, lanes<T>), percent = vecs == 1 ? 112 : 102;
-  return percent * (depth + 10) * vecs * lanes<T> * wide < 100 * depth * s.rows * (wide + Phases(x).longest);
+  const std::int64_t tall = s.x.window[1].out, flat = tall + rows_between(s.x.window, s.from, s.count);
+  return percent * (depth + 10) * vecs * lanes<T> * wide * tall <
+         100 * depth * s.rows * (wide + Phases(x).longest) * flat;
 }
 
 }  // namespace conv

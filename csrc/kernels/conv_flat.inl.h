@@ -41,7 +41,9 @@ static constexpr auto far_tiles = tile_table<FarTileFn<T>, tile_rows, 2>([]<int 
 template <class T> static bool is_flat_path(const Sweep<T>& s) {
   if (!has_canvas(s.x.window) || s.taps < 2) return false;
   const Phases x(s.x.window[2]);
-  return (s.rows <= 64 && s.count >= 64) || (s.count > 4 * s.width && x.longest * 4 <= x.w.out);
+  const std::int64_t between = rows_between(s.x.window, s.from, s.count), tall = s.x.window[1].out;
+  return (s.rows <= 64 && s.count >= 64 && between * 2 <= tall) ||
+         (s.count > 4 * s.width && x.longest * 4 <= x.w.out && between * 4 <= tall);
 }
 
 // One block of channels: out of the canvas at `image` into rows s.ldc apart. `packed`: the weights of an image before.
@@ -73,17 +75,19 @@ template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t
 
 // Copies the valid positions of a canvas to `out`.
 template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
-  const std::int64_t wide = s.x.window[2].out, *step = s.x.out_step;
-  for (std::int64_t i = 0; i < s.rows; ++i)
-    for (std::int64_t p = s.from; p < s.from + s.count;) {
-      const std::int64_t x = p % wide, some = least(wide - x, s.from + s.count - p);
-      T* to = out + (s.row + i) * s.x.out_row + p / wide * step[1] + x * step[2];
+  const std::int64_t wide = s.x.window[2].out, step = s.x.out_step[2];
+  const Place begin = place_of(s.x.window, s.from);
+  for (std::int64_t i = 0; i < s.rows; ++i) {
+    Place p = begin;
+    for (std::int64_t done = 0, some; done < s.count; done += some, next_row(s.x.window, p)) {
+      some = least(wide - p.x, s.count - done);
+      T* to = out + (s.row + i) * s.x.out_row + place_in(s.x, p);
       const T* from = s.c + i * s.ldc + canvas.place(p) - start;
-      if (step[2] == 1) copy_row(from, to, some);
+      if (step == 1) copy_row(from, to, some);
       else
-        for (std::int64_t j = 0; j < some; ++j) to[j * step[2]] = from[j];
-      p += some;
+        for (std::int64_t j = 0; j < some; ++j) to[j * step] = from[j];
     }
+  }
 }
 
 template <class T> static void correlate_flat(Sweep<T> s) {

@@ -85,6 +85,11 @@ template <class T> static void start(const Sweep<T>& s, std::int64_t columns) {
   }
 }
 
+// Where a position lies in the output of an image.
+static inline std::int64_t place_in(const Correlation& x, const Place& p) {
+  return p.z * x.out_step[0] + p.y * x.out_step[1] + p.x * x.out_step[2];
+}
+
 // Copies rows of positions into outputs with gaps, or of several images.
 template <class T> static void spread_out(const Sweep<T>& s) {
   const std::int64_t* step = s.x.out_step;

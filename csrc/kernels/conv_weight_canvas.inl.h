@@ -54,49 +54,61 @@ template <class T> static constexpr auto pair_tiles = tile_table<PairTileFn<T>, 
 
 constexpr int most_depth = 512;  // positions of a block: block_depth gives no more
 
-// A block of positions: the images it reads, whose canvases are all of one size, and where its positions lie.
+// A block of positions: what it reads of images, and where its positions lie in that. Each image has a canvas of some
+// rows, or, where it has three dimensions, of some planes, or one for each of its planes where these are large: a sheet
+// is what has a canvas. All canvases are of one size.
 template <class T> struct PairBlock {
   const WeightSweep<T>& s;
-  std::int64_t q, depth, rows;
+  std::int64_t q, depth;
   bool direct;
+  std::int64_t plane, sheet, unit, units;  // positions of each, of a row or plane; how many units a canvas has
   Canvas<T> canvas;
-  std::int64_t group, image_step;  // input channels at a time; from the canvas of one image to the next
+  std::int64_t group, sheet_step;  // input channels at a time; from the canvas of one sheet to the next
   std::int64_t position[most_depth];
 
   PairBlock(const WeightSweep<T>& sweep, std::int64_t from, std::int64_t count)
       : s(sweep),
         q(from),
         depth(count),
-        rows(least(sweep.x.window[1].out, count / sweep.x.window[2].out + 2)),
         direct(Canvas<T>::is_image(sweep.x.window)),
-        canvas(direct ? Canvas<T>::of_image(sweep.x.window)
-                      : Canvas<T>(sweep.x.window, 0, rows * sweep.x.window[2].out)),
-        group(direct ? sweep.channels : least(sweep.channels, ceil_div(1 << 17, canvas.channel * images()))),
-        image_step(direct ? sweep.x.image_step : group * canvas.channel) {
-    const std::int64_t wide = s.x.window[2].out;
-    for (std::int64_t k = 0; k < depth;) {
-      const std::int64_t image = (q + k) / s.positions, in = (q + k) % s.positions, x = in % wide;
-      const std::int64_t at = (image - first_image()) * image_step + (in / wide - top(image)) * canvas.pitch + x;
-      const std::int64_t some = least(wide - x, depth - k);
-      for (std::int64_t i = 0; i < some; ++i) position[k++] = at + i;
+        plane(sweep.x.window[1].out * sweep.x.window[2].out),
+        sheet(!direct && plane > 2 * most_depth ? plane : sweep.positions),
+        unit(sheet == plane ? sweep.x.window[2].out : plane),
+        units(least(sheet / unit, count / unit + 2)),
+        canvas(direct ? Canvas<T>::of_image(sweep.x.window) : Canvas<T>(sweep.x.window, 0, units * unit)),
+        group(direct ? sweep.channels : least(sweep.channels, ceil_div(1 << 17, canvas.channel * sheets()))),
+        sheet_step(direct ? sweep.x.image_step : group * canvas.channel) {
+    for (std::int64_t k = 0; k < depth;) k = list_positions((q + k) / sheet, k);
+  }
+  // Of sheet i, from the k-th on; returns which follows.
+  std::int64_t list_positions(std::int64_t i, std::int64_t k) {
+    const std::int64_t wide = s.x.window[2].out, begin = (i - first_sheet()) * sheet_step;
+    const std::int64_t end = least(depth, (i + 1) * sheet - q);
+    const Canvas<T> one = canvas_of(i);
+    for (Place p = place_of(s.x.window, (q + k) % s.positions); k < end; next_row(s.x.window, p)) {
+      const std::int64_t at = begin + one.place(p), some = least(wide - p.x, end - k);
+      for (std::int64_t j = 0; j < some; ++j) position[k++] = at + j;
     }
+    return end;
   }
-  std::int64_t first_image() const { return q / s.positions; }
-  std::int64_t images() const { return (q + depth - 1) / s.positions - first_image() + 1; }
-  // The first row of an image's canvas: that of the first position, and of later images the top.
-  std::int64_t top(std::int64_t image) const {
-    const std::int64_t row = image == first_image() && !direct ? q % s.positions / s.x.window[2].out : 0;
-    return least(row, s.x.window[1].out - rows);
-  }
-  // Some channels of all images, copied to `to` unless the canvases are the images themselves.
-  const T* read(std::int64_t channel, std::int64_t count, T* to) const {
-    const std::int64_t plane = volume(s.x.window, &Window::in);
-    const T* from = static_cast<const T*>(s.x.image) + channel * plane;
-    if (direct) return from + first_image() * s.x.image_step;
+  std::int64_t first_sheet() const { return q / sheet; }
+  std::int64_t sheets() const { return (q + depth - 1) / sheet - first_sheet() + 1; }
+  // It begins with the first position, and of later sheets with the first row or plane.
+  Canvas<T> canvas_of(std::int64_t i) const {
     Canvas<T> one = canvas;
-    for (std::int64_t i = first_image(); i < first_image() + images(); ++i) {
-      one.first = top(i);
-      one.read(from + i * s.x.image_step, count, to + (i - first_image()) * image_step, 0);
+    const std::int64_t begin = i == first_sheet() && !direct ? q % sheet / unit : 0;
+    const std::int64_t first = least(begin, sheet / unit - units);
+    if (sheet == plane) one.first = i % (s.positions / sheet), one.top = first;
+    else one.first = first;
+    return one;
+  }
+  // Some channels of all sheets, copied to `to` unless the canvases are the images themselves.
+  const T* read(std::int64_t channel, std::int64_t count, T* to) const {
+    const T* from = static_cast<const T*>(s.x.image) + channel * volume(s.x.window, &Window::in);
+    if (direct) return from + first_sheet() * s.x.image_step;
+    for (std::int64_t i = 0; i < sheets(); ++i) {
+      const std::int64_t at = first_sheet() + i, image = at / (s.positions / sheet);
+      canvas_of(at).read(from + image * s.x.image_step, count, to + i * sheet_step, 0);
     }
     return to;
   }
@@ -106,8 +118,7 @@ template <class T> struct PairBlock {
 // what it reads is as good.
 template <class T> static bool is_pair_path(const WeightSweep<T>& s) {
   const Window* w = s.x.window;
-  if (w[2].out > 4096) return false;
-  return (is_plane(w) && Canvas<T>::is_image(w)) || (has_canvas(w) && w[2].out >= 4 && s.taps > 1);
+  return w[2].out <= 4096 && (Canvas<T>::is_image(w) || (has_canvas(w) && w[2].out >= 4 && s.taps > 1));
 }
 
 // One tile, for rows [row, row + rows) of the transposed result, columns [j, j + width). Without
@@ -158,7 +169,7 @@ template <class T> static void weight_canvas_block(const WeightSweep<T>& s, std:
   auto* offset = static_cast<std::int64_t*>(
       scratch(Scratch::conv_offsets, static_cast<std::size_t>(b.group * s.taps) * sizeof(std::int64_t)));
   b.canvas.list_offsets(b.group, offset);
-  T* copy = b.direct ? nullptr : scratch_for<T>(Scratch::gemm_a, b.images() * b.image_step);
+  T* copy = b.direct ? nullptr : scratch_for<T>(Scratch::gemm_a, b.sheets() * b.sheet_step);
   for (std::int64_t c = 0; c < s.channels; c += b.group) {
     const std::int64_t some = least(b.group, s.channels - c);
     sweep_pairs(b, c, some, b.read(s.first + c, some, copy), offset, grad);

@@ -41,7 +41,17 @@ SHAPES = {
     "taps that never meet the image": ((20, 16, 1, 1), (24, 16, 3, 3), 1, 1, 1),
     "one position in groups": ((7, 24, 4, 5), (36, 8, 4, 5), 1, 0, 3),
     "stride longer than the kernel": ((2, 3, 16, 16), (4, 3, 2, 2), 3, 0, 1),
+    "volumes with several planes at a time": ((2, 6, 5, 9, 11), (20, 6, 3, 3, 3), 1, 1, 1),
+    "volumes, no border": ((2, 5, 5, 8, 9), (33, 5, 2, 3, 3), 1, 0, 1),
+    "volumes, two blocks of channels": ((1, 40, 4, 6, 7), (17, 40, 3, 3, 3), 1, 1, 1),
+    "volumes, stride": ((2, 4, 7, 11, 12), (18, 4, 3, 3, 3), 2, 1, 1),
+    "volumes, stride across planes": ((2, 3, 9, 8, 8), (9, 3, 3, 3, 3), (2, 1, 1), 1, 1),
+    "volumes in groups": ((2, 6, 4, 9, 9), (10, 3, 3, 3, 2), 1, 1, 2),
+    "volumes with large planes": ((2, 3, 3, 26, 23), (18, 3, 3, 3, 3), 1, 1, 1),
+    "volumes with a canvas for each plane": ((1, 2, 4, 37, 36), (7, 2, 3, 3, 3), 1, 1, 1),
+    "volumes that end within a plane": ((1, 4, 6, 30, 33), (20, 4, 2, 3, 5), 1, (1, 0, 2), 1),
 }
+CONV = {2: sp.conv2d, 3: sp.conv3d}
 
 
 def operands(name, dtype):
@@ -49,14 +59,14 @@ def operands(name, dtype):
     rng = np.random.default_rng(len(name))
     x, weight, bias = (rng.standard_normal(s).astype(dtype) for s in (image, kernel, kernel[0]))
     how = {"stride": stride, "padding": padding, "groups": groups}
-    g = rng.standard_normal(sp.conv2d(x, weight, bias, **how).shape).astype(dtype)
+    g = rng.standard_normal(CONV[x.ndim - 2](x, weight, bias, **how).shape).astype(dtype)
     return x, weight, bias, g, how
 
 
 def convolved(x, weight, bias, g, how):
     """The result and the gradients with respect to image and weight."""
     x, weight = (sp.tensor(a, requires_grad=True) for a in (x, weight))
-    y = sp.conv2d(x, weight, sp.tensor(bias), **how)
+    y = CONV[x.ndim - 2](x, weight, sp.tensor(bias), **how)
     y.backward(sp.tensor(g))
     return [y.detach().numpy(), x.grad.numpy(), weight.grad.numpy()]
 
@@ -80,7 +90,7 @@ def test_gradients_are_the_adjoints(name):
     rng = np.random.default_rng(1)
     for at, gradient in ((x, by_x), (weight, by_weight)):
         u = rng.standard_normal(at.shape)
-        moved = sp.conv2d(u, weight, None, **how) if at is x else sp.conv2d(x, u, None, **how)
+        moved = CONV[x.ndim - 2](*((u, weight) if at is x else (x, u)), None, **how)
         assert (g * moved.numpy()).sum() == pytest.approx((gradient * u).sum(), rel=1e-10, abs=1e-9)
 
 
