@@ -103,6 +103,7 @@ void bind_programs(py::module_& m) {
       .def_property_readonly("panel_bytes", &Replay::panel_bytes,
                              "Bytes of packed copies of constant operands, which later calls read.")
       .def_property_readonly("arena_bytes", &Replay::arena_bytes, "Bytes of the arena that all temporaries share.")
+      .def_property_readonly("_arena", [](const Replay& r) { return reinterpret_cast<std::uintptr_t>(r.arena()); })
       .def_property_readonly("temporary_bytes", &Replay::temporary_bytes, "What they would need without sharing.")
       .def_property_readonly(
           "instructions", [](const Replay& r) { return r.program().code.size(); }, "Instructions after simplification.")

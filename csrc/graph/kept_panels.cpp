@@ -17,11 +17,14 @@ bool is_constant(const Buffer& b) {
 }
 
 // What has to be equal for two instructions to share the panels of operand i: the memory, and all that a layout depends
-// on.
+// on. Memory that outlives the program is known by its address, other programs' instructions may share its panels.
 using Likeness = std::vector<std::int64_t>;
-Likeness likeness_of(const Instruction& c, std::size_t i) {
+Likeness likeness_of(const Program& p, const Instruction& c, std::size_t i) {
+  const Buffer& memory = p.buffer(c.in[i]);
   Likeness all{reinterpret_cast<std::intptr_t>(c.op), static_cast<std::int64_t>(i),
-               static_cast<std::int64_t>(c.in[i].buffer), c.in[i].offset};
+               is_constant(memory) ? reinterpret_cast<std::intptr_t>(memory.storage.get())
+                                   : static_cast<std::int64_t>(c.in[i].buffer),
+               c.in[i].offset};
   const auto add = [&](const View& v) {
     all.push_back(static_cast<std::int64_t>(v.dtype));
     all.insert(all.end(), v.shape.begin(), v.shape.end());
@@ -33,16 +36,31 @@ Likeness likeness_of(const Instruction& c, std::size_t i) {
   return all;
 }
 
+// The panels of constants that any program reads, for as long as one has them. Whoever plans, runs or drops a program
+// holds the interpreter lock.
+using AllConstants = std::map<Likeness, std::weak_ptr<ConstantPanels>>;
+AllConstants& all_constants() {
+  static auto& all = *new AllConstants;
+  return all;
+}
+std::shared_ptr<ConstantPanels> constant_panels(const Likeness& of, std::vector<StorageRef> sources) {
+  std::weak_ptr<ConstantPanels>& entry = all_constants()[of];
+  std::shared_ptr<ConstantPanels> found = entry.lock();
+  if (!found) entry = found = std::make_shared<ConstantPanels>(std::move(sources));
+  return found;
+}
+
 class Planner {
  public:
   explicit Planner(const Program& p) : p_(p), writers_(p.buffers.size()) {
     for (const InstructionId i : p.code.ids()) {
       const Instruction& c = p.code[i];
       writers_[c.out.buffer].push_back(i);
-      each_packed(c, [&](std::size_t operand) { alike_[likeness_of(c, operand)].push_back(i); });
+      each_packed(c, [&](std::size_t operand) { alike_[likeness_of(p, c, operand)].push_back(i); });
     }
   }
   PanelPlan plan() {
+    std::erase_if(all_constants(), [](const auto& entry) { return entry.second.expired(); });
     PanelPlan found{Table<InstructionId, int>(p_.code.size(), -1), {}};
     std::map<Likeness, int> numbers;
     for (const InstructionId i : p_.code.ids()) {
@@ -50,11 +68,11 @@ class Planner {
       if (operands.empty()) continue;
       Likeness name;
       for (const std::size_t o : operands) {
-        const Likeness one = likeness_of(p_.code[i], o);
+        const Likeness one = likeness_of(p_, p_.code[i], o);
         name.insert(name.end(), one.begin(), one.end());
       }
       const auto [at, is_new] = numbers.try_emplace(name, -1);
-      if (is_new) at->second = found.panels.add(panels_of(i, operands));
+      if (is_new) at->second = found.panels.add(panels_of(i, operands, name));
       found.of[i] = at->second;
     }
     return found;
@@ -70,7 +88,7 @@ class Planner {
   // Read by some alike instructions, and not written from the first to the last of them.
   bool read_often(InstructionId i, std::size_t operand) const {
     const Instruction& c = p_.code[i];
-    const std::vector<InstructionId>& readers = alike_.at(likeness_of(c, operand));
+    const std::vector<InstructionId>& readers = alike_.at(likeness_of(p_, c, operand));
     if (readers.size() < often) return false;
     const std::vector<InstructionId>& writers = writers_[c.in[operand].buffer];
     return std::none_of(writers.begin(), writers.end(),
@@ -85,16 +103,19 @@ class Planner {
     });
     return constants.empty() ? others : constants;
   }
-  KeptPanels panels_of(InstructionId i, const std::vector<std::size_t>& operands) const {
+  KeptPanels panels_of(InstructionId i, const std::vector<std::size_t>& operands, const Likeness& name) const {
     std::vector<KeptPanels::Source> sources;
+    std::vector<StorageRef> constants;
     bool all_often = true;
     for (const std::size_t o : operands) {
       const View& v = p_.code[i].in[o];
       const Buffer& b = p_.buffer(v);
-      sources.push_back({v.buffer, constant(v) ? b.storage : StorageRef(), b.bytes});
+      sources.push_back({v.buffer, b.bytes});
+      if (constant(v)) constants.push_back(b.storage);
       all_often = all_often && read_often(i, o);
     }
-    return {std::move(sources), all_often};
+    const bool all_constant = constants.size() == operands.size();
+    return {std::move(sources), all_constant ? constant_panels(name, std::move(constants)) : nullptr, all_often};
   }
 
   const Program& p_;
@@ -104,48 +125,50 @@ class Planner {
 
 }  // namespace
 
-bool KeptPanels::is_constant() const {
-  return std::all_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.constant.get() != nullptr; });
+bool ConstantPanels::exported() const {
+  return std::any_of(sources_.begin(), sources_.end(), [](const StorageRef& s) { return s->exports > 0; });
 }
 
-k::PanelStore* KeptPanels::of_this_call(const Table<BufferId, char*>& base) {
-  if (asked_) return now_;
-  asked_ = true;
-  now_ = is_constant() ? of_constants() : nullptr;
-  if (!now_ && read_often_) now_ = of_one_call(base);
-  return now_;
-}
-
-// Null for the first call after a change, whose panels may be needed once only: of weights that an optimiser renews.
-k::PanelStore* KeptPanels::of_constants() {
+std::shared_ptr<k::PanelStore> ConstantPanels::of_next_call() {
   std::uint64_t versions = 0;
-  for (const Source& s : sources_) versions += s.constant->version;
-  const bool exported =
-      std::any_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.constant->exports > 0; });
-  if (exported || !seen_ || versions != versions_) {
+  for (const StorageRef& s : sources_) versions += s->version;
+  if (exported() || !seen_ || versions != versions_) {
     kept_.reset();
-    seen_ = !exported;
+    seen_ = !exported();
     versions_ = versions;
     return nullptr;
   }
   if (!kept_) {
-    kept_ = std::make_unique<k::PanelStore>();
-    for (const Source& s : sources_) kept_->add_source(s.constant->data, s.constant->bytes);
+    kept_ = std::make_shared<k::PanelStore>();
+    for (const StorageRef& s : sources_) kept_->add_source(s->data, s->bytes);
   }
-  return kept_.get();
+  return kept_;
+}
+
+std::size_t KeptPanels::bytes() const {
+  return (constants_ ? constants_->bytes() : 0) + (one_call_ ? one_call_->bytes() : 0);
+}
+
+k::PanelStore* KeptPanels::of_this_call(const Table<BufferId, char*>& base) {
+  if (asked_) return now_.get();
+  asked_ = true;
+  now_ = constants_ ? constants_->of_next_call() : nullptr;
+  if (now_) one_call_.reset();
+  else if (read_often_) now_ = of_one_call(base);
+  return now_.get();
 }
 
 // Memory is kept from call to call, what it holds is not.
-k::PanelStore* KeptPanels::of_one_call(const Table<BufferId, char*>& base) {
+std::shared_ptr<k::PanelStore> KeptPanels::of_one_call(const Table<BufferId, char*>& base) {
   const char* at = base[sources_[0].buffer];
-  if (kept_ && at_ == at && sources_.size() == 1) {
-    kept_->forget();
-    return kept_.get();
+  if (one_call_ && at_ == at && sources_.size() == 1) {
+    one_call_->forget();
+    return one_call_;
   }
-  kept_ = std::make_unique<k::PanelStore>();
-  for (const Source& s : sources_) kept_->add_source(base[s.buffer], s.bytes);
+  one_call_ = std::make_shared<k::PanelStore>();
+  for (const Source& s : sources_) one_call_->add_source(base[s.buffer], s.bytes);
   at_ = at;
-  return kept_.get();
+  return one_call_;
 }
 
 PanelPlan plan_panels(const Program& p) { return Planner(p).plan(); }

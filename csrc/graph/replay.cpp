@@ -60,7 +60,7 @@ Replay::Replay(Program p, bool keep)
   else places = find_places(program_, units_, lives);
   plan_ = plan_memory(lives);
   places.offset_all(plan_);
-  arena_ = k::Block(plan_.bytes);
+  arena_ = keep ? std::make_shared<Arena>(plan_.bytes) : find_arena(plan_.bytes);
   for (const Result& r : program_.results) owned_results_.add({.view = r.view});
   for (const Slot& s : program_.slots) owned_grads_.add({.view = s.value});
   place_buffers();
@@ -124,7 +124,7 @@ void Replay::keep_all(Table<BufferId, Lifetime>& lives, Table<BufferId, bool>& e
 void Replay::place_buffers() {
   for (const BufferId b : base_.ids()) {
     const Buffer& buffer = program_.buffers[b];
-    if (planned(buffer)) base_[b] = static_cast<char*>(arena_.at()) + plan_.offset[b];
+    if (planned(buffer)) base_[b] = arena_->at() + plan_.offset[b];
     else if (buffer.storage) base_[b] = buffer.storage->data;
     headers_[b] = Storage{};
     headers_[b].refs = 1;
@@ -261,6 +261,15 @@ void Replay::check_writable(const Tensor* arguments) const {
   }
 }
 
+// Another arena if a program runs in this one: another thread's, since a long op lets other threads run.
+void Replay::bind_arena() {
+  if (!arena_->in_use()) return;
+  arena_ = find_arena(plan_.bytes);
+  for (const BufferId b : program_.buffers.ids())
+    if (planned(program_.buffers[b])) move_to(b, arena_->at() + plan_.offset[b]);
+  first_ = true;  // groups, too, are to read the new addresses
+}
+
 void Replay::bind_arguments(const Tensor* arguments) {
   for (const BufferId b : program_.buffers.ids()) {
     const Buffer& buffer = program_.buffers[b];
@@ -360,12 +369,15 @@ void Replay::run_steps() {
 void Replay::run(const Tensor* arguments, std::vector<Tensor>& results) {
   if (host_hooks().poll) host_hooks().poll();
   check_writable(arguments);
+  bind_arena();
+  const ArenaUse use(arena_);
   bind_arguments(arguments);
   bind_results(arguments);
   rebind();
   reserve_.wanted = 0;
   for (KeptPanels& p : panels_.panels) p.begin_call();
   run_steps();
+  for (KeptPanels& p : panels_.panels) p.end_call();
   deliver(arguments, results);
   if (reserve_.wanted <= reserve_.bytes) return;
   const std::size_t wanted = reserve_.wanted;

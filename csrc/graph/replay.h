@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "graph/arena.h"
 #include "graph/kept_panels.h"
 #include "graph/plan.h"
 #include "graph/tiles.h"
@@ -37,6 +38,7 @@ class Replay {
   int groups() const { return static_cast<int>(groups_.size()); }
   std::string text() const;
   const char* address(BufferId b) const { return base_[b]; }
+  const char* arena() const { return arena_->at(); }
 
  private:
   struct Call;
@@ -66,6 +68,7 @@ class Replay {
   bool same_sharing(const Tensor* arguments, int count) const;
   void check_writable(const Tensor* arguments) const;
   const Tensor& owner_of(const Slot& s, const Tensor* arguments) const;
+  void bind_arena();
   void bind_arguments(const Tensor* arguments);
   void bind_results(const Tensor* arguments);
   void renew(Own& own, std::uint32_t holders);
@@ -91,7 +94,8 @@ class Replay {
   Table<BufferId, bool> moved_;
   bool any_moved_ = true, first_ = true;
   Table<int, Own> owned_results_, owned_grads_;  // by result and slot
-  k::Block arena_, scratch_, reserved_;
+  std::shared_ptr<Arena> arena_;
+  k::Block scratch_, reserved_;
   Reserve reserve_;  // of reserved_
 };
 

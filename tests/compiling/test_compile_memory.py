@@ -269,6 +269,51 @@ def test_threads_that_share_a_compiled_function():
     assert not wrong
 
 
+# ---- one arena for programs that do not run at the same time ----
+
+
+def products(x, w):
+    """Each product is a temporary, and long enough that other threads run meanwhile."""
+    for _ in range(4):
+        x = sp.tanh(x @ w)
+    return x.sum(axis=0)
+
+
+def test_programs_share_an_arena():
+    x, w = normal(60, 70), normal(70, 70)
+    plain = [products, lambda x, w: products(x, w) * 2, lambda x, w: sp.sort(products(x, w))]
+    fast = [sp.compile(f) for f in plain]
+    for call in fast:
+        call(x, w)
+    assert len({call.program._arena for call in fast}) == 1 and fast[0].program.arena_bytes >= 60 * 70 * 4
+    for _ in range(2):
+        assert [bits(call(x, w)) for call in fast] == [bits(f(x, w)) for f in plain]
+    small = sp.compile(products)
+    small(normal(3, 70), w)
+    large = sp.compile(products)
+    large(normal(6000, 70), w)
+    assert len({call.program._arena for call in (fast[0], small, large)}) >= 2  # a small one does not keep a large one
+
+
+def test_programs_of_several_threads_have_an_arena_each_while_they_run():
+    inputs, w, wrong = [normal(300, 500) for _ in range(3)], normal(500, 500) / 20, []
+    wanted = [bits(products(x, w)) for x in inputs]
+    fast = [sp.compile(lambda x, w: products(x, w)) for _ in inputs]
+    for call, x in zip(fast, inputs, strict=True):
+        call(x, w)
+    assert len({call.program._arena for call in fast}) == 1
+
+    def work(i):
+        wrong.extend(i for _ in range(30) if bits(fast[i](inputs[i], w)) != wanted[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
 # ---- compiled steps are freed when they are done with ----
 
 NET = nn.Sequential({"conv": nn.Conv2d(1, 8, 3, padding=1, generator=0), "relu": nn.ReLU(), "flatten": nn.Flatten(),

@@ -259,6 +259,25 @@ def test_alike_steps_share_the_panels_of_a_constant_weight() -> None:
     assert 0 < panel_bytes(fast) <= 2 * w.nbytes + (1 << 15)
 
 
+def test_programs_that_read_a_weight_alike_share_its_panels() -> None:
+    """One of them finds the weight as the other has seen it, and packs it for both."""
+    w, x = weights(200, 96), weights(70, 96)
+    plain = [lambda x: sp.tanh(x @ w.T), lambda x: sp.exp(x @ w.T)]
+    one, other = map(sp.compile, plain)
+    with sp.matmul_precision("fma"):
+        for fast in (one, other, one):  # recorded, recorded, and run
+            fast(x)
+        assert panel_bytes(one) == panel_bytes(other) == 0
+        other(x)
+        assert panel_bytes(one) == panel_bytes(other) > 0
+        for fast, f in zip((one, other), plain, strict=True):
+            np.testing.assert_array_equal(np.asarray(fast(x)), np.asarray(f(x)))
+        kept = panel_bytes(other)
+        del one, fast
+        np.testing.assert_array_equal(np.asarray(other(x)), np.asarray(plain[1](x)))
+    assert panel_bytes(other) == kept
+
+
 def test_an_optimiser_outside_changes_what_the_program_computes() -> None:
     model = sp.nn.Linear(40, 30)
     fast = sp.compile(lambda x: model(x))
