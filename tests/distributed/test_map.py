@@ -223,6 +223,17 @@ def test_a_sum_is_the_same_bits_whoever_computes_which_shard(ranks):
     assert max(len(fold.nodes) for fold in folds) <= 4
 
 
+def test_what_is_given_away_is_not_copied():
+    values = RNG.normal(size=(4, 50)).astype(np.float32)
+    ours, theirs = dist.Fold(4), dist.Fold(4)
+    for shard in (3, 0, 1, 2):
+        ours.give(shard, [values[shard]])
+        theirs.add(shard, [values[shard]])
+        assert list(ours.nodes) == list(theirs.nodes)
+        assert all(node[0] or found[0].base is values for node, found in ours.nodes.items())
+    assert ours.total()[0].tobytes() == theirs.total()[0].tobytes()
+
+
 def test_shards_that_there_are_not():
     with pytest.raises(ValueError, match="power of two, got 6"):
         dist.Fold(6)

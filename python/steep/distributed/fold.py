@@ -1,8 +1,8 @@
 """Sums over shards in one binary tree, whoever computes which shard.
 
 Shard 2i is added to shard 2i + 1, such pairs to one another, and so on. A ``Fold`` holds the complete subtrees of the
-shards that it was given, and adds two as soon as both are there, so it needs memory for log2(shards) + 1 sums. It adds
-in place: a list is copied only where it has to wait for its sibling.
+shards that it was given, and adds two as soon as both are there, so it needs memory for log2(shards) + 1 sums. What was
+given is never written, and is copied where it has to wait, unless it was given away.
 """
 
 from __future__ import annotations
@@ -21,17 +21,6 @@ def _copy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().copy()
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _added(total: Any, value: Any) -> Any:
-    """Their sum, in place of ``total`` if it is an array; addition commutes, so which one was first does not matter."""
-    if isinstance(total, Tensor):
-        with no_grad():
-            total += value
-        return total
-    if isinstance(total, np.ndarray):
-        return np.add(total, value, out=total)
-    return total + value
 
 
 class Fold:
@@ -71,19 +60,31 @@ class Fold:
             raise ValueError(f"Fold: shard {shard} is not among {self.shards}")
         self.merge({(0, shard): list(values)})
 
+    def give(self, shard: int, values: Sequence[Any]) -> None:
+        """Adds the values of a shard as ``add`` does, without a copy.
+
+        Args:
+            shard: its number.
+            values: tensors or arrays that do not change afterwards.
+        """
+        self._merge((0, shard), list(values))
+
     def merge(self, nodes: Mapping[Node, list[Any]]) -> None:
         """Adds complete subtrees.
 
         Args:
             nodes: sums by level and number.
         """
-        for node, values in nodes.items():
-            own = False
-            while (sibling := (node[0], node[1] ^ 1)) in self.nodes:
-                total = self.nodes.pop(sibling)
-                values = [_added(mine, more) for mine, more in zip(total, values, strict=True)]
-                node, own = (node[0] + 1, node[1] // 2), True
-            self.nodes[node] = values if own else [_copy(value) for value in values]
+        for (level, number), values in nodes.items():
+            waits = (level, number ^ 1) not in self.nodes
+            self._merge((level, number), [_copy(value) for value in values] if waits else values)
+
+    def _merge(self, node: Node, values: list[Any]) -> None:
+        while (other := (node[0], node[1] ^ 1)) in self.nodes:
+            with no_grad():
+                values = [mine + more for mine, more in zip(self.nodes.pop(other), values, strict=True)]
+            node = (node[0] + 1, node[1] // 2)
+        self.nodes[node] = values
 
     def total(self) -> list[Any]:
         """The sums over all shards.

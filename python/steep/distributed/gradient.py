@@ -33,7 +33,12 @@ def value_and_grad(loss: Callable[[Any, Any], Tensor], shards: int = 1) -> Calla
         >>> value.item(), gradient.tolist()
         (7.5, [-5.0])
     """
-    gradient = transforms.value_and_grad(loss)
+
+    def part_of(params: Any, batch: Any) -> Tensor:
+        value = loss(params, batch)
+        return value * (1 / shards) if isinstance(value, Tensor) else value
+
+    gradient = transforms.value_and_grad(loss if shards == 1 else part_of)
 
     def step(params: Any, batch: Any) -> tuple[Tensor, Any]:
         ranks, fold = world(), Fold(shards)
@@ -47,8 +52,8 @@ def value_and_grad(loss: Callable[[Any, Any], Tensor], shards: int = 1) -> Calla
         for shard in range(*ranks.part(shards)):
             part = tree.map(lambda leaf, at=shard * size: leaf[at : at + size], batch)
             value, found = gradient(params, part)
-            fold.add(shard, [value, *tree.leaves(found)])
-        value, *leaves = (total * (1 / shards) for total in ranks.total(fold))
+            fold.give(shard, [value, *tree.leaves(found)])
+        value, *leaves = ranks.total(fold)
         return value, tree.unflatten(shape, leaves)
 
     return step

@@ -223,7 +223,7 @@ class _Step:
         self.params, self.optimizer, self.sign = params, optimizer, sign
         direction = find_direction(normalize)
         self._parts = [
-            Part(lambda: _evaluate(fun, params, optimizer, sign, direction), capture),
+            Part(lambda share=1.0: _evaluate(fun, params, optimizer, sign, direction, share), capture),
             Part(lambda gradients: optimizer._apply(gradients), capture),
             Part(lambda vectors: _product(fun, params, optimizer, sign, vectors), capture),
             Part(lambda: _project(project, params), capture and project is not None),
@@ -277,13 +277,17 @@ def _evaluate(
     optimizer: Optimizer,
     sign: int,
     direction: Callable[[Tensor], Tensor],
+    share: float = 1.0,
 ) -> tuple[Tensor, Gradients]:
+    """The value and the gradients at ``params``, times ``share``: of a part of a batch, its share of the mean."""
     if optimizer.order == 0:
         with _core.no_grad():
-            return sign * _scalar(fun(params)).detach(), [None] * len(optimizer.params)
+            return sign * share * _scalar(fun(params)).detach(), [None] * len(optimizer.params)
     with GradientTape() as tape:
         tape.watch(_unwatched(optimizer))
         value = _scalar(fun(params))
+        if share != 1.0:
+            value = value * share
     gradients = tape.gradient(value, optimizer.params)
     return sign * value.detach(), [None if g is None else direction(g if sign == 1 else -g) for g in gradients]
 

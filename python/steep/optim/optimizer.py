@@ -19,7 +19,7 @@ from steep.tree import Tree
 Rate: TypeAlias = float | Callable[[int], float]
 Slots: TypeAlias = dict[str, Tensor]
 Gradients: TypeAlias = list[Tensor | None]
-Evaluate: TypeAlias = Callable[[], tuple[Any, Gradients]]
+Evaluate: TypeAlias = Callable[..., tuple[Any, Gradients]]
 Product: TypeAlias = Callable[[list[Tensor]], list[Tensor]]
 
 

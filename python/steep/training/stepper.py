@@ -79,24 +79,23 @@ class Stepper(Optimizer):
         return loss, gradients
 
     def _sharded(self, evaluate: Evaluate) -> tuple[Any, Gradients]:
-        fold = Fold(self.recipe.shards)
+        """Means over the shards: sums of a loss, and of its gradients, that are each shard's share of the mean."""
+        fold, share = Fold(self.recipe.shards), 1 / self.recipe.shards
         used: list[bool] = []
         before, counted = [copy_of(t) for t in self._statistics], [copy_of(t) for t in self._counters]
         with self._drawing():
             for shard in self.batches.shards:
                 self._prepare(shard, before, counted)
-                loss, gradients = evaluate()
+                loss, gradients = evaluate(share)
                 used = [g is not None for g in gradients]
-                parts = [loss, self._measured, *(g for g in gradients if g is not None), *self._statistics]
-                fold.add(shard, parts)
-        share = 1 / self.recipe.shards
-        loss, measured, *rest = (total * share for total in self.world.total(fold))
+                measured = [value * share for value in (self._measured, *self._statistics)]
+                fold.give(shard, [loss, *measured, *(g for g in gradients if g is not None)])
+        loss, measured, *found = self.world.total(fold)
         self._measured[...] = measured
-        found = iter(rest)
-        gradients = [next(found) if there else None for there in used]
-        for mine, mean in zip(self._statistics, found, strict=True):
-            mine[...] = mean
-        return loss, gradients
+        rest = iter(found)
+        for mine in self._statistics:
+            mine[...] = next(rest)
+        return loss, [next(rest) if there else None for there in used]
 
     def _prepare(self, shard: int, before: list[Tensor], counted: list[Tensor]) -> None:
         """Shows the shard, and puts statistics and generators where each shard begins."""
