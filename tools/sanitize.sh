@@ -30,7 +30,7 @@ if [ "$kind" = address ]; then
   # to itself what a test says that ends the process.
   export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:use_sigaltstack=0:log_path=$folder/report
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$folder/report PYTHONMALLOC=malloc
-  LD_PRELOAD=$preload "$python" "${pytest[@]}" -n "${JOBS:-1}" "${@:-tests}" || failed=$?
+  LD_PRELOAD=$preload "$python" "${pytest[@]}" "${@:-tests}" || failed=$?
   report
 fi
 # clang's runtime for threads is static, so it comes with the program: a Python of one line.
