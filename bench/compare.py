@@ -59,7 +59,7 @@ def line(name, column, old_row, new_row):
     found = ratios(old, new)
     beside = beside_peers(old_row, new_row, found)
     times = f"{duration(old[0])} / {duration(old[1])}", f"{duration(new[0])} / {duration(new[1])}"
-    words = [f"{by_min:.3f}" for by_min in found]
+    words = [f"{ratio:.3f}" for ratio in found]
     others = [*(f"{ratio:.3f}" for ratio in beside), verdict(*beside)] if beside else ["-", "-", ""]
     return [name, column, *times, *words, f"{noise(old)}, {noise(new)}", verdict(*found), *others]
 

@@ -239,6 +239,8 @@ def test_shards_that_there_are_not():
         dist.Fold(6)
     with pytest.raises(ValueError, match="shard 4 is not among 4"):
         dist.Fold(4).add(4, [1.0])
+    with pytest.raises(ValueError, match="shard -1 is not among 4"):
+        dist.Fold(4).give(-1, [1.0])
     fold = dist.Fold(2)
     fold.add(0, [1.0])
     with pytest.raises(ValueError, match="not all of the 2 shards"):

@@ -56,9 +56,7 @@ class Fold:
         Raises:
             ValueError: for a shard that there is not.
         """
-        if not 0 <= shard < self.shards:
-            raise ValueError(f"Fold: shard {shard} is not among {self.shards}")
-        self.merge({(0, shard): list(values)})
+        self.merge({self._leaf(shard): list(values)})
 
     def give(self, shard: int, values: Sequence[Any]) -> None:
         """Adds the values of a shard as ``add`` does, without a copy.
@@ -66,8 +64,16 @@ class Fold:
         Args:
             shard: its number.
             values: tensors or arrays that do not change afterwards.
+
+        Raises:
+            ValueError: for a shard that there is not.
         """
-        self._merge((0, shard), list(values))
+        self._merge(self._leaf(shard), list(values))
+
+    def _leaf(self, shard: int) -> Node:
+        if not 0 <= shard < self.shards:
+            raise ValueError(f"Fold: shard {shard} is not among {self.shards}")
+        return 0, shard
 
     def merge(self, nodes: Mapping[Node, list[Any]]) -> None:
         """Adds complete subtrees.
