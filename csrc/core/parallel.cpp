@@ -52,7 +52,7 @@ struct Job {
   std::int64_t n, grain, blocks;
   Block f;
   void* context;
-  k::PanelStore* panels = k::panel_store();  // the caller's, for whoever helps
+  k::PanelStores panels = k::panel_stores();  // the caller's, for whoever helps
   std::atomic<std::int64_t> left{blocks}, front{0}, back{blocks};
   std::atomic<bool> stop{false};
   std::mutex error_mutex{};

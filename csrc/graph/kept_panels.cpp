@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace steep {
 namespace {
 
-// From how many alike instructions on an operand is packed for one call: kept panels are written to memory, where those
-// of one product stay in cache.
+// From how many alike instructions on an operand is packed for one call, and from how many calls on it is packed at the
+// first: kept panels are written to memory, where those of one product stay in cache.
 constexpr std::size_t often = 3;
 
 bool is_constant(const Buffer& b) {
@@ -43,10 +44,10 @@ AllConstants& all_constants() {
   static auto& all = *new AllConstants;
   return all;
 }
-std::shared_ptr<ConstantPanels> constant_panels(const Likeness& of, std::vector<StorageRef> sources) {
+std::shared_ptr<ConstantPanels> constant_panels(const Likeness& of, const StorageRef& source) {
   std::weak_ptr<ConstantPanels>& entry = all_constants()[of];
   std::shared_ptr<ConstantPanels> found = entry.lock();
-  if (!found) entry = found = std::make_shared<ConstantPanels>(std::move(sources));
+  if (!found) entry = found = std::make_shared<ConstantPanels>(source);
   return found;
 }
 
@@ -61,20 +62,14 @@ class Planner {
   }
   PanelPlan plan() {
     std::erase_if(all_constants(), [](const auto& entry) { return entry.second.expired(); });
-    PanelPlan found{Table<InstructionId, int>(p_.code.size(), -1), {}};
+    PanelPlan found{Table<InstructionId, std::vector<int>>(p_.code.size(), {}), {}};
     std::map<Likeness, int> numbers;
-    for (const InstructionId i : p_.code.ids()) {
-      const std::vector<std::size_t> operands = kept_operands(i);
-      if (operands.empty()) continue;
-      Likeness name;
-      for (const std::size_t o : operands) {
-        const Likeness one = likeness_of(p_, p_.code[i], o);
-        name.insert(name.end(), one.begin(), one.end());
+    for (const InstructionId i : p_.code.ids())
+      for (const std::size_t o : kept_operands(i)) {
+        const auto [at, is_new] = numbers.try_emplace(likeness_of(p_, p_.code[i], o), -1);
+        if (is_new) at->second = found.panels.add(panels_of(i, o));
+        found.of[i].push_back(at->second);
       }
-      const auto [at, is_new] = numbers.try_emplace(name, -1);
-      if (is_new) at->second = found.panels.add(panels_of(i, operands, name));
-      found.of[i] = at->second;
-    }
     return found;
   }
 
@@ -103,19 +98,11 @@ class Planner {
     });
     return constants.empty() ? others : constants;
   }
-  KeptPanels panels_of(InstructionId i, const std::vector<std::size_t>& operands, const Likeness& name) const {
-    std::vector<KeptPanels::Source> sources;
-    std::vector<StorageRef> constants;
-    bool all_often = true;
-    for (const std::size_t o : operands) {
-      const View& v = p_.code[i].in[o];
-      const Buffer& b = p_.buffer(v);
-      sources.push_back({v.buffer, b.bytes});
-      if (constant(v)) constants.push_back(b.storage);
-      all_often = all_often && read_often(i, o);
-    }
-    const bool all_constant = constants.size() == operands.size();
-    return {std::move(sources), all_constant ? constant_panels(name, std::move(constants)) : nullptr, all_often};
+  KeptPanels panels_of(InstructionId i, std::size_t operand) const {
+    const View& v = p_.code[i].in[operand];
+    const Buffer& b = p_.buffer(v);
+    return {v.buffer, b.bytes, constant(v) ? constant_panels(likeness_of(p_, p_.code[i], operand), b.storage) : nullptr,
+            read_often(i, operand)};
   }
 
   const Program& p_;
@@ -125,34 +112,37 @@ class Planner {
 
 }  // namespace
 
-bool ConstantPanels::exported() const {
-  return std::any_of(sources_.begin(), sources_.end(), [](const StorageRef& s) { return s->exports > 0; });
-}
-
 std::shared_ptr<k::PanelStore> ConstantPanels::of_next_call() {
-  std::uint64_t versions = 0;
-  for (const StorageRef& s : sources_) versions += s->version;
-  if (exported() || !seen_ || versions != versions_) {
+  if (source_->exports > 0) {
     kept_.reset();
-    seen_ = !exported();
-    versions_ = versions;
+    calls_ = calls_before_ = 0;
     return nullptr;
   }
+  if (source_->version != version_) begin_version();
+  if (++calls_ == 1 && calls_before_ < often) return nullptr;
   if (!kept_) {
     kept_ = std::make_shared<k::PanelStore>();
-    for (const StorageRef& s : sources_) kept_->add_source(s->data, s->bytes);
+    kept_->add_source(source_->data, source_->bytes);
   }
   return kept_;
 }
 
+// The same memory serves again, unless the last version was read once only or a call in progress still reads it.
+void ConstantPanels::begin_version() {
+  if (calls_ > 1 && kept_.use_count() == 1) kept_->forget();
+  else kept_.reset();
+  version_ = source_->version;
+  calls_before_ = std::exchange(calls_, 0);
+}
+
 std::size_t KeptPanels::bytes() const {
-  return (constants_ ? constants_->bytes() : 0) + (one_call_ ? one_call_->bytes() : 0);
+  return (constant_ ? constant_->bytes() : 0) + (one_call_ ? one_call_->bytes() : 0);
 }
 
 k::PanelStore* KeptPanels::of_this_call(const Table<BufferId, char*>& base) {
   if (asked_) return now_.get();
   asked_ = true;
-  now_ = constants_ ? constants_->of_next_call() : nullptr;
+  now_ = constant_ ? constant_->of_next_call() : nullptr;
   if (now_) one_call_.reset();
   else if (read_often_) now_ = of_one_call(base);
   return now_.get();
@@ -160,13 +150,13 @@ k::PanelStore* KeptPanels::of_this_call(const Table<BufferId, char*>& base) {
 
 // Memory is kept from call to call, what it holds is not.
 std::shared_ptr<k::PanelStore> KeptPanels::of_one_call(const Table<BufferId, char*>& base) {
-  const char* at = base[sources_[0].buffer];
-  if (one_call_ && at_ == at && sources_.size() == 1) {
+  const char* at = base[source_];
+  if (one_call_ && at_ == at) {
     one_call_->forget();
     return one_call_;
   }
   one_call_ = std::make_shared<k::PanelStore>();
-  for (const Source& s : sources_) one_call_->add_source(base[s.buffer], s.bytes);
+  one_call_->add_source(at, bytes_);
   at_ = at;
   return one_call_;
 }

@@ -13,35 +13,31 @@
 
 namespace steep {
 
-// The panels of constant operands that instructions read in the same way, in one program or several.
+// The panels of a constant operand that instructions read in the same way, in one program or several.
 class ConstantPanels {
  public:
-  explicit ConstantPanels(std::vector<StorageRef> sources) : sources_(std::move(sources)) {}
+  explicit ConstantPanels(StorageRef source) : source_(std::move(source)) {}
 
-  // For a call that begins. Null for the first one after a change, whose panels may be needed once only: of weights
-  // that an optimiser renews.
+  // For a call that begins. Null for the first one after a change, whose panels may be needed once only, as those of
+  // weights that an optimiser renews; but not if the values before were read by several calls, as by those of shards.
   std::shared_ptr<k::PanelStore> of_next_call();
   std::size_t bytes() const { return kept_ ? kept_->bytes() : 0; }
 
  private:
-  bool exported() const;
+  void begin_version();
 
-  std::vector<StorageRef> sources_;
-  std::shared_ptr<k::PanelStore> kept_;  // shared with the calls in progress
-  std::uint64_t versions_ = 0;           // of the sources, summed, at the last call
-  bool seen_ = false;                    // there was one
+  StorageRef source_;
+  std::shared_ptr<k::PanelStore> kept_;       // shared with the calls in progress
+  std::uint64_t version_ = 0;                 // of the source, at the last call
+  std::size_t calls_ = 0, calls_before_ = 0;  // that read this version, and the one before
 };
 
-// The panels that alike instructions of one program read.
+// The panels of an operand that alike instructions of one program read.
 class KeptPanels {
  public:
-  struct Source {
-    BufferId buffer;
-    std::size_t bytes;
-  };
-  // constants: null if an operand may change from call to call.
-  KeptPanels(std::vector<Source> sources, std::shared_ptr<ConstantPanels> constants, bool read_often)
-      : sources_(std::move(sources)), constants_(std::move(constants)), read_often_(read_often) {}
+  // constant: null if the operand may change from call to call.
+  KeptPanels(BufferId source, std::size_t bytes, std::shared_ptr<ConstantPanels> constant, bool read_often)
+      : source_(source), bytes_(bytes), constant_(std::move(constant)), read_often_(read_often) {}
 
   void begin_call() { end_call(); }
   void end_call() {
@@ -55,17 +51,18 @@ class KeptPanels {
  private:
   std::shared_ptr<k::PanelStore> of_one_call(const Table<BufferId, char*>& base);
 
-  std::vector<Source> sources_;
-  std::shared_ptr<ConstantPanels> constants_;
+  BufferId source_;
+  std::size_t bytes_;
+  std::shared_ptr<ConstantPanels> constant_;
   bool read_often_;                          // in one call
   std::shared_ptr<k::PanelStore> now_;       // of the call in progress
   bool asked_ = false;                       // whether now_ is found
   std::shared_ptr<k::PanelStore> one_call_;  // memory that of_one_call uses again
-  const char* at_ = nullptr;                 // the first source when one_call_ was made
+  const char* at_ = nullptr;                 // the source when one_call_ was made
 };
 
 struct PanelPlan {
-  Table<InstructionId, int> of;  // which panels, or -1
+  Table<InstructionId, std::vector<int>> of;  // which panels
   Table<int, KeptPanels> panels;
 };
 PanelPlan plan_panels(const Program& p);

@@ -43,7 +43,7 @@ struct Replay::Call {
   AttrsRef attrs;
   std::vector<Tensor> in;
   Tensor out;
-  int panels;  // which of panels_, -1 for none
+  std::vector<int> panels;  // which of panels_
 };
 
 Replay::Replay(Program p, bool keep)
@@ -321,7 +321,10 @@ void Replay::rebind() {
 void Replay::run_call(const Step& s) {
   Call& c = calls_[s.call];
   const ReserveScope scope(reserve_);
-  const k::PanelScope kept(c.panels < 0 ? nullptr : panels_.panels[c.panels].of_this_call(base_));
+  k::PanelStores stores;
+  for (const int p : c.panels)
+    if (k::PanelStore* store = panels_.panels[p].of_this_call(base_)) stores.add(store);
+  const k::PanelScope kept(stores);
   const steep::Call call{*c.op, c.in.data(), static_cast<int>(c.in.size()), c.attrs, c.out};
   if (s.group < 0) return c.op->compute(call);
   struct Finish {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t most_copies = 5, spare = 1 << 14;  // of all sources together; and bytes, for the ends of panels
 
-thread_local PanelStore* current = nullptr;
+thread_local constinit PanelStores current;
 
 struct Name {
   const void* from;
@@ -72,14 +72,22 @@ void PanelStore::forget() {
 
 std::size_t PanelStore::bytes() const { return impl_->bytes; }
 
-PanelStore* panel_store() { return current; }
-bool is_kept(const void* at) { return current && current->covers(at); }
+void PanelStores::add(PanelStore* store) { *std::find(std::begin(of), std::end(of) - 1, nullptr) = store; }
 
-PanelScope::PanelScope(PanelStore* k) : outer_(current) { current = k; }
+PanelStore* PanelStores::covering(const void* at) const {
+  for (PanelStore* store : of)
+    if (store && store->covers(at)) return store;
+  return nullptr;
+}
+
+const PanelStores& panel_stores() { return current; }
+bool is_kept(const void* at) { return current.covering(at); }
+
+PanelScope::PanelScope(const PanelStores& stores) : outer_(current) { current = stores; }
 PanelScope::~PanelScope() { current = outer_; }
 
 Panels::Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t bytes) {
-  if (is_kept(from)) find_kept(*current->impl_, from, key, bytes);
+  if (const PanelStore* store = current.covering(from)) find_kept(*store->impl_, from, key, bytes);
   if (!at_) at_ = scratch(slot, bytes);
 }
 

@@ -39,18 +39,26 @@ class PanelStore {
   Impl* impl_;
 };
 
-// The calling thread's, also while it works for another; null where nothing is kept.
-PanelStore* panel_store();
+// What kernels look through: a store for each operand that is kept, and one that an op may add.
+struct PanelStores {
+  PanelStore* of[4] = {};
+
+  void add(PanelStore* store);
+  PanelStore* covering(const void* at) const;  // null if there is none
+};
+
+// The calling thread's, also while it works for another.
+const PanelStores& panel_stores();
 bool is_kept(const void* at);  // whether panels of what lies there are kept
 class PanelScope {
  public:
-  explicit PanelScope(PanelStore* k);
+  explicit PanelScope(const PanelStores& stores);
   ~PanelScope();
   PanelScope(const PanelScope&) = delete;
   PanelScope& operator=(const PanelScope&) = delete;
 
  private:
-  PanelStore* outer_;
+  PanelStores outer_;
 };
 
 // Memory for panels of what lies at `from`: kept memory, or scratch memory of the slot where nothing is kept or another

@@ -120,7 +120,7 @@ PhaseWeights phase_weights(T weight, const std::vector<Windows>& phases, std::in
     if (!panels.packed()) transpose_taps(weight, phases[i], groups, at + from[i]);
     found.of.push_back(at + from[i]);
   }
-  if (!panels.packed() && panels.keep()) k::panel_store()->add_source(at, bytes);
+  if (!panels.packed() && panels.keep()) k::panel_stores().covering(weight.bytes())->add_source(at, bytes);
   return found;
 }
 

@@ -129,7 +129,9 @@ k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_
 KeptWeights::KeptWeights(const char* weight, std::int64_t bytes, bool wanted) {
   if (!wanted || k::is_kept(weight)) return;
   panels_.emplace().add_source(weight, static_cast<std::size_t>(bytes));
-  scope_.emplace(&*panels_);
+  k::PanelStores stores = k::panel_stores();
+  stores.add(&*panels_);
+  scope_.emplace(stores);
 }
 
 Parts parts_of(const Job& j, const k::Correlation& shape, std::int64_t most_together) {

@@ -278,6 +278,24 @@ def test_programs_that_read_a_weight_alike_share_its_panels() -> None:
     assert panel_bytes(other) == kept
 
 
+@pytest.mark.parametrize("name", ["x @ w.T", "3x3", "3x3, small map", "1x1", "transposed"])
+def test_a_weight_is_kept_beside_a_batch_that_is_written_at_every_call(name: str) -> None:
+    """As in a training loop whose step closes over both, and reads a batch in parts before the weights change."""
+    shape, weight_shape, f = CASES[name]
+    w, x = weights(*weight_shape), weights(*shape)
+    fast = sp.compile(lambda: f(x, w))
+    kept = []
+    with sp.matmul_precision("fma"), sp.no_grad():
+        for call in range(12):
+            x[...] = weights(*shape)
+            if call % 4 == 0:
+                w *= 0.5
+            np.testing.assert_array_equal(np.asarray(fast()), np.asarray(f(x, w)), f"call {call}")
+            kept.append(panel_bytes(fast))
+    assert 0 < kept[3] <= 6 * w.nbytes + (1 << 15)
+    assert kept[4:] == kept[3:4] * 8  # from the second time on packed at the first call, in the same memory
+
+
 def test_an_optimiser_outside_changes_what_the_program_computes() -> None:
     model = sp.nn.Linear(40, 30)
     fast = sp.compile(lambda x: model(x))
