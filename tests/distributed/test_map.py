@@ -223,6 +223,43 @@ def test_a_sum_is_the_same_bits_whoever_computes_which_shard(ranks):
     assert max(len(fold.nodes) for fold in folds) <= 4
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("give", ["give", "add"])
+def test_tensors_and_arrays_are_added_to_the_same_bits(give, dtype):
+    """Several sums that become complete together are added in one pass, and neither order nor what was given matters."""
+    values = RNG.normal(size=(16, 3, 700)) * 10.0 ** RNG.integers(-6, 6, (16, 3, 700))
+    if dtype != "int64":
+        values[2, 0, :3], values[5, 0, 3] = [np.nan, np.inf, -0.0], -np.inf
+    values = np.nan_to_num(values, nan=7.0).astype(dtype) if dtype == "int64" else values.astype(dtype)
+    given = [[sp.tensor(values[i, 0]), sp.tensor(values[i, 1:].T).T] for i in range(16)]
+    for order in (range(16), RNG.permutation(16)):
+        arrays, tensors = dist.Fold(16), dist.Fold(16)
+        for shard in order:
+            with np.errstate(invalid="ignore"):
+                arrays.add(shard, [values[shard, 0], values[shard, 1:]])
+            getattr(tensors, give)(shard, given[shard])
+        for ours, wanted in zip(tensors.total(), arrays.total(), strict=True):
+            assert np.asarray(ours).tobytes() == wanted.tobytes()
+    for shard, (first, rest) in enumerate(given):
+        assert first.numpy().tobytes() + rest.numpy().tobytes() == values[shard].tobytes()
+
+
+def test_sums_of_many_shapes():
+    """More than a compiled function takes programs for."""
+    for n in range(40):
+        fold = dist.Fold(4)
+        for shard in range(4):
+            fold.add(shard, [sp.full((n, 3), shard), sp.full((3, n), shard)])
+        assert [np.asarray(t).tolist() for t in fold.total()] == [[[6.0] * 3] * n, [[6.0] * n] * 3]
+
+
+def test_a_shard_with_fewer_values_is_refused():
+    fold = dist.Fold(2)
+    fold.add(0, [sp.ones(3), sp.ones(2)])
+    with pytest.raises(ValueError, match="one shard has 1 values and another 2"):
+        fold.add(1, [sp.ones(3)])
+
+
 def test_what_is_given_away_is_not_copied():
     values = RNG.normal(size=(4, 50)).astype(np.float32)
     ours, theirs = dist.Fold(4), dist.Fold(4)

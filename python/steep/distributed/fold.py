@@ -7,12 +7,14 @@ given is never written, and is copied where it has to wait, unless it was given 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from steep._core import Tensor, no_grad
+from steep.compiling import compile
 
 Node = tuple[int, int]  # level, and number in the level
 
@@ -21,6 +23,36 @@ def _copy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().copy()
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _sum(terms: list[list[Any]]) -> list[Any]:
+    """The first, added to the second, that to the third and so on. The last of three is a sum that was made here."""
+    if len(counts := sorted({len(term) for term in terms})) > 1:
+        raise ValueError(f"Fold: one shard has {counts[0]} values and another {counts[1]}")
+    with no_grad():
+        return [_total(column) for column in zip(*terms, strict=True)]
+
+
+def _total(column: Sequence[Any]) -> Any:
+    first = column[0]
+    if len(column) < 3 or not all(isinstance(value, Tensor) and value.shape == first.shape for value in column):
+        return functools.reduce(_added, column)
+    _adder(first.shape, len(column))(*column)
+    return column[-1]
+
+
+def _added(total: Any, term: Any) -> Any:
+    return term + total
+
+
+@functools.lru_cache(maxsize=1024)
+def _adder(shape: tuple[int, ...], count: int) -> Callable[..., None]:
+    """Adds to the last in one pass over memory, where one addition after the other would write and read every sum."""
+
+    def add(*terms: Tensor) -> None:
+        terms[-1][...] = functools.reduce(_added, terms)
+
+    return compile(add)
 
 
 class Fold:
@@ -86,11 +118,11 @@ class Fold:
             self._merge((level, number), [_copy(value) for value in values] if waits else values)
 
     def _merge(self, node: Node, values: list[Any]) -> None:
+        terms = [values]
         while (other := (node[0], node[1] ^ 1)) in self.nodes:
-            with no_grad():
-                values = [mine + more for mine, more in zip(self.nodes.pop(other), values, strict=True)]
+            terms.append(self.nodes.pop(other))
             node = (node[0] + 1, node[1] // 2)
-        self.nodes[node] = values
+        self.nodes[node] = _sum(terms)
 
     def total(self) -> list[Any]:
         """The sums over all shards.
