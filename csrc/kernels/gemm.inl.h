@@ -167,8 +167,8 @@ static void sweep(const Block<T>& s, const Rows<T>& rows, const PackedB<T>& pack
   const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
-    T* at = packed.at + (packed.all ? j * s.depth : 0);
-    const Matrix<T> b = !packed.at                        ? s.x.b.from(s.p, s.j + j)
+    T* at = packed.at && packed.all ? packed.at + j * s.depth : packed.at;
+    const Matrix<T> b = !at                               ? s.x.b.from(s.p, s.j + j)
                         : rows.first == 0 && !packed.done ? pack_b(s, j, width, at)
                                                           : Matrix<T>{at, ceil_div(width, lanes<T>) * lanes<T>, 1};
     sweep_panel(s, rows, j, width, b);
