@@ -226,7 +226,7 @@ def test_a_sum_is_the_same_bits_whoever_computes_which_shard(ranks):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 @pytest.mark.parametrize("give", ["give", "add"])
 def test_tensors_and_arrays_are_added_to_the_same_bits(give, dtype):
-    """Several sums that become complete together are added in one pass, and neither order nor what was given matters."""
+    """Sums that become complete together are added in one pass; neither order nor what was given matters."""
     values = RNG.normal(size=(16, 3, 700)) * 10.0 ** RNG.integers(-6, 6, (16, 3, 700))
     if dtype != "int64":
         values[2, 0, :3], values[5, 0, 3] = [np.nan, np.inf, -0.0], -np.inf
