@@ -57,7 +57,8 @@ template <class T> class Finished {
   struct Rectangle {
     std::int64_t i = 0, mi = 0, j = 0, nj = 0;
   };
-  static bool large(const Rectangle& r) { return r.mi * r.nj * static_cast<std::int64_t>(sizeof(T)) >= 32768; }
+  // Which the second cache holds; longer rows cost less, since every row of a rectangle is a run of the epilogue.
+  static bool large(const Rectangle& r) { return r.mi * r.nj * static_cast<std::int64_t>(sizeof(T)) >= 1 << 17; }
   void call(Rectangle& r) {
     if (r.mi) finish(x_, r.i, r.mi, r.j, r.nj);
     r = {};
