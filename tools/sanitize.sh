@@ -17,16 +17,19 @@ case $kind in
 esac
 build_variant "$folder" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEEP_SANITIZE="$sanitizers"
 
-# clang's runtimes are static, so they come with the program: a Python of one line.
-host=$folder/host
-base=$("$python" -c 'import sys; print(sys.base_prefix)')
-site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# clang's runtimes are static, so they come with the program: a Python of one line, in a virtual environment of its own
+# that shares the packages of $PYTHON's.
 version=$("$python" -c 'import sysconfig; print(sysconfig.get_python_version())')
+base=$("$python" -c 'import sys; print(sys.base_prefix)')
+host=$folder/venv/bin/python
+mkdir -p "$folder/venv/bin"
+ln -sfn "$("$python" -c 'import sys; print(sys.prefix)')/lib" "$folder/venv/lib"
+echo "home = $base/bin" >"$folder/venv/pyvenv.cfg"
 echo '#include <Python.h>
-int main(int argc, char** argv) { return Py_BytesMain(argc, argv); }' >"$host.cpp"
-"$compiler" -fsanitize="$sanitizers" -rdynamic -I"$base/include/python$version" "$host.cpp" -o "$host" \
+int main(int argc, char** argv) { return Py_BytesMain(argc, argv); }' >"$folder/host.cpp"
+"$compiler" -fsanitize="$sanitizers" -rdynamic -I"$base/include/python$version" "$folder/host.cpp" -o "$host" \
   -L"$base/lib" -Wl,-rpath,"$base/lib" -lpython"$version"
-export PYTHONHOME=$base PYTHONPATH=$PYTHONPATH:$site PYTHONMALLOC=malloc STEEP_SANITIZER=$kind
+export PYTHONMALLOC=malloc STEEP_SANITIZER=$kind
 
 # Findings go to files, since pytest keeps to itself what a test says that ends the process. Python never frees all it
 # has, so leaks are looked for in the native tests. A child of fork makes threads of its own (row 10 of docs/trust.md),
