@@ -7,6 +7,7 @@ matched exactly, since a subclass's constructor is not known here.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
@@ -91,8 +92,11 @@ def _never(node: Tree) -> bool:
     return False
 
 
-def _kind(of: type) -> Kind | None:
+def _find_kind(of: type) -> Kind | None:
     return next((kind for kind in KINDS if kind.claims(of)), None)
+
+
+_kind: Callable[[type], Kind | None] = functools.lru_cache(maxsize=1024)(_find_kind)
 
 
 def _take_apart(node: Tree, path: Path, into: list[tuple[Path, Any]], is_leaf: IsLeaf) -> Structure:
