@@ -83,6 +83,22 @@ def test_a_drawing_flows_through_every_unit(tab, client):
     tab.until(lambda: "Unit 1" in tab.text(".unit h2") and idle(client))
 
 
+def test_a_drawing_that_begins_before_the_last_one_is_kept_goes_on(tab):
+    """The answer that keeps a drawing comes late, and does not end the one that was begun meanwhile."""
+    answers = []
+    tab.page.route("**/square?*", lambda route: answers.append(route))
+    tab.page.click("#draw")
+    tab.page.click("#draw")  # keeps it
+    assert tab.page.get_attribute("#draw", "aria-pressed") == "false"
+    tab.page.click("#draw")
+    tab.until(lambda: answers)
+    answers.pop().continue_()
+    tab.page.unroute("**/square?*")
+    tab.page.wait_for_timeout(500)
+    assert tab.page.get_attribute("#draw", "aria-pressed") == "true"
+    assert "drawing" in tab.text("#about-image") and not tab.page.is_visible("#problem")
+
+
 def test_the_camera_flows_and_a_frame_can_be_kept(tab):
     tab.page.click("#camera")
     tab.until(lambda: "frames a second" in tab.text("#status"))

@@ -8,7 +8,7 @@ import { message } from "./wire.js";
 export class Source {
   /** ``changed`` is called when there is another image, ``marked`` when a place of it is chosen. */
   constructor(about, { changed, marked, say, problem }) {
-    Object.assign(this, { about, changed, marked, say, problem, size: about.size, live: null, id: null, mark: null, name: "" });
+    Object.assign(this, { about, changed, marked, say, problem, size: about.size, live: null, id: null, choice: 0, mark: null, name: "" });
     this.canvas = byId("seen");
     this.work = el("canvas", { width: this.size, height: this.size });
     this.context = this.work.getContext("2d", { willReadFrequently: true });
@@ -69,9 +69,12 @@ export class Source {
     this.canvas.classList.remove("drawing");
   }
 
+  /** Opens what is answered, unless another image, the camera or a drawing has been chosen meanwhile. */
   async #take(get) {
+    const choice = (this.choice += 1);
     try {
       const found = await get();
+      if (choice !== this.choice) return;
       this.stop();
       Object.assign(this, { id: found.id, name: found.name });
       paintImage(this.canvas, found.bytes, found.h, found.w);
@@ -80,7 +83,7 @@ export class Source {
       this.say(`${found.name} is open`);
       this.changed();
     } catch (error) {
-      this.problem(error.message);
+      if (choice === this.choice) this.problem(error.message);
     }
   }
 
@@ -108,6 +111,7 @@ export class Source {
   async #freeze() {
     const name = this.live === "camera" ? "camera" : "drawing";
     const data = this.square();
+    this.stop(); // now, so that pressing the button again begins anew even before the answer is there
     await this.#take(() => message(`square?name=${name}`, data));
   }
 
@@ -165,6 +169,7 @@ export class Source {
   }
 
   #live(kind) {
+    this.choice += 1;
     this.live = kind;
     this.name = kind === "camera" ? "camera" : "drawing";
     byId(kind).setAttribute("aria-pressed", "true");
