@@ -111,7 +111,7 @@ export class Source {
   async #freeze() {
     const name = this.live === "camera" ? "camera" : "drawing";
     const data = this.square();
-    this.stop(); // now, so that pressing the button again begins anew even before the answer is there
+    this.stop(); // now, so that pressing the button again begins another even before the answer is there
     await this.#take(() => message(`square?name=${name}`, data));
   }
 
