@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Builds the extension module with clang's sanitizers (gcc takes over an hour where clang takes a quarter) and runs tests
-# under them: `tools/sanitize.sh address|thread [pytest words]`. PYTHON is the interpreter to build for and test with;
-# what is built lies in build/address and build/thread. Every finding ends the process. What cannot run under a sanitizer
-# is deselected by tests/sanitized.py, with the reason.
+# Builds the extension module with clang's sanitizers and runs tests under them: `tools/sanitize.sh address|thread [pytest
+# words]`. PYTHON is the interpreter to build for and test with; what is built lies in build/address and build/thread.
+# Every finding ends the process. What cannot run under a sanitizer is deselected by tests/sanitized.py, with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1

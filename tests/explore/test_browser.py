@@ -99,6 +99,24 @@ def test_a_drawing_that_begins_before_the_last_one_is_kept_goes_on(tab):
     assert "drawing" in tab.text("#about-image") and not tab.page.is_visible("#problem")
 
 
+def test_a_camera_that_answers_late_does_not_end_a_drawing(tab):
+    slow = """() => {
+        const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+          await new Promise((done) => setTimeout(done, 500));
+          window.late = await get(wanted);
+          return window.late;
+        };
+      }"""
+    tab.page.evaluate(slow)
+    tab.page.click("#camera")
+    tab.page.click("#draw")
+    ended = "() => !!window.late?.getTracks().every((track) => track.readyState === 'ended')"
+    tab.until(lambda: tab.page.evaluate(ended), 20)
+    assert tab.page.get_attribute("#draw", "aria-pressed") == "true"
+    assert tab.page.get_attribute("#camera", "aria-pressed") == "false" and not tab.page.is_visible("#problem")
+
+
 def test_the_camera_flows_and_a_frame_can_be_kept(tab):
     tab.page.click("#camera")
     tab.until(lambda: "frames a second" in tab.text("#status"))

@@ -37,12 +37,12 @@ export class Source {
   }
 
   async fromFolder(index) {
-    await this.#take(() => message(`folder?index=${index}`));
-    byId("folder").querySelector("select").value = index;
+    if (await this.#take(() => message(`folder?index=${index}`))) byId("folder").querySelector("select").value = index;
   }
 
   /** The number of the image as it is now; a frame of the camera or a drawing is sent first. */
   async picture() {
+    await this.keeping;
     if (this.live) {
       const name = this.live === "camera" ? "camera" : "drawing";
       const kept = await message(`square?name=${name}`, this.square());
@@ -69,12 +69,12 @@ export class Source {
     this.canvas.classList.remove("drawing");
   }
 
-  /** Opens what is answered, unless another image, the camera or a drawing has been chosen meanwhile. */
+  /** Opens what is answered, unless another image, the camera or a drawing has been chosen meanwhile; says whether. */
   async #take(get) {
     const choice = (this.choice += 1);
     try {
       const found = await get();
-      if (choice !== this.choice) return;
+      if (choice !== this.choice) return false;
       this.stop();
       Object.assign(this, { id: found.id, name: found.name });
       paintImage(this.canvas, found.bytes, found.h, found.w);
@@ -82,8 +82,10 @@ export class Source {
       byId("image-code").replaceChildren(code(found.code, "the image"));
       this.say(`${found.name} is open`);
       this.changed();
+      return true;
     } catch (error) {
       if (choice === this.choice) this.problem(error.message);
+      return false;
     }
   }
 
@@ -112,7 +114,8 @@ export class Source {
     const name = this.live === "camera" ? "camera" : "drawing";
     const data = this.square();
     this.stop(); // now, so that pressing the button again begins another even before the answer is there
-    await this.#take(() => message(`square?name=${name}`, data));
+    this.keeping = this.#take(() => message(`square?name=${name}`, data));
+    await this.keeping;
   }
 
   #folder() {
@@ -144,8 +147,10 @@ export class Source {
   // -- the camera ---------------------------------------------------------------------------------------------------
 
   async #startCamera() {
+    const choice = (this.choice += 1);
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 }, audio: false });
+      if (choice !== this.choice) return stream.getTracks().forEach((track) => track.stop());
       this.stop();
       this.stream = stream;
       this.video = el("video", { playsinline: true, muted: true });
