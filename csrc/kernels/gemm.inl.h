@@ -74,8 +74,10 @@ static inline std::int64_t block_depth(std::int64_t k) {
   return ceil_div(ceil_div(k, ceil_div(k, most)), 16) * 16;
 }
 
+constexpr std::int64_t most_tiles = 8;        // of a block of rows, whose packed panels the second cache holds
 constexpr std::int64_t most_near = 24576;     // bytes of B, which the first cache holds beside a panel of A
 constexpr std::int64_t most_swept = 1 << 18;  // bytes of B, which the second cache holds: it has no order to prefer
+constexpr std::int64_t most_held = 1 << 20;   // bytes of B's panels, which that cache holds until they are read again
 
 // How the loops are blocked. Rows of C are divided into tiles as equally as possible, so that no tile is a thin
 // remainder.
@@ -89,7 +91,7 @@ template <class T> struct Plan {
     width = widest(static_cast<int>(ceil_div(x.m, tiles))) * lanes<T>;
     columns = width * (2048 / width);
     const std::int64_t block = least(depth, x.k) * least(columns, x.n) * static_cast<std::int64_t>(sizeof(T));
-    tiles_per_block = block > 24576 ? 8 : 1;
+    tiles_per_block = block > most_near ? ceil_div(tiles, ceil_div(tiles, most_tiles)) : 1;
     // Also neighbouring rows: steps of k far apart in memory are slow to read again.
     pack_a = x.n > 4 * width || is_kept(x.a.at);
     const bool kept = is_kept(x.b.at);
@@ -128,12 +130,46 @@ template <class T> static Matrix<T> pack_b(const Block<T>& s, std::int64_t j, st
   return {to, ld, 1};
 }
 
+// The bounds of some tiles' rows.
+struct TileBounds {
+  std::int64_t at[most_tiles + 1];
+};
+
+// A step of a tile's panel of A, `count` elements, from memory where `readable` of them are adjacent. `writable`: whole
+// vectors are stored while they stay in the panel, whose later steps overwrite what is too much.
+template <class T>
+static void copy_step(const T* from, T* to, std::int64_t count, std::int64_t readable, std::int64_t writable) {
+  for (std::int64_t i = 0; i < count; i += lanes<T>) {
+    const Vec<T> x = readable - i >= lanes<T> ? load(from + i) : load_part(from + i, readable - i);
+    if (writable - i >= lanes<T>) store(to + i, x);
+    else store_part(to + i, x, least(count - i, lanes<T>));
+  }
+}
+
+// Panels of A where its rows are adjacent in memory: step by step across all tiles, as they lie. One tile after another
+// would read a line of each step at a time.
+template <class T> static void pack_across(const Block<T>& s, std::int64_t first, std::int64_t tiles, T* to) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  TileBounds rows;
+  for (std::int64_t t = 0; t <= tiles; ++t) rows.at[t] = row_of(s.x, s.plan, first + t);
+  for (std::int64_t p = 0; p < s.depth; ++p) {
+    const T* from = s.x.a.from(0, s.p + p).at;
+    for (std::int64_t i = rows.at[0]; i < rows.at[tiles]; i += line)
+      __builtin_prefetch(from + i + rows_ahead * s.x.a.col);
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const std::int64_t row = rows.at[t], count = rows.at[t + 1] - row;
+      copy_step(from + row, to + (row - rows.at[0]) * s.depth + p * count, count, s.x.m - row, (s.depth - p) * count);
+    }
+  }
+}
+
 // Panels of A, one per tile, as wide as the tile is high; what one writes past its end the next one overwrites.
 template <class T> static const T* pack_a(const Block<T>& s, std::int64_t first, std::int64_t end) {
   const std::int64_t top = row_of(s.x, s.plan, first), high = row_of(s.x, s.plan, end) - top;
   const Matrix<T> all = s.x.a.from(top, s.p);
   const PanelKey key{Packing::rows, {all.row, all.col, s.x.m, s.plan.tiles, first, end, s.depth}};
   return panels_of(Scratch::gemm_a, all.at, key, s.depth * high, [&](T* to) {
+    if (all.row == 1 && end - first > 1) return pack_across(s, first, end - first, to);
     for (std::int64_t t = first; t < end; ++t) {
       const std::int64_t row = row_of(s.x, s.plan, t), count = row_of(s.x, s.plan, t + 1) - row;
       const Matrix<T> a = s.x.a.from(row, s.p);
@@ -148,16 +184,26 @@ template <class T> struct PackedB {
   bool all = false, done = false;
 };
 
+// A panel of B, columns [j, j + width) of the block. `then`: the one after it, if it has to come from beyond the second
+// cache; each tile prefetches a share of it.
+template <class T> struct PanelB {
+  std::int64_t j, width;
+  Matrix<T> at;
+  const T* then;
+};
+
 // Every tile of some rows of C and one panel of B.
-template <class T>
-static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std::int64_t width, const Matrix<T>& b) {
-  const std::int64_t vecs = ceil_div(width, lanes<T>);
+template <class T> static void sweep_panel(const Block<T>& s, const Rows<T>& r, const PanelB<T>& b) {
+  const std::int64_t vecs = ceil_div(b.width, lanes<T>), share = ceil_div(b.at.row, r.end - r.first);
   for (std::int64_t t = r.first; t < r.end; ++t) {
     const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
     const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
-    T* c = s.x.c + row * s.x.ldc + s.j + j;
-    kernels[rows - 1][vecs - 1]({s.depth, a.at, a.row, a.col, b.at, b.row, c, s.x.ldc, width, s.p > 0, s.plan.pack_b});
+    const bool fetching = b.then && a.row == 1 && vecs == widest(static_cast<int>(rows));
+    T* c = s.x.c + row * s.x.ldc + s.j + b.j;
+    (fetching ? fetching_tiles<T>.at[rows - 1][0] : kernels[rows - 1][vecs - 1])(
+        {s.depth, a.at, a.row, a.col, b.at.at, b.at.row, c, s.x.ldc, b.width, s.p > 0, s.plan.pack_b,
+         fetching ? b.then + (t - r.first) * share * s.depth : nullptr, share});
   }
 }
 
@@ -166,13 +212,17 @@ static void sweep_panel(const Block<T>& s, const Rows<T>& r, std::int64_t j, std
 template <class T>
 static void sweep(const Block<T>& s, const Rows<T>& rows, const PackedB<T>& packed, Finished<T>& finished) {
   const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
+  const bool packing = packed.at && rows.first == 0 && !packed.done;
+  const std::int64_t read = packed.done ? s.x.n * s.x.k : s.columns * s.depth;  // since a panel was read last
+  const bool far = read * static_cast<std::int64_t>(sizeof(T)) > most_held;
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
     T* at = packed.at && packed.all ? packed.at + j * s.depth : packed.at;
-    const Matrix<T> b = !at                               ? s.x.b.from(s.p, s.j + j)
-                        : rows.first == 0 && !packed.done ? pack_b(s, j, width, at)
-                                                          : Matrix<T>{at, ceil_div(width, lanes<T>) * lanes<T>, 1};
-    sweep_panel(s, rows, j, width, b);
+    const Matrix<T> b = !at       ? s.x.b.from(s.p, s.j + j)
+                        : packing ? pack_b(s, j, width, at)
+                                  : Matrix<T>{at, ceil_div(width, lanes<T>) * lanes<T>, 1};
+    const bool then = far && packed.all && !packing && j + width < s.columns;
+    sweep_panel(s, rows, PanelB<T>{j, width, b, then ? at + width * s.depth : nullptr});
     interruption_point();
     finished.add_panel(rows.top, high, s.j + j, width);
   }

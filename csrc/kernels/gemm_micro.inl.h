@@ -23,8 +23,10 @@ template <class T> struct Tile {
   T* c;
   std::int64_t ldc;
   std::int64_t width;
-  bool add;             // to what C holds
-  bool padded = false;  // the rows of B go on to whole vectors
+  bool add;                 // to what C holds
+  bool padded = false;      // the rows of B go on to whole vectors
+  const T* next = nullptr;  // what is read later, of which so many elements are prefetched with every step
+  std::int64_t share = 0;
 };
 
 template <class T, int vecs, class Last> STEEP_INLINE void load_row(Vec<T> (&x)[vecs], const T* p, Last last) {
@@ -47,12 +49,16 @@ constexpr int rows_ahead =
     8;  // of B, prefetched: its panels come from the second-level cache, unpacked rows from farther away
 
 // The products of a tile, added up over k.
-template <class T, int rows, int vecs, bool down, class Last>
+template <class T, int rows, int vecs, bool down, bool fetching, class Last>
 STEEP_INLINE void add_up(const Tile<T>& t, Last last, Vec<T> (&sum)[rows][vecs]) {
   const std::int64_t a_row = down ? 1 : t.a_row, a_col = t.a_col, b_row = t.b_row;
-  const T *a = t.a, *b = t.b;
+  const T *a = t.a, *b = t.b, *next = t.next;
   for (std::int64_t k = t.depth; k > 0; --k, a += a_col, b += b_row) {
     Vec<T> x[vecs];
+    if constexpr (fetching) {
+      __builtin_prefetch(next, 0, 2);
+      next += t.share;
+    }
     load_row(x, b, last);
     repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(b + rows_ahead * b_row + j * lanes<T>); });
     repeat<rows>(STEEP_EACH(i) {
@@ -62,14 +68,15 @@ STEEP_INLINE void add_up(const Tile<T>& t, Last last, Vec<T> (&sum)[rows][vecs])
   }
 }
 
-// `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix).
-template <class T, int rows, int vecs, bool down> static void tile(const Tile<T>& t) {
+// `down`: the rows of A are neighbours in memory (a packed panel, or a transposed matrix). `fetching`: the share of
+// what is read later is prefetched, which costs a few hundredths where it is near.
+template <class T, int rows, int vecs, bool down, bool fetching = false> static void tile(const Tile<T>& t) {
   const std::int64_t last = t.width - (vecs - 1) * lanes<T>;
   repeat<rows>(
       STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
   Vec<T> sum[rows][vecs] = {};
   with_part<T>(
-      t.padded ? lanes<T> : last, STEEP_EACH(some) { add_up<T, rows, vecs, down>(t, some, sum); });
+      t.padded ? lanes<T> : last, STEEP_EACH(some) { add_up<T, rows, vecs, down, fetching>(t, some, sum); });
   with_part<T>(
       last, STEEP_EACH(some) { repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], some, t.add); }); });
 }
@@ -88,6 +95,12 @@ template <class T, bool down>
 static constexpr auto tiles = tile_table<TileFn<T>, tile_rows, widest_of_all>([]<int rows, int vecs>() -> TileFn<T> {
   if constexpr (vecs <= widest(rows)) return tile<T, rows, vecs, down>;
   return nullptr;
+});
+
+// Of a packed A and a whole panel of B: by the number of rows alone.
+template <class T>
+static constexpr auto fetching_tiles = tile_table<TileFn<T>, tile_rows, 1>([]<int rows, int>() -> TileFn<T> {
+  return tile<T, rows, widest(rows), true, true>;
 });
 
 }  // namespace gemm
