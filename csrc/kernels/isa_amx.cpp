@@ -13,6 +13,7 @@ namespace {
 #include "kernels/gemm_transpose.inl.h"
 #include "kernels/gemm_pack.inl.h"
 #include "kernels/split_pack.inl.h"
+#include "kernels/split_lanes.inl.h"
 #include "kernels/split_guard.inl.h"
 #include "kernels/split_plain.inl.h"
 #include "kernels/split.inl.h"
@@ -41,16 +42,24 @@ constexpr std::int64_t part_words = 2 * split::tile_words;
 
 struct Amx {
   Amx() {
-    const TileConfig config;
+    static constexpr TileConfig config;  // constant memory: the intrinsic tells GCC of its first bytes alone
     _tile_loadconfig(&config);
   }
   ~Amx() { _tile_release(); }
   Amx(const Amx&) = delete;
   Amx& operator=(const Amx&) = delete;
 
+  // What is read later, into the second-level cache. Before all else, since tiles' loads wait for one another.
+  STEEP_INLINE static const std::uint32_t* prefetch(const std::uint32_t* next, std::int64_t lines) {
+    for (std::int64_t i = 0; i < lines; ++i, next += split::line_words) __builtin_prefetch(next, 0, 2);
+    return next;
+  }
+
   // In the order of small_products, which changes one of the two operands at a time.
-  static void add_small(const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
-    for (std::int64_t t = 0; t < tiles; ++t, a += 3 * part_words, b += 3 * part_words) {
+  static void add_small(const split::PanelPair& x) {
+    const std::uint32_t *a = x.a, *b = x.b, *next = x.next;
+    for (std::int64_t t = 0; t < x.tiles; ++t, a += 3 * part_words, b += 3 * part_words) {
+      next = prefetch(next, x.lines);
       STEEP_LOAD_A(2);
       STEEP_LOAD_B(0);
       STEEP_MULTIPLY();
@@ -64,28 +73,30 @@ struct Amx {
       STEEP_MULTIPLY();
     }
   }
-  template <int parts> static void add_large(const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles) {
-    for (std::int64_t t = 0; t < tiles; ++t, a += parts * part_words, b += parts * part_words) {
+  template <int parts> static void add_large(const split::PanelPair& x) {
+    const std::uint32_t *a = x.a, *b = x.b, *next = x.next;
+    for (std::int64_t t = 0; t < x.tiles; ++t, a += parts * part_words, b += parts * part_words) {
+      if constexpr (parts == 1) next = prefetch(next, x.lines);
       STEEP_LOAD_A(0);
       STEEP_LOAD_B(0);
       STEEP_MULTIPLY();
     }
   }
   // As Plain::panels.
-  template <int parts>
-  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
-    constexpr int row_bytes = split::panel_lanes * sizeof(float);
+  template <int parts> static void panels(const split::PanelPair& x) {
+    const auto row_bytes = static_cast<std::int64_t>(x.ldc * sizeof(float));
+    float* below = x.c + split::tile_lanes * x.ldc;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     if constexpr (parts == 3)
-      if (small) add_small(a, b, tiles);
-    add_large<parts>(a, b, tiles);
-    _tile_stored(0, c, row_bytes);
-    _tile_stored(1, c + 16, row_bytes);
-    _tile_stored(2, c + 16 * split::panel_lanes, row_bytes);
-    _tile_stored(3, c + 16 * split::panel_lanes + 16, row_bytes);
+      if (x.small) add_small(x);
+    add_large<parts>(x);
+    _tile_stored(0, x.c, row_bytes);
+    _tile_stored(1, x.c + split::tile_lanes, row_bytes);
+    _tile_stored(2, below, row_bytes);
+    _tile_stored(3, below + split::tile_lanes, row_bytes);
   }
 };
 

@@ -7,29 +7,13 @@ namespace split {
 
 constexpr std::int64_t rows_per_block = 256;      // of A: its packed panels stay in the second-level cache
 constexpr std::int64_t columns_per_block = 1024;  // of B
+constexpr std::int64_t near_words = 1 << 18;      // of packed panels, half of the second-level cache
+constexpr std::int64_t columns_at_once = 128;     // of C, whose rectangles are finished while they are in that cache
 
 // Steps of k in a block: as equal as multiples of a tile's 32 allow, and a function of k alone.
 static inline std::int64_t split_depth(std::int64_t k) {
   constexpr std::int64_t most = 512;
   return ceil_div(ceil_div(k, ceil_div(k, most)), tile_steps) * tile_steps;
-}
-
-// The panels of some lanes over a block of k, what pack_panel says of each, and the magnitudes of the lanes.
-struct PackedLanes {
-  std::uint32_t* at;
-  bool* rest;
-  Ranges ranges;
-};
-
-template <bool is_a, int parts>
-static void pack_lanes(const Lanes& x, std::int64_t count, std::int64_t depth, const PackedLanes& to) {
-  const std::int64_t panel = ceil_div(depth, tile_steps) * tile_stride<parts>;
-  for (std::int64_t i = 0; i < ceil_div(count, panel_lanes) * panel_lanes; ++i)
-    to.ranges.high[i] = 0, to.ranges.low[i] = 0x7fffffff;
-  for (std::int64_t i = 0; i < count; i += panel_lanes) {
-    const Lanes some = x.from(i, 0, least(count - i, panel_lanes));
-    to.rest[i / panel_lanes] = pack_panel<is_a, parts>(some, depth, to.at + i / panel_lanes * panel, to.ranges.from(i));
-  }
 }
 
 static void widen(const Ranges& to, const Ranges& by, std::int64_t count) {
@@ -42,7 +26,8 @@ static void widen(const Ranges& to, const Ranges& by, std::int64_t count) {
 // Lanes [first, first + count) over steps [p, p + depth), packed now or, of constant operands, by a call before.
 template <bool is_a, int parts> static PackedLanes packed(const Lanes& x, std::int64_t first, std::int64_t count,
                                                           std::int64_t p, std::int64_t depth, const Ranges& ranges) {
-  const Lanes some = x.from(first, p, count);
+  Lanes some = x.from(first, p);
+  some.count = count;
   const std::int64_t panels = ceil_div(count, panel_lanes), lanes_of_all = panels * panel_lanes;
   const std::int64_t words = panels * ceil_div(depth, tile_steps) * tile_stride<parts>;
   const PanelKey key{Packing::parts, {is_a, parts, x.lane, x.step, count, depth}};
@@ -50,10 +35,10 @@ template <bool is_a, int parts> static PackedLanes packed(const Lanes& x, std::i
       is_a ? Scratch::gemm_a : Scratch::gemm_b, some.at, key,
       static_cast<std::size_t>(words + 2 * lanes_of_all) * sizeof(std::uint32_t) + static_cast<std::size_t>(panels));
   auto* at = static_cast<std::uint32_t*>(memory.at());
-  auto* high = reinterpret_cast<std::int32_t*>(at + words);
+  std::uint32_t* high = at + words;
   const PackedLanes all{at, reinterpret_cast<bool*>(high + 2 * lanes_of_all), {high, high + lanes_of_all}};
   if (!memory.packed()) {
-    pack_lanes<is_a, parts>(some, count, depth, all);
+    pack_lanes<is_a, parts>(some, depth, all);
     memory.keep();
   }
   widen(ranges.from(first), all.ranges, count);
@@ -71,7 +56,7 @@ template <bool add> static void put(const float* from, float* c, std::int64_t ld
     }
 }
 
-// Prefetches C into the second-level cache, while the product to be added to it is computed.
+// Prefetches C into the second-level cache, while the product to be written or added to it is computed.
 static void fetch(const float* c, std::int64_t ldc, std::int64_t m) {
   for (std::int64_t i = 0; i < m; ++i, c += ldc) {
     __builtin_prefetch(c, 0, 2);
@@ -79,47 +64,94 @@ static void fetch(const float* c, std::int64_t ldc, std::int64_t m) {
   }
 }
 
-// Rows [i, i + mi) of A against columns [j, j + nj) of B, `tiles` of k.
-template <class Engine, int parts> static void sweep(const Whole& x, const PackedLanes& a, const PackedLanes& b,
-                                                     std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj,
-                                                     std::int64_t tiles, bool add) {
-  alignas(64) float c[panel_lanes * panel_lanes];
-  const std::int64_t panel = tiles * tile_stride<parts>;
-  for (std::int64_t s = 0; s < nj; s += panel_lanes)
-    for (std::int64_t r = 0; r < mi; r += panel_lanes) {
-      const std::int64_t pa = r / panel_lanes, pb = s / panel_lanes;
-      const bool small = parts == 3 && (a.rest[pa] || b.rest[pb]);
-      const std::int64_t rows = least(mi - r, panel_lanes);
-      float* to = x.c + (i + r) * x.ldc + j + s;
-      fetch(to, x.ldc, rows);
-      Engine::template panels<parts>(c, a.at + pa * panel, b.at + pb * panel, tiles, small);
-      (add ? put<true> : put<false>)(c, to, x.ldc, rows, least(nj - s, panel_lanes));
-    }
+// A product, the magnitudes of its rows and columns, and what is done to its elements when they are final.
+struct Product {
+  Whole x;
+  Ranges rows, columns;
+  const Epilogue* done;
+
+  bool is_regular(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    return !any_irregular(rows.from(i), mi) && !any_irregular(columns.from(j), nj);
+  }
+  void finish(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    if (done) done->f(done->context, i, mi, j, nj);
+  }
+};
+
+// Rows [i, i + mi) of A against columns [j, j + nj) of B, over some tiles of k.
+struct Block {
+  std::int64_t i, mi, j, nj, tiles;
+  bool first, last;  // of k
+};
+
+// Panels of B that do not stay in the second-level cache until they are read again are prefetched, a share of the next
+// one with every panel of A.
+static std::int64_t prefetched_lines(const Whole& x, const Block& s, std::int64_t parts) {
+  const std::int64_t read = is_kept(x.b.at) ? x.n * x.k : s.nj * s.tiles * tile_steps;  // since a panel was read last
+  const std::int64_t lines = parts * 2 * tile_words / line_words;                       // of a panel, for each tile
+  return read * parts / 2 > near_words ? ceil_div(lines, ceil_div(s.mi, panel_lanes)) : 0;
 }
 
-template <class Engine, int parts> static void multiply(const Whole& x, const Ranges& rows, const Ranges& columns) {
+template <class Engine, int parts>
+static void sweep(const Product& all, const PackedLanes& a, const PackedLanes& b, const Block& s) {
+  alignas(64) float edge[panel_lanes * panel_lanes];
+  const Whole& x = all.x;
+  const std::int64_t panel = s.tiles * tile_stride<parts>, lines = prefetched_lines(x, s, parts);
+  for (std::int64_t j = 0; j < s.nj; j += panel_lanes) {
+    const std::int64_t pb = j / panel_lanes, columns = least(s.nj - j, panel_lanes);
+    const std::uint32_t* at = b.at + pb * panel;
+    for (std::int64_t i = 0; i < s.mi; i += panel_lanes) {
+      const std::int64_t pa = i / panel_lanes, rows = least(s.mi - i, panel_lanes);
+      const bool direct = s.first && rows == panel_lanes && columns == panel_lanes;
+      float* to = x.c + (s.i + i) * x.ldc + s.j + j;
+      fetch(to, x.ldc, rows);
+      Engine::template panels<parts>({direct ? to : edge, direct ? x.ldc : panel_lanes, a.at + pa * panel, at, s.tiles,
+                                      parts == 3 && (a.rest[pa] || b.rest[pb]),
+                                      at + panel + pa * lines * s.tiles * line_words, j + columns < s.nj ? lines : 0});
+      if (!direct) (s.first ? put<false> : put<true>)(edge, to, x.ldc, rows, columns);
+    }
+    const std::int64_t end = j + columns, begin = j / columns_at_once * columns_at_once;
+    if (s.last && (end % columns_at_once == 0 || end == s.nj) && all.is_regular(s.i, s.mi, s.j + begin, end - begin))
+      all.finish(s.i, s.mi, s.j + begin, end - begin);
+  }
+}
+
+template <class Engine, int parts> static void multiply(const Product& all) {
   [[maybe_unused]] const Engine engine{};
+  const Whole& x = all.x;
   const std::int64_t depth = split_depth(x.k);
   for (std::int64_t j = 0; j < x.n; j += columns_per_block)
     for (std::int64_t p = 0; p < x.k; p += depth) {
       const std::int64_t nj = least(x.n - j, columns_per_block), steps = least(x.k - p, depth);
-      const PackedLanes b = packed<false, parts>(x.b, j, nj, p, steps, columns);
+      const PackedLanes b = packed<false, parts>(x.b, j, nj, p, steps, all.columns);
       for (std::int64_t i = 0; i < x.m; i += rows_per_block) {
         const std::int64_t mi = least(x.m - i, rows_per_block);
-        const PackedLanes a = packed<true, parts>(x.a, i, mi, p, steps, rows);
-        sweep<Engine, parts>(x, a, b, i, mi, j, nj, ceil_div(steps, tile_steps), p > 0);
+        const PackedLanes a = packed<true, parts>(x.a, i, mi, p, steps, all.rows);
+        sweep<Engine, parts>(all, a, b, Block{i, mi, j, nj, ceil_div(steps, tile_steps), p == 0, p + steps == x.k});
       }
     }
 }
 
-template <class Engine, int parts> static void product(const Whole& x) {
+// What sweep has not finished: rectangles with rows or columns that are not regular. The other code path overwrites
+// packed panels, so they wait until none is needed.
+static void finish_irregular(const Product& all) {
+  const Whole& x = all.x;
+  if (all.is_regular(0, x.m, 0, x.n)) return;
+  repair(x, all.rows, all.columns, gemm::scratch_for<float>(Scratch::split_spare, (2 + repaired_at_once) * x.n));
+  for (std::int64_t i = 0; i < x.m; i += rows_per_block)
+    for (std::int64_t j = 0; j < x.n; j += columns_at_once) {
+      const std::int64_t mi = least(x.m - i, rows_per_block), nj = least(x.n - j, columns_at_once);
+      if (!all.is_regular(i, mi, j, nj)) all.finish(i, mi, j, nj);
+    }
+}
+
+template <class Engine, int parts> static void product(const Whole& x, const Epilogue* done) {
   const std::int64_t m = ceil_div(x.m, panel_lanes) * panel_lanes, n = ceil_div(x.n, panel_lanes) * panel_lanes;
-  auto* at = gemm::scratch_for<std::int32_t>(Scratch::split_ranges, 2 * (m + n));
-  for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = 0x7fffffff;
-  const Ranges rows{at, at + m + n}, columns{at + m, at + m + n + m};
-  float* spare = gemm::scratch_for<float>(Scratch::split_spare, (2 + repaired_at_once) * x.n);
-  multiply<Engine, parts>(x, rows, columns);
-  repair(x, rows, columns, spare);
+  auto* at = gemm::scratch_for<std::uint32_t>(Scratch::split_ranges, 2 * (m + n));
+  for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = none;
+  const Product all{x, {at, at + m + n}, {at + m, at + m + n + m}, done};
+  multiply<Engine, parts>(all);
+  finish_irregular(all);
 }
 
 // See Gemm in product.h; parts is 3 for six products of parts and 1 for one.
@@ -134,8 +166,8 @@ template <class Engine, int parts> static void run(std::int64_t m, std::int64_t 
                           {static_cast<const float*>(a), a_row, a_col, m},
                           {static_cast<const float*>(b), b_col, b_row, n},
                           static_cast<float*>(c),
-                          ldc});
-  if (done) done->f(done->context, 0, m, 0, n);
+                          ldc},
+                         done);
 }
 
 }  // namespace split

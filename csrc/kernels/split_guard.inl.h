@@ -14,9 +14,16 @@ namespace split {
 
 constexpr float large_above = 0x1p50f, small_below = 0x1p-40f, inexact_below = 0x1p-90f;
 
-STEEP_INLINE std::int32_t magnitude(float x) { return __builtin_bit_cast(std::int32_t, x); }
+STEEP_INLINE std::uint32_t magnitude(float x) { return __builtin_bit_cast(std::uint32_t, x); }
 STEEP_INLINE bool is_large(const Ranges& r, std::int64_t i) { return r.high[i] > magnitude(large_above); }
 STEEP_INLINE bool is_small(const Ranges& r, std::int64_t i) { return r.low[i] < magnitude(small_below); }
+
+static bool any_irregular(const Ranges& r, std::int64_t count) {
+  bool any = false;
+  for (std::int64_t i = 0; i < count; ++i)
+    any |= (r.high[i] > magnitude(large_above)) | (r.low[i] < magnitude(small_below));
+  return any;
+}
 
 // The magnitude below which lost products matter, judged by this row or column alone; -1 if all products are 0.
 static float inexact_limit(const Ranges& r, std::int64_t i) {
@@ -70,7 +77,7 @@ STEEP_INLINE bool is_inexact(float c, float column, float row) {
 // Whether any element of a row is: usually none, so this is the cost of small rows.
 static bool any_inexact(const float* c, const float* columns, float row, std::int64_t n) {
   const Floats zero(0.0f), whole_row(row);
-  Bits found(0);
+  Floats::Mask found(0);
   for (std::int64_t j = 0; j < n; j += Floats::n) {
     const bool whole = n - j >= Floats::n;
     const Floats size = absv(whole ? load(c + j) : load_part(c + j, n - j));

@@ -1,12 +1,25 @@
 // What AMX's TDPBF16PS computes, in plain vector code with the same bits: in every tile the even and the odd members of
 // the pairs are a chain of fused multiply-adds each, from zero; the two are added, and their sum is added to C.
-// Denormal operands and results are flushed to zero. Start reading at Plain, then tile_product.
+// Denormal operands and results are flushed to zero. Start reading at PanelPair and Plain, then tile_product.
 
 namespace split {
 
 // Ranks of A's and B's part, in the order in which they are added up; after them come the largest parts, {0, 0}, so
 // that sums of small products are finished before they meet large ones. Neighbours share a tile already loaded.
 constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
+
+// C[32, 32] = the product of two panels of `tiles` tiles; without the small products if the caller knows that they are
+// zero. From `next` on lies what is read later, of which `lines` cache lines may be prefetched with every tile.
+struct PanelPair {
+  float* c;
+  std::int64_t ldc;
+  const std::uint32_t *a, *b;
+  std::int64_t tiles;
+  bool small;
+  const std::uint32_t* next;
+  std::int64_t lines;
+};
+constexpr std::int64_t line_words = 16;
 
 // Denormals are flushed to zero, as operands and results, during the lifetime of a FlushDenormals. The arithmetic has
 // to be in a separate function.
@@ -42,8 +55,8 @@ STEEP_INLINE Floats odd(Words pairs) { return floats(pairs & upper_half); }
 
 constexpr int rows_at_once = kVecBytes == 64 ? 8 : 4;  // two accumulators per row have to fit in the registers
 
-// C += A B of one tile each; C's rows are 32 floats apart.
-static void tile_product(float* c, const std::uint32_t* a, const std::uint32_t* b) {
+// C += A B of one tile each.
+static void tile_product(float* c, std::int64_t ldc, const std::uint32_t* a, const std::uint32_t* b) {
   for (int i = 0; i < tile_lanes; i += rows_at_once)
     for (int j = 0; j < tile_lanes; j += Floats::n) {
       Floats x[rows_at_once], y[rows_at_once];
@@ -57,7 +70,7 @@ static void tile_product(float* c, const std::uint32_t* a, const std::uint32_t* 
         }
       }
       for (int r = 0; r < rows_at_once; ++r) {
-        float* at = c + (i + r) * panel_lanes + j;
+        float* at = c + (i + r) * ldc + j;
         store(at, load(at) + (x[r] + y[r]));
       }
     }
@@ -65,27 +78,23 @@ static void tile_product(float* c, const std::uint32_t* a, const std::uint32_t* 
 
 struct Plain {
   // C += one part of A times one part of B, over all four pairs of their tiles.
-  STEEP_INLINE static void multiply(float* c, const std::uint32_t* a, const std::uint32_t* b) {
+  STEEP_INLINE static void multiply(const PanelPair& x, std::int64_t tile, const int (&parts)[2], std::int64_t stride) {
     for (int h = 0; h < 4; ++h)
-      tile_product(c + h / 2 * tile_lanes * panel_lanes + h % 2 * tile_lanes, a + h / 2 * tile_words,
-                   b + h % 2 * tile_words);
+      tile_product(x.c + h / 2 * tile_lanes * x.ldc + h % 2 * tile_lanes, x.ldc,
+                   x.a + tile * stride + (2 * parts[0] + h / 2) * tile_words,
+                   x.b + tile * stride + (2 * parts[1] + h % 2) * tile_words);
   }
 
-  template <int parts> [[gnu::noinline]] static void add_up(float* c, const std::uint32_t* a, const std::uint32_t* b,
-                                                            std::int64_t tiles, bool small) {
-    constexpr std::int64_t stride = tile_stride<parts>, part = 2 * tile_words;
-    for (std::int64_t t = 0; small && t < tiles; ++t)
-      for (const auto& p : small_products) multiply(c, a + t * stride + p[0] * part, b + t * stride + p[1] * part);
-    for (std::int64_t t = 0; t < tiles; ++t) multiply(c, a + t * stride, b + t * stride);
+  template <int parts> [[gnu::noinline]] static void add_up(const PanelPair& x) {
+    for (std::int64_t t = 0; x.small && t < x.tiles; ++t)
+      for (const auto& p : small_products) multiply(x, t, p, tile_stride<parts>);
+    for (std::int64_t t = 0; t < x.tiles; ++t) multiply(x, t, {0, 0}, tile_stride<parts>);
   }
 
-  // C[32, 32] = the product of two panels of `tiles` tiles; without the small products if the caller knows that they
-  // are zero.
-  template <int parts>
-  static void panels(float* c, const std::uint32_t* a, const std::uint32_t* b, std::int64_t tiles, bool small) {
-    __builtin_memset(c, 0, panel_lanes * panel_lanes * sizeof *c);
+  template <int parts> static void panels(const PanelPair& x) {
+    for (int i = 0; i < panel_lanes; ++i) __builtin_memset(x.c + i * x.ldc, 0, panel_lanes * sizeof *x.c);
     const FlushDenormals flush;
-    add_up<parts>(c, a, b, tiles, small);
+    add_up<parts>(x);
   }
 };
 

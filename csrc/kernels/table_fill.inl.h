@@ -23,6 +23,7 @@
 #include "kernels/gemm_stream.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/split_pack.inl.h"
+#include "kernels/split_lanes.inl.h"
 #include "kernels/split_guard.inl.h"
 #include "kernels/split_plain.inl.h"
 #include "kernels/split.inl.h"

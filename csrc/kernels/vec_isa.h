@@ -1,7 +1,7 @@
-// Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding. Included
-// by vec.h. On x86-64-v2, which has no fused multiply-add, it is emulated exactly: sums of floats in double, and those
-// of doubles in parts, are rounded to odd before they are rounded to nearest. So every instruction set gives the same
-// bits.
+// Operations that compiler vector extensions lack, one block per instruction set: fma, square root, rounding; and some
+// that GCC does not recognise, the smaller of two integers. Included by vec.h. On x86-64-v2, which has no fused
+// multiply-add, it is emulated exactly: sums of floats in double, and those of doubles in parts, are rounded to odd
+// before they are rounded to nearest. So every instruction set gives the same bits.
 
 enum class Round { nearest_even, down, up, to_zero };
 
@@ -61,6 +61,12 @@ STEEP_INLINE Vec<double> scalef(Vec<double> x, Vec<double> n) {
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return (Vec<std::uint64_t>::Raw)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v);
 }
+STEEP_INLINE Vec<std::uint32_t> smaller(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm512_maskz_min_epu32(0xFFFF, (__m512i)a.v, (__m512i)b.v);
+}
+STEEP_INLINE Vec<std::uint32_t> larger(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm512_maskz_max_epu32(0xFFFF, (__m512i)a.v, (__m512i)b.v);
+}
 
 #elif defined(__AVX2__)
 
@@ -80,6 +86,12 @@ template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
 }
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return (Vec<std::uint64_t>::Raw)_mm256_mul_epu32((__m256i)a.v, (__m256i)b.v);
+}
+STEEP_INLINE Vec<std::uint32_t> smaller(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm256_min_epu32((__m256i)a.v, (__m256i)b.v);
+}
+STEEP_INLINE Vec<std::uint32_t> larger(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm256_max_epu32((__m256i)a.v, (__m256i)b.v);
 }
 
 #elif defined(__x86_64__)
@@ -162,6 +174,12 @@ template <Round r> STEEP_INLINE Vec<double> roundv(Vec<double> x) {
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return (Vec<std::uint64_t>::Raw)_mm_mul_epu32((__m128i)a.v, (__m128i)b.v);
 }
+STEEP_INLINE Vec<std::uint32_t> smaller(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm_min_epu32((__m128i)a.v, (__m128i)b.v);
+}
+STEEP_INLINE Vec<std::uint32_t> larger(Vec<std::uint32_t> a, Vec<std::uint32_t> b) {
+  return (Vec<std::uint32_t>::Raw)_mm_max_epu32((__m128i)a.v, (__m128i)b.v);
+}
 
 #else
 
@@ -198,5 +216,7 @@ template <Round r, class T> STEEP_INLINE Vec<T> roundv(Vec<T> x) {
 STEEP_INLINE Vec<std::uint64_t> mul_low32(Vec<std::uint64_t> a, Vec<std::uint64_t> b) {
   return Vec<std::uint64_t>((a.v & 0xffffffffull) * (b.v & 0xffffffffull));
 }
+STEEP_INLINE Vec<std::uint32_t> smaller(Vec<std::uint32_t> a, Vec<std::uint32_t> b) { return a.v < b.v ? a.v : b.v; }
+STEEP_INLINE Vec<std::uint32_t> larger(Vec<std::uint32_t> a, Vec<std::uint32_t> b) { return a.v > b.v ? a.v : b.v; }
 
 #endif

@@ -8,18 +8,28 @@ namespace {
 
 Precision of_process = Precision::automatic;
 
-// The sizes from which six products by AMX, splitting included, are faster than fused multiply-adds. Splitting B takes
-// as long as 100 to 130 rows gain. By bench/modes.py, on a Xeon with AMX, one thread, November 2026, the rate of six
-// products over that of fused multiply-adds is
-//     rows                64    128    256    512   1024
-//     k = n = 512        .71   1.11   1.25   1.33   1.35
-//     k = n = 1024       .74   1.09   1.24   1.34   1.42
-// and .04 with one row; of k = 256, n = 256 it is 1.14, of n = 1024 1.28. From 256 rows on, not 128, so that smaller
-// batches keep their bits.
-bool gains(std::int64_t m, std::int64_t n, std::int64_t k) { return m >= 256 && n >= 192 && k >= 128; }
-
 // A sum of fewer terms has little rounding error, and what six products omit would dominate.
 constexpr std::int64_t fewest_terms = 32;
+
+// Whether six products by AMX, splitting included, are faster than fused multiply-adds. On a Xeon with AMX, one thread,
+// November 2026, a multiply-add takes 7 units of 2 ps, and 4 by six products, whose sums go on to a multiple of 32
+// terms; splitting takes 200 an element. The rate of six products over that of fused multiply-adds was
+//     rows                        64     96    128    192    256    512   1024
+//     k = n = 512               1.01   1.08   1.31   1.40   1.45   1.51   1.54
+//     k = n = 1024               .97   1.07   1.40   1.44   1.54   1.57   1.58
+//     the same, B transposed     .75    .96   1.26   1.35   1.43   1.46   1.56
+//     k = 512, n = 64            .73           .81           .84           .92
+//     k = 512, n = 128                        1.04          1.09          1.21
+//     k = 33, n = 512                          .86           .99          1.01
+//     k = 64, n = 512                         1.31          1.49          1.55
+// and .04 with one row. From 128 rows on, not fewer, so that smaller batches keep their bits.
+bool gains(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (m < 128 || k < fewest_terms) return false;
+  const std::int64_t whole = (k + 31) / 32 * 32;
+  const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
+  const auto terms = static_cast<double>(k), padded = static_cast<double>(whole);
+  return rows * columns * (7 * terms - 4 * padded) >= 200 * (rows + columns) * padded;
+}
 
 // AMX if available, else the same bits by plain code, as a mode requested by name guarantees.
 const k::SplitGemm& products() {

@@ -115,6 +115,25 @@ def test_bits_do_not_depend_on_threads_nor_on_rows_and_columns_beside(mode):
 
 
 @pytest.mark.parametrize("mode", ["split", "bf16"])
+@pytest.mark.parametrize("odd", ["none", "rows", "columns", "everything"])
+def test_what_finishes_a_product_sees_elements_that_are_computed_again(mode, odd):
+    """Bias and activation run on each rectangle when it is final, or after the others where it waits for such elements."""
+    rng = np.random.default_rng(7)
+    x, w, bias = (normal(rng, s) for s in ((300, 600), (600, 290), (290,)))
+    if odd in ("rows", "everything"):
+        x[5, 3], x[299, 0], x[130] = np.inf, 1e30, x[130] * np.float32(1e-38)
+    if odd in ("columns", "everything"):
+        w[4, 150], w[:, 289] = np.nan, w[:, 289] * np.float32(1e-38)
+    step = sp.compile(lambda x, w, bias: sp.relu(x @ w + bias))
+    with sp.matmul_precision(mode):
+        for operands in ((x, w, bias), (x[:, ::-1], w[::-1], bias)):
+            tensors = [sp.tensor(a) for a in operands]
+            expected = sp.relu(sp.asarray(product(mode, *operands[:2])) + bias).numpy()
+            for _ in range(2):
+                np.testing.assert_array_equal(step(*tensors).numpy(), expected)
+
+
+@pytest.mark.parametrize("mode", ["split", "bf16"])
 def test_bits_do_not_depend_on_layout_nor_on_batching(mode):
     rng = np.random.default_rng(0)
     a, b = normal(rng, (4, 40, 100)), normal(rng, (100, 70))
@@ -171,13 +190,15 @@ def by(mode, function, *operands):
         return np.asarray(function(*operands))
 
 
-@pytest.mark.parametrize("m", [1, 8, 97, 255, 256, 400])
-@pytest.mark.parametrize("n, k", [(512, 512), (192, 128), (191, 512), (512, 127)])
-def test_the_default_splits_only_what_is_large_enough_to_gain(m, n, k):
+@pytest.mark.parametrize("m", [1, 8, 97, 127, 128, 400])
+@pytest.mark.parametrize(
+    "n, k, least", [(512, 512, 128), (160, 64, 128), (64, 512, None), (512, 33, None), (90, 96, 400)]
+)
+def test_the_default_splits_only_what_is_large_enough_to_gain(m, n, k, least):
     """Splitting a matrix takes as long as some hundred rows gain: one row times 512 x 512 took 27 times as long."""
     rng = np.random.default_rng(0)
     x, w = (sp.tensor(rng.standard_normal(s), dtype="float32") for s in ((m, k), (k, n)))
-    gains = m >= 256 and n >= 192 and k >= 128 and not sp._core._amx_missing()
+    gains = least is not None and m >= least and not sp._core._amx_missing()
     stacked = lambda x, w: x.reshape((1, *x.shape)) @ w  # noqa: E731
     for product in (sp.matmul, stacked, lambda x, w: sp.nn.functional.linear(x, w.mT)):
         np.testing.assert_array_equal(by("auto", product, x, w), by("split" if gains else "fma", product, x, w))
