@@ -117,7 +117,7 @@ def test_bits_do_not_depend_on_threads_nor_on_rows_and_columns_beside(mode):
 @pytest.mark.parametrize("mode", ["split", "bf16"])
 @pytest.mark.parametrize("odd", ["none", "rows", "columns", "everything"])
 def test_what_finishes_a_product_sees_elements_that_are_computed_again(mode, odd):
-    """Bias and activation run on each rectangle when it is final, or after the others where it waits for such elements."""
+    """Bias and activation run on a rectangle when it is final, or after the others where it waits for such elements."""
     rng = np.random.default_rng(7)
     x, w, bias = (normal(rng, s) for s in ((300, 600), (600, 290), (290,)))
     if odd in ("rows", "everything"):
