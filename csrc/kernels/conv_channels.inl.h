@@ -91,6 +91,7 @@ template <class T> struct OutputRows {
 
   void put(std::int64_t i, std::int64_t position, std::int64_t count, Vec<T> x) const {
     T* at = to + i * row + position * step;
+    if (step == 2) return put_every_other(at, i, count, x);
     if (step != 1) return put_apart(at, i, count, x);
     with_part<T>(
         count, STEEP_EACH(part) {
@@ -98,6 +99,11 @@ template <class T> struct OutputRows {
           else if (bias) x = Vec<T>(bias[i]) + x;
           store_part(at, x, part);
         });
+  }
+  void put_every_other(T* at, std::int64_t i, std::int64_t count, Vec<T> x) const {
+    if (add) x = load_apart(at, count) + x;
+    else if (bias) x = Vec<T>(bias[i]) + x;
+    store_apart(at, x, count);
   }
   void put_apart(T* at, std::int64_t i, std::int64_t count, Vec<T> x) const {
     T value[lanes<T>];

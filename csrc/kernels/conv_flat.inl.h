@@ -66,13 +66,6 @@ template <class T> static const T* sweep_canvas(const Sweep<T>& s, const Channel
   return a;
 }
 
-// Rows are too short for a library call.
-template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n) {
-  std::int64_t j = 0;
-  for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
-  if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
-}
-
 // Copies the valid positions of a canvas to `out`.
 template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
   const std::int64_t wide = s.x.window[2].out, step = s.x.out_step[2];
@@ -83,9 +76,7 @@ template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& c
       some = least(wide - p.x, s.count - done);
       T* to = out + (s.row + i) * s.x.out_row + place_in(s.x, p);
       const T* from = s.c + i * s.ldc + canvas.place(p) - start;
-      if (step == 1) copy_row(from, to, some);
-      else
-        for (std::int64_t j = 0; j < some; ++j) to[j * step] = from[j];
+      copy_row(from, to, some, step);
     }
   }
 }

@@ -90,15 +90,29 @@ static inline std::int64_t place_in(const Correlation& x, const Place& p) {
   return p.z * x.out_step[0] + p.y * x.out_step[1] + p.x * x.out_step[2];
 }
 
+// A row into outputs `step` apart. Rows are too short for a library call.
+template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n, std::int64_t step = 1) {
+  std::int64_t j = 0;
+  if (step == 1) {
+    for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
+    if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
+  } else if (step == 2) {
+    for (; j + lanes<T> <= n; j += lanes<T>) store_apart(to + 2 * j, load(from + j), lanes<T>);
+    if (j < n) store_apart(to + 2 * j, load_part(from + j, Part<T>(n - j)), n - j);
+  } else {
+    for (; j < n; ++j) to[j * step] = from[j];
+  }
+}
+
 // Copies rows of positions into outputs with gaps, or of several images.
 template <class T> static void spread_out(const Sweep<T>& s) {
   const std::int64_t* step = s.x.out_step;
   for (std::int64_t i = 0; i < s.rows; ++i) {
     T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row;
     Place p = place_of(s.x.window, s.from);
-    for (std::int64_t j = 0; j < s.count; next_row(s.x.window, p)) {
-      T* at = to + p.image * s.x.out_image + p.z * step[0] + p.y * step[1];
-      for (; p.x < s.x.window[2].out && j < s.count; ++p.x, ++j) at[p.x * step[2]] = s.c[i * s.ldc + j];
+    for (std::int64_t j = 0, some; j < s.count; j += some, next_row(s.x.window, p)) {
+      some = least(s.x.window[2].out - p.x, s.count - j);
+      copy_row(s.c + i * s.ldc + j, to + p.image * s.x.out_image + place_in(s.x, p), some, step[2]);
     }
   }
 }

@@ -6,7 +6,7 @@
 namespace split {
 
 constexpr std::int64_t rows_per_block = 256;      // of A: its packed panels stay in the second-level cache
-constexpr std::int64_t columns_per_block = 1024;  // of B
+constexpr std::int64_t columns_per_block = 4096;  // of B, for which a panel of A is packed once
 constexpr std::int64_t near_words = 1 << 18;      // of packed panels, half of the second-level cache
 constexpr std::int64_t columns_at_once = 128;     // of C, whose rectangles are finished while they are in that cache
 

@@ -28,9 +28,47 @@ template <class T> STEEP_INLINE void store_part(T* p, Vec<T> x, std::type_identi
 
 template <class T> constexpr bool masks_are_free = true;
 
+// The first n lanes from or to p[0], p[2], p[4] and so on. What lies between is neither read nor written.
+template <class T> STEEP_INLINE Part<T> every_other(std::int64_t n) {
+  Part<T> part(n <= 0 ? 0 : n >= lanes<T> / 2 ? lanes<T> : 2 * n);
+  part.mask = static_cast<typename Part<T>::Mask>(part.mask & 0x5555);
+  return part;
+}
+template <class T, int... l>
+STEEP_INLINE void store_apart(T* p, Vec<T> x, std::int64_t n, std::integer_sequence<int, l...>) {
+  const Vec<T> low = __builtin_shufflevector(x.v, x.v, (l / 2)...);
+  const Vec<T> high = __builtin_shufflevector(x.v, x.v, (l / 2 + lanes<T> / 2)...);
+  store_part(p, low, every_other<T>(n));
+  store_part(p + lanes<T>, high, every_other<T>(n - lanes<T> / 2));
+}
+template <class T, int... l>
+STEEP_INLINE Vec<T> load_apart(const T* p, std::int64_t n, std::integer_sequence<int, l...>) {
+  const Vec<T> low = load_part(p, every_other<T>(n));
+  const Vec<T> high = load_part(p + lanes<T>, every_other<T>(n - lanes<T> / 2));
+  return __builtin_shufflevector(low.v, high.v, (2 * l)...);
+}
+template <class T> STEEP_INLINE void store_apart(T* p, Vec<T> x, std::int64_t n) {
+  store_apart(p, x, n, std::make_integer_sequence<int, lanes<T>>{});
+}
+template <class T> STEEP_INLINE Vec<T> load_apart(const T* p, std::int64_t n) {
+  return load_apart(p, n, std::make_integer_sequence<int, lanes<T>>{});
+}
+
 #else
 
 template <class T> constexpr bool masks_are_free = false;
+
+// The first n lanes from or to p[0], p[2], p[4] and so on. What lies between is neither read nor written.
+template <class T> STEEP_INLINE void store_apart(T* p, Vec<T> x, std::int64_t n) {
+  T value[lanes<T>];
+  store(value, x);
+  for (std::int64_t i = 0; i < n && i < lanes<T>; ++i) p[2 * i] = value[i];
+}
+template <class T> STEEP_INLINE Vec<T> load_apart(const T* p, std::int64_t n) {
+  T value[lanes<T>] = {};
+  for (std::int64_t i = 0; i < n && i < lanes<T>; ++i) value[i] = p[2 * i];
+  return load(value);
+}
 
 // The first n elements of 16 bytes, zeros beyond them. By moves of 16, 8 and 4 bytes between memory and a register:
 // masked moves of AVX2 take ten times as long on some processors (AMD's Zen, measured), and an array on the stack would
