@@ -213,8 +213,8 @@ template <class T>
 static void sweep(const Block<T>& s, const Rows<T>& rows, const PackedB<T>& packed, Finished<T>& finished) {
   const std::int64_t high = row_of(s.x, s.plan, rows.end) - rows.top;
   const bool packing = packed.at && rows.first == 0 && !packed.done;
-  const std::int64_t read = packed.done ? s.x.n * s.x.k : s.columns * s.depth;  // since a panel was read last
-  const bool far = read * static_cast<std::int64_t>(sizeof(T)) > most_held;
+  // Between two calls that read kept panels, others came.
+  const bool far = s.columns * s.depth * static_cast<std::int64_t>(sizeof(T)) > (packed.done ? most_swept : most_held);
   for (std::int64_t j = 0; j < s.columns; j += s.plan.width) {
     const std::int64_t width = least(s.plan.width, s.columns - j);
     T* at = packed.at && packed.all ? packed.at + j * s.depth : packed.at;

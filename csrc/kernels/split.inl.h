@@ -84,12 +84,11 @@ struct Block {
   bool first, last;  // of k
 };
 
-// Panels of B that do not stay in the second-level cache until they are read again are prefetched, a share of the next
-// one with every panel of A.
+// Panels of B that come from beyond the second-level cache are prefetched, a share of the next one with every panel of
+// A: those of a block that is too large for it, and those that are kept, since other products came between.
 static std::int64_t prefetched_lines(const Whole& x, const Block& s, std::int64_t parts) {
-  const std::int64_t read = is_kept(x.b.at) ? x.n * x.k : s.nj * s.tiles * tile_steps;  // since a panel was read last
-  const std::int64_t lines = parts * 2 * tile_words / line_words;                       // of a panel, for each tile
-  return read * parts / 2 > near_words ? ceil_div(lines, ceil_div(s.mi, panel_lanes)) : 0;
+  const bool far = is_kept(x.b.at) || s.nj * s.tiles * tile_steps * parts / 2 > near_words;
+  return far ? ceil_div(parts * 2 * tile_words / line_words, ceil_div(s.mi, panel_lanes)) : 0;
 }
 
 template <class Engine, int parts>
