@@ -104,6 +104,6 @@ struct Amx {
 }  // namespace isa_amx
 
 extern const SplitGemm split_amx;
-constinit const SplitGemm split_amx = {&isa_amx::split::run<isa_amx::Amx, 3>, &isa_amx::split::run<isa_amx::Amx, 1>};
+constinit const SplitGemm split_amx = isa_amx::split::products<isa_amx::Amx>;
 
 }  // namespace steep::k

@@ -169,4 +169,7 @@ template <class Engine, int parts> static void run(std::int64_t m, std::int64_t 
                          done);
 }
 
+template <class Engine> constexpr SplitGemm products = {
+    &run<Engine, 3>, &run<Engine, 1>, {panel_lanes, panel_lanes, gemm::least_length, lanes<float>}};
+
 }  // namespace split

@@ -51,10 +51,18 @@ using ColGradient = void (*)(const void* g, const void* y, void* out, std::int64
 using Transpose = void (*)(const void* from, std::int64_t step, void* to, std::int64_t ld, std::int64_t count,
                            std::int64_t depth);
 
+// Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: of plain products two
+// tiles high, and wide enough for two panels of any type. A piece along whose other side there are at least `length`
+// repays its packing. `lanes` of a vector of float32.
+struct PieceSizes {
+  std::int64_t rows, columns, length, lanes;
+};
+
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
 struct SplitGemm {
   Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
   Gemm one;  // of float32 rounded to bfloat16
+  PieceSizes pieces;
 };
 
 // Philox 4x32-10. Element i of a stream is a function of (key, start + i) alone.
@@ -66,13 +74,6 @@ using Random = void (*)(void* out, std::int64_t n, std::uint64_t key, std::uint6
 // n], the gradient of the losses weighted by g (null otherwise).
 using LabelLoss = void (*)(const void* x, const std::int64_t* labels, const void* g, void* out, std::int64_t rows,
                            std::int64_t n);
-
-// Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: two tiles high, and wide
-// enough for two panels of any type. A piece along whose other side there are at least `length` repays its packing.
-// `lanes` of a vector of float32.
-struct PieceSizes {
-  std::int64_t rows, columns, length, lanes;
-};
 
 struct Table {
   const char* isa;

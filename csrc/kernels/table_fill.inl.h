@@ -169,8 +169,8 @@ constexpr void fill_gemm(Table& t) {
   t.gemm[u8] = &gemm::run_integers<std::uint8_t>;
   t.gemm[i32] = &gemm::run_integers<std::int32_t>;
   t.gemm[i64] = &gemm::run_integers<std::int64_t>;
-  t.pieces = {2 * gemm::tile_rows, 64, 576, lanes<float>};
-  t.split = {&split::run<split::Plain, 3>, &split::run<split::Plain, 1>};
+  t.pieces = {2 * gemm::tile_rows, 64, gemm::least_length, lanes<float>};
+  t.split = split::products<split::Plain>;
 }
 
 template <class T> constexpr void fill_conv(Table& t, Type type) {

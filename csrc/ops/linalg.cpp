@@ -95,7 +95,7 @@ struct Product {
       for (std::int64_t i = 0; i < batch; ++i) run(at(i), 0, m, 0, n);
       return;
     }
-    const k::PieceSizes sizes = k::table().pieces;
+    const k::PieceSizes& sizes = piece_sizes(gemm);
     const bool by_rows = m >= n;
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? sizes.rows : sizes.columns;
     const std::int64_t share = ceil_div(side, pieces_of_each(batch));

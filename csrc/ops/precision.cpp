@@ -1,6 +1,9 @@
 // Selects the kernel of a product. Start reading at find_gemm.
 #include "ops/precision.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "core/errors.h"
 
 namespace steep {
@@ -60,6 +63,11 @@ k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::
     case Precision::bf16: return products().one;
     default: return fma;
   }
+}
+
+const k::PieceSizes& piece_sizes(k::Gemm gemm) {
+  const auto& plain = k::table().gemm;  // first, since asking for AMX requests it of the system
+  return std::find(std::begin(plain), std::end(plain), gemm) != std::end(plain) ? k::table().pieces : products().pieces;
 }
 
 }  // namespace steep

@@ -21,4 +21,7 @@ Precision parse_precision(const std::string& word);
 // float32.
 k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::int64_t k);
 
+// How to divide a product by that kernel.
+const k::PieceSizes& piece_sizes(k::Gemm gemm);
+
 }  // namespace steep
