@@ -91,7 +91,7 @@ static inline std::int64_t place_in(const Correlation& x, const Place& p) {
 }
 
 // A row into outputs `step` apart. Rows are too short for a library call.
-template <class T> STEEP_INLINE void copy_row(const T* from, T* to, std::int64_t n, std::int64_t step = 1) {
+template <class T> static void copy_row(const T* from, T* to, std::int64_t n, std::int64_t step = 1) {
   std::int64_t j = 0;
   if (step == 1) {
     for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));

@@ -199,11 +199,11 @@ template <class T> static void sweep_panel(const Block<T>& s, const Rows<T>& r, 
     const std::int64_t row = row_of(s.x, s.plan, t), rows = row_of(s.x, s.plan, t + 1) - row;
     const Matrix<T> a = r.packed ? Matrix<T>{r.packed + (row - r.top) * s.depth, 1, rows} : s.x.a.from(row, s.p);
     const auto& kernels = a.row == 1 ? tiles<T, true>.at : tiles<T, false>.at;
-    const bool fetching = b.then && a.row == 1 && vecs == widest(static_cast<int>(rows));
+    const auto kernel = kernels[rows - 1][vecs - 1], other = fetching_tiles<T>.at[rows - 1][0];
+    const bool fetching = b.then && other && a.row == 1 && vecs == widest(static_cast<int>(rows));
     T* c = s.x.c + row * s.x.ldc + s.j + b.j;
-    (fetching ? fetching_tiles<T>.at[rows - 1][0] : kernels[rows - 1][vecs - 1])(
-        {s.depth, a.at, a.row, a.col, b.at.at, b.at.row, c, s.x.ldc, b.width, s.p > 0, s.plan.pack_b,
-         fetching ? b.then + (t - r.first) * share * s.depth : nullptr, share});
+    (fetching ? other : kernel)({s.depth, a.at, a.row, a.col, b.at.at, b.at.row, c, s.x.ldc, b.width, s.p > 0,
+                                 s.plan.pack_b, fetching ? b.then + (t - r.first) * share * s.depth : nullptr, share});
   }
 }
 

@@ -77,10 +77,17 @@ template <class T, int rows, int vecs, bool down, bool fetching = false> static 
   repeat<rows>(
       STEEP_EACH(i) { repeat<vecs>(STEEP_EACH(j) { __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 0, 2); }); });
   Vec<T> sum[rows][vecs] = {};
-  with_part<T>(
-      t.padded ? lanes<T> : last, STEEP_EACH(some) { add_up<T, rows, vecs, down, fetching>(t, some, sum); });
-  with_part<T>(
-      last, STEEP_EACH(some) { repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], some, t.add); }); });
+  const auto sum_up = STEEP_EACH(some) { add_up<T, rows, vecs, down, fetching>(t, some, sum); };
+  const auto put = STEEP_EACH(some) {
+    repeat<rows>(STEEP_EACH(i) { store_row(t.c + i * t.ldc, sum[i], some, t.add); });
+  };
+  if constexpr (fetching) {  // a whole panel
+    sum_up(Whole{});
+    put(Whole{});
+  } else {
+    with_part<T>(t.padded ? lanes<T> : last, sum_up);
+    with_part<T>(last, put);
+  }
 }
 
 // The widest tile, in vectors, that leaves its accumulators in registers at a given height.
@@ -99,10 +106,11 @@ static constexpr auto tiles = tile_table<TileFn<T>, tile_rows, widest_of_all>([]
   return nullptr;
 });
 
-// Of a packed A and a whole panel of B: by the number of rows alone.
+// Of a packed A and a whole panel of B, by the number of rows alone; null for fewer than half a tile, which are rare.
 template <class T>
 static constexpr auto fetching_tiles = tile_table<TileFn<T>, tile_rows, 1>([]<int rows, int>() -> TileFn<T> {
-  return tile<T, rows, widest(rows), true, true>;
+  if constexpr (2 * rows >= tile_rows) return tile<T, rows, widest(rows), true, true>;
+  return nullptr;
 });
 
 }  // namespace gemm
