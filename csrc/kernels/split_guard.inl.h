@@ -21,7 +21,7 @@ STEEP_INLINE bool is_small(const Ranges& r, std::int64_t i) { return r.low[i] < 
 static bool any_irregular(const Ranges& r, std::int64_t count) {
   bool any = false;
   for (std::int64_t i = 0; i < count; ++i)
-    any |= (r.high[i] > magnitude(large_above)) | (r.low[i] < magnitude(small_below));
+    any |= r.high[i] > magnitude(large_above) || r.low[i] < magnitude(small_below);
   return any;
 }
 
