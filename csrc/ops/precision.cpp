@@ -25,9 +25,9 @@ constexpr std::int64_t fewest_terms = 32;
 //     k = 512, n = 128                        1.04          1.09          1.21
 //     k = 33, n = 512                          .86           .99          1.01
 //     k = 64, n = 512                         1.31          1.49          1.55
-// and .04 with one row. From 128 rows on, not fewer, so that smaller batches keep their bits.
+// and .04 with one row. From 256 rows and 192 columns on, not 128, so that smaller batches and layers keep their bits.
 bool gains(std::int64_t m, std::int64_t n, std::int64_t k) {
-  if (m < 128 || k < fewest_terms) return false;
+  if (m < 256 || n < 192 || k < 2 * fewest_terms) return false;
   const std::int64_t whole = (k + 31) / 32 * 32;
   const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
   const auto terms = static_cast<double>(k), padded = static_cast<double>(whole);

@@ -60,7 +60,7 @@ def test_the_same_bits_for_any_chunk_and_executor(name, pool):
 
 
 def test_chunks_of_hundreds_of_rows_are_the_bits_of_small_ones():
-    """ "auto" would split products of 128 rows and more where the processor has AMX."""
+    """ "auto" would split products of 256 rows and more where the processor has AMX."""
     model = nn.Sequential(nn.Linear(160, 200, generator=0), nn.Tanh(), nn.Linear(200, 3, generator=1))
     x = RNG.standard_normal((300, 160)).astype(np.float32)
     with sp.matmul_precision("auto"):

@@ -147,12 +147,12 @@ def test_a_product_gives_the_bits_of_its_parts(dtype, mode):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_by_default_a_product_of_fewer_than_128_rows_gives_the_bits_of_its_rows(dtype):
-    """ "auto" may choose another kernel from 128 rows on; below, rows and batches never change a bit."""
+def test_by_default_a_product_of_fewer_than_256_rows_gives_the_bits_of_its_rows(dtype):
+    """ "auto" may choose another kernel from 256 rows on; below, rows and batches never change a bit."""
     with sp.matmul_precision("auto"):
         for layout in LAYOUTS:
             for a, b, (ta, tb) in products(dtype, layout):
-                a = a[..., :127, :]
+                a = a[..., :255, :]
                 x, y = laid(a, ta), laid(b, tb)
                 whole, m = (x @ y).numpy(), a.shape[-2]
                 for rows in (slice(0, 1), slice(m // 2, None), slice(m // 3, m // 2 + 1)):
