@@ -2,9 +2,9 @@
 
 ``python bench/modes.py`` prints the figures behind the choice of "auto" (csrc/ops/precision.cpp, conv_run.cpp), in
 GFLOP/s at the fastest of some runs; "auto" should be near the better of "fma" and "split" in every row from 256 rows
-and 192 columns on. Convolutions are timed once more in a compiled function that keeps its weight rearranged. Then errors
-of a convolution: root mean square and maximum, over the sum of the magnitudes of an output's terms. Last, where torch is
-installed, products of both libraries in turns.
+and 192 columns on. Convolutions are timed once more in a compiled function that keeps its weight rearranged. Then come
+errors of a convolution: root mean square and maximum, over the sum of the magnitudes of an output's terms. Last, where
+torch is installed, products of both libraries, alternately.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def through_bfloat16(torch, run):
 
 
 def print_beside_torch(torch):
-    """Products in turns: the fastest of nine blocks of each."""
+    """Products of both libraries alternately: the fastest of nine blocks of each."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     for m, k, n in BESIDE_TORCH:

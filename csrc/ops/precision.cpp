@@ -17,7 +17,7 @@ constexpr std::int64_t fewest_terms = 32;
 // Whether six products by AMX, splitting included, are faster than fused multiply-adds. On a Xeon with AMX, one thread,
 // November 2026, a multiply-add takes 7 units of 2 ps, and 4 by six products, whose sums go on to a multiple of 32
 // terms; splitting takes 200 an element. The rate of six products over that of fused multiply-adds was, with more
-// weights in turn than a cache holds (by hand; bench/modes.py prints most of these for one weight),
+// weights than a cache holds (by hand; bench/modes.py prints most of these for one weight),
 //     rows                        64     96    128    192    256    512   1024
 //     k = n = 512               1.01   1.08   1.31   1.40   1.45   1.51   1.54
 //     k = n = 1024               .97   1.07   1.40   1.44   1.54   1.57   1.58
