@@ -29,6 +29,11 @@ inline bool is_plain(const Window* w) {
   return true;
 }
 
+struct Correlation;
+// The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
+using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
+                           std::int64_t to);
+
 // out[r, t] = bias[r] + sum over channels c and taps i of weight[r, c, i] * image[c, t * step + at(i)].
 struct Correlation {
   Window window[3];
@@ -43,10 +48,8 @@ struct Correlation {
   std::int64_t group = 0, groups = 1;  // of depthwise: image i has the weight and bias of group (group + i) % groups
   std::int64_t image_step, out_image;  // from one to the next, in elements
   Gemm product;                        // the product kernel, or null for fused multiply-adds
+  Correlate parts;                     // by bfloat16 parts without one, or null
 };
-// The part with rows [row, row_end) at positions [from, to), counted row-major over the windows' outputs.
-using Correlate = void (*)(const Correlation&, std::int64_t row, std::int64_t row_end, std::int64_t from,
-                           std::int64_t to);
 
 // The same by Winograd's minimal filtering: windows of two dimensions with three taps each, next to one another, and
 // outputs without gaps. Tiles of `tile` x `tile` outputs, 2 or 4, are counted row-major over all images; rows are

@@ -22,6 +22,7 @@ template <class T> static void correlate(const Correlation& x, std::int64_t row,
                                          std::int64_t from, std::int64_t to) {
   const std::int64_t rows = row_end - row, count = to - from;
   if (rows <= 0 || count <= 0) return;
+  if (x.parts) return x.parts(x, row, row_end, from, to);
   const std::int64_t n = ceil_div(rows, tile_rows), width = widest(static_cast<int>(ceil_div(rows, n))) * lanes<T>;
   T* c = static_cast<T*>(x.out) + row * x.out_row + from;
   Correlation one = x;

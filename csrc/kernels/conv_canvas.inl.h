@@ -31,6 +31,7 @@ template <class T> struct Canvas {
   const Window* window;
   Phases z, y, x;
   std::int64_t first, top, left, wide, tall, pitch, rows, phase, channel;  // rows of a phase; elements of both
+  std::int64_t end = lanes<T>;  // elements after the rows of a phase that are zero
 
   Canvas(const Window* w, std::int64_t from, std::int64_t to) : window(w), z(w[0]), y(w[1]), x(w[2]) {
     const std::int64_t line = from / w[2].out, last = (to - 1) / w[2].out;
@@ -110,7 +111,7 @@ template <class T> struct Canvas {
     each_phase([&](std::int64_t pz, std::int64_t py, std::int64_t px, bool has_rows) {
       T* at = to + phase_at(pz, py, px);
       for (std::int64_t c = 0; c < channels; ++c, at += channel)
-        has_rows ? clear(at + rows * pitch, lanes<T>) : clear(at, least(width, phase));
+        has_rows ? clear(at + rows * pitch, end) : clear(at, least(width, phase));
     });
     clear(to + channels * channel, width);
   }
@@ -133,6 +134,21 @@ template <class T> struct Canvas {
     });
   }
 };
+
+// Copies the valid positions of a canvas to `out`.
+template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
+  const std::int64_t wide = s.x.window[2].out, step = s.x.out_step[2];
+  const Place begin = place_of(s.x.window, s.from);
+  for (std::int64_t i = 0; i < s.rows; ++i) {
+    Place p = begin;
+    for (std::int64_t done = 0, some; done < s.count; done += some, next_row(s.x.window, p)) {
+      some = least(wide - p.x, s.count - done);
+      T* to = out + (s.row + i) * s.x.out_row + place_in(s.x, p);
+      const T* from = s.c + i * s.ldc + canvas.place(p) - start;
+      copy_row(from, to, some, step);
+    }
+  }
+}
 
 // Whether the windows have two dimensions.
 static inline bool is_plane(const Window* w) {

@@ -66,21 +66,6 @@ template <class T> static const T* sweep_canvas(const Sweep<T>& s, const Channel
   return a;
 }
 
-// Copies the valid positions of a canvas to `out`.
-template <class T> static void gather_rows(const Sweep<T>& s, const Canvas<T>& canvas, std::int64_t start, T* out) {
-  const std::int64_t wide = s.x.window[2].out, step = s.x.out_step[2];
-  const Place begin = place_of(s.x.window, s.from);
-  for (std::int64_t i = 0; i < s.rows; ++i) {
-    Place p = begin;
-    for (std::int64_t done = 0, some; done < s.count; done += some, next_row(s.x.window, p)) {
-      some = least(wide - p.x, s.count - done);
-      T* to = out + (s.row + i) * s.x.out_row + place_in(s.x, p);
-      const T* from = s.c + i * s.ldc + canvas.place(p) - start;
-      copy_row(from, to, some, step);
-    }
-  }
-}
-
 template <class T> static void correlate_flat(Sweep<T> s) {
   const Canvas<T> canvas(s.x.window, s.from, s.from + s.count);
   const std::int64_t zero = canvas.place(s.from), span = canvas.place(s.from + s.count - 1) + 1 - zero;

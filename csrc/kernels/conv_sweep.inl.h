@@ -6,19 +6,6 @@ namespace conv {
 
 constexpr std::int64_t tiles_in_cache = 8;  // of packed weights, which stay in the second-level cache
 
-// One block of channels of a correlation's part, and the panels of B its first rows packed.
-template <class T> struct Sweep {
-  const Correlation& x;
-  std::int64_t taps, row, rows, from, count;  // the part: rows [row, row + rows), positions [from, from + count)
-  std::int64_t tiles, width;
-  T* c;
-  std::int64_t ldc;
-
-  std::int64_t top(std::int64_t tile) const { return share_start(rows, tiles, tile); }
-};
-
-template <class T> struct Channels { std::int64_t first, count; };
-
 template <class T>
 static Matrix<T> weights_of(const Sweep<T>& s, const Channels<T>& k, std::int64_t tile, std::int64_t end, bool packed) {
   const std::int64_t ld = s.x.channels * s.taps, depth = k.count * s.taps, top = s.top(tile);
@@ -77,51 +64,6 @@ static inline std::int64_t block_channels(std::int64_t channels, std::int64_t ta
   return ceil_div(channels, least(channels, ceil_div(channels * taps, most)));
 }
 
-// Every row of C begins with its bias.
-template <class T> static void start(const Sweep<T>& s, std::int64_t columns) {
-  for (std::int64_t i = 0; i < s.rows; ++i) {
-    const T value = s.x.bias ? static_cast<const T*>(s.x.bias)[s.row + i] : T(0);
-    for (std::int64_t j = 0; j < columns; ++j) s.c[i * s.ldc + j] = value;
-  }
-}
-
-// Where a position lies in the output of an image.
-static inline std::int64_t place_in(const Correlation& x, const Place& p) {
-  return p.z * x.out_step[0] + p.y * x.out_step[1] + p.x * x.out_step[2];
-}
-
-// A row into outputs `step` apart. Rows are too short for a library call.
-template <class T> static void copy_row(const T* from, T* to, std::int64_t n, std::int64_t step = 1) {
-  std::int64_t j = 0;
-  if (step == 1) {
-    for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(from + j));
-    if (j < n) store_part(to + j, load_part(from + j, Part<T>(n - j)), Part<T>(n - j));
-  } else if (step == 2) {
-    for (; j + lanes<T> <= n; j += lanes<T>) store_apart(to + 2 * j, load(from + j), lanes<T>);
-    if (j < n) store_apart(to + 2 * j, load_part(from + j, Part<T>(n - j)), n - j);
-  } else {
-    for (; j < n; ++j) to[j * step] = from[j];
-  }
-}
-
-// Copies rows of positions into outputs with gaps, or of several images.
-template <class T> static void spread_out(const Sweep<T>& s) {
-  const std::int64_t* step = s.x.out_step;
-  for (std::int64_t i = 0; i < s.rows; ++i) {
-    T* to = static_cast<T*>(s.x.out) + (s.row + i) * s.x.out_row;
-    Place p = place_of(s.x.window, s.from);
-    for (std::int64_t j = 0, some; j < s.count; j += some, next_row(s.x.window, p)) {
-      some = least(s.x.window[2].out - p.x, s.count - j);
-      copy_row(s.c + i * s.ldc + j, to + p.image * s.x.out_image + place_in(s.x, p), some, step[2]);
-    }
-  }
-}
-
-static inline bool is_flat(const Correlation& x) {
-  const Window* w = x.window;
-  return x.out_step[2] == 1 && x.out_step[1] == w[2].out && x.out_step[0] == w[1].out * w[2].out;
-}
-
 static inline bool is_plain(const Correlation& x) { return is_plain(x.window) && is_flat(x); }
 
 // The rows of the weight that a part takes.
@@ -129,15 +71,6 @@ template <class T> static Matrix<T> weight_rows(const Sweep<T>& s) {
   const std::int64_t k = s.x.channels * s.taps;
   const T* weight = static_cast<const T*>(s.x.weight);
   return s.x.transposed ? Matrix<T>{weight + s.row, 1, s.x.rows} : Matrix<T>{weight + s.row * k, k, 1};
-}
-
-// Rows [i, i + mi) of a part get their biases, in columns [j, j + nj).
-template <class T>
-static void add_bias(const Sweep<T>& s, std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) {
-  for (std::int64_t r = i; r < i + mi; ++r) {
-    const T bias = static_cast<const T*>(s.x.bias)[s.row + r];
-    for (T *c = s.c + r * s.ldc + j, *end = c + nj; c < end; ++c) *c += bias;
-  }
 }
 
 // The bias is added while a rectangle of the product is still in cache.

@@ -17,6 +17,11 @@ namespace {
 #include "kernels/split_guard.inl.h"
 #include "kernels/split_plain.inl.h"
 #include "kernels/split.inl.h"
+#include "kernels/conv_pack.inl.h"
+#include "kernels/conv_places.inl.h"
+#include "kernels/conv_canvas.inl.h"
+#include "kernels/split_canvas.inl.h"
+#include "kernels/split_conv.inl.h"
 
 // What LDTILECFG reads: all eight tiles are 16 rows of 64 bytes.
 struct alignas(64) TileConfig {
@@ -25,15 +30,13 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-constexpr std::int64_t part_words = 2 * split::tile_words;
-
 // The two tiles of one part of A in tiles 4 and 5, of B in 6 and 7. Macros, since tile numbers are part of the opcode.
-#define STEEP_LOAD_A(p)                   \
-  _tile_loadd(4, a + (p)*part_words, 64); \
-  _tile_loadd(5, a + (p)*part_words + split::tile_words, 64)
-#define STEEP_LOAD_B(p)                   \
-  _tile_loadd(6, b + (p)*part_words, 64); \
-  _tile_loadd(7, b + (p)*part_words + split::tile_words, 64)
+#define STEEP_LOAD_A(p)          \
+  _tile_loadd(4, x.a(t, p), 64); \
+  _tile_loadd(5, x.a(t, p) + split::tile_words, 64)
+#define STEEP_LOAD_B(p)          \
+  _tile_loadd(6, x.b(t, p), 64); \
+  _tile_loadd(7, x.b(t, p) + split::tile_words, 64)
 #define STEEP_MULTIPLY()   \
   _tile_dpbf16ps(0, 4, 6); \
   _tile_dpbf16ps(1, 4, 7); \
@@ -56,9 +59,9 @@ struct Amx {
   }
 
   // In the order of small_products, which changes one of the two operands at a time.
-  static void add_small(const split::PanelPair& x) {
-    const std::uint32_t *a = x.a, *b = x.b, *next = x.next;
-    for (std::int64_t t = 0; t < x.tiles; ++t, a += 3 * part_words, b += 3 * part_words) {
+  template <class Pair> static void add_small(const Pair& x) {
+    const std::uint32_t* next = x.next;
+    for (std::int64_t t = 0; t < x.tiles; ++t) {
       next = prefetch(next, x.lines);
       STEEP_LOAD_A(2);
       STEEP_LOAD_B(0);
@@ -73,9 +76,9 @@ struct Amx {
       STEEP_MULTIPLY();
     }
   }
-  template <int parts> static void add_large(const split::PanelPair& x) {
-    const std::uint32_t *a = x.a, *b = x.b, *next = x.next;
-    for (std::int64_t t = 0; t < x.tiles; ++t, a += parts * part_words, b += parts * part_words) {
+  template <int parts, class Pair> static void add_large(const Pair& x) {
+    const std::uint32_t* next = x.next;
+    for (std::int64_t t = 0; t < x.tiles; ++t) {
       if constexpr (parts == 1) next = prefetch(next, x.lines);
       STEEP_LOAD_A(0);
       STEEP_LOAD_B(0);
@@ -83,7 +86,7 @@ struct Amx {
     }
   }
   // As Plain::panels.
-  template <int parts> static void panels(const split::PanelPair& x) {
+  template <int parts, class Pair> static void panels(const Pair& x) {
     const auto row_bytes = static_cast<std::int64_t>(x.ldc * sizeof(float));
     float* below = x.c + split::tile_lanes * x.ldc;
     _tile_zero(0);

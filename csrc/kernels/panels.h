@@ -10,7 +10,16 @@ namespace steep::k {
 
 // What, beside the address of the first element, determines what panels hold: which kernel's they are, and every number
 // that their layout depends on.
-enum class Packing : std::uint8_t { rows, columns, filters, filters_in_lanes, transposed_taps, winograd, parts };
+enum class Packing : std::uint8_t {
+  rows,
+  columns,
+  filters,
+  filters_in_lanes,
+  transposed_taps,
+  winograd,
+  parts,
+  filter_parts
+};
 struct PanelKey {
   Packing how;
   std::int64_t of[7];

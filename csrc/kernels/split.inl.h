@@ -104,9 +104,15 @@ static void sweep(const Product& all, const PackedLanes& a, const PackedLanes& b
       const bool direct = s.first && rows == panel_lanes && columns == panel_lanes;
       float* to = x.c + (s.i + i) * x.ldc + s.j + j;
       fetch(to, x.ldc, rows);
-      Engine::template panels<parts>({direct ? to : edge, direct ? x.ldc : panel_lanes, a.at + pa * panel, at, s.tiles,
-                                      parts == 3 && (a.rest[pa] || b.rest[pb]),
-                                      at + panel + pa * lines * s.tiles * line_words, j + columns < s.nj ? lines : 0});
+      using Tiles = AdjacentTiles<parts>;
+      Engine::template panels<parts>(PanelPair<Tiles, Tiles>{direct ? to : edge,
+                                                             direct ? x.ldc : panel_lanes,
+                                                             {a.at + pa * panel},
+                                                             {at},
+                                                             s.tiles,
+                                                             parts == 3 && (a.rest[pa] || b.rest[pb]),
+                                                             at + panel + pa * lines * s.tiles * line_words,
+                                                             j + columns < s.nj ? lines : 0});
       if (!direct) (s.first ? put<false> : put<true>)(edge, to, x.ldc, rows, columns);
     }
     const std::int64_t end = j + columns, begin = j / columns_at_once * columns_at_once;
@@ -168,8 +174,5 @@ template <class Engine, int parts> static void run(std::int64_t m, std::int64_t 
                           ldc},
                          done);
 }
-
-template <class Engine> constexpr SplitGemm products = {
-    &run<Engine, 3>, &run<Engine, 1>, {panel_lanes, panel_lanes, gemm::least_length, lanes<float>}};
 
 }  // namespace split

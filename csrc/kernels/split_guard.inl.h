@@ -32,6 +32,7 @@ static float inexact_limit(const Ranges& r, std::int64_t i) {
   return inexact_below * (largest > 1 ? largest : 1);
 }
 
+// A product; what is repaired has m, n, c, ldc and by_fma as it has.
 struct Whole {
   std::int64_t m, n, k;
   Lanes a, b;
@@ -112,7 +113,8 @@ struct RowLimit {
 constexpr std::int64_t repaired_at_once = 32;
 
 // Up to 32 neighbouring rows from i on that have such elements; returns the number of rows processed.
-static std::int64_t repair_inexact(const Whole& x, const Ranges& rows, const Limits& l, std::int64_t i, float* spare) {
+template <class X>
+static std::int64_t repair_inexact(const X& x, const Ranges& rows, const Limits& l, std::int64_t i, float* spare) {
   Inexact all{x.n, 0};
   std::int64_t count = 0;
   for (; count < repaired_at_once && i + count < x.m; ++count) {
@@ -139,7 +141,7 @@ static bool any_small(const Ranges& r, std::int64_t count) {
 }
 
 // `spare` holds 2 n + 32 n floats.
-static void repair(const Whole& x, const Ranges& rows, const Ranges& columns, float* spare) {
+template <class X> static void repair(const X& x, const Ranges& rows, const Ranges& columns, float* spare) {
   each_large_run(rows, x.m,
                  [&](std::int64_t i, std::int64_t some) { x.by_fma(i, some, 0, x.n, x.c + i * x.ldc, x.ldc); });
   each_large_run(columns, x.n, [&](std::int64_t j, std::int64_t some) { x.by_fma(0, x.m, j, some, x.c + j, x.ldc); });

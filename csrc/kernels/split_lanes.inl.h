@@ -63,21 +63,23 @@ static bool pack_along_k(const Lanes& x, std::int64_t depth, std::uint32_t* to, 
     constexpr bool of_lanes = is_a || parts == 1;
     const TileRows rows = rows_of<of_lanes>(x.from(0, p), depth - p, copy);
     if constexpr (of_lanes)
-      put_tile<parts, !is_a>(
-          to, [&](std::uint32_t* at, std::int64_t part) { split_rows_of_lanes<parts>(rows, at, part, seen); });
+      put_tile<parts, !is_a>(to, 2 * tile_words, [&](std::uint32_t* at, std::int64_t part) {
+        split_rows_of_lanes<parts>(rows, at, part, seen);
+      });
     else rest |= split_rows_of_steps<parts>(rows, to, 2 * tile_words, ranges);
   }
   return is_a || parts == 1 ? put_extremes(seen, ranges) : rest;
 }
 
-// 16 lanes over the steps of one tile.
-template <bool is_a, int parts>
-static bool pack_across(const Lanes& x, std::int64_t steps, std::uint32_t* to, const Ranges& ranges) {
+// 16 lanes over the steps of one tile, whose parts lie `part` words apart.
+template <bool is_a, int parts> static bool pack_across(const Lanes& x, std::int64_t steps, std::uint32_t* to,
+                                                        const Ranges& ranges, std::int64_t part = 2 * tile_words) {
   TileCopy copy;
   bool rest = false;
   const TileRows rows = rows_of<false>(x, steps, copy);
-  put_tile<parts, is_a>(
-      to, [&](std::uint32_t* at, std::int64_t part) { rest = split_rows_of_steps<parts>(rows, at, part, ranges); });
+  put_tile<parts, is_a>(to, part, [&](std::uint32_t* at, std::int64_t part) {
+    rest = split_rows_of_steps<parts>(rows, at, part, ranges);
+  });
   return rest;
 }
 

@@ -7,6 +7,7 @@
 namespace split {
 
 constexpr std::int64_t panel_lanes = 32, tile_lanes = 16, tile_steps = 32, tile_words = 256;
+constexpr std::int64_t lane_words = tile_steps / 2;  // of a lane in a tile of A
 
 // A panel is its tiles of k in order, each as `parts` pairs of tiles: lanes 0 to 15, then 16 to 31.
 template <int parts> constexpr std::int64_t tile_stride = parts * 2 * tile_words;
@@ -46,8 +47,8 @@ template <int parts> struct Parts {
 
   STEEP_INLINE explicit Parts(Floats x) {
     for (int i = 0; i < parts; ++i) {
-      of[i] = rounded(x);
-      x = x - floats(of[i]);  // exact
+      of[i] = i < 2 ? rounded(x) : words(x) & upper_half;  // the third has no more than 8 bits
+      x = x - floats(of[i]);                               // exact
     }
   }
 };
@@ -120,15 +121,16 @@ STEEP_INLINE bool split_rows_of_steps(const TileRows& x, std::uint32_t* to, std:
   return any_lane(rest);
 }
 
-// A tile of every part: split(to, part) writes its rows, which are those wanted or their columns.
-template <int parts, bool transposed, class F> STEEP_INLINE void put_tile(std::uint32_t* to, F split) {
+// A tile of every part, `part` words apart: split(to, part) writes its rows, which are those wanted or their columns.
+template <int parts, bool transposed, class F>
+STEEP_INLINE void put_tile(std::uint32_t* to, std::int64_t part, F split) {
   if constexpr (!transposed) {
-    split(to, 2 * tile_words);
+    split(to, part);
   } else {
     alignas(64) std::uint32_t words[parts * tile_words];
     split(words, tile_words);
     for (int n = 0; n < parts; ++n)
-      gemm::pack(gemm::Strip<float>{reinterpret_cast<float*>(to + n * 2 * tile_words), 16,
+      gemm::pack(gemm::Strip<float>{reinterpret_cast<float*>(to + n * part), 16,
                                     reinterpret_cast<const float*>(words + n * tile_words), 16, 1, 16, 16});
   }
 }

@@ -8,12 +8,32 @@ namespace split {
 // that sums of small products are finished before they meet large ones. Neighbours share a tile already loaded.
 constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
 
+// Where the tiles of a panel lie, those of lanes 16 to 31 behind those of 0 to 15: adjacent, or listed by the distance
+// of the first part's from `at`, with a part's `part` words behind the one before.
+template <int parts> struct AdjacentTiles {
+  const std::uint32_t* at;
+
+  STEEP_INLINE const std::uint32_t* operator()(std::int64_t tile, int p) const {
+    return at + tile * tile_stride<parts> + p * 2 * tile_words;
+  }
+};
+struct ListedTiles {
+  const std::uint32_t* at;
+  const std::int64_t* distance;
+  std::int64_t part;
+
+  STEEP_INLINE const std::uint32_t* operator()(std::int64_t tile, int p) const {
+    return at + distance[tile] + p * part;
+  }
+};
+
 // C[32, 32] = the product of two panels of `tiles` tiles; without the small products if the caller knows that they are
 // zero. From `next` on lies what is read later, of which `lines` cache lines may be prefetched with every tile.
-struct PanelPair {
+template <class A, class B> struct PanelPair {
   float* c;
   std::int64_t ldc;
-  const std::uint32_t *a, *b;
+  A a;
+  B b;
   std::int64_t tiles;
   bool small;
   const std::uint32_t* next;
@@ -56,7 +76,7 @@ STEEP_INLINE Floats odd(Words pairs) { return floats(pairs & upper_half); }
 constexpr int rows_at_once = kVecBytes == 64 ? 8 : 4;  // two accumulators per row have to fit in the registers
 
 // C += A B of one tile each.
-static void tile_product(float* c, std::int64_t ldc, const std::uint32_t* a, const std::uint32_t* b) {
+static inline void tile_product(float* c, std::int64_t ldc, const std::uint32_t* a, const std::uint32_t* b) {
   for (int i = 0; i < tile_lanes; i += rows_at_once)
     for (int j = 0; j < tile_lanes; j += Floats::n) {
       Floats x[rows_at_once], y[rows_at_once];
@@ -78,23 +98,22 @@ static void tile_product(float* c, std::int64_t ldc, const std::uint32_t* a, con
 
 struct Plain {
   // C += one part of A times one part of B, over all four pairs of their tiles.
-  STEEP_INLINE static void multiply(const PanelPair& x, std::int64_t tile, const int (&parts)[2], std::int64_t stride) {
+  template <class Pair> STEEP_INLINE static void multiply(const Pair& x, std::int64_t tile, const int (&parts)[2]) {
     for (int h = 0; h < 4; ++h)
       tile_product(x.c + h / 2 * tile_lanes * x.ldc + h % 2 * tile_lanes, x.ldc,
-                   x.a + tile * stride + (2 * parts[0] + h / 2) * tile_words,
-                   x.b + tile * stride + (2 * parts[1] + h % 2) * tile_words);
+                   x.a(tile, parts[0]) + h / 2 * tile_words, x.b(tile, parts[1]) + h % 2 * tile_words);
   }
 
-  template <int parts> [[gnu::noinline]] static void add_up(const PanelPair& x) {
+  template <class Pair> [[gnu::noinline]] static void add_up(const Pair& x) {
     for (std::int64_t t = 0; x.small && t < x.tiles; ++t)
-      for (const auto& p : small_products) multiply(x, t, p, tile_stride<parts>);
-    for (std::int64_t t = 0; t < x.tiles; ++t) multiply(x, t, {0, 0}, tile_stride<parts>);
+      for (const auto& p : small_products) multiply(x, t, p);
+    for (std::int64_t t = 0; t < x.tiles; ++t) multiply(x, t, {0, 0});
   }
 
-  template <int parts> static void panels(const PanelPair& x) {
+  template <int parts, class Pair> static void panels(const Pair& x) {
     for (int i = 0; i < panel_lanes; ++i) __builtin_memset(x.c + i * x.ldc, 0, panel_lanes * sizeof *x.c);
     const FlushDenormals flush;
-    add_up<parts>(x);
+    add_up(x);
   }
 };
 

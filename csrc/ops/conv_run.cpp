@@ -147,7 +147,7 @@ void run_together(std::vector<Pieces> phases, std::int64_t weight_bytes, const k
     cost += p.cost() * static_cast<double>(p.of_images());
   }
   const std::int64_t batch = j.out.dim(0), planes = j.out.dim(1), blocks = ceil_div(batch, together);
-  const KeptWeights kept(j.weight, weight_bytes, phases[0].shape.product != nullptr);
+  const KeptWeights kept(j.weight, weight_bytes, phases[0].shape.product || phases[0].shape.parts);
   const bool by_phase = threads() > 1 && blocks < 2 * threads();
   for (std::size_t i = 0; by_phase && i < phases.size(); ++i) run_pieces(phases[i], nullptr);
   if (by_phase) return report_all(j.out, done);

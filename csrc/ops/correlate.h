@@ -45,9 +45,8 @@ struct Job {
 k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j);
 
 // The product kernel, if it is not the kernels' own fused multiply-adds. These read the image directly, so they are
-// faster than six products, for which columns are written out and split: on VGG16's layers 127 to 146 GFLOP/s against
-// 103 to 167 (bench/modes.py, a Xeon with AMX, one thread, November 2026), not by enough on any. So "auto" never asks
-// for others.
+// faster than six products for which columns are written out and split: "auto" never asks for others. What it asks for
+// is parts that are read from a copy of the image, see gains_by_parts.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k);
 
 // A product kernel is called for some columns at a time: where no program keeps the weights that it has rearranged,

@@ -66,6 +66,15 @@ k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::
   }
 }
 
+k::Correlate find_conv(Precision p) {
+  switch (p) {
+    case Precision::automatic: return k::amx() ? products().conv_of_six : nullptr;
+    case Precision::split: return products().conv_of_six;
+    case Precision::bf16: return products().conv_of_one;
+    default: return nullptr;
+  }
+}
+
 const k::PieceSizes& piece_sizes(k::Gemm gemm) {
   const auto& plain = k::table().gemm;  // first, since asking for AMX requests it of the system
   return std::find(std::begin(plain), std::end(plain), gemm) != std::end(plain) ? k::table().pieces : products().pieces;

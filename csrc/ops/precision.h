@@ -21,6 +21,10 @@ Precision parse_precision(const std::string& word);
 // float32.
 k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::int64_t k);
 
+// The kernel for a convolution that reads a canvas of parts; null where there is none. Whether it gains is for the
+// caller to say, whom "auto" asks (correlate.cpp).
+k::Correlate find_conv(Precision p);
+
 // How to divide a product by that kernel.
 const k::PieceSizes& piece_sizes(k::Gemm gemm);
 

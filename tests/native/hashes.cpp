@@ -153,6 +153,12 @@ void convolutions(const Table& t, Type type, std::int64_t step) {
   c.out = result.data();
   t.correlate[type](c, 0, rows, 0, out);
   line("correlate" + which, result, type);
+  if (type == f32) {
+    t.split.conv_of_six(c, 0, rows, 0, out);
+    line("correlate by six parts" + which, result, type);
+    t.split.conv_of_one(c, 0, rows, 0, out);
+    line("correlate by one part" + which, result, type);
+  }
   Bytes planes = room(channels * out, type);
   c.rows = c.channels = 1, c.out = planes.data();
   c.images = c.groups = channels, c.image_step = in, c.out_image = out;

@@ -1,6 +1,7 @@
 // Products of bfloat16 parts: the tiles of AMX (emulated where the processor has none), and the plain code of every
 // instruction set, give one another's bits; their error is below that of fused multiply-adds; special values take the
 // bits of fused multiply-adds; and rows and columns do not depend on their neighbours. Start reading at main.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -236,6 +237,70 @@ void check_neighbours() {
   }
 }
 
+// A convolution on planes, of a few images. The part is all there is, or one row and some positions of it.
+struct Convolution {
+  std::int64_t images, channels, rows;
+  Window y, x;
+  Numbers image, weight, bias;
+
+  Convolution(std::int64_t n, std::int64_t c, std::int64_t r, Window tall, Window broad, const Draw& draw = normal)
+      : images(n),
+        channels(c),
+        rows(r),
+        y(tall),
+        x(broad),
+        image(problem(n * c * y.in * x.in, 1, 1, draw).a),
+        weight(problem(r * c * y.taps * x.taps, 1, 1, draw).a),
+        bias(problem(r, 1, 1, draw).a) {}
+  std::int64_t positions() const { return y.out * x.out; }
+  Numbers run(Correlate f) const {
+    Numbers out(static_cast<std::size_t>(images * rows * positions()), -7.0f);
+    f(correlation(out.data()), 0, rows, 0, positions());
+    return out;
+  }
+  Correlation correlation(float* out) const {
+    Correlation c{};
+    c.window[1] = y, c.window[2] = x;
+    c.rows = rows, c.channels = channels, c.weight = weight.data(), c.image = image.data(), c.bias = bias.data();
+    c.images = images, c.image_step = channels * y.in * x.in, c.out_image = rows * positions();
+    c.out = out, c.out_row = positions(), c.out_step[1] = x.out, c.out_step[2] = 1;
+    return c;
+  }
+};
+
+bool all_alike(const Numbers& x, const Numbers& y) { return std::equal(x.begin(), x.end(), y.begin(), alike); }
+
+// All sets give the same bits, and a part those of the whole.
+void check_convolution(const Convolution& c, const std::string& name) {
+  const SplitGemm& first = isa_table("baseline").split;
+  const Numbers six = c.run(first.conv_of_six), one = c.run(first.conv_of_one);
+  for (const Set& s : sets()) {
+    check(all_alike(c.run(s.split->conv_of_six), six), std::string(s.name) + " convolution of six products, " + name);
+    check(all_alike(c.run(s.split->conv_of_one), one), std::string(s.name) + " convolution of one product, " + name);
+    Numbers part = six;
+    const std::int64_t row = c.rows / 2, from = c.positions() / 3, to = c.positions() * 2 / 3 + 1;
+    for (std::int64_t n = 0; n < c.images; ++n)
+      for (std::int64_t i = from; i < to; ++i)
+        part[static_cast<std::size_t>((n * c.rows + row) * c.positions() + i)] = -7.0f;
+    s.split->conv_of_six(c.correlation(part.data()), row, row + 1, from, to);
+    check(all_alike(part, six), std::string(s.name) + " part of a convolution, " + name);
+  }
+}
+
+void check_convolutions() {
+  const Window three{19, 19, 1, 3, -1, 1}, broad{23, 23, 1, 3, -1, 1};
+  check_convolution({3, 70, 33, three, broad}, "3 x 3");
+  check_convolution({2, 40, 65, {19, 10, 2, 3, -1, 1}, {23, 12, 2, 3, -1, 1}}, "stride 2");
+  check_convolution({5, 200, 7, {5, 5, 1, 3, 1, -1}, {4, 4, 1, 3, 1, -1}}, "taps in reverse");
+  check_convolution({1, 16, 40, {1, 1, 1, 1, 0, 1}, {70, 62, 1, 5, 0, 2}}, "a line, dilated");
+  check_convolution({2, 33, 8, {9, 4, 3, 2, 0, 1}, {9, 3, 3, 4, -1, 1}}, "stride 3");
+  Convolution c{2, 40, 9, three, broad, wide(-80, 40)};
+  check_convolution(c, "magnitudes of all sizes");
+  c.image[700] = std::numeric_limits<float>::infinity();
+  c.weight[5] = 1e30f;
+  check_convolution(c, "infinite and large values");
+}
+
 // Whether it runs some of their instructions without leave, so that not all of them trap.
 bool processor_runs_tiles() {
   unsigned a, b, c, d;
@@ -269,6 +334,7 @@ int main() {
   check_widened();
   check_specials();
   check_neighbours();
+  check_convolutions();
   check_errors();
   if (!runs) std::printf("no tiles: %s", missing_for_avx512());
   else std::printf(real ? "tiles of the processor" : "%ld tile products were emulated", amx_emulator::products());

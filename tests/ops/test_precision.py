@@ -205,18 +205,31 @@ def test_the_default_splits_only_what_is_large_enough_to_gain(m, n, k, gaining):
 
 
 @pytest.mark.parametrize("passed", ["forward", "input", "weight"])
-def test_the_default_leaves_convolutions_alone(passed):
-    """Of VGG16's shape, which was split by default and slower than by fused multiply-adds."""
+@pytest.mark.parametrize(
+    ("image", "kernel", "gaining"),
+    [
+        ((2, 64, 20, 20), (256, 64, 3, 3), True),
+        ((2, 256, 14, 14), (256, 256, 3, 3), True),
+        ((2, 16, 32, 32), (16, 16, 3, 3), False),  # half of every block of 32 channels would be zeros
+        ((2, 256, 7, 7), (256, 256, 3, 3), False),  # splitting the weight would take longest
+        ((2, 64, 20, 20), (256, 64, 1, 1), False),
+        ((2, 3, 40, 40), (64, 3, 7, 7), False),
+    ],
+)
+def test_the_default_splits_only_convolutions_that_gain(passed, image, kernel, gaining):
+    """Of VGG16's shapes, ResNet's and others, whatever the batch; and no gradient with respect to a weight."""
     rng = np.random.default_rng(0)
-    x, w = (sp.tensor(rng.standard_normal(s), dtype="float32") for s in ((2, 64, 20, 20), (256, 64, 3, 3)))
+    x, w = (sp.tensor(rng.standard_normal(s), dtype="float32") for s in (image, kernel))
+    gains = gaining and passed != "weight" and not sp._core._amx_missing()
 
     def run(x, w):
-        if passed == "forward":
-            return sp.conv2d(x, w)
         y, back = sp.vjp(sp.conv2d, x, w)
-        return back(y)[passed == "weight"]
+        return y if passed == "forward" else back(sp.ones(y.shape))[passed == "weight"]
 
-    np.testing.assert_array_equal(by("auto", run, x, w), by("fma", run, x, w))
+    found = by("auto", run, x, w)
+    np.testing.assert_array_equal(found, by("split" if gains else "fma", run, x, w))
+    if passed == "forward":
+        np.testing.assert_array_equal(by("auto", run, x[1:], w), found[1:])
 
 
 def test_a_scope_is_its_threads_own_and_the_setting_everybodys():

@@ -17,6 +17,7 @@ CASES = {
     "2d, padding": ((2, 70, 9, 9), (33, 70, 3, 3), {"padding": 1}),
     "2d, one tap": ((2, 48, 11, 10), (36, 48, 1, 1), {}),
     "2d, stride and padding": ((2, 8, 21, 19), (16, 8, 5, 5), {"stride": 2, "padding": 2}),
+    "2d, many channels and stride": ((3, 40, 21, 19), (48, 40, 3, 3), {"stride": 2, "padding": 1}),
     "2d, dilation and groups": ((2, 16, 14, 15), (24, 8, 3, 3), {"dilation": 2, "padding": 2, "groups": 2}),
     "3d": ((2, 6, 6, 7, 8), (10, 6, 3, 2, 3), {"stride": (1, 2, 1), "padding": 1}),
 }
@@ -69,7 +70,9 @@ def test_products_that_would_underflow_take_the_code_path_of_fma(scale):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("case", ["1d, stride and padding", "2d, dilation and groups", "2d, one tap", "3d"])
+@pytest.mark.parametrize(
+    "case", ["1d, stride and padding", "2d, dilation and groups", "2d, many channels and stride", "2d, one tap", "3d"]
+)
 @pytest.mark.parametrize("mode", ["split", "bf16"])
 def test_bits_do_not_depend_on_threads_nor_on_the_batch(mode, case):
     x, weight, bias, g = operands(CASES[case])
