@@ -70,6 +70,10 @@ using WinogradWeight = std::int64_t (*)(const Correlation&, std::int64_t tile, s
 // What the depthwise kernels are made for: beyond this the general ones are as fast.
 constexpr std::int64_t depthwise_taps = 128, depthwise_rows = 2, depthwise_weight_rows = 16;
 
+struct WeightGradient;
+// The part of channels [from, to). The order of the sum depends on the shapes alone.
+using CorrelateWeight = void (*)(const WeightGradient&, std::int64_t from, std::int64_t to);
+
 // out[r, c, i] = sum over images n and positions t of grad[n, r, t] * image[n, c, t * step + at(i)].
 struct WeightGradient {
   Window window[3];
@@ -78,9 +82,8 @@ struct WeightGradient {
   std::int64_t image_step, grad_step;  // from one of the batch to the next, in elements
   void* out;                           // [rows, channels, taps] contiguous
   Gemm product;                        // as above
+  CorrelateWeight parts;               // as above
 };
-// The part of channels [from, to). The order of the sum depends on the shapes alone.
-using CorrelateWeight = void (*)(const WeightGradient&, std::int64_t from, std::int64_t to);
 
 // Planes [from, to) of an image that has `planes`, each in * in * in, to the largest elements of their windows, or the
 // flat positions of those as int64: the first among equals, a NaN above all, -inf and -1 where a window holds nothing.

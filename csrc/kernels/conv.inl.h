@@ -53,6 +53,7 @@ template <class T> static void correlate_weight(const WeightGradient& x, std::in
   const std::int64_t taps = volume(x.window, &Window::taps), positions = volume(x.window, &Window::out);
   const std::int64_t rows = (to - from) * taps, total = positions * x.batch, all = x.channels * taps;
   if (rows <= 0 || x.rows <= 0) return;
+  if (x.parts && total) return x.parts(x, from, to);
   if (x.product && total) return weight_columns(WeightSweep<T>{x, taps, from, to - from, positions, nullptr}, total);
   WeightSweep<T> s{x, taps, from, to - from, positions, nullptr};
   const bool pairs = is_pair_path(s);

@@ -22,6 +22,7 @@ namespace {
 #include "kernels/conv_canvas.inl.h"
 #include "kernels/split_canvas.inl.h"
 #include "kernels/split_conv.inl.h"
+#include "kernels/split_conv_weight.inl.h"
 
 // What LDTILECFG reads: all eight tiles are 16 rows of 64 bytes.
 struct alignas(64) TileConfig {
@@ -31,12 +32,12 @@ struct alignas(64) TileConfig {
 };
 
 // The two tiles of one part of A in tiles 4 and 5, of B in 6 and 7. Macros, since tile numbers are part of the opcode.
-#define STEEP_LOAD_A(p)          \
-  _tile_loadd(4, x.a(t, p), 64); \
-  _tile_loadd(5, x.a(t, p) + split::tile_words, 64)
-#define STEEP_LOAD_B(p)          \
-  _tile_loadd(6, x.b(t, p), 64); \
-  _tile_loadd(7, x.b(t, p) + split::tile_words, 64)
+#define STEEP_LOAD_A(p)                  \
+  _tile_loadd(4, x.a.tile(t, p, 0), 64); \
+  _tile_loadd(5, x.a.tile(t, p, 1), 64)
+#define STEEP_LOAD_B(p)                  \
+  _tile_loadd(6, x.b.tile(t, p, 0), 64); \
+  _tile_loadd(7, x.b.tile(t, p, 1), 64)
 #define STEEP_MULTIPLY()   \
   _tile_dpbf16ps(0, 4, 6); \
   _tile_dpbf16ps(1, 4, 7); \

@@ -11,7 +11,7 @@ using conv::Channels;
 
 struct PartsCanvas {
   conv::Canvas<float> one;  // of an image, with the distances of all
-  const Correlation& x;
+  const Correlation& x;     // of which the windows, the channels and the images are read
   std::int64_t image;  // elements from one image to the next
 
   PartsCanvas(const Correlation& correlation, std::int64_t from, std::int64_t to)
@@ -21,8 +21,8 @@ struct PartsCanvas {
     one.tall -= lines;
     one.rows = one.tall;
     image = one.rows * one.pitch;
-    const std::int64_t all = x.images * image, behind = lines * one.pitch + columns + lanes<float>;
-    one.phase = ceil_div(all + behind, tile_lanes) * tile_lanes;
+    const std::int64_t all = x.images * image, behind = lines * one.pitch + columns + panel_lanes;
+    one.phase = ceil_div(all + behind, tile_steps) * tile_steps;
     one.channel = one.phase * one.y.w.step * one.x.w.step;
     one.end = one.phase - all;
   }

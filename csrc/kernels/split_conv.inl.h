@@ -219,10 +219,4 @@ template <class Engine, int parts> static void correlate(const Correlation& x, s
   }
 }
 
-template <class Engine> constexpr SplitGemm products = {&run<Engine, 3>,
-                                                        &run<Engine, 1>,
-                                                        &correlate<Engine, 3>,
-                                                        &correlate<Engine, 1>,
-                                                        {panel_lanes, panel_lanes, gemm::least_length, lanes<float>}};
-
 }  // namespace split

@@ -4,26 +4,38 @@
 
 namespace split {
 
+constexpr std::int64_t line_words = 16;
+
 // Ranks of A's and B's part, in the order in which they are added up; after them come the largest parts, {0, 0}, so
 // that sums of small products are finished before they meet large ones. Neighbours share a tile already loaded.
 constexpr int small_products[5][2] = {{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
 
-// Where the tiles of a panel lie, those of lanes 16 to 31 behind those of 0 to 15: adjacent, or listed by the distance
-// of the first part's from `at`, with a part's `part` words behind the one before.
+// Where a panel's tiles lie: tile(t, p, half) is part p of tile t, of lanes 0 to 15 or 16 to 31. Adjacent, the two
+// halves behind one another.
 template <int parts> struct AdjacentTiles {
   const std::uint32_t* at;
 
-  STEEP_INLINE const std::uint32_t* operator()(std::int64_t tile, int p) const {
-    return at + tile * tile_stride<parts> + p * 2 * tile_words;
+  STEEP_INLINE const std::uint32_t* tile(std::int64_t t, int p, int half) const {
+    return at + t * tile_stride<parts> + (2 * p + half) * tile_words;
   }
 };
+// Tiles listed by their distance from `at`, a part `part` words behind the one before.
 struct ListedTiles {
   const std::uint32_t* at;
   const std::int64_t* distance;
   std::int64_t part;
 
-  STEEP_INLINE const std::uint32_t* operator()(std::int64_t tile, int p) const {
-    return at + distance[tile] + p * part;
+  STEEP_INLINE const std::uint32_t* tile(std::int64_t t, int p, int half) const {
+    return at + distance[t] + p * part + half * tile_words;
+  }
+};
+// Tiles behind one another, those of the other half of the lanes `half` words from them.
+struct StackedTiles {
+  const std::uint32_t* at;
+  std::int64_t half, part;
+
+  STEEP_INLINE const std::uint32_t* tile(std::int64_t t, int p, int second) const {
+    return at + t * tile_words + p * part + second * half;
   }
 };
 
@@ -39,7 +51,6 @@ template <class A, class B> struct PanelPair {
   const std::uint32_t* next;
   std::int64_t lines;
 };
-constexpr std::int64_t line_words = 16;
 
 // Denormals are flushed to zero, as operands and results, during the lifetime of a FlushDenormals. The arithmetic has
 // to be in a separate function.
@@ -100,8 +111,8 @@ struct Plain {
   // C += one part of A times one part of B, over all four pairs of their tiles.
   template <class Pair> STEEP_INLINE static void multiply(const Pair& x, std::int64_t tile, const int (&parts)[2]) {
     for (int h = 0; h < 4; ++h)
-      tile_product(x.c + h / 2 * tile_lanes * x.ldc + h % 2 * tile_lanes, x.ldc,
-                   x.a(tile, parts[0]) + h / 2 * tile_words, x.b(tile, parts[1]) + h % 2 * tile_words);
+      tile_product(x.c + h / 2 * tile_lanes * x.ldc + h % 2 * tile_lanes, x.ldc, x.a.tile(tile, parts[0], h / 2),
+                   x.b.tile(tile, parts[1], h % 2));
   }
 
   template <class Pair> [[gnu::noinline]] static void add_up(const Pair& x) {

@@ -63,6 +63,7 @@ struct SplitGemm {
   Gemm six;  // of the three parts of every float32: an error below that of fused multiply-adds
   Gemm one;  // of float32 rounded to bfloat16
   Correlate conv_of_six, conv_of_one;  // of the same parts, for windows on planes
+  CorrelateWeight conv_weight_of_six, conv_weight_of_one;
   PieceSizes pieces;
 };
 

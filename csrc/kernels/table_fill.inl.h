@@ -32,6 +32,7 @@
 #include "kernels/conv_canvas.inl.h"
 #include "kernels/split_canvas.inl.h"
 #include "kernels/split_conv.inl.h"
+#include "kernels/split_conv_weight.inl.h"
 #include "kernels/conv_sweep.inl.h"
 #include "kernels/conv_flat.inl.h"
 #include "kernels/conv_channels.inl.h"

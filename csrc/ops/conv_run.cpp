@@ -310,12 +310,15 @@ void compute_conv_weight(const Call& c) {
   shape.image_step = x.dim(1) * in;
   shape.grad_step = grad.dim(1) * out;
   shape.product = product_of(g, x.dtype(), rows, channels * taps, shape.batch * out);
+  shape.parts = weight_parts_of(g.precision, x.dtype(), shape);
   const bool alone = is_depthwise(channels, rows <= k::depthwise_weight_rows, shape.window);
   const auto f = (alone ? k::table().depthwise_weight : k::table().correlate_weight)[x.dtype()];
-  const std::int64_t some = ceil_div(channels, std::max<std::int64_t>(1, ceil_div(threads(), g.groups)));
-  const std::int64_t across = ceil_div(channels, some);
-  const std::int64_t tall =
-      alone ? ceil_div(ceil_div(rows, ceil_div(threads(), g.groups)), 2) * 2 : rows;  // taken in pairs
+  const std::int64_t want = std::max<std::int64_t>(1, ceil_div(threads(), g.groups));
+  const std::int64_t unit = shape.parts ? 32 : 1;  // lanes of a panel, of which rows are split, too
+  const std::int64_t some = ceil_div(ceil_div(channels, want), unit) * unit, across = ceil_div(channels, some);
+  std::int64_t tall = rows;
+  if (shape.parts) tall = ceil_div(ceil_div(rows, ceil_div(want, across)), unit) * unit;
+  if (alone) tall = ceil_div(ceil_div(rows, want), 2) * 2;  // taken in pairs
   const std::int64_t down = ceil_div(rows, tall);
   const double cost = nanoseconds * static_cast<double>(shape.batch) * static_cast<double>(out) *
                       static_cast<double>(std::min(tall, rows)) * static_cast<double>(some * taps);

@@ -109,6 +109,59 @@ void run_winograd(const Job& j, const k::Correlation& shape, std::int64_t tile, 
   });
 }
 
+// What a canvas of an image holds, which is read for each of the stride's phases.
+std::int64_t canvas_size(const k::Window* w) {
+  std::int64_t size = w[1].step * w[2].step;
+  for (int d = 1; d < 3; ++d) size *= w[d].out + ceil_div((w[d].taps - 1) * std::abs(w[d].gap), w[d].step);
+  return size;
+}
+// Windows on planes read a canvas of parts, if it is not much larger than the image, and blocks of 32 channels are not
+// mostly zeros.
+bool reads_parts(DType type, std::int64_t channels, const k::Window* w) {
+  constexpr std::int64_t fewest_channels = 16, most_taps = 49, most_phases = 16;
+  const std::int64_t taps = volume(w, &k::Window::taps);
+  if (type != Float32 || channels < fewest_channels || taps < 2 || taps > most_taps) return false;
+  if (w[0].in != 1 || w[0].out != 1 || w[0].taps != 1 || w[0].first != 0) return false;
+  const std::int64_t phases = w[1].step * w[2].step;
+  return phases <= most_phases && canvas_size(w) <= 4 * phases * w[1].out * w[2].out;
+}
+// What six products by AMX work on: panels of 32 channels, positions or rows, and the positions between two rows.
+double in_panels(std::int64_t n) { return static_cast<double>(ceil_div(n, 32) * 32); }
+std::int64_t places(const k::Window* w) {
+  return w[1].out * (w[2].out + ceil_div((w[2].taps - 1) * std::abs(w[2].gap), w[2].step));
+}
+
+// Whether they are faster than fused multiply-adds for one image, by at least a tenth, as the times of 100 random
+// convolutions, fitted with an error of about 10%, have it (a Xeon with AMX, one thread, December 2026). The weight,
+// which is split once for all images, counts as half of one that is split for one. The number of images has no say, so
+// a batch gives the bits of its parts.
+bool gains_by_parts(const Job& j, const k::Window* w) {
+  constexpr double fma = 10, product = 3.8, canvas = 780, weight = 270, output = 520;  // picoseconds
+  const std::int64_t positions = w[1].out * w[2].out;
+  const double weights = in_panels(j.rows) * in_panels(j.channels) * static_cast<double>(j.taps);
+  const double split = weights * (product * in_panels(places(w)) + weight) +
+                       canvas * in_panels(j.channels) * static_cast<double>(canvas_size(w)) +
+                       output * static_cast<double>(j.rows * positions);
+  return fma * static_cast<double>(j.rows * j.channels * j.taps * positions) >= 1.1 * split;
+}
+// The same of a gradient with respect to the weight, to which what some 1,024 positions give is added at a time. Zeros
+// that neighbouring rows share are counted twice, so that it gains a tenth more than this says.
+bool weight_gains_by_parts(const k::WeightGradient& x) {
+  constexpr double fma = 10, product = 4.2, element = 780, added = 1.2;  // picoseconds
+  const k::Window* w = x.window;
+  const auto taps = static_cast<double>(volume(w, &k::Window::taps)), size = static_cast<double>(places(w));
+  const double weights = in_panels(x.rows) * in_panels(x.channels) * taps;
+  const double split =
+      weights * (product + added) * size +
+      element * (in_panels(x.channels) * static_cast<double>(canvas_size(w)) + static_cast<double>(x.rows) * size);
+  return fma * taps * static_cast<double>(x.rows * x.channels * w[1].out * w[2].out) >= split;
+}
+k::Correlate parts_of_mode(Precision precision, const Job& j, const k::Window* w) {
+  if (!reads_parts(j.in.dtype(), j.channels, w) || (precision == Precision::automatic && !gains_by_parts(j, w)))
+    return nullptr;
+  return find_conv(precision);
+}
+
 }  // namespace
 
 bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows) {
@@ -120,38 +173,9 @@ bool is_depthwise(std::int64_t channels, bool few_rows, const k::Window* windows
   return channels == 1 && few_rows && taps > 0 && taps <= k::depthwise_taps;
 }
 
-// What a canvas of an image holds, which is read for each of the stride's phases.
-std::int64_t canvas_size(const k::Window* w) {
-  std::int64_t size = w[1].step * w[2].step;
-  for (int d = 1; d < 3; ++d) size *= w[d].out + ceil_div((w[d].taps - 1) * std::abs(w[d].gap), w[d].step);
-  return size;
-}
-// Windows on planes read a canvas of parts, if it is not much larger than the image, and blocks of 32 channels are not
-// mostly zeros.
-bool reads_parts(const Job& j, const k::Window* w) {
-  constexpr std::int64_t fewest_channels = 16, most_taps = 49, most_phases = 16;
-  if (j.in.dtype() != Float32 || j.channels < fewest_channels || j.taps < 2 || j.taps > most_taps) return false;
-  if (w[0].in != 1 || w[0].out != 1 || w[0].taps != 1 || w[0].first != 0) return false;
-  const std::int64_t phases = w[1].step * w[2].step;
-  return phases <= most_phases && canvas_size(w) <= 4 * phases * w[1].out * w[2].out;
-}
-// Whether six products by AMX are faster than fused multiply-adds for one image, whose weight is split as well: by at
-// least 10%, as the times of 100 random convolutions, fitted with an error of about 10%, have it (a Xeon with AMX, one
-// thread, December 2026). The number of images has no say, so a batch gives the bits of its parts.
-bool gains_by_parts(const Job& j, const k::Window* w) {
-  constexpr double fma = 10, product = 3.8, canvas = 780, weight = 270, output = 520;  // picoseconds
-  const std::int64_t positions = w[1].out * w[2].out,
-                     wide = w[2].out + ceil_div((w[2].taps - 1) * std::abs(w[2].gap), w[2].step);
-  const auto whole = [](std::int64_t n) { return static_cast<double>(ceil_div(n, 32) * 32); };
-  const double weights = whole(j.rows) * whole(j.channels) * static_cast<double>(j.taps);
-  const double split = weights * (product * whole(w[1].out * wide) + weight) +
-                       canvas * whole(j.channels) * static_cast<double>(canvas_size(w)) +
-                       output * static_cast<double>(j.rows * positions);
-  return fma * static_cast<double>(j.rows * j.channels * j.taps * positions) >= 1.1 * split;
-}
-k::Correlate parts_of_mode(Precision precision, const Job& j, const k::Window* w) {
-  if (!reads_parts(j, w) || (precision == Precision::automatic && !gains_by_parts(j, w))) return nullptr;
-  return find_conv(precision);
+k::CorrelateWeight weight_parts_of(Precision precision, DType type, const k::WeightGradient& x) {
+  if (!reads_parts(type, x.channels, x.window)) return nullptr;
+  return precision == Precision::automatic && !weight_gains_by_parts(x) ? nullptr : find_conv_weight(precision);
 }
 
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k) {

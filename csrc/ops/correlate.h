@@ -49,6 +49,9 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j);
 // is parts that are read from a copy of the image, see gains_by_parts.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k);
 
+// The kernel of a gradient with respect to the weight that is computed by parts, or null.
+k::CorrelateWeight weight_parts_of(Precision precision, DType type, const k::WeightGradient& x);
+
 // A product kernel is called for some columns at a time: where no program keeps the weights that it has rearranged,
 // they are kept for the time of the convolution.
 class KeptWeights {

@@ -41,6 +41,9 @@ const k::SplitGemm& products() {
   return tiles ? *tiles : k::table().split;
 }
 
+// Whether a convolution that gains from six products gets them.
+bool by_six(Precision p) { return p == Precision::split || (p == Precision::automatic && k::amx()); }
+
 }  // namespace
 
 Precision matmul_precision() { return mode().precision.value_or(of_process); }
@@ -67,12 +70,12 @@ k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::
 }
 
 k::Correlate find_conv(Precision p) {
-  switch (p) {
-    case Precision::automatic: return k::amx() ? products().conv_of_six : nullptr;
-    case Precision::split: return products().conv_of_six;
-    case Precision::bf16: return products().conv_of_one;
-    default: return nullptr;
-  }
+  if (p == Precision::bf16) return products().conv_of_one;
+  return by_six(p) ? products().conv_of_six : nullptr;
+}
+k::CorrelateWeight find_conv_weight(Precision p) {
+  if (p == Precision::bf16) return products().conv_weight_of_one;
+  return by_six(p) ? products().conv_weight_of_six : nullptr;
 }
 
 const k::PieceSizes& piece_sizes(k::Gemm gemm) {

@@ -24,6 +24,7 @@ k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::
 // The kernel for a convolution that reads a canvas of parts; null where there is none. Whether it gains is for the
 // caller to say, whom "auto" asks (correlate.cpp).
 k::Correlate find_conv(Precision p);
+k::CorrelateWeight find_conv_weight(Precision p);
 
 // How to divide a product by that kernel.
 const k::PieceSizes& piece_sizes(k::Gemm gemm);

@@ -173,6 +173,12 @@ void convolutions(const Table& t, Type type, std::int64_t step) {
   w.out = kernel.data();
   t.correlate_weight[type](w, 0, channels);
   line("correlate_weight" + which, kernel, type);
+  if (type == f32) {
+    t.split.conv_weight_of_six(w, 0, channels);
+    line("correlate_weight by six parts" + which, kernel, type);
+    t.split.conv_weight_of_one(w, 0, channels);
+    line("correlate_weight by one part" + which, kernel, type);
+  }
   Bytes one = room(rows * 9, type);
   w.channels = 1, w.out = one.data();
   t.depthwise_weight[type](w, 0, 1);

@@ -258,6 +258,18 @@ struct Convolution {
     f(correlation(out.data()), 0, rows, 0, positions());
     return out;
   }
+  // Of what is in the image, weighted by what is in another; channels up to `cut` and those from there on apart.
+  Numbers weight_gradient(CorrelateWeight f, std::int64_t cut) const {
+    const Numbers grad = problem(images * rows * positions(), 1, 1).a;
+    Numbers out(weight.size(), -7.0f);
+    WeightGradient w{};
+    w.window[1] = y, w.window[2] = x;
+    w.batch = images, w.rows = rows, w.channels = channels, w.image = image.data(), w.grad = grad.data();
+    w.image_step = channels * y.in * x.in, w.grad_step = rows * positions(), w.out = out.data();
+    f(w, 0, cut);
+    f(w, cut, channels);
+    return out;
+  }
   Correlation correlation(float* out) const {
     Correlation c{};
     c.window[1] = y, c.window[2] = x;
@@ -269,6 +281,20 @@ struct Convolution {
 };
 
 bool all_alike(const Numbers& x, const Numbers& y) { return std::equal(x.begin(), x.end(), y.begin(), alike); }
+
+// All sets give the same bits, and some channels those of all.
+void check_weight_gradient(const Convolution& c, const std::string& name) {
+  const SplitGemm& first = isa_table("baseline").split;
+  const std::int64_t half = c.channels / 2;
+  const Numbers six = c.weight_gradient(first.conv_weight_of_six, c.channels),
+                one = c.weight_gradient(first.conv_weight_of_one, c.channels);
+  for (const Set& s : sets()) {
+    const std::string who = std::string(s.name) + " gradient of a weight, ";
+    check(all_alike(c.weight_gradient(s.split->conv_weight_of_six, c.channels), six), who + "six products, " + name);
+    check(all_alike(c.weight_gradient(s.split->conv_weight_of_six, half), six), who + "in two, " + name);
+    check(all_alike(c.weight_gradient(s.split->conv_weight_of_one, c.channels), one), who + "one product, " + name);
+  }
+}
 
 // All sets give the same bits, and a part those of the whole.
 void check_convolution(const Convolution& c, const std::string& name) {
@@ -285,6 +311,7 @@ void check_convolution(const Convolution& c, const std::string& name) {
     s.split->conv_of_six(c.correlation(part.data()), row, row + 1, from, to);
     check(all_alike(part, six), std::string(s.name) + " part of a convolution, " + name);
   }
+  check_weight_gradient(c, name);
 }
 
 void check_convolutions() {
