@@ -12,7 +12,7 @@ using conv::Channels;
 struct PartsCanvas {
   conv::Canvas<float> one;  // of an image, with the distances of all
   const Correlation& x;     // of which the windows, the channels and the images are read
-  std::int64_t image;  // elements from one image to the next
+  std::int64_t image;       // elements from one image to the next
 
   PartsCanvas(const Correlation& correlation, std::int64_t from, std::int64_t to)
       : one(correlation.window, from, to), x(correlation) {
