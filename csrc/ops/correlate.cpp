@@ -218,6 +218,11 @@ Parts parts_of(const Job& j, const k::Correlation& shape, std::int64_t most_toge
 std::int64_t Pieces::positions() const { return volume(shape.window, &k::Window::out); }
 std::int64_t Pieces::across() const { return ceil_div(positions(), parts.columns); }
 std::int64_t Pieces::down() const { return ceil_div(job.rows, parts.tall); }
+bool Pieces::share_weights() const {
+  constexpr std::int64_t most_columns = 1 << 18;  // elements that a product kernel is given at a time, at least
+  if (across() > 1 || parts.together < job.in.dim(0)) return true;
+  return !shape.parts && (parts.together > 1 || job.channels * job.taps * positions() > most_columns);
+}
 std::int64_t Pieces::of_images() const { return job.groups * across() * down(); }
 std::int64_t Pieces::count() const { return ceil_div(job.in.dim(0), parts.together) * of_images(); }
 double Pieces::cost() const {
@@ -257,9 +262,10 @@ bool is_depthwise(const Job& j, const k::Correlation& shape) {
 void run(const Job& j, Precision precision, const k::Correlation& shape, const k::Epilogue* done) {
   if (const std::int64_t tile = winograd_tile(precision, j, shape)) return run_winograd(j, shape, tile, done);
   if (is_depthwise(j, shape)) return run_depthwise(j, shape, done);
+  const Pieces all{j, shape, parts_of(j, shape, any_number)};
   const KeptWeights kept(j.weight, j.groups * j.rows * j.channels * j.taps * size_of(j.in.dtype()),
-                         shape.product || shape.parts);
-  run_pieces({j, shape, parts_of(j, shape, any_number)}, done);
+                         (shape.parts || shape.product) && all.share_weights());
+  run_pieces(all, done);
 }
 
 k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
@@ -267,6 +273,8 @@ k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j) {
   w.fill(x.window);
   x.product = product_of(g, j.in.dtype(), j.rows, w.total(&k::Window::out), j.channels * j.taps);
   x.parts = parts_of_mode(g.precision, j, x.window);
+  if (j.in.dtype() == Float32 && g.precision == Precision::automatic && k::is_plain(x.window))
+    x.product = find_gemm_of_image(g.precision, j.rows, volume(x.window, &k::Window::out), j.channels);
   x.rows = j.rows;
   x.channels = j.channels;
   const Dims shape = spatial(j.out.shape());

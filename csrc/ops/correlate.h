@@ -45,15 +45,16 @@ struct Job {
 k::Correlation correlation(const Geometry& g, const Windows& w, const Job& j);
 
 // The product kernel, if it is not the kernels' own fused multiply-adds. These read the image directly, so they are
-// faster than six products for which columns are written out and split: "auto" never asks for others. What it asks for
-// is parts that are read from a copy of the image, see gains_by_parts.
+// faster than six products for which columns are written out and split: "auto" never asks for others here. What it asks
+// for is parts that are read from a copy of the image (gains_by_parts), and products with the image itself.
 k::Gemm product_of(const Geometry& g, DType type, std::int64_t rows, std::int64_t n, std::int64_t k);
 
 // The kernel of a gradient with respect to the weight that is computed by parts, or null.
 k::CorrelateWeight weight_parts_of(Precision precision, DType type, const k::WeightGradient& x);
 
-// A product kernel is called for some columns at a time: where no program keeps the weights that it has rearranged,
-// they are kept for the time of the convolution.
+// Weights that kernels rearrange are kept for the time of a convolution, where no program keeps them and they are read
+// more than once: by several pieces, or by a product kernel that is called for some columns or images at a time. Memory
+// for them is new at every call, so one that reads them once uses the thread's.
 class KeptWeights {
  public:
   KeptWeights(const char* weight, std::int64_t bytes, bool wanted);
@@ -81,6 +82,7 @@ struct Pieces {
   std::int64_t positions() const;
   std::int64_t across() const;
   std::int64_t down() const;
+  bool share_weights() const;
   std::int64_t of_images() const;  // that go together
   std::int64_t count() const;
   double cost() const;  // of one, in nanoseconds

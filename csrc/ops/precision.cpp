@@ -26,14 +26,16 @@ constexpr std::int64_t fewest_terms = 32;
 //     k = 512, n = 128                        1.04          1.09          1.21
 //     k = 33, n = 512                          .86           .99          1.01
 //     k = 64, n = 512                         1.31          1.49          1.55
-// and .04 with one row. From 256 rows and 192 columns on, not 128, so that smaller batches and layers keep their bits.
-bool gains(std::int64_t m, std::int64_t n, std::int64_t k) {
-  if (m < 256 || n < 192 || k < 2 * fewest_terms) return false;
+// and .04 with one row.
+bool is_faster(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (k < 2 * fewest_terms) return false;
   const std::int64_t whole = (k + 31) / 32 * 32;
   const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
   const auto terms = static_cast<double>(k), padded = static_cast<double>(whole);
   return rows * columns * (7 * terms - 4 * padded) >= 200 * (rows + columns) * padded;
 }
+// From 256 rows and 192 columns on, not 128, so that smaller batches and layers keep their bits.
+bool gains(std::int64_t m, std::int64_t n, std::int64_t k) { return m >= 256 && n >= 192 && is_faster(m, n, k); }
 
 // AMX if available, else the same bits by plain code, as a mode requested by name guarantees.
 const k::SplitGemm& products() {
@@ -69,6 +71,10 @@ k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::
   }
 }
 
+k::Gemm find_gemm_of_image(Precision p, std::int64_t rows, std::int64_t positions, std::int64_t channels) {
+  const bool six = p == Precision::automatic && is_faster(rows, positions, channels) && k::amx();
+  return six ? products().six : nullptr;
+}
 k::Correlate find_conv(Precision p) {
   if (p == Precision::bf16) return products().conv_of_one;
   return by_six(p) ? products().conv_of_six : nullptr;

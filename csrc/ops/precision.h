@@ -21,6 +21,10 @@ Precision parse_precision(const std::string& word);
 // float32.
 k::Gemm find_gemm(DType type, Precision p, std::int64_t m, std::int64_t n, std::int64_t k);
 
+// What "auto" asks for where a convolution is a product of the weight with an image; null if fused multiply-adds, or in
+// another mode.
+k::Gemm find_gemm_of_image(Precision p, std::int64_t rows, std::int64_t positions, std::int64_t channels);
+
 // The kernel for a convolution that reads a canvas of parts; null where there is none. Whether it gains is for the
 // caller to say, whom "auto" asks (correlate.cpp).
 k::Correlate find_conv(Precision p);

@@ -213,7 +213,9 @@ def test_the_default_splits_only_what_is_large_enough_to_gain(m, n, k, gaining):
         ((2, 64, 18, 18), (64, 64, 3, 3), {"forward", "input", "weight"}),
         ((2, 16, 32, 32), (16, 16, 3, 3), set()),  # half of every block of 32 channels would be zeros
         ((2, 256, 7, 7), (256, 256, 3, 3), {"weight"}),  # splitting the weight would take longest
-        ((2, 64, 20, 20), (256, 64, 1, 1), set()),
+        ((2, 64, 20, 20), (256, 64, 1, 1), {"forward"}),  # products with the image
+        ((2, 256, 20, 20), (64, 256, 1, 1), {"input"}),
+        ((2, 16, 20, 20), (256, 16, 1, 1), set()),
         ((2, 3, 40, 40), (64, 3, 7, 7), set()),
     ],
 )
