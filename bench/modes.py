@@ -1,6 +1,6 @@
 """Rates of float32 products and convolutions by each mode of ``sp.matmul_precision``, on one thread.
 
-``python bench/modes.py`` prints the figures behind the choice of "auto" (csrc/ops/precision.cpp, conv_run.cpp), in
+``python bench/modes.py`` prints the figures behind the choice of "auto" (csrc/ops/precision.cpp, correlate.cpp), in
 GFLOP/s at the fastest of some runs; "auto" should be near the better of "fma" and "split" in every row from 256 rows
 and 192 columns on. Convolutions are timed once more in a compiled function that keeps its weight rearranged. Then come
 errors of a convolution: root mean square and maximum, over the sum of the magnitudes of an output's terms. Last, where
