@@ -135,19 +135,32 @@ def two_opsets(m):
     m.opset_import[1].version -= 1
 
 
-def sequence_input(m):
-    m.graph.input[0].type.CopyFrom(helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, None)))
+def function_that_calls_itself(m):
+    body = [helper.make_node("F", ["a"], ["b"], domain="d")]
+    m.functions.append(helper.make_function("d", "F", ["a"], ["b"], body, [helper.make_opsetid("d", 1)]))
+    m.graph.node.append(helper.make_node("F", [m.graph.input[0].name], ["z"], domain="d"))
 
 
-def own_function(m):
-    m.functions.append(helper.make_function("d", "F", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], []))
+def functions_that_multiply(m):
+    for i in range(30):
+        body = [helper.make_node(f"F{i + 1}", ["a"], [name], domain="d") for name in ("b", "c")]
+        m.functions.append(helper.make_function("d", f"F{i}", ["a"], ["b"], body, [helper.make_opsetid("d", 1)]))
+    m.functions.append(helper.make_function("d", "F30", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], []))
+    m.graph.node.append(helper.make_node("F0", [m.graph.input[0].name], ["z"], domain="d"))
+
+
+def body_that_reads_nothing(m):
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Relu", ["nothing"], ["z"])], "b", [], [z])
+    m.graph.node.append(helper.make_node("If", [m.graph.input[0].name], ["w"], then_branch=body, else_branch=body))
 
 
 SPOILS = [
     cycle, missing_input, made_twice, shadows_an_input, input_twice, initializer_twice, no_output, unknown_output,
     too_few_inputs, too_many_outputs, empty_input, unknown_attribute, attribute_of_wrong_type, attribute_twice,
     short_data, huge_sizes, negative_sizes, two_kinds_of_data, unknown_type, many_dimensions, unknown_operator,
-    foreign_domain, no_opset, future_opset, two_opsets, sequence_input, own_function,
+    foreign_domain, no_opset, future_opset, two_opsets, function_that_calls_itself,
+    functions_that_multiply, body_that_reads_nothing,
 ]  # fmt: skip
 
 

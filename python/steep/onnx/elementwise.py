@@ -223,6 +223,12 @@ def relu(node: Node, x: Tensor) -> Tensor:
     return _core.relu(x) if _is_float(x) else _core.maximum(x, 0)
 
 
+@op("Identity", sequences=True)
+def identity(node: Node, x: Value) -> tuple[Value]:
+    """x itself, also a sequence."""
+    return (x,)
+
+
 @op("HardSwish")
 def hard_swish(node: Node, x: Tensor) -> Tensor:
     """x * hard_sigmoid(x) with alpha = 1/6."""
@@ -232,7 +238,7 @@ def hard_swish(node: Node, x: Tensor) -> Tensor:
 simple({
     "Abs": _core.abs, "Acos": _core.acos, "Acosh": _core.acosh, "Add": _core.add, "Asin": _core.asin,
     "Asinh": _core.asinh, "Atan": _core.atan, "Atanh": _core.atanh, "Cos": _core.cos, "Cosh": _core.cosh,
-    "Erf": _core.erf, "Exp": _core.exp, "Identity": lambda x: x, "Log": _core.log,
+    "Erf": _core.erf, "Exp": _core.exp, "Log": _core.log,
     "Mish": lambda x: x * _core.tanh(_core.softplus(x)), "Mul": _core.multiply, "Neg": _core.negative,
     "Reciprocal": _core.reciprocal, "Sigmoid": _core.sigmoid,
     "Sin": _core.sin, "Sinh": _core.sinh, "Softplus": _core.softplus, "Softsign": lambda x: x / (1 + _core.abs(x)),

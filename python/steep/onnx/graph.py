@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,24 +19,27 @@ import numpy as np
 from steep._core import Tensor
 from steep.display import displayed
 from steep.onnx import operators as operators
-from steep.onnx.table import WIDENED, Node, Row, UnsupportedError, dtype_of, find
+from steep.onnx.functions import with_functions_inlined
+from steep.onnx.kinds import exact, note
+from steep.onnx.table import NARROW, WIDENED, Node, Row, UnsupportedError, dtype_of, find
 from steep.onnx.tensors import decode
 
 Source = str | os.PathLike[str] | bytes
 OLDEST = 7
-FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS = 1, 2, 3, 4, 6, 7, 8
-_REFUSED_KINDS = {5: "a subgraph", 10: "subgraphs", 9: "tensors", 11: "a sparse tensor", 13: "a type", 14: "types"}
-_TYPED = ("to", "dtype", "softmax_precision")  # attributes that are element types
+FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS, STRINGS = 1, 2, 3, 4, 5, 6, 7, 8
+_REFUSED_KINDS = {10: "subgraphs", 9: "tensors", 11: "a sparse tensor", 13: "a type", 14: "types"}
+_TYPED = ("to", "dtype", "softmax_precision", "output_dtype")  # attributes that are element types
 _NO_ROW = Row(lambda node, *inputs: None)
 
 
 @dataclass
 class Input:
-    """An input of the graph: its name, dtype, and sizes, None for any."""
+    """An input of the graph: its name, dtype, sizes, None for any, and whether it is a sequence of such tensors."""
 
     name: str
     dtype: Any
     shape: tuple[int | str | None, ...] | None
+    sequence: bool = False
 
 
 @displayed
@@ -43,7 +47,9 @@ class Input:
 class Graph:
     """A checked model. ``problems``: what is unsupported, where, and why; ``widened``: what is stored in a wider type.
 
-    ``content``: the file without the values of its initializers, to be written again.
+    ``kinds``, ``held`` and ``exact``, of the outputs: see ``kinds.py``. Of a body inside a node (``control.py``),
+    ``constants`` has the initializers too, ``outer`` names what it takes from around the node, and ``declared`` has the
+    sizes of its outputs. ``content``: the file without the values of its initializers, to be written again.
     """
 
     opset: int
@@ -54,12 +60,31 @@ class Graph:
     constants: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     widened: dict[str, list[str]] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    exact: tuple[tuple[int, Any], ...] = ()
+    outer: tuple[str, ...] = ()
+    declared: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict)
     content: bytes = b""
 
     def hold(self, where: str, number: int) -> None:
         """Records a type that is stored in a wider one."""
-        if number in WIDENED:
-            self.widened.setdefault(" as ".join(WIDENED[number]), []).append(where)
+        if number in WIDENED or number in NARROW:
+            name, wide, *_ = WIDENED.get(number) or NARROW[number]
+            self.widened.setdefault(f"{name} as {wide}", []).append(where)
+
+    def empty(self, name: str) -> np.ndarray:
+        """No items of a value, with the sizes that the file declares, 0 where it does not."""
+        sizes = [size if isinstance(size, int) else 0 for size in self.declared.get(name, ())]
+        dtype = dtype_of(self.kinds.get(name) or FLOAT, name).name
+        return np.zeros((0, *sizes), dtype if dtype != "bfloat16" else "float32")
+
+    def bodies(self) -> Iterator[Graph]:
+        """The graphs inside nodes, and those inside of these."""
+        for node in self.nodes:
+            for body in node.bodies.values():
+                yield body
+                yield from body.bodies()
 
 
 def package() -> Any:
@@ -90,6 +115,7 @@ def parse(source: Source) -> tuple[Any, Path | None]:
 def read(source: Source, strict: bool = True) -> Graph:
     """The graph of a model file. Raises ValueError, naming every operator that steep lacks unless ``strict`` is off."""
     model, folder = parse(source)
+    model = with_functions_inlined(model)
     opset, problem = _opset(model)
     graph, proto = Graph(opset), model.graph
     graph.problems += [(what, "", why) for what, why in problem.items()]
@@ -98,11 +124,9 @@ def read(source: Source, strict: bool = True) -> Graph:
     _add_initializers(graph, proto, folder)
     graph.inputs = [_input(graph, i) for i in proto.input if i.name not in graph.initializers]
     graph.outputs = [o.name for o in proto.output]
-    if model.functions:
-        names = ", ".join(f.name for f in model.functions[:5])
-        graph.problems.append((names, "", "functions of the model's own are not supported"))
     for proto_node in proto.node:
         _add_node(graph, proto_node, folder)
+    graph.exact = exact(graph.outputs, graph.kinds, graph.held)
     _check_names(graph, {sparse.values.name for sparse in proto.sparse_initializer})
     if strict and graph.problems:
         raise UnsupportedError("; ".join(sorted({_problem(*p) for p in graph.problems})))
@@ -112,9 +136,9 @@ def read(source: Source, strict: bool = True) -> Graph:
 
 def _without_values(model: Any) -> bytes:
     for tensor in model.graph.initializer:
-        name = tensor.name
+        name, kind = tensor.name, tensor.data_type
         tensor.Clear()
-        tensor.name = name
+        tensor.name, tensor.data_type = name, kind
     content: bytes = model.SerializeToString()
     return content
 
@@ -143,12 +167,13 @@ def _opset(model: Any) -> tuple[int, dict[str, str]]:
 
 def _add_initializers(graph: Graph, proto: Any, folder: Path | None) -> None:
     """The initializers. One that nothing reads may have any type."""
-    read = {name for node in proto.node for name in node.input} | {o.name for o in proto.output}
+    read = set(_names_read(proto))
     for tensor in proto.initializer:
         if not tensor.name or tensor.name in graph.initializers:
             raise ValueError(f"initializer {tensor.name!r} is there twice, or has no name")
         where = f"initializer {tensor.name!r}"
         graph.hold(where, tensor.data_type)
+        graph.kinds[tensor.name] = tensor.data_type
         try:
             graph.initializers[tensor.name] = decode(tensor, folder, where)
         except UnsupportedError as error:
@@ -157,20 +182,55 @@ def _add_initializers(graph: Graph, proto: Any, folder: Path | None) -> None:
                 graph.problems.append((where, "", str(error).removeprefix(f"{where} ")))
 
 
+def _names_read(proto: Any) -> Iterator[str]:
+    """What nodes read and a graph gives, also inside of bodies."""
+    yield from (output.name for output in proto.output)
+    for node in proto.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.type == GRAPH:
+                yield from _names_read(attribute.g)
+
+
+def _body(outer: Graph, proto: Any, folder: Path | None) -> Graph:
+    """The graph inside a node; types of its inputs may be left out."""
+    graph = Graph(outer.opset, problems=outer.problems, widened=outer.widened)
+    graph.kinds, graph.held = dict(outer.kinds), set(outer.held)
+    _add_initializers(graph, proto, folder)
+    graph.constants, graph.initializers = graph.initializers, {}
+    for info in proto.input:
+        typed = info.type.WhichOneof("value") == "tensor_type" and info.type.tensor_type.elem_type
+        graph.inputs.append(_input(graph, info) if typed else Input(info.name, None, None))
+    graph.outputs = [o.name for o in proto.output]
+    for node in proto.node:
+        _add_node(graph, node, folder)
+    for info in proto.output:
+        tensor = info.type.tensor_type
+        graph.kinds.setdefault(info.name, tensor.elem_type)
+        graph.declared[info.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    graph.exact = exact(graph.outputs, graph.kinds, graph.held)
+    return graph
+
+
 def _input(graph: Graph, info: Any) -> Input:
     where = f"input {info.name!r}"
-    kind = info.type.WhichOneof("value")
+    kind, given = info.type.WhichOneof("value"), info.type
+    sequence = kind == "sequence_type"
+    if sequence:
+        kind, given = given.sequence_type.elem_type.WhichOneof("value"), given.sequence_type.elem_type
     if kind != "tensor_type":
         what = (kind or "value of no type").replace("_type", "")
-        graph.problems.append((where, "", f"is a {what}, not a tensor"))
+        what = f"sequence of {what}s" if sequence else what
+        graph.problems.append((where, "", f"is {'an' if what[0] in 'aeiou' else 'a'} {what}, not a tensor"))
         return Input(info.name, None, None)
-    tensor = info.type.tensor_type
+    tensor = given.tensor_type
     shape: tuple[int | str | None, ...] | None = None
     if tensor.HasField("shape"):
         shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
     graph.hold(where, tensor.elem_type)
+    graph.kinds[info.name] = tensor.elem_type
     try:
-        return Input(info.name, dtype_of(tensor.elem_type, where), shape)
+        return Input(info.name, dtype_of(tensor.elem_type, where), shape, sequence)
     except UnsupportedError as error:
         graph.problems.append((where, "", str(error).removeprefix(f"{where} ")))
         return Input(info.name, None, shape)
@@ -197,6 +257,7 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
     _check_arity(schema, proto, where)
     try:
         attributes = _attributes(schema, proto, folder, where)
+        bodies = {a.name: _body(graph, a.g, folder) for a in proto.attribute if a.type == GRAPH}
         for number in (*(attributes.get(key) for key in _TYPED), *(a.t.data_type for a in proto.attribute)):
             graph.hold(where, number or 0)
         if proto.op_type == "Constant":
@@ -204,10 +265,15 @@ def _add_node(graph: Graph, proto: Any, folder: Path | None) -> None:
         _check_forms(row or _NO_ROW, attributes, sum(map(bool, proto.output)))
     except UnsupportedError as error:
         graph.problems.append((proto.op_type, name, str(error)))
-        attributes = {}
+        attributes, bodies = {}, {}
     required = sum(i.option == type(i.option).Single for i in schema.inputs)
     node = Node(name, proto.op_type, graph.opset, tuple(proto.input), tuple(proto.output), attributes, row or _NO_ROW)
-    node.required = required
+    node.required, node.bodies = required, bodies
+    if proto.op_type == "Constant":
+        tensors = (a.t.data_type for a in proto.attribute if a.type == TENSOR)
+        graph.kinds[node.outputs[0]] = next(tensors, 0)
+    else:
+        note(node, schema, graph.kinds, graph.held)
     graph.nodes.append(node)
 
 
@@ -275,6 +341,8 @@ def _attribute(proto: Any, folder: Path | None, where: str) -> Any:
     kind = proto.type
     if kind in _REFUSED_KINDS:
         raise UnsupportedError(f"attribute {proto.name!r} is {_REFUSED_KINDS[kind]}")
+    if kind == GRAPH:
+        return None  # see _body
     if kind == TENSOR:
         return decode(proto.t, folder, f"attribute {proto.name!r} of {where}")
     if kind == STRING:
@@ -312,25 +380,34 @@ def _constant(attributes: dict[str, Any], where: str) -> np.ndarray | Tensor:
 
 
 def _check_names(graph: Graph, others: set[str]) -> None:
-    """Every name is made once, and before it is used; ``others`` are known besides."""
-    known = set(graph.initializers) | others
+    """Every name is made once, and before it is used; ``others`` are known besides, around a body."""
+    made = {name for node in graph.nodes for name in node.outputs}
+    own = {*graph.initializers, *graph.constants} - (
+        made & graph.constants.keys()
+    )  # those of Constant nodes come later
     for given in graph.inputs:
-        if not given.name or given.name in known:
+        if not given.name or given.name in own:
             raise ValueError(f"input {given.name!r} is there twice, or has no name")
-        known.add(given.name)
+        own.add(given.name)
+    used = set[str]()
     for node in graph.nodes:
-        for name in filter(None, node.inputs):
-            if name not in known:
+        for body in node.bodies.values():
+            _check_names(body, own | others)
+        node.outer = tuple(sorted({name for body in node.bodies.values() for name in body.outer}))
+        for name in filter(None, (*node.inputs, *node.outer)):
+            if name not in own and name not in others:
                 raise ValueError(_unknown(graph, node, name))
+            used.add(name)
         for name in filter(None, node.outputs):
-            if name in known:
+            if name in own:
                 raise ValueError(f"node {node.name!r} ({node.op}) makes {name!r}, which is there already")
-            known.add(name)
+            own.add(name)
     for name in graph.outputs:
-        if name not in known:
+        if name not in own and name not in others:
             raise ValueError(f"output {name!r} is made by no node")
     if len(set(graph.outputs)) != len(graph.outputs):
         raise ValueError(f"outputs {graph.outputs} name a value twice")
+    graph.outer = tuple(sorted((used | set(graph.outputs)) - own))
     _find_last_uses(graph)
 
 
@@ -346,6 +423,6 @@ def _find_last_uses(graph: Graph) -> None:
     """Determines for each node which values are not needed after it has run."""
     kept = set(graph.outputs)
     for node in reversed(graph.nodes):
-        ended = {name for name in (*node.inputs, *node.outputs) if name and name not in kept}
+        ended = {name for name in (*node.inputs, *node.outer, *node.outputs) if name and name not in kept}
         node.finished = tuple(sorted(ended))
         kept |= ended

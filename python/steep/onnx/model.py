@@ -17,7 +17,8 @@ from steep._core import Tensor
 from steep.instances import instance
 from steep.nn.module import Module
 from steep.onnx.graph import Graph, Input, Source, read
-from steep.onnx.table import Node, Value
+from steep.onnx.kinds import as_integers, wrapped
+from steep.onnx.table import HELD, Node, Value
 from steep.suggest import near
 
 _WRAPPED = (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError, AttributeError)
@@ -130,11 +131,12 @@ class Model(Module):
         """Runs the model.
 
         Args:
-            inputs: inputs in graph order, or one dict of inputs by name; None omits an optional one.
+            inputs: inputs in graph order, or one dict of inputs by name; None omits an optional one, and a
+                sequence is a list.
             named: inputs by name.
 
         Returns:
-            The output, or a tuple of them.
+            The output, or a tuple of them. A sequence is a tuple.
 
         Raises:
             TypeError: for missing or unknown inputs.
@@ -142,8 +144,8 @@ class Model(Module):
         """
         given, by_name = _split(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else (inputs, {})
         values = self._run(_bind(self._graph.value.inputs, given, {**by_name, **named}), set())
-        found = tuple(_tensor(values[name]) for name in self._graph.value.outputs)
-        return found[0] if len(found) == 1 else found
+        found = _exact([values[name] for name in self._graph.value.outputs], self._graph.value.exact)
+        return _tensor(found[0]) if len(found) == 1 else tuple(map(_tensor, found))
 
     def activations(self, x: Any, names: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Values inside the model; differentiable. Nodes after the last one requested are not run.
@@ -211,8 +213,9 @@ class Model(Module):
         super().astype(dtype)
         graph, known = self._graph.value, self._known.value
         graph.inputs = [replace(i, dtype=dtype) if _is_float(i.dtype) else i for i in graph.inputs]
-        floats = {name: _core.asarray(value) for name, value in known.items() if _is_float(value.dtype)}
-        known |= {name: _host(value.astype(dtype)) for name, value in floats.items()}
+        for constants in (known, *(body.constants for body in graph.bodies())):
+            floats = {name: _core.asarray(value) for name, value in constants.items() if _is_float(value.dtype)}
+            constants |= {name: _host(value.astype(dtype)) for name, value in floats.items()}
         return self
 
     def _value_names(self) -> dict[str, str]:
@@ -229,15 +232,17 @@ class Model(Module):
         for node in self._graph.value.nodes:
             names = [name for name in node.inputs if name]
             ready = names and all(isinstance(known.get(name), np.ndarray) for name in names)
-            if node.op == "Constant" or not ready or node.row.sized:
+            if node.op == "Constant" or not ready or node.row.sized or node.bodies:
                 continue
-            if sum(known[name].size for name in names) <= FOLD_LIMIT:
+            if node.op == "DequantizeLinear" or sum(known[name].size for name in names) <= FOLD_LIMIT:
                 self._step(node, known)
 
     def _run(self, values: dict[str, Value], keep: set[str]) -> dict[str, Value]:
         """Values by name after running all nodes, or those that ``keep`` needs, if it is not empty."""
-        values = {**self._known.value, **self.initializers, **values}
-        for node in self._graph.value.nodes:
+        return self._through(self._graph.value, {**self._known.value, **self.initializers, **values}, keep)
+
+    def _through(self, graph: Graph, values: dict[str, Value], keep: set[str]) -> dict[str, Value]:
+        for node in graph.nodes:
             if keep and keep <= values.keys():
                 break
             if any(name and name not in values for name in node.outputs):
@@ -250,17 +255,44 @@ class Model(Module):
     def _step(self, node: Node, values: dict[str, Value]) -> None:
         given = [values[name] if name else None for name in node.inputs]
         try:
-            found = _call(node, given)
+            if not node.row.sequences and any(isinstance(value, tuple) for value in given):
+                raise ValueError("a sequence, where a tensor is needed")
+            found = self._control(node, given, values) if node.bodies else _call(node, given)
         except _WRAPPED as error:
             raise _located(error, node, given) from error
         for name, value in zip(node.outputs, found, strict=False):
             if name:
                 values[name] = value
 
+    def _control(self, node: Node, given: list[Value], values: dict[str, Value]) -> tuple[Value, ...]:
+        """The outputs of a node with bodies, which run by themselves: on the host if all that they read is there."""
+        run = _Bodies(self, node, {name: values[name] for name in node.outer})
+        known = [_on_host(node, i, value) if i in node.row.host else value for i, value in enumerate(given)]
+        found: tuple[Value, ...] = node.row.function(node, run, *_exact(known, node.exact))
+        return found
+
     def extra_repr(self) -> str:
         """Inputs, outputs, and the number of nodes."""
         graph = self._graph.value
         return f"inputs={self.inputs}, outputs={self.outputs}, {len(graph.nodes)} nodes, opset {graph.opset}"
+
+
+class _Bodies:
+    """Runs the graphs inside of a node."""
+
+    def __init__(self, model: Model, node: Node, outer: dict[str, Value]) -> None:
+        self.model, self.node, self.outer = model, node, outer
+
+    def __call__(self, name: str, *inputs: Value) -> list[Value]:
+        """The outputs of one of them."""
+        graph = self.node.bodies[name]
+        given = dict(zip((i.name for i in graph.inputs), inputs, strict=True))
+        values = self.model._through(graph, {**self.outer, **graph.constants, **given}, set())
+        return _exact([values[output] for output in graph.outputs], graph.exact)
+
+    def host(self, value: Value) -> Value:
+        """A value on the host."""
+        return _on_host(self.node, 0, value)
 
 
 class _Hidden:
@@ -277,6 +309,10 @@ def _roles(graph: Graph) -> tuple[set[str], set[str]]:
     for node in reversed(graph.nodes):
         if node.op in _MOVING and state & set(node.outputs):
             state.add(node.inputs[0])
+        for body in node.bodies.values():
+            inside = _roles(body)
+            host |= inside[0]
+            state |= inside[1]
         for i, name in enumerate(node.inputs):
             if i in node.row.host:
                 host.add(name)
@@ -290,7 +326,11 @@ def _is_float(dtype: Any) -> bool:
 
 
 def _tensor(value: Value) -> Value:
-    return _core.asarray(value) if isinstance(value, np.ndarray) else value
+    if isinstance(value, tuple):
+        return tuple(map(_tensor, value))
+    if not isinstance(value, np.ndarray):
+        return value
+    return _core.asarray(value.astype(HELD[value.dtype.name]) if value.dtype.name in HELD else value)
 
 
 # -- one node ---------------------------------------------------------------------------------------------------------
@@ -300,10 +340,21 @@ def _call(node: Node, given: list[Value]) -> tuple[Value, ...]:
     """The outputs of a node: on the host if all its inputs are there."""
     if any(value is None for value in given[: node.required]):
         raise ValueError("an input that it needs is None")
-    if any(isinstance(value, Tensor) for value in given):
+    given = _exact(given, node.exact)
+    if any(map(_has_tensors, given)):
         return _outputs(node, _arguments(node, given))
     with _core._unrecorded(), _core.no_grad():
         return tuple(_host(value) for value in _outputs(node, _arguments(node, given)))
+
+
+def _has_tensors(value: Value) -> bool:
+    return any(map(_has_tensors, value)) if isinstance(value, tuple) else isinstance(value, Tensor)
+
+
+def _exact(values: list[Value], which: tuple[tuple[int, Any], ...]) -> list[Value]:
+    """Values of which some are held as floats, as the integers that they are."""
+    dtypes = dict(which)
+    return [as_integers(value, dtypes[i]) if i in dtypes else value for i, value in enumerate(values)]
 
 
 def _arguments(node: Node, given: list[Value]) -> Iterator[Value]:
@@ -316,7 +367,7 @@ def _outputs(node: Node, arguments: Iterator[Value]) -> tuple[Value, ...]:
     found = found if isinstance(found, tuple) else (found,)
     if len(found) < len(node.outputs):
         raise node.refuse(f"output {len(found)}")
-    return found
+    return tuple(map(wrapped, found, node.wraps)) if node.wraps else found
 
 
 def _host(value: Value) -> Value:
@@ -338,10 +389,16 @@ def _on_host(node: Node, i: int, value: Value) -> Value:
 
 
 def _located(error: Exception, node: Node, given: list[Value]) -> Exception:
-    shapes = ", ".join("None" if v is None else f"{v.dtype.name}{tuple(v.shape)}" for v in given)
+    shapes = ", ".join(map(_described, given))
     kind = type(error) if type(error) in (ValueError, TypeError, IndexError) else ValueError
     kind = type(error) if isinstance(error, ValueError) and type(error).__module__.startswith("steep") else kind
     return kind(f"node {node.name!r} ({node.op}) with inputs ({shapes}): {error}")
+
+
+def _described(value: Value) -> str:
+    if isinstance(value, tuple):
+        return f"a sequence of {len(value)}"
+    return "None" if value is None else f"{value.dtype.name}{tuple(value.shape)}"
 
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
@@ -372,9 +429,13 @@ def _bind(inputs: list[Input], given: tuple[Any, ...], named: dict[str, Any]) ->
 def _checked(expected: Input, value: Any) -> Value:
     if value is None:
         return None
+    if expected.sequence:
+        if not isinstance(value, (list, tuple)):
+            raise TypeError(f"input {expected.name!r} takes a list of tensors, got {type(value).__name__}")
+        return tuple(_checked(replace(expected, sequence=False), item) for item in value)
     typed = hasattr(value, "dtype")
-    if typed and getattr(value.dtype, "name", "") == "float16":
-        value = np.asarray(value).astype(np.float32)
+    wide = {"float16": "float32", **HELD}.get(getattr(value.dtype, "name", "")) if typed else None
+    value = np.asarray(value).astype(wide) if wide else value
     x = _core.asarray(value) if typed else _core.asarray(value, dtype=expected.dtype)
     where = f"input {expected.name!r}"
     if x.dtype != expected.dtype:

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from steep.onnx import attention, conv, elementwise, index, linalg, loss, norm, pool, recurrent, reduce, resize, shape
+from steep.onnx import (
+    attention,
+    control,
+    conv,
+    detection,
+    elementwise,
+    index,
+    linalg,
+    loss,
+    norm,
+    pool,
+    quantize,
+    recurrent,
+    reduce,
+    resize,
+    sequence,
+    shape,
+)
 
-FAMILIES = (attention, conv, elementwise, index, linalg, loss, norm, pool, recurrent, reduce, resize, shape)
+FAMILIES = (
+    attention, control, conv, detection, elementwise, index, linalg, loss, norm, pool, quantize, recurrent, reduce,
+    resize, sequence, shape,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Row:
     sized: bool = False
     forms: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     outputs: int = NEWEST
+    sequences: bool = False
 
 
 @dataclass
@@ -61,6 +62,11 @@ class Node:
     row: Row
     required: int = 0
     finished: tuple[str, ...] = field(default=())
+    kinds: tuple[int, ...] = field(default=())  # element types of the outputs as the file means them; 0 if unknown
+    wraps: tuple[int, ...] = field(default=())  # of integers that arithmetic may take out of their range
+    exact: tuple[tuple[int, Any], ...] = field(default=())  # inputs to be made integers, and their dtype; see kinds.py
+    bodies: dict[str, Any] = field(default_factory=dict)  # graphs that it runs
+    outer: tuple[str, ...] = field(default=())  # values that these take from around the node
 
     def __getitem__(self, key: str) -> Any:
         return self.attributes.get(key)
@@ -87,18 +93,19 @@ def op(
     sized: bool = False,
     forms: Mapping[str, tuple[Any, ...]] | None = None,
     outputs: int = NEWEST,
+    sequences: bool = False,
 ) -> Callable[[Function], Function]:
     """Put a function into the table under ONNX names, for opsets from ``since`` to ``until``.
 
     ``sized``: its result may be far larger than its inputs, so it is not folded while loading. ``forms``: the values
     of attributes, or the items of lists, that are supported, ``outputs``: how many are; others are refused before
-    anything runs.
+    anything runs. ``sequences``: it takes sequences of tensors.
     """
 
     def put(function: Function) -> Function:
         for name in names:
             TABLE.setdefault(name, []).append(
-                Row(function, since, until, host, state, gradient, sized, forms or {}, outputs)
+                Row(function, since, until, host, state, gradient, sized, forms or {}, outputs, sequences)
             )
         return function
 
@@ -116,20 +123,45 @@ def find(name: str, opset: int) -> Row | None:
     return next((row for row in TABLE.get(name, ()) if row.since <= opset <= row.until), None)
 
 
+class Narrow(NamedTuple):
+    """An integer type that steep holds in a wider one: its name, steep's dtype, and how many bits it has."""
+
+    name: str
+    held: str
+    bits: int
+
+    @property
+    def low(self) -> int:
+        """The least value."""
+        return 0 if self.name.startswith("u") else -(1 << (self.bits - 1))
+
+    @property
+    def high(self) -> int:
+        """The largest value."""
+        return self.low + (1 << self.bits) - 1
+
+
 # ONNX's numbers of the element types that steep has, and of those that it stores in a wider one (TensorProto.DataType).
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 9: "bool", 11: "float64", 16: "bfloat16"}
 WIDENED = {10: ("float16", "float32")}
-OTHER_TYPES = {
-    3: "int8", 4: "uint16", 5: "int16", 8: "string", 12: "uint32", 13: "uint64", 14: "complex64",
-    15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4",
-    22: "int4", 23: "float4e2m1", 24: "float8e8m0", 25: "uint2", 26: "int2",
+NARROW = {
+    3: Narrow("int8", "int32", 8), 4: Narrow("uint16", "int32", 16), 5: Narrow("int16", "int32", 16),
+    12: Narrow("uint32", "int64", 32), 21: Narrow("uint4", "uint8", 4), 22: Narrow("int4", "int32", 4),
+    25: Narrow("uint2", "uint8", 2), 26: Narrow("int2", "int32", 2),
 }  # fmt: skip
+OTHER_TYPES = {
+    8: "string", 13: "uint64", 14: "complex64", 15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz",
+    19: "float8e5m2", 20: "float8e5m2fnuz", 23: "float4e2m1", 24: "float8e8m0",
+}  # fmt: skip
+HELD = {row.name: row.held for row in NARROW.values()}  # steep's dtype for NumPy's that it lacks
 
 
 def dtype_of(number: int, where: str) -> Any:
     """steep's dtype for an ONNX type number. Raises UnsupportedError naming the type and where it is."""
     if number in WIDENED:
         return getattr(_core, WIDENED[number][1])
+    if number in NARROW:
+        return getattr(_core, NARROW[number].held)
     if number not in DTYPES:
         name = OTHER_TYPES.get(number, f"number {number}")
         raise UnsupportedError(f"{where} has element type {name}; steep has {', '.join(DTYPES.values())}")

@@ -17,12 +17,13 @@ import numpy as np
 
 from steep import _core
 from steep._core import Tensor
-from steep.onnx.table import WIDENED, dtype_of
+from steep.onnx.table import NARROW, WIDENED, dtype_of
 
 EXTERNAL = 1
 _FIELDS = {
     "float32": "float_data", "uint8": "int32_data", "int32": "int32_data", "int64": "int64_data",
     "bool": "int32_data", "float64": "double_data", "bfloat16": "int32_data", "float16": "int32_data",
+    **{row.name: "uint64_data" if row.bits == 32 else "int32_data" for row in NARROW.values()},
 }  # fmt: skip
 _STORED = {"bfloat16": "<u2", "bool": "|u1"}
 _ALL = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -30,6 +31,8 @@ _ALL = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "do
 
 def decode(proto: Any, folder: Path | None, where: str) -> np.ndarray | Tensor:
     """The values of a TensorProto: an array, or a tensor for bfloat16, which NumPy lacks; float16 becomes float32.
+
+    Integers of fewer than 8 bits become int8 or uint8.
 
     Raises ValueError naming ``where`` if type, sizes and data do not agree.
     """
@@ -42,11 +45,25 @@ def decode(proto: Any, folder: Path | None, where: str) -> np.ndarray | Tensor:
         raise ValueError(f"{where} has {len(shape)} dimensions; steep has at most 8")
     if proto.HasField("segment"):
         raise ValueError(f"{where} is stored in segments, which is not supported")
+    if proto.data_type in NARROW:
+        return _narrow(proto, math.prod(shape), folder, where).reshape(shape)
     flat = _values(proto, kept, math.prod(shape), folder, where)
     if dtype == "bfloat16":
         wide = (flat.astype(np.uint32) << 16).view(np.float32).reshape(shape)
         return _core.asarray(wide).astype("bfloat16")
     return flat.astype(dtype, copy=False).reshape(shape)
+
+
+def _narrow(proto: Any, count: int, folder: Path | None, where: str) -> np.ndarray:
+    """Integers of a type that steep holds in a wider one; those of 2 and 4 bits lie in bytes, the first lowest."""
+    row = NARROW[proto.data_type]
+    if row.bits >= 8:
+        return _values(proto, row.name, count, folder, where)
+    several = 8 // row.bits
+    packed = _values(proto, "uint8", -(-count // several), folder, where)
+    parts = (packed[:, None] >> (np.arange(several, dtype=np.uint8) * np.uint8(row.bits))) & np.uint8(2**row.bits - 1)
+    flat = parts.reshape(-1)[:count]
+    return flat if row.low == 0 else np.where(flat > row.high, flat.astype(np.int8) - 2**row.bits, flat).astype(np.int8)
 
 
 def _values(proto: Any, dtype: str, count: int, folder: Path | None, where: str) -> np.ndarray:
