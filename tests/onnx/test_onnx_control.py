@@ -116,6 +116,14 @@ def test_a_loop_ends_when_its_body_says_so():
         sp.compile(model)(sp.zeros((2, 3)))
 
 
+def test_a_body_that_gives_another_number_of_outputs_is_named():
+    inner = body([node("Identity", ["goes"], ["keep"])], ["i", "goes", "h"], ["keep"])
+    loop = node("Loop", ["m", "", "x"], ["y"], body=inner, name="again")
+    for most, words in ((1, "0 outputs, and it has 1"), (2, "'body' takes 3 inputs, and gets 2")):
+        with pytest.raises(ValueError, match=rf"node 'again' \(Loop\).*{words}"):
+            sp.onnx.load(content([loop], [number("m", most)]))(X)
+
+
 def test_a_loop_of_no_iterations_gives_what_it_was_given():
     y, every = sp.onnx.load(looped(0))(X)
     assert np.array_equal(arr(y), X) and every.shape[0] == 0 and every.dtype == sp.float32

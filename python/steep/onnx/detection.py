@@ -65,6 +65,8 @@ def roi_align(node: Node, x: Tensor, rois: Any, batches: Any) -> Tensor:
     half = 0.5 if node["coordinate_transformation_mode"] == "half_pixel" else 0.0
     whole = node["coordinate_transformation_mode"] != "half_pixel"  # boxes are then one pixel long at least
     out = (node["output_height"], node["output_width"])
+    if min(out) < 1:
+        raise ValueError(f"the output has {out[0]} rows and {out[1]} columns: one of each at least")
     pieces = [_sampled(node, x[int(i)], box - half, out, whole) for i, box in zip(batches, boxes, strict=True)]
     return _core.stack(pieces) if pieces else _core.zeros((0, x.shape[1], *out), dtype=x.dtype)
 

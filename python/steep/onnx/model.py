@@ -269,6 +269,8 @@ class Model(Module):
         run = _Bodies(self, node, {name: values[name] for name in node.outer})
         known = [_on_host(node, i, value) if i in node.row.host else value for i, value in enumerate(given)]
         found: tuple[Value, ...] = node.row.function(node, run, *_exact(known, node.exact))
+        if len(found) != len(node.outputs):
+            raise ValueError(f"its graph gives {len(found)} outputs, and it has {len(node.outputs)}")
         return found
 
     def extra_repr(self) -> str:
@@ -286,6 +288,8 @@ class _Bodies:
     def __call__(self, name: str, *inputs: Value) -> list[Value]:
         """The outputs of one of them."""
         graph = self.node.bodies[name]
+        if len(inputs) != len(graph.inputs):
+            raise ValueError(f"its graph {name!r} takes {len(graph.inputs)} inputs, and gets {len(inputs)}")
         given = dict(zip((i.name for i in graph.inputs), inputs, strict=True))
         values = self.model._through(graph, {**self.outer, **graph.constants, **given}, set())
         return _exact([values[output] for output in graph.outputs], graph.exact)
