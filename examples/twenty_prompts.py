@@ -1,8 +1,9 @@
 """Draws the twenty prompts of ``steep.imagine.prompts`` and writes what came of each: a sheet and a table.
 
-    python examples/twenty_prompts.py --output twenty.png --table TABLE
+    python examples/twenty_prompts.py --output twenty.png --table TABLE --seeds 4
 
-A row of the sheet has four prompts, each with the start of the ascent, the result, and the real picture that is nearest
+Sheet and table are of the first seed; how many results the judge ranks among the first ten is told for every seed, and
+the median ranks of all drawings together. A row of the sheet has four prompts, each with the start of the ascent, the result, and the real picture that is nearest
 to it. The table says where the wanted concept ranks among all 1,636, by its text, for the start and for the result,
 under the towers that guided the ascent and under the judge, and the same for real pictures of it.
 """
@@ -73,10 +74,16 @@ def table(drawings: list[Drawing], found: list[list[tuple[int, ...]]]) -> str:
         lines.append(f"| {prompt} | {name} | {guide[0]}, {guide[1]} | {judge[0]}, {judge[1]} | {judge[2]} | "
                      f"{drawing.nearest_name} |")  # fmt: skip
     start, end = (np.array([judge[i] for _, judge in found]) for i in (0, 1))
-    lines += ["", f"By the judge the wanted concept is among the first ten of 1,636 for {int((end <= 10).sum())} of "
-                  f"{len(end)} results and {int((start <= 10).sum())} starts; the median rank is {np.median(end):g}, "
-                  f"{np.median(start):g} at the start."]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def summary(found: list[list[list[tuple[int, ...]]]]) -> str:
+    """For the ranks of each seed, how many are among the first ten by the judge, and the median rank of all."""
+    ranked = np.array([[judge[:2] for _, judge in of_seed] for of_seed in found])  # (seeds, prompts, start and result)
+    tens = [f"{end} of {ranked.shape[1]} results and {start} starts" for start, end in (ranked <= 10).sum(axis=1)]
+    start, end = np.median(ranked, axis=(0, 1))
+    return (f"By the judge the wanted concept is among the first ten of 1,636 for {'; '.join(tens)}. "
+            f"The median rank of all {ranked[..., 0].size} is {end:g}, {start:g} at the start.\n")  # fmt: skip
 
 
 def main() -> None:
@@ -84,12 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("twenty.png"))
     parser.add_argument("--table", type=Path, default=Path("twenty.md"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     options = parser.parse_args()
     drawings, found = draw_all(options.seed)
     options.output.write_bytes(pictures.png(sheet(drawings)))
     options.table.write_text(table(drawings, found))
-    print(table(drawings, found))
+    others = [draw_all(seed)[1] for seed in range(options.seed + 1, options.seed + options.seeds)]
+    print(table(drawings, found), summary([found, *others]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-// The size-class cache: four classes per power of two, each with a free list, and a bound on the bytes kept. Page
-// faults cost more than arithmetic on large tensors, so freed blocks are kept for the next request of their class.
+// The size-class cache: four classes per power of two, each with a free list. Page faults cost more than arithmetic on
+// large tensors, so freed blocks are kept for the next request of their class: as many bytes as were ever live at once,
+// and beyond that the classes that nobody has asked for longest are given back.
 #include "core/storage.h"
 
 #if __has_include(<malloc.h>)
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <new>
@@ -18,13 +20,15 @@ namespace {
 
 constexpr int class_count = 4 * 44;
 constexpr std::size_t smallest = 64;
-constexpr std::size_t cache_limit = std::size_t{4} << 30;
+constexpr std::size_t least_limit = std::size_t{256} << 20, most_limit = std::size_t{4} << 30;
 constexpr std::size_t largest = std::size_t{1} << 46;
 
 struct Free {
   Free* next;
 };
 Free* free_list[class_count];
+std::uint64_t asked[class_count], requests;  // when a class was last asked for
+std::size_t most_live;
 MemoryReport report{};
 
 // Class c holds blocks of (4 + c % 4) << (c / 4 + 4) bytes: 64, 80, 96, 112, 128, 160, ...
@@ -49,7 +53,28 @@ void* system_allocate(std::size_t bytes) {
   }
 }
 
+void give_back(int c) {
+  Free* f = free_list[c];
+  free_list[c] = f->next;
+  report.cached_bytes -= class_bytes(c);
+  k::give_memory(f, block_bytes(c));
+}
+
+// Gives blocks back until `more` bytes can be kept too; false if they cannot.
+bool make_room(std::size_t more) {
+  const std::size_t limit = std::clamp(most_live, least_limit, most_limit);
+  if (more > limit) return false;
+  while (report.cached_bytes + more > limit) {
+    int oldest = -1;
+    for (int c = 0; c < class_count; ++c)
+      if (free_list[c] && (oldest < 0 || asked[c] < asked[oldest])) oldest = c;
+    while (free_list[oldest] && report.cached_bytes + more > limit) give_back(oldest);
+  }
+  return true;
+}
+
 void* take(int c) {
+  asked[c] = ++requests;
   if (Free* f = free_list[c]) {
     free_list[c] = f->next;
     report.cached_bytes -= class_bytes(c);
@@ -95,6 +120,7 @@ Storage* allocate(std::size_t bytes) {
   ++report.allocations;
   report.live_bytes += class_bytes(c);
   if (report.live_bytes > report.peak_bytes) report.peak_bytes = report.live_bytes;
+  if (report.live_bytes > most_live) most_live = report.live_bytes;
   return s;
 }
 
@@ -114,7 +140,7 @@ void free_storage(Storage* s) {
   const int c = s->size_class;
   if (c == reserved) return;
   report.live_bytes -= class_bytes(c);
-  if (report.cached_bytes + class_bytes(c) > cache_limit) return k::give_memory(s, block_bytes(c));
+  if (!make_room(class_bytes(c))) return k::give_memory(s, block_bytes(c));
   report.cached_bytes += class_bytes(c);
   free_list[c] = new (s) Free{free_list[c]};
 }
@@ -124,11 +150,7 @@ void reset_peak_memory() { report.peak_bytes = report.live_bytes; }
 
 void trim_memory() {
   for (int c = 0; c < class_count; ++c)
-    while (Free* f = free_list[c]) {
-      free_list[c] = f->next;
-      k::give_memory(f, block_bytes(c));
-    }
-  report.cached_bytes = 0;
+    while (free_list[c]) give_back(c);
 #ifdef __GLIBC__
   malloc_trim(0);  // free() keeps what lies below a block in use
 #endif

@@ -28,15 +28,11 @@ template <bool is_a, int parts> static PackedLanes packed(const Lanes& x, std::i
                                                           std::int64_t p, std::int64_t depth, const Ranges& ranges) {
   Lanes some = x.from(first, p);
   some.count = count;
-  const std::int64_t panels = ceil_div(count, panel_lanes), lanes_of_all = panels * panel_lanes;
+  const std::int64_t panels = ceil_div(count, panel_lanes);
   const std::int64_t words = panels * ceil_div(depth, tile_steps) * tile_stride<parts>;
   const PanelKey key{Packing::parts, {is_a, parts, x.lane, x.step, count, depth}};
-  Panels memory(
-      is_a ? Scratch::gemm_a : Scratch::gemm_b, some.at, key,
-      static_cast<std::size_t>(words + 2 * lanes_of_all) * sizeof(std::uint32_t) + static_cast<std::size_t>(panels));
-  auto* at = static_cast<std::uint32_t*>(memory.at());
-  std::uint32_t* high = at + words;
-  const PackedLanes all{at, reinterpret_cast<bool*>(high + 2 * lanes_of_all), {high, high + lanes_of_all}};
+  Panels memory(is_a ? Scratch::gemm_a : Scratch::gemm_b, some.at, key, PackedLanes::bytes(words, panels));
+  const PackedLanes all(memory.at(), words, panels);
   if (!memory.packed()) {
     pack_lanes<is_a, parts>(some, depth, all);
     memory.keep();
@@ -153,7 +149,7 @@ static void finish_irregular(const Product& all) {
 template <class Engine, int parts> static void product(const Whole& x, const Epilogue* done) {
   const std::int64_t m = ceil_div(x.m, panel_lanes) * panel_lanes, n = ceil_div(x.n, panel_lanes) * panel_lanes;
   auto* at = gemm::scratch_for<std::uint32_t>(Scratch::split_ranges, 2 * (m + n));
-  for (std::int64_t i = 0; i < m + n; ++i) at[i] = 0, at[m + n + i] = none;
+  Ranges{at, at + m + n}.clear(m + n);
   const Product all{x, {at, at + m + n}, {at + m, at + m + n + m}, done};
   multiply<Engine, parts>(all);
   finish_irregular(all);

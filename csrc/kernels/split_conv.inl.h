@@ -44,20 +44,16 @@ static PackedLanes packed_weight(const Correlation& x, std::int64_t taps, std::i
   const std::int64_t tiles = ceil_div(x.channels, tile_steps) * taps, words = panels * tiles * tile_stride<parts>;
   const auto* from = static_cast<const float*>(x.weight) + row * depth;
   const PanelKey key{Packing::filter_parts, {parts, rows, x.channels, taps}};
-  Panels memory(Scratch::conv_points, from, key,
-                static_cast<std::size_t>(words + 2 * lanes) * sizeof(std::uint32_t) + static_cast<std::size_t>(panels));
-  auto* at = static_cast<std::uint32_t*>(memory.at());
-  std::uint32_t* high = at + words;
-  const PackedLanes all{at, reinterpret_cast<bool*>(high + 2 * lanes), {high, high + lanes}};
+  Panels memory(Scratch::conv_points, from, key, PackedLanes::bytes(words, panels));
+  const PackedLanes all(memory.at(), words, panels);
   if (memory.packed()) return all;
-  for (std::int64_t i = 0; i < panels; ++i) all.rest[i] = false;
-  for (std::int64_t i = 0; i < lanes; ++i) all.ranges.high[i] = 0, all.ranges.low[i] = none;
+  all.clear(panels);
   float* spare = gemm::scratch_for<float>(Scratch::gemm_c, tile_steps * taps * tile_lanes);
   for (std::int64_t i = 0; i < lanes; i += tile_lanes)
     for (std::int64_t t = 0; t < tiles; t += taps)
       all.rest[i / panel_lanes] |= pack_taps<parts>(
           {from + i * depth + t * tile_steps, depth, depth - t * tile_steps, rows - i}, taps,
-          at + (i / panel_lanes * tiles + t) * tile_stride<parts> + i % panel_lanes / tile_lanes * tile_words,
+          all.at + (i / panel_lanes * tiles + t) * tile_stride<parts> + i % panel_lanes / tile_lanes * tile_words,
           all.ranges.from(i), spare);
   memory.keep();
   return all;
@@ -127,7 +123,7 @@ struct ConvProblem {
 template <int parts> static void list_ranges(const ConvPart<parts>& p, std::int64_t image, const Ranges& to) {
   for (std::int64_t i = 0; i < p.s.count; ++i) {
     const std::int64_t place = image * p.canvas.image + p.canvas.one.place(p.s.from + i);
-    to.high[i] = 0, to.low[i] = none;
+    to.from(i).clear(1);
     for (std::int64_t t = 0; t < p.s.taps; ++t) widen(to.from(i), p.ranges.from(place + p.distance[t] / lane_words), 1);
   }
 }
@@ -184,7 +180,7 @@ template <class Engine, int parts> static void correlate_part(const Correlation&
   float* c = gemm::scratch_for<float>(Scratch::conv_columns, rows * (ldc + count) + 2 * count);
   const ConvPart<parts> p{{x, taps, row, rows, from, count, 0, 0, c, ldc}, weight, canvas, ranges, distance};
   canvas.list_distances(most, distance);
-  for (std::int64_t i = 0; i < size; ++i) ranges.high[i] = 0, ranges.low[i] = none;
+  ranges.clear(size);
   for (std::int64_t i = 0; i < panel_lanes * lane_words; ++i) words[parts * part + i] = 0;
   const std::int64_t begin = canvas.one.place(from) * lane_words;
   for (std::int64_t b = 0; b < blocks; b += most) {

@@ -40,9 +40,8 @@ static void spread_gradient(const WeightParts& w, const PartsCanvas& canvas, std
 // Panels of 32 rows of it.
 template <int parts> static PackedLanes pack_gradient(const WeightParts& w, const float* grad, std::int64_t ld) {
   const std::int64_t words = w.panels() * ld / tile_steps * tile_stride<parts>, lanes = w.panels() * panel_lanes;
-  auto* at = gemm::scratch_for<std::uint32_t>(Scratch::gemm_a, words + 2 * lanes + w.panels());
-  std::uint32_t* high = at + words;
-  const PackedLanes all{at, reinterpret_cast<bool*>(high + 2 * lanes), {high, high + lanes}};
+  const auto bytes = static_cast<std::int64_t>(PackedLanes::bytes(words, w.panels()));
+  const PackedLanes all(gemm::scratch_for<std::uint8_t>(Scratch::gemm_a, bytes), words, w.panels());
   pack_lanes<true, parts>({grad, ld, 1, w.x.rows}, ld, all);
   widen(w.of_rows, all.ranges, lanes);
   return all;
@@ -188,8 +187,8 @@ static void correlate_weight(const WeightGradient& x, std::int64_t from, std::in
                      rows = ceil_div(x.rows, panel_lanes) * panel_lanes;
   float* c = gemm::scratch_for<float>(Scratch::conv_columns, taps * x.rows * ld);
   auto* high = gemm::scratch_for<std::uint32_t>(Scratch::split_ranges, 2 * (ld + rows));
-  for (std::int64_t i = 0; i < ld + rows; ++i) high[i] = 0, high[ld + rows + i] = none;
   const Ranges ranges{high, high + ld + rows};
+  ranges.clear(ld + rows);
   const WeightParts w{x, from, channels, taps, ld, c, ranges, ranges.from(ld)};
   weight_chunks<Engine, parts>(w);
   repair_weight(w);

@@ -8,8 +8,22 @@ namespace split {
 // more than its first part: bfloat16s that were widened have not.
 struct PackedLanes {
   std::uint32_t* at;
-  bool* rest;
   Ranges ranges;
+  bool* rest;
+
+  // In memory of `bytes`: the words of the panels, the largest and the smallest magnitudes, and what panels have more.
+  PackedLanes(void* memory, std::int64_t words, std::int64_t panels)
+      : at(static_cast<std::uint32_t*>(memory)),
+        ranges{at + words, at + words + panels * panel_lanes},
+        rest(reinterpret_cast<bool*>(ranges.low + panels * panel_lanes)) {}
+  static std::size_t bytes(std::int64_t words, std::int64_t panels) {
+    return static_cast<std::size_t>(words + 2 * panels * panel_lanes) * sizeof(std::uint32_t) +
+           static_cast<std::size_t>(panels);
+  }
+  void clear(std::int64_t panels) const {
+    for (std::int64_t i = 0; i < panels; ++i) rest[i] = false;
+    ranges.clear(panels * panel_lanes);
+  }
 };
 
 // What is not read where it lies: tiles at the edges, filled up with zeros, and elements that are not adjacent.
@@ -86,8 +100,7 @@ template <bool is_a, int parts> static bool pack_across(const Lanes& x, std::int
 template <bool is_a, int parts> static void pack_lanes(const Lanes& x, std::int64_t depth, const PackedLanes& all) {
   const std::int64_t panels = ceil_div(x.count, panel_lanes), lanes = panels * panel_lanes;
   const std::int64_t panel = ceil_div(depth, tile_steps) * tile_stride<parts>;
-  for (std::int64_t i = 0; i < panels; ++i) all.rest[i] = false;
-  for (std::int64_t i = 0; i < lanes; ++i) all.ranges.high[i] = 0, all.ranges.low[i] = none;
+  all.clear(panels);
   const std::int64_t block = x.step == 1 ? depth : tile_steps;
   for (std::int64_t p = 0; p < depth; p += block)
     for (std::int64_t i = 0; i < lanes; i += tile_lanes) {

@@ -21,12 +21,15 @@ struct Lanes {
 };
 
 // Magnitudes as bits, which have the order of the numbers: the largest, and the smallest nonzero one, of every lane.
+constexpr std::uint32_t none = 0x7fffffff;  // the smallest of no magnitudes
 struct Ranges {
   std::uint32_t *high, *low;
 
   Ranges from(std::int64_t i) const { return {high + i, low + i}; }
+  void clear(std::int64_t count) const {
+    for (std::int64_t i = 0; i < count; ++i) high[i] = 0, low[i] = none;
+  }
 };
-constexpr std::uint32_t none = 0x7fffffff;  // the smallest of no magnitudes
 
 using Floats = Vec<float>;
 using Words = Vec<std::uint32_t>;

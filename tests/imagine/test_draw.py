@@ -70,7 +70,8 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(pair):
 
 def test_the_best_candidates_are_started_from(pair):
     made, wanted = flat(), prompt_vector(pair[0], "a blue thing")
-    begin = best_starts(made, pair[0], wanted, 40, 3, Generator(0))
+    begin, home = best_starts(made, pair[0], wanted, 40, 3, Generator(0))
+    assert home is begin.params
     pair[0].eval()
     every = np.asarray(pair[0].encode(made.start(40, Generator(0)).image())) @ wanted
     scores = np.asarray(pair[0].encode(begin.image())) @ wanted
@@ -82,14 +83,15 @@ def test_latents_of_the_data_are_started_from_where_its_pictures_fit(pair):
     known = np.array([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2], [0, 0, 0]], np.float32)
     made = replace(flat(), latents=known, moved=lambda z, source: z + 0.01 * np.asarray(source.normal(z.shape)))
     wanted = prompt_vector(pair[0], "a blue thing")
-    begin = best_starts(made, pair[0], wanted, 9, 1, Generator(0)).params.numpy()
-    assert np.allclose(begin, known[2:3], atol=0.1) and not np.array_equal(begin, known[2:3])
+    begin, home = best_starts(made, pair[0], wanted, 9, 1, Generator(0))
+    assert np.allclose(begin.params, known[2:3], atol=0.1) and not np.array_equal(begin.params, known[2:3])
+    assert np.array_equal(home, known[2:3])  # which is what the prior holds it near
 
 
 def test_a_prior_keeps_latents_near_their_start(pair):
     near, far = (drawn(pair, steps=40, prior=prior) for prior in (10.0, 0.0))
     made, wanted = flat(), prompt_vector(pair[0], "a red thing")
-    begin = best_starts(made, pair[0], wanted, 8, 2, Generator(0)).params.numpy()
+    begin = best_starts(made, pair[0], wanted, 8, 2, Generator(0))[0].params.numpy()
 
     def moved(found):
         return np.abs(begin - found.params.numpy()).max(axis=1).min()

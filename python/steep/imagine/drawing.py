@@ -1,8 +1,8 @@
 """``draw``: a picture for a sentence, by ascent on a generator's latents, judged by towers that it was not made for.
 
 An ascent alone fools the tower that guides it: it gives a blot that the tower likes better than any real picture. So it
-starts from the best of many likely latents, sees several changed views at each step, and pays for leaving where it
-started; and beside the result stands its rank among real pictures, under the tower and under a judge that took no part.
+starts from the best of many likely latents, sees several changed views at each step, and pays for leaving the data, or
+where it started; and beside the result stands its rank among real pictures, under the tower and under a judge that took no part.
 Start reading at ``draw``.
 
 Galatolo et al. 2021, "Generating images from caption and vice versa via CLIP-guided generative latent space search",
@@ -32,6 +32,10 @@ from steep.imagine.scorers import scorer
 from steep.imagine.towers import Towers
 from steep.random import Generator as Source
 from steep.tree import Tree
+
+
+EACH = 4  # candidates near the latent of one picture
+VIEWS = 4  # of each by which it is chosen
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,8 @@ def draw(
         steps: number of steps.
         seed: seed of everything that is drawn.
         judge: towers that take no part in the ascent, or their name; None for the generator's own.
-        candidates: number of latents of which the best are taken; the generator's if None. Unused where the
-            generator knows the latents of its data: these are the candidates.
+        candidates: number of latents of which the best are taken; the generator's if None. Where the generator knows
+            the latents of its data, four near each of those whose pictures fit the prompt best.
         starts: number of latents to ascend from, together; the generator's if None.
         views: number of randomly rotated, scaled and shifted views of each picture at a step.
         prior: factor of the generator's measure of how unlikely latents are.
@@ -146,11 +150,11 @@ def draw(
     towers, judging = ready(scorer or made.scorer, say), ready(judge or made.judge, say)
     wanted = prompt_vector(towers, prompt)
     source = Source(seed)
-    begin = best_starts(made, towers, wanted, candidates, starts, source, say)
+    begin, home = best_starts(made, towers, wanted, candidates, starts, source, say)
     look, value = some_views(views, source), contrasted(towers, wanted)
     end = maximize(
         Term(lambda x: _core.sum(value(x)) * (1 / views), "contrasted"),
-        near(begin, made.distance, prior),
+        near(begin, home, made.distance, prior),
         steps,
         partial(optim.Adam, lr=lr or made.rate),
         transform=look,
@@ -255,12 +259,13 @@ def contrasted(towers: AnyTowers, wanted: NDArray[np.float32]) -> Callable[[Any]
     return value
 
 
-def near(begin: Parameterization, distance: Callable[[Any, Any], Tensor] | None, factor: float) -> Parameterization:
-    """The same start, with the prior that parameters stay near it."""
+def near(
+    begin: Parameterization, home: Tree, distance: Callable[[Any, Any], Tensor] | None, factor: float
+) -> Parameterization:
+    """The same start, with the prior that parameters are near ``home``."""
     if distance is None:
         return begin
-    first = begin.params
-    return replace(begin, prior=lambda params: distance(params, first) * factor)
+    return replace(begin, prior=lambda params: distance(params, home) * factor)
 
 
 def best_starts(
@@ -271,19 +276,53 @@ def best_starts(
     starts: int,
     source: Source,
     say: Say = quiet,
-) -> Parameterization:
-    """The candidates nearest to the prompt; where the latents of data are known, latents near the best of these."""
+) -> tuple[Parameterization, Tree]:
+    """The candidates that fit the prompt best, and the parameters near which the prior holds them.
+
+    Where the latents of data are known, candidates are near those of the pictures that fit best, and these are what the
+    prior holds them near; otherwise candidates are likely parameters, and stay near themselves.
+    """
     if made.latents is not None and made.moved is not None:
         emoji = load("emoji")
         if len(made.latents) == len(drawn_pictures(emoji)):
-            order = np.argsort(-fitting(towers, wanted, emoji, say)[: len(made.latents)], kind="stable")
-            near_them = _core.asarray(made.moved(made.latents[order[:starts]], source))
-            return Parameterization(near_them, made.start(1, Source(0)).render)
+            return starts_near_pictures(made, towers, wanted, candidates, starts, source, emoji, say)
     many = made.start(candidates, source)
     if candidates == starts:
-        return many
+        return many, many.params
     order = np.argsort(-(vectors_of(many, made, towers, say) @ wanted), kind="stable")
-    return Parameterization(rows_of(many.params, order[:starts]), many.render)
+    best = rows_of(many.params, order[:starts])
+    return Parameterization(best, many.render), best
+
+
+def starts_near_pictures(
+    made: Generator,
+    towers: AnyTowers,
+    wanted: NDArray[np.float32],
+    candidates: int,
+    starts: int,
+    source: Source,
+    emoji: Emoji,
+    say: Say = quiet,
+) -> tuple[Parameterization, Tree]:
+    """The best of latents near those of the pictures that fit the prompt best, and the latents of these pictures.
+
+    What is drawn from a latent fools the towers more easily than a real picture, so both count: how well the picture
+    fits, and how well several views do of what is drawn near its latent.
+    """
+    assert made.latents is not None and made.moved is not None
+    fit = fitting(towers, wanted, emoji, say)[: len(made.latents)]
+    order = np.argsort(-fit, kind="stable")
+    places = np.repeat(order[: max(starts, -(-candidates // EACH))], EACH)
+    latents, render = made.moved(made.latents[places], source), made.start(1, Source(0)).render
+    look, value = some_views(VIEWS, source), contrasted(towers, wanted)
+    drawn = in_parts(
+        lambda first, last: value(look(render(_core.asarray(latents[first:last])))).reshape(VIEWS, -1).mean(axis=0),
+        len(places),
+        made.batch,
+        lambda done: say("looking for starts", done, len(places)),
+    )
+    best = np.argsort(-(fit[places] + drawn), kind="stable")[:starts]
+    return Parameterization(_core.asarray(latents[best]), render), _core.asarray(made.latents[places[best]])
 
 
 def fitting(towers: AnyTowers, wanted: NDArray[np.float32], emoji: Emoji, say: Say) -> NDArray[np.float32]:

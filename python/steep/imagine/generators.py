@@ -48,13 +48,13 @@ class Generator:
         name: what it is called in messages.
         start: a function of a number and a source of random numbers, which gives so many likely parameters with their
             map to pictures (n, 3, height, width) in [0, 1]; rows of the parameters are independent.
-        distance: a function of parameters and of those they started from, which says how unlikely each row has become,
-            summed over rows; None where nothing is known.
+        distance: a function of parameters and of those they shall be near, which says how unlikely each row is, summed
+            over rows; None where nothing is known.
         rate: learning rate of Adam.
         candidates: number of parameters of which ``draw`` takes the best to start from.
         starts: number of these.
         batch: how many pictures are made at once while looking for them.
-        latents: the latents of the pictures it was trained on, the candidates then; ``moved`` draws near them.
+        latents: the latents of the pictures it was trained on; ``moved`` draws candidates near them.
         moved: a function of latents and a source of random numbers, which gives latents near them; None with no
             latents.
         scorer: the name of the towers that guide it if nothing else is said.
@@ -190,7 +190,7 @@ def of_decoder(decoder: Decoder, name: str) -> Generator:
         return away
 
     known = latents.astype(np.float32)
-    return Generator(name, start, distance, rate=0.02, latents=known, moved=moved)
+    return Generator(name, start, distance, rate=0.02, candidates=16, starts=1, latents=known, moved=moved)
 
 
 # -- latents of a normal distribution ---------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ def note(node: Node, schema: Any, kinds: dict[str, int], held: set[str]) -> None
         node.wraps = tuple(number if number in NARROW else 0 for number in node.kinds)
     carries = node.op in MOVING and any(name in held for name in node.inputs)
     if node.op in QUANTISING or carries:
-        held.update(name for name, number in zip(node.outputs, node.kinds, strict=True) if name and number not in (0, 1))
+        held.update(
+            name for name, number in zip(node.outputs, node.kinds, strict=True) if name and number not in (0, 1)
+        )
     elif node.op not in READING:
         node.exact = exact(node.inputs, kinds, held)
 
