@@ -3,7 +3,9 @@
     python examples/twenty_prompts.py --output twenty.png --table TABLE --seeds 4
 
 Sheet and table are of the first seed; how many results the judge ranks among the first ten is told for every seed, and
-the median ranks of all drawings together. A row of the sheet has four prompts, each with the start of the ascent, the result, and the real picture that is nearest
+the median ranks of all drawings together.
+
+A row of the sheet has four prompts, each with the start of the ascent, the result, and the real picture that is nearest
 to it. The table says where the wanted concept ranks among all 1,636, by its text, for the start and for the result,
 under the towers that guided the ascent and under the judge, and the same for real pictures of it.
 """
@@ -45,7 +47,7 @@ def ranks(
 def draw_all(seed: int, **options: Any) -> tuple[list[Drawing], list[list[tuple[int, ...]]]]:
     """The drawings, and the ranks of each under the guide and the judge."""
     emoji = data.load("emoji")
-    judges = [imagine.scorer("emoji"), imagine.scorer("judge")]
+    judges = [imagine.scorer("emoji+squeezenet"), imagine.scorer("judge")]
     words = text_features(emoji)[:, BOTH]
     with sp.no_grad():
         texts = [np.asarray(towers.text_vectors(words)) for towers in judges]
@@ -73,7 +75,6 @@ def table(drawings: list[Drawing], found: list[list[tuple[int, ...]]]) -> str:
     for (prompt, name), drawing, (guide, judge) in zip(PROMPTS, drawings, found, strict=True):
         lines.append(f"| {prompt} | {name} | {guide[0]}, {guide[1]} | {judge[0]}, {judge[1]} | {judge[2]} | "
                      f"{drawing.nearest_name} |")  # fmt: skip
-    start, end = (np.array([judge[i] for _, judge in found]) for i in (0, 1))
     return "\n".join(lines) + "\n"
 
 

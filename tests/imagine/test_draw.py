@@ -329,9 +329,9 @@ def test_a_parameterization_pays_for_what_its_prior_says():
 
 # -- what is trained at first use, where it is there ------------------------------------------------------------------
 
-KEPT = [f"{name}.safetensors" for name in ("emoji", "emoji_texts", "minilm", "towers_emoji", "towers_judge",
-        "emoji_pictures", "emoji_pictures_soft", "emoji_pictures_judge", "emoji_pictures_judge_soft",
-        "generator_emoji")]  # fmt: skip
+PICTURES = [f"emoji_pictures{of}{way}" for of in ("", "_squeezenet", "_judge") for way in ("", "_soft")]
+TOWERS = [f"towers_{name}" for name in ("emoji", "squeezenet", "judge")]
+KEPT = [f"{name}.safetensors" for name in ("emoji", "emoji_texts", "minilm", "generator_emoji", *PICTURES, *TOWERS)]
 
 
 @pytest.mark.skipif(not all((cache_folder() / name).is_file() for name in KEPT), reason="it would train for minutes")
@@ -345,6 +345,6 @@ def test_a_red_heart(monkeypatch):
     sp.set_num_threads(threads)
     assert found[0].picture.tobytes() == found[1].picture.tobytes() and found[0].standings == found[1].standings
     guide, judge = found[0].standings
-    assert (guide.tower, judge.tower, judge.count) == ("emoji", "judge", 4871) and judge.rank <= 100
+    assert (guide.tower, judge.tower, judge.count) == ("emoji+squeezenet", "judge", 4871) and judge.rank <= 100
     red, green, blue = found[0].picture[24:40, 24:40].mean(axis=(0, 1))
     assert red > 150 and red > 1.5 * green and red > 1.5 * blue

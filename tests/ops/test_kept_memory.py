@@ -1,4 +1,4 @@
-"""How much freed memory is kept: as much as was ever in use at once, and what is in use last, by counts in a new process."""
+"""How much freed memory is kept: what was ever in use at once, what was asked for last; counted in new processes."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ the real picture that is nearest to it by pixels. None is left out; [imagine.md]
 from steep import imagine, pictures
 from steep.imagine.prompts import PROMPTS
 
-guide, judge = imagine.scorer("emoji"), imagine.scorer("judge")
+guide, judge = imagine.scorer("emoji+squeezenet"), imagine.scorer("judge")
 generator = imagine.generator("emoji")
 drawings = [imagine.draw(prompt, guide, generator, judge=judge, steps=50, seed=0) for prompt, _ in PROMPTS]
 rows = [pictures.sheet([d.start, d.picture, d.nearest], 3, gap=1, background=255) for d in drawings]

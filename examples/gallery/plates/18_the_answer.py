@@ -8,7 +8,7 @@ question is what the text encoder makes of its words.
 from steep import imagine, pictures
 
 question = "what is the answer to the ultimate question of life, the universe, and everything?"
-drawing = imagine.draw(question, "emoji", "emoji", judge="judge", steps=50, seed=42)
+drawing = imagine.draw(question, "emoji+squeezenet", "emoji", judge="judge", steps=50, seed=42)
 tiles = [pictures.resized(each, 192, 192) for each in (drawing.start, drawing.picture, drawing.nearest)]
 sheet = pictures.sheet(tiles, columns=3, gap=4, background=255)
 guide, judge = drawing.standings

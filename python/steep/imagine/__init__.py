@@ -16,11 +16,12 @@ from steep.imagine.onnx_towers import OnnxTowers
 from steep.imagine.recipes import train_clip
 from steep.imagine.scorers import scorer
 from steep.imagine.search import Found, search, zero_shot
+from steep.imagine.together import Together
 from steep.imagine.towers import Towers
 from steep.imagine.train import Pairs, Settings, train
 
 __all__ = [
     "AnyTowers", "Decoder", "Description", "Drawing", "Found", "Generator", "Model", "OnnxTowers", "Pairs", "Photos",
-    "Settings", "Standing", "Towers", "contrastive_loss", "describe", "draw", "generator", "load", "retrieval",
-    "scorer", "search", "train", "train_clip", "train_decoder", "zero_shot",
+    "Settings", "Standing", "Together", "Towers", "contrastive_loss", "describe", "draw", "generator", "load",
+    "retrieval", "scorer", "search", "train", "train_clip", "train_decoder", "zero_shot",
 ]  # fmt: skip

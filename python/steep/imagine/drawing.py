@@ -2,8 +2,8 @@
 
 An ascent alone fools the tower that guides it: it gives a blot that the tower likes better than any real picture. So it
 starts from the best of many likely latents, sees several changed views at each step, and pays for leaving the data, or
-where it started; and beside the result stands its rank among real pictures, under the tower and under a judge that took no part.
-Start reading at ``draw``.
+where it started; and beside the result stands its rank among real pictures, under the tower and under a judge that took
+no part. Start reading at ``draw``.
 
 Galatolo et al. 2021, "Generating images from caption and vice versa via CLIP-guided generative latent space search",
 arXiv:2102.01645.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,10 @@ from steep.imagine.any_towers import BATCH, AnyTowers, pixels_of, resized
 from steep.imagine.generators import Generator, drawn_pictures, generator, rows_of
 from steep.imagine.recipes import BOTH, FOCUS, FROZEN, Say, picture_features, quiet, text_features
 from steep.imagine.scorers import scorer
+from steep.imagine.together import members_of, side_by_side
 from steep.imagine.towers import Towers
 from steep.random import Generator as Source
 from steep.tree import Tree
-
 
 EACH = 4  # candidates near the latent of one picture
 VIEWS = 4  # of each by which it is chosen
@@ -357,9 +357,9 @@ def in_parts(
     return np.concatenate(found)
 
 
-def is_frozen(towers: AnyTowers) -> TypeGuard[Towers]:
-    """Whether these are towers of ``FROZEN``."""
-    return isinstance(towers, Towers) and towers.name in FROZEN
+def is_frozen(towers: AnyTowers) -> bool:
+    """Whether these are towers of ``FROZEN``, one or several together."""
+    return all(isinstance(each, Towers) and each.name in FROZEN for each in members_of(towers))
 
 
 def seen_by(towers: AnyTowers) -> Callable[[Any], Tensor]:
@@ -372,8 +372,10 @@ def seen_by(towers: AnyTowers) -> Callable[[Any], Tensor]:
 def real_vectors(towers: AnyTowers, emoji: Emoji, say: Say = quiet, soft: bool = True) -> NDArray[np.float32]:
     """The vectors of all real pictures, seen as drawn ones are, or as they are."""
     if is_frozen(towers):
+        members = [each for each in members_of(towers) if isinstance(each, Towers)]
         with _core.no_grad(), evaluating():
-            return np.asarray(towers(picture_features(towers, emoji, say, soft)))
+            found = [each(picture_features(each, emoji, say, soft)) for each in members]
+            return np.asarray(found[0] if len(found) == 1 else side_by_side(found))
     return towers.images(list(emoji.pictures), lambda done, total: say("encoding pictures", done, total))
 
 

@@ -32,6 +32,7 @@ from steep.zoo.openvino import Graph
 LAYOUT = "1"  # of the emoji generator that is kept: increase it when its recipe changes
 SIDE = 64  # of pictures without a generator
 OTHERS = 128  # of random ones that a face is ranked among
+GUIDES = "emoji+squeezenet"  # of the emoji generator
 NEAR = 0.35  # how far from those of pictures latents are drawn, in deviations of the prior
 TRUNCATED = 0.7  # the factor of latents that are drawn from a normal distribution
 STYLES = 0.5  # truncation of the styles of MobileStyleGAN, towards their mean
@@ -190,7 +191,8 @@ def of_decoder(decoder: Decoder, name: str) -> Generator:
         return away
 
     known = latents.astype(np.float32)
-    return Generator(name, start, distance, rate=0.02, candidates=16, starts=1, latents=known, moved=moved)
+    return Generator(name, start, distance, rate=0.02, candidates=16, starts=1, latents=known, moved=moved,
+                     scorer=GUIDES)  # fmt: skip
 
 
 # -- latents of a normal distribution ---------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class Frozen:
         kept: name of the file in the cache that holds the features of all pictures.
         settings: how the heads are trained.
         everything: whether on all pictures, with nothing held out.
+        features: number of the features.
+        pooled: whether the features are means of the last layer's maps.
     """
 
     model: str
@@ -53,10 +55,20 @@ class Frozen:
     kept: str
     settings: Settings
     everything: bool = False
+    features: int = 1280
+    pooled: bool = False
 
 
 FROZEN = {
     "emoji": Frozen("mobilenetv2_trunk", "features", "emoji_pictures", Settings(epochs=10, lr=1e-3, zoom=0.0)),
+    "squeezenet": Frozen(
+        "squeezenet1_1",
+        "fire9",
+        "emoji_pictures_squeezenet",
+        Settings(epochs=10, lr=1e-3, zoom=0.0, seed=2),
+        features=512,
+        pooled=True,
+    ),
     "judge": Frozen(
         "efficientnet_lite0", "flatten", "emoji_pictures_judge", Settings(epochs=10, lr=1e-3, zoom=0.0, seed=1), True
     ),
@@ -138,7 +150,7 @@ def frozen_scorer(name: str, say: Say = quiet) -> tuple[Towers, Report]:
     way = replace(model.preprocessing, size=SIDE, margin=1.0)
 
     def untrained() -> Towers:
-        return Towers(_until(model, row.last), way, 1280, frozen=True, seed=row.settings.seed, name=name).eval()
+        return Towers(_until(model, row), way, row.features, frozen=True, seed=row.settings.seed, name=name).eval()
 
     def read(path: Path) -> tuple[tuple[Towers, Report], dict[str, str]]:
         towers = untrained()
@@ -163,10 +175,12 @@ def _trained(towers: Towers, row: Frozen, say: Say) -> tuple[Towers, Report]:
     return towers, measured(towers, emoji, texts, pictures, losses)
 
 
-def _until(model: zoo.Pretrained, last: str) -> nn.Module:
-    """The layers of a model up to one of them."""
+def _until(model: zoo.Pretrained, row: Frozen) -> nn.Module:
+    """The layers of a model up to the last that is used."""
     names = [name for name, _ in model.named_layers()]
-    return nn.Sequential({name: model[i] for i, name in enumerate(names[: names.index(last) + 1])}).eval()
+    layers: dict[str, Any] = {name: model[i] for i, name in enumerate(names[: names.index(row.last) + 1])}
+    pooling = {"pooled": nn.AdaptiveAvgPool2d(1), "features": nn.Flatten()} if row.pooled else {}
+    return nn.Sequential({**layers, **pooling}).eval()
 
 
 def training_rows(emoji: Emoji) -> NDArray[np.int64]:
