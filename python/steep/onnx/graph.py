@@ -382,9 +382,7 @@ def _constant(attributes: dict[str, Any], where: str) -> np.ndarray | Tensor:
 def _check_names(graph: Graph, others: set[str]) -> None:
     """Every name is made once, and before it is used; ``others`` are known besides, around a body."""
     made = {name for node in graph.nodes for name in node.outputs}
-    own = {*graph.initializers, *graph.constants} - (
-        made & graph.constants.keys()
-    )  # those of Constant nodes come later
+    own = {*graph.initializers, *(graph.constants.keys() - made)}  # Constant nodes make theirs when they come
     for given in graph.inputs:
         if not given.name or given.name in own:
             raise ValueError(f"input {given.name!r} is there twice, or has no name")
