@@ -1,4 +1,4 @@
-"""How much freed memory is kept: what was ever in use at once, what was asked for last; counted in new processes."""
+"""How much freed memory is kept: twice what was ever in use, what was asked for last; counted in new processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for mib in range(20, 60):
     largest = max(largest, report("cached_bytes"))
 print(report("cached_bytes"), report("peak_bytes"), largest)
 """)
-    assert cached <= largest <= peak < 1200 * MIB
+    assert cached <= largest <= 2 * peak < 2400 * MIB  # where all sizes together are 4 GB
 
 
 def test_little_is_always_kept():
