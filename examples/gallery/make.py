@@ -61,9 +61,10 @@ def main() -> None:
     if only not in (None, *(plate.stem for plate in plates)):
         raise SystemExit(f"there is no plate {only!r}")
     page = DOCS / "gallery.md"
-    old = written(page.read_text()) if only else {}
-    parts = [make(plate) if only in (None, plate.stem) else old.get(title_of(plate)) for plate in plates]
-    page.write_text("\n".join([INTRODUCTION, *filter(None, parts)]))
+    made = {title_of(plate): make(plate) for plate in plates if only in (None, plate.stem)}
+    # The page is read only now: another plate may have been made meanwhile.
+    parts = {**(written(page.read_text()) if only else {}), **made}
+    page.write_text("\n".join([INTRODUCTION, *(parts[t] for t in map(title_of, plates) if t in parts)]))
 
 
 if __name__ == "__main__":

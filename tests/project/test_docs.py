@@ -161,6 +161,15 @@ NOT_RUN = {  # pages with code that no test runs, and why
 }
 
 
+def test_the_gallery_shows_the_code_and_the_picture_of_every_plate():
+    page = (DOCS / "gallery.md").read_text()
+    for plate in sorted((DOCS.parent / "examples" / "gallery" / "plates").glob("*.py")):
+        code = plate.read_text().split('"""', 2)[2].strip()
+        picture = f"pictures/gallery/{plate.stem}.jpg"
+        assert f"```python\n{code}\n```" in page and f"]({picture})" in page, plate.stem
+        assert (DOCS / picture).is_file(), plate.stem
+
+
 def test_every_page_with_code_is_run_or_says_why_not():
     coded = {page.stem for page in DOCS.glob("*.md") if "```python" in page.read_text()}
     assert coded == CHECKS.keys() | NOT_RUN.keys()

@@ -1,8 +1,9 @@
 """``Together``: several towers as one, whose similarities are the means of theirs.
 
-What one network takes for a thing by mistake, another of other layers rarely does: an ascent that both guide deceives a
-third less (Liu et al. 2017, "Delving into transferable adversarial examples and black-box attacks", arXiv:1611.02770).
-Start reading at ``Together``.
+What one network takes for a thing by mistake, another of other layers rarely does, so an ascent that both guide
+deceives them less; docs/imagine.md has figures. Start reading at ``Together``.
+
+Liu et al. 2017, "Delving into transferable adversarial examples and black-box attacks", arXiv:1611.02770.
 """
 
 from __future__ import annotations
