@@ -46,6 +46,7 @@ class Capture {
     Program p = program_;
     p.forget_values();
     simplify(p);
+    accumulate(p);
     return std::make_shared<Replay>(std::move(p), keep);
   }
   void undo() {

@@ -262,7 +262,7 @@ class Grouping {
       if (other.finishes == last) return UnitId::none;
     return last;
   }
-  // Parts are short rows: with more than one other operand of the same shape, a separate pass is faster.
+  // With more other operands of the same shape a separate pass is faster, unless a part is all there is of a row.
   bool is_finished_by(const Unit& u, const Instruction& product) const {
     std::vector<BufferId> arrays;
     for (const InstructionId m : u.members) {
@@ -275,7 +275,8 @@ class Grouping {
     }
     std::sort(arrays.begin(), arrays.end());
     const auto others = std::unique(arrays.begin(), arrays.end()) - arrays.begin() - 1;
-    return others <= 1 && at(u.members[0]).out.count() == product.out.count();
+    const bool one_row = product.out.shape.size() > 0 && product.out.shape.back() == product.out.count();
+    return others <= (one_row ? 1 : product.op->part_arrays) && at(u.members[0]).out.count() == product.out.count();
   }
 
   const Program& p_;

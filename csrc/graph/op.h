@@ -98,6 +98,11 @@ struct Op {
   // first `part_rows` dimensions, or all but the last -part_rows.
   void (*compute_parts)(const Call&, const k::Epilogue* done) = nullptr;
   int part_rows = -1;
+  int part_arrays = 1;  // of the result's size that a group may read besides a part, if it runs on parts
+  // Of products: the row that adds the result to its last operand, and whether it may, with the same bits, of operands
+  // of these shapes and this dtype.
+  const char* adding = "";
+  bool (*may_add)(const Dims& first, const Dims& second, DType) = nullptr;
   unsigned packs = nothing;          // operands that kernels rearrange: a program rearranges constant ones once
   Promote promotes = Promote::none;  // what operands are cast to first
   std::vector<Vjp> vjp = {};         // one per input; the last serves all later inputs

@@ -26,13 +26,18 @@ std::size_t bytes_of(const View& v) { return static_cast<std::size_t>(v.count() 
 class Finder {
  public:
   Finder(const Program& p, const Table<UnitId, Unit>& units, const Table<BufferId, Lifetime>& lives)
-      : p_(p), units_(units), lives_(lives), places_(p.buffers.size()), readers_(p.buffers.size()) {
+      : p_(p),
+        units_(units),
+        lives_(lives),
+        places_(p.buffers.size()),
+        readers_(p.buffers.size()),
+        joins_(p.buffers.size(), false) {
     for (const InstructionId i : p.code.ids())
       for (const View& v : p.code[i].in) readers_[v.buffer].push_back(i);
   }
   Places find() {
     for (const Instruction& c : p_.code) place_operands(c);
-    for (const Unit& u : units_) place_product(u);
+    for (const Unit& u : units_) place_operand(u);
     return std::move(places_);
   }
 
@@ -47,22 +52,43 @@ class Finder {
     if (join.op != &concat || join.in_place || !movable(join.out) || !is_one_piece(join)) return;
     std::size_t offset = 0;
     for (const View& v : join.in) {
-      if (movable(v) && !places_.within(v.buffer)) places_.of[v.buffer] = {join.out.buffer, offset};
+      if (movable(v) && !places_.within(v.buffer)) {
+        places_.of[v.buffer] = {join.out.buffer, offset};
+        joins_[join.out.buffer] = true;
+      }
       offset += bytes_of(v);
     }
   }
-  // The last result of a group that finishes a product is written when nobody reads the product any more.
-  void place_product(const Unit& group) {
-    if (!is_some(group.finishes)) return;
-    const View& product = p_.code[units_[group.finishes].members[0]].out;
-    const View& last = p_.code[group.members.back()].out;
-    const auto in_group = [&](InstructionId i) {
-      return std::find(group.members.begin(), group.members.end(), i) != group.members.end();
-    };
-    const std::vector<InstructionId>& readers = readers_[product.buffer];
-    if (!movable(product) || !movable(last) || product.dtype != last.dtype || product.count() != last.count()) return;
-    if (places_.within(product.buffer) || !std::all_of(readers.begin(), readers.end(), in_group)) return;
-    places_.of[product.buffer] = {last.buffer, 0};
+  // The last result of a group takes the place of an operand that nobody reads afterwards: every element is read before
+  // it is written.
+  void place_operand(const Unit& group) {
+    if (!group.group) return;
+    const auto last = std::find_if(group.members.rbegin(), group.members.rend(),
+                                   [&](InstructionId m) { return is_elementwise(p_.code[m]); });
+    const View& to = p_.code[*last].out;
+    if (last == group.members.rend() || !movable(to)) return;
+    if (is_some(group.finishes) && gives_way(p_.code[units_[group.finishes].members[0]].out, to, group)) return;
+    for (const InstructionId m : group.members)
+      for (const View& v : p_.code[m].in)
+        if (gives_way(v, to, group)) return;
+  }
+  bool gives_way(const View& v, const View& to, const Unit& group) {
+    if (!may_give_way(v, to, group)) return false;
+    places_.of[v.buffer] = {to.buffer, 0};
+    return true;
+  }
+  bool may_give_way(const View& v, const View& to, const Unit& group) const {
+    const std::vector<InstructionId>& readers = readers_[v.buffer];
+    return movable(v) && v.buffer != to.buffer && !places_.within(v.buffer) && !joins_[v.buffer] &&
+           v.dtype == to.dtype && v.count() == to.count() &&
+           std::all_of(readers.begin(), readers.end(), [&](InstructionId r) {
+             return std::find(group.members.begin(), group.members.end(), r) != group.members.end() &&
+                    is_elementwise(p_.code[r]) && reads_in_step(p_.code[r], v);
+           });
+  }
+  static bool reads_in_step(const Instruction& c, const View& of) {
+    return std::all_of(c.in.begin(), c.in.end(),
+                       [&](const View& v) { return v.buffer != of.buffer || same_elements(v, of); });
   }
 
   const Program& p_;
@@ -70,6 +96,7 @@ class Finder {
   const Table<BufferId, Lifetime>& lives_;
   Places places_;
   Table<BufferId, std::vector<InstructionId>> readers_;
+  Table<BufferId, bool> joins_;  // whether others lie within it, which may be read when it is not any more
 };
 
 }  // namespace

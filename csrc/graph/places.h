@@ -1,6 +1,7 @@
-// Buffers that lie within others, so that nothing is copied between them: what is concatenated is computed in its place
-// in the result, and a product in the place of what the group that finishes it makes of it. A matter of addresses
-// alone: instructions, their order and their dependences stay as they are. Start reading at find_places.
+// Buffers that lie within others, so that nothing is copied between them and memory that is in cache is written: what
+// is concatenated is computed in its place in the result, and the last result of a group takes the place of an operand,
+// above all of a product that the group finishes. A matter of addresses alone: instructions, their order and their
+// dependences stay as they are. Start reading at find_places.
 #pragma once
 
 #include "graph/fuse.h"

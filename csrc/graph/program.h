@@ -1,5 +1,6 @@
 // A captured step as plain data: a list of instructions over views of buffers. recorder.h records one, the passes
-// (simplify.cpp, fuse.cpp, plan.cpp) rewrite it, replay.h runs it, print.cpp shows it. Start reading at Program.
+// (simplify.cpp, accumulate.cpp, fuse.cpp, plan.cpp) rewrite it, replay.h runs it, print.cpp shows it. Start reading at
+// Program.
 #pragma once
 
 #include <string>
@@ -115,6 +116,9 @@ bool same_elements(const View& a, const View& b);
 // simplify.cpp: removes dead instructions, merges repeated ones, computes uniform results for one element, and removes
 // copies of unwritten buffers. Then every result gets its own memory.
 void simplify(Program& p);
+
+// accumulate.cpp: products whose results are only added to something are added to it as they are computed.
+void accumulate(Program& p);
 
 // The program as text, one instruction per line.
 std::string describe(const View& v, const Program& p);

@@ -2,6 +2,7 @@
 // are merged, uniform results shrink to one element, and copies that cannot be distinguished from their source are
 // removed. Start reading at simplify().
 #include <cstring>
+#include <map>
 #include <unordered_map>
 
 #include "graph/program.h"
@@ -140,49 +141,64 @@ void substitute(Program& p) {
     if (s.set && !s.none) change(s.value);
 }
 
-// A result may own a whole temporary; otherwise it is a copy.
-bool can_take(const Program& p, const View& v, const Table<BufferId, bool>& taken) {
-  const Buffer& b = p.buffer(v);
-  return b.place == Place::temporary && !taken[v.buffer] && v.offset == 0 && v.contiguous() &&
-         static_cast<std::size_t>(v.count() * size_of(v.dtype)) == b.bytes;
-}
-
-// Slots are counted after the results.
-void own_results(Program& p) {
-  static const Op& copy = find_op("copy");
-  Table<BufferId, bool> taken(p.buffers.size(), false);
-  Table<BufferId, int> taker(p.buffers.size(), -1);
-  const int results = static_cast<int>(p.results.size());
-  const auto take = [&](const View& v, int by) {
-    if (!can_take(p, v, taken)) return;
-    taken[v.buffer] = true;
-    taker[v.buffer] = by;
-  };
-  const auto own = [&](View& v) {
-    if (!can_take(p, v, taken)) {
-      const View out = p.new_temporary(v.shape, v.dtype);
-      taken.add(false);
-      taker.add(-1);
-      p.code.add(
-          {.op = &copy, .in = {v}, .out = out, .loop = k::table().cast[v.dtype][v.dtype], .number = p.next_number()});
-      v = out;
-    }
-    taken[v.buffer] = true;
-  };
-  for (const int i : p.slots.ids())
-    if (p.slots[i].set && !p.slots[i].none) take(p.slots[i].value, results + i);
-  for (const int i : p.results.ids())
-    if (!p.results[i].known) take(p.results[i].view, i);
-  const auto taken_by = [&](const View& v) { return taker[v.buffer]; };
-  for (const int i : p.slots.ids())
-    if (p.slots[i].set && !p.slots[i].none && taken_by(p.slots[i].value) != results + i) own(p.slots[i].value);
-  for (const int i : p.results.ids()) {
-    Result& r = p.results[i];
-    if (r.known || taken_by(r.view) == i) continue;
-    r.part_of = taken_by(r.view);
-    if (r.part_of < 0) own(r.view);
+// What the function returned: its results, then the gradients that it set. Those that shared memory share it again;
+// others must not, even if passes have found them equal.
+class Ends {
+ public:
+  explicit Ends(const Program& p) : results_(static_cast<int>(p.results.size())) {
+    for (const Result& r : p.results) recorded_.push_back(r.known ? BufferId::none : r.view.buffer);
+    for (const Slot& s : p.slots) recorded_.push_back(s.set && !s.none ? s.value.buffer : BufferId::none);
   }
-}
+  // Gives each its own memory: a whole temporary that nobody else takes, or a copy.
+  void own(Program& p) const {
+    Table<BufferId, int> taker(p.buffers.size(), -1);
+    for (const bool gradients : {true, false})  // gradients first
+      each(p, gradients, [&](int i, View& v) {
+        if (can_take(p, v) && taker[v.buffer] < 0) taker[v.buffer] = i;
+      });
+    std::map<BufferId, BufferId> copies;  // of whole buffers, by the recorded one
+    for (const bool gradients : {true, false})
+      each(p, gradients, [&](int i, View& v) {
+        if (taker[v.buffer] == i) return;
+        const BufferId recorded = recorded_[index(i)];
+        if (const auto made = copies.find(recorded); made != copies.end()) v.buffer = made->second;
+        const int other = taker[v.buffer];
+        if (i < results_ && other >= 0 && recorded_[index(other)] == recorded) {
+          p.results[i].part_of = other;
+          return;
+        }
+        const bool whole = can_take(p, v);
+        copy(p, v);
+        taker.add(i);
+        if (whole) copies.emplace(recorded, v.buffer);
+      });
+  }
+
+ private:
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  // The gradients, or the results.
+  template <class F> void each(Program& p, bool gradients, F f) const {
+    for (const int i : p.slots.ids())
+      if (gradients && p.slots[i].set && !p.slots[i].none) f(results_ + i, p.slots[i].value);
+    for (const int i : p.results.ids())
+      if (!gradients && !p.results[i].known) f(i, p.results[i].view);
+  }
+  static bool can_take(const Program& p, const View& v) {
+    const Buffer& b = p.buffer(v);
+    return b.place == Place::temporary && v.offset == 0 && v.contiguous() &&
+           static_cast<std::size_t>(v.count() * size_of(v.dtype)) == b.bytes;
+  }
+  static void copy(Program& p, View& v) {
+    static const Op& op = find_op("copy");
+    const View out = p.new_temporary(v.shape, v.dtype);
+    const k::Loop loop = k::table().cast[v.dtype][v.dtype];
+    p.code.add({.op = &op, .in = {v}, .out = out, .loop = loop, .number = p.next_number()});
+    v = out;
+  }
+
+  int results_;
+  std::vector<BufferId> recorded_;
+};
 
 }  // namespace
 
@@ -204,13 +220,14 @@ View Program::new_temporary(const Dims& shape, DType dtype) {
 }
 
 void simplify(Program& p) {
+  const Ends ends(p);
   remove_dead(p);
   merge_repeated(p);
   substitute(p);
   merge_repeated(p);
   remove_dead(p);
   p.dead -= p.repeated;
-  own_results(p);
+  ends.own(p);
 }
 
 }  // namespace steep

@@ -58,8 +58,8 @@ void fill(float* x, int count, unsigned seed) {
 bool same_bits(Gemm tiles, Gemm plain, const float* a, const float* b) {
   constexpr int m = 17, n = 33, k = 70;
   float x[m * n], y[m * n];
-  tiles(m, n, k, a, k, 1, b, n, 1, x, n, nullptr);
-  plain(m, n, k, a, k, 1, b, n, 1, y, n, nullptr);
+  tiles(m, n, k, a, k, 1, b, n, 1, x, n, Into::replace, nullptr);
+  plain(m, n, k, a, k, 1, b, n, 1, y, n, Into::replace, nullptr);
   return std::memcmp(x, y, sizeof x) == 0;
 }
 

@@ -32,17 +32,17 @@ template <class T> static void correlate_columns(Sweep<T> s, std::int64_t images
     const T* image = static_cast<const T*>(s.x.image) + s.from + j;
     if (!plain) read_columns(s, s.from + j, width, columns, some);
     product(s.rows, width, k, weight.at, weight.row, weight.col, plain ? image : columns, plain ? plane : some, 1,
-            s.c + j, s.ldc, nullptr);
+            s.c + j, s.ldc, Into::replace, nullptr);
     interruption_point();
   }
   if (s.x.bias) add_bias(s, 0, s.rows, 0, s.count);
   if (!flat) spread_out(s);
 }
 
-// The memory of one block of positions: rows of the gradient, rows of the matrix, and their product.
+// The memory of one block of positions: rows of the gradient, and of the matrix.
 template <class T> struct WeightColumns {
   std::int64_t depth, ld, width;
-  T *grad, *columns, *found;
+  T *grad, *columns;
 };
 
 template <class T> static void copy_gradient(const WeightSweep<T>& s, std::int64_t q, const WeightColumns<T>& k) {
@@ -65,20 +65,17 @@ static void weight_columns_block(const WeightSweep<T>& s, std::int64_t q, const 
     const std::int64_t some = least(group, s.channels - c), width = some * s.taps;
     pack_taps(pieces, static_cast<const T*>(s.x.image) + (s.first + c) * plane, some, k.columns, k.ld, k.ld);
     T* out = static_cast<T*>(s.x.out) + (s.first + c) * s.taps;
-    T* to = q ? k.found : out;
-    s.x.product(s.x.rows, width, k.depth, k.grad, k.ld, 1, k.columns, 1, k.ld, to, q ? k.width : all, nullptr);
-    for (std::int64_t r = 0; q && r < s.x.rows; ++r)
-      for (std::int64_t i = 0; i < width; ++i) out[r * all + i] += k.found[r * k.width + i];
+    s.x.product(s.x.rows, width, k.depth, k.grad, k.ld, 1, k.columns, 1, k.ld, out, all, q ? Into::add : Into::replace,
+                nullptr);
   }
 }
 
 template <class T> static void weight_columns(const WeightSweep<T>& s, std::int64_t total) {
   const std::int64_t depth = block_depth(total), ld = ceil_div(depth, 16) * 16 + 16;
   const std::int64_t width = s.taps * least(s.channels, ceil_div(most_weight_columns, s.taps));
-  T* at = scratch_for<T>(Scratch::conv_columns, (s.x.rows + width) * ld + s.x.rows * width);
-  T *columns = at + s.x.rows * ld, *found = columns + width * ld;
+  T* at = scratch_for<T>(Scratch::conv_columns, (s.x.rows + width) * ld);
   for (std::int64_t q = 0; q < total; q += depth)
-    weight_columns_block(s, q, WeightColumns<T>{least(depth, total - q), ld, width, at, columns, found});
+    weight_columns_block(s, q, WeightColumns<T>{least(depth, total - q), ld, width, at, at + s.x.rows * ld});
 }
 
 }  // namespace conv

@@ -82,7 +82,7 @@ template <class T> static void correlate_plain(const Sweep<T>& s) {
                       },
                       &part};
   const Matrix<T> image{static_cast<const T*>(s.x.image) + s.from, n, 1};
-  product(Product<T>{s.rows, s.count, k, weight_rows(s), image, s.c, s.ldc, s.x.bias ? &done : nullptr});
+  product(Product<T>{s.rows, s.count, k, weight_rows(s), image, s.c, s.ldc, Into::replace, s.x.bias ? &done : nullptr});
 }
 
 template <class T> static void correlate_part(Sweep<T> s, bool flat) {

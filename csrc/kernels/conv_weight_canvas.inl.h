@@ -52,8 +52,6 @@ template <class T> using PairTileFn = void (*)(const PairTile<T>&);
 template <class T> static constexpr auto pair_tiles = tile_table<PairTileFn<T>, pair_rows, pair_vecs>(
     []<int rows, int vecs>() -> PairTileFn<T> { return tile_pairs<T, rows, vecs>; });
 
-constexpr int most_depth = 512;  // positions of a block: block_depth gives no more
-
 // A block of positions: what it reads of images, and where its positions lie in that. Each image has a canvas of some
 // rows, or, where it has three dimensions, of some planes, or one for each of its planes where these are large: a sheet
 // is what has a canvas. All canvases are of one size.

@@ -19,7 +19,11 @@ template <class T> struct Product {
   Matrix<T> a, b;
   T* c;
   std::int64_t ldc;
+  Into into;
   const Epilogue* done;
+
+  // What the block of k that begins at p is put into.
+  bool adds(std::int64_t p) const { return p > 0 || into == Into::add; }
 };
 
 // Tells the caller's epilogue that rows and columns of C are final.
@@ -70,8 +74,7 @@ template <class T> class Finished {
 
 // Steps of k in a block: equal, up to multiples of 16. The same on every instruction set, or the bits differ.
 static inline std::int64_t block_depth(std::int64_t k) {
-  constexpr std::int64_t most = 512;
-  return ceil_div(ceil_div(k, ceil_div(k, most)), 16) * 16;
+  return ceil_div(ceil_div(k, ceil_div(k, most_depth)), 16) * 16;
 }
 
 constexpr std::int64_t most_tiles = 8;        // of a block of rows, whose packed panels the second cache holds
@@ -202,7 +205,7 @@ template <class T> static void sweep_panel(const Block<T>& s, const Rows<T>& r, 
     const auto kernel = kernels[rows - 1][vecs - 1], other = fetching_tiles<T>.at[rows - 1][0];
     const bool fetching = b.then && other && a.row == 1 && vecs == widest(static_cast<int>(rows));
     T* c = s.x.c + row * s.x.ldc + s.j + b.j;
-    (fetching ? other : kernel)({s.depth, a.at, a.row, a.col, b.at.at, b.at.row, c, s.x.ldc, b.width, s.p > 0,
+    (fetching ? other : kernel)({s.depth, a.at, a.row, a.col, b.at.at, b.at.row, c, s.x.ldc, b.width, s.x.adds(s.p),
                                  s.plan.pack_b, fetching ? b.then + (t - r.first) * share * s.depth : nullptr, share});
   }
 }
@@ -236,7 +239,7 @@ template <class T> static void sweep_transposing(const Block<T>& s) {
   for (std::int64_t j = 0; j < s.columns; j += step) {
     const T* b = s.x.b.from(s.p, s.j + j).at;
     transposing_tiles<T>.at[m - 1][0](
-        {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.p > 0});
+        {s.depth, a, 1, m, b, s.x.b.col, s.x.c + s.j + j, s.x.ldc, least(step, s.columns - j), s.x.adds(s.p)});
     if (j % (step * 16) == 0) interruption_point();
   }
   if (s.last()) finish(s.x, 0, m, s.j, s.columns);
@@ -247,7 +250,7 @@ template <class T> static void sweep_streaming(const Block<T>& s) {
   const std::int64_t m = s.x.m, ld = ceil_div(s.columns, lanes<T>) * lanes<T>;
   const Matrix<T> a = s.x.a.from(0, s.p), b = s.x.b.from(s.p, s.j);
   const Stream<T> rows{a.at, a.row, a.col, b.at, b.row, s.columns, scratch_for<T>(Scratch::gemm_b, m * ld), ld};
-  (m == 1 ? stream<T, 1> : stream<T, 2>)(rows, s.depth, s.x.c + s.j, s.x.ldc, s.p > 0);
+  (m == 1 ? stream<T, 1> : stream<T, 2>)(rows, s.depth, s.x.c + s.j, s.x.ldc, s.x.adds(s.p));
   if (s.last()) finish(s.x, 0, m, s.j, s.columns);
 }
 
@@ -287,13 +290,13 @@ template <class T> static std::int64_t cost(std::int64_t m, std::int64_t n, cons
 template <class T> static void multiply_transposed(const Product<T>& x) {
   const std::int64_t ld = ceil_div(x.m, lanes<T>) * lanes<T>;
   T* c = scratch_for<T>(Scratch::gemm_c, x.n * ld);
-  multiply(Product<T>{x.n, x.m, x.k, x.b.transposed(), x.a.transposed(), c, ld, nullptr});
+  multiply(Product<T>{x.n, x.m, x.k, x.b.transposed(), x.a.transposed(), c, ld, Into::replace, nullptr});
   pack(Strip<T>{x.c, x.ldc, c, ld, 1, x.n, x.m, true});
   finish(x, 0, x.m, 0, x.n);
 }
 
 template <class T> static void clear(const Product<T>& x) {
-  for (std::int64_t i = 0; i < x.m; ++i)
+  for (std::int64_t i = 0; i < x.m && x.into == Into::replace; ++i)
     for (std::int64_t j = 0; j < x.n; ++j) x.c[i * x.ldc + j] = 0;
   finish(x, 0, x.m, 0, x.n);
 }
@@ -303,15 +306,15 @@ constexpr std::int64_t most_transposed = 1 << 16;  // elements of C, so that its
 template <class T> static void product(const Product<T>& x) {
   if (x.m <= 0 || x.n <= 0) return;
   if (x.k <= 0) return clear(x);
-  const bool transposed =
-      x.m * x.n <= most_transposed && cost(x.n, x.m, x.a.transposed()) + x.n / 4 < cost(x.m, x.n, x.b);
+  const bool transposed = x.into == Into::replace && x.m * x.n <= most_transposed &&
+                          cost(x.n, x.m, x.a.transposed()) + x.n / 4 < cost(x.m, x.n, x.b);
   transposed ? multiply_transposed(x) : multiply(x);
 }
 
 // float and double. See Gemm in product.h.
 template <class T> static void run(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
                                    std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                                   std::int64_t ldc, const Epilogue* done) {
+                                   std::int64_t ldc, Into into, const Epilogue* done) {
   product<T>({m,
               n,
               k,
@@ -319,13 +322,14 @@ template <class T> static void run(std::int64_t m, std::int64_t n, std::int64_t 
               {static_cast<const T*>(b), b_row, b_col},
               static_cast<T*>(c),
               ldc,
+              into,
               done});
 }
 
 // Integers, wrapping around as NumPy's do.
 template <class T> static void run_integers(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
                                             std::int64_t a_row, std::int64_t a_col, const void* b, std::int64_t b_row,
-                                            std::int64_t b_col, void* c, std::int64_t ldc, const Epilogue* done) {
+                                            std::int64_t b_col, void* c, std::int64_t ldc, Into, const Epilogue* done) {
   using U = std::make_unsigned_t<T>;
   const U *from_a = static_cast<const U*>(a), *from_b = static_cast<const U*>(b);
   std::int64_t done_here = 0;  // since the last interruption point

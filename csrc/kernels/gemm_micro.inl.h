@@ -13,6 +13,7 @@ constexpr int tile_rows = 6;  // 12 accumulators of 16 registers
 constexpr int tile_rows = 4;
 #endif
 
+constexpr std::int64_t most_depth = 512;    // steps of k in a block
 constexpr std::int64_t least_length = 576;  // of a piece of a product, which repays the packing of its other side
 
 // One tile: C[rows, width] over `depth` steps of k. B is read as vectors along its rows, A one element at a time.

@@ -14,10 +14,14 @@ struct Epilogue {
   void* context;
 };
 
+// Whether a product replaces what C holds, or is added to it, with the bits of adding it afterwards. The latter is for
+// floats, where k is a single block (PieceSizes::depth).
+enum class Into : std::uint8_t { replace, add };
+
 // C[m, n] (row stride ldc, unit column stride) = A[m, k] B[k, n] with any strides in elements; single-threaded.
 // Every element is a chain of fused multiply-adds over k in blocks whose size depends on k alone. `done` may be null.
 using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
-                      std::int64_t ldc, const Epilogue* done);
+                      std::int64_t ldc, Into into, const Epilogue* done);
 
 }  // namespace steep::k

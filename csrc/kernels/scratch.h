@@ -12,17 +12,19 @@ namespace steep::k {
 enum class Scratch : std::uint8_t {
   gemm_a,  // packed panels, of products of parts as well, and of convolutions that call no product
   gemm_b,
-  gemm_c,        // results that are transposed or cut out of a larger one
-  conv_reads,    // what vectors of a row read from an image, and the rows of a window that is pooled
-  conv_offsets,  // where taps read, and which rows are kept
-  conv_columns,  // the matrix of a convolution, its tiles at Winograd's points, or what products of parts give
-  conv_taps,     // the weight of a convolution, transposed
-  conv_points,   // the same at Winograd's points, or as parts
-  split_ranges,  // magnitudes of rows and columns, or of what a canvas holds
-  split_spare,   // elements computed again
-  attention,     // scores of some queries, and sums over them; rows of a weight's gradient that are computed again
-  norm,          // sums over planes, and scales of channels
-  tiles,         // intermediate results of fused elementwise operations
+  gemm_c,         // results that are transposed or cut out of a larger one
+  conv_reads,     // what vectors of a row read from an image, and the rows of a window that is pooled
+  conv_offsets,   // where taps read, and which rows are kept
+  conv_columns,   // the matrix of a convolution, its tiles at Winograd's points, or what products of parts give
+  conv_taps,      // the weight of a convolution, transposed
+  conv_points,    // the same at Winograd's points, or as parts
+  split_ranges,   // magnitudes of rows and columns, or of what a canvas holds
+  split_spare,    // elements computed again
+  split_added,    // magnitudes of a product that is added to what is there
+  split_waiting,  // blocks of it that are computed by themselves first
+  attention,      // scores of some queries, and sums over them; rows of a weight's gradient that are computed again
+  norm,           // sums over planes, and scales of channels
+  tiles,          // intermediate results of fused elementwise operations
   count
 };
 

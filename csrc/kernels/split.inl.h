@@ -8,12 +8,11 @@ namespace split {
 constexpr std::int64_t rows_per_block = 256;      // of A: its packed panels stay in the second-level cache
 constexpr std::int64_t columns_per_block = 4096;  // of B, for which a panel of A is packed once
 constexpr std::int64_t near_words = 1 << 18;      // of packed panels, half of the second-level cache
-constexpr std::int64_t columns_at_once = 128;     // of C, whose rectangles are finished while they are in that cache
+constexpr std::int64_t columns_at_once = 512;     // of C, whose rectangles are finished while they are in that cache
 
 // Steps of k in a block: as equal as multiples of a tile's 32 allow, and a function of k alone.
 static inline std::int64_t split_depth(std::int64_t k) {
-  constexpr std::int64_t most = 512;
-  return ceil_div(ceil_div(k, ceil_div(k, most)), tile_steps) * tile_steps;
+  return ceil_div(ceil_div(k, ceil_div(k, gemm::most_depth)), tile_steps) * tile_steps;
 }
 
 static void widen(const Ranges& to, const Ranges& by, std::int64_t count) {
@@ -64,10 +63,16 @@ static void fetch(const float* c, std::int64_t ldc, std::int64_t m) {
 struct Product {
   Whole x;
   Ranges rows, columns;
+  Into into;
   const Epilogue* done;
 
   bool is_regular(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
     return !any_irregular(rows.from(i), mi) && !any_irregular(columns.from(j), nj);
+  }
+  // Whether a block of rows and columns has to be a product by itself, because some of it will be repaired, before it
+  // is added to what C holds: k is one block then, so that all magnitudes are known.
+  bool waits(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
+    return into == Into::add && !is_regular(i, mi, j, nj);
   }
   void finish(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj) const {
     if (done) done->f(done->context, i, mi, j, nj);
@@ -77,7 +82,7 @@ struct Product {
 // Rows [i, i + mi) of A against columns [j, j + nj) of B, over some tiles of k.
 struct Block {
   std::int64_t i, mi, j, nj, tiles;
-  bool first, last;  // of k
+  bool adds, last;  // to what C holds; of k
 };
 
 // Panels of B that come from beyond the second-level cache are prefetched, a share of the next one with every panel of
@@ -97,7 +102,7 @@ static void sweep(const Product& all, const PackedLanes& a, const PackedLanes& b
     const std::uint32_t* at = b.at + pb * panel;
     for (std::int64_t i = 0; i < s.mi; i += panel_lanes) {
       const std::int64_t pa = i / panel_lanes, rows = least(s.mi - i, panel_lanes);
-      const bool direct = s.first && rows == panel_lanes && columns == panel_lanes;
+      const bool direct = !s.adds && rows == panel_lanes && columns == panel_lanes;
       float* to = x.c + (s.i + i) * x.ldc + s.j + j;
       fetch(to, x.ldc, rows);
       using Tiles = AdjacentTiles<parts>;
@@ -109,7 +114,7 @@ static void sweep(const Product& all, const PackedLanes& a, const PackedLanes& b
                                                              parts == 3 && (a.rest[pa] || b.rest[pb]),
                                                              at + panel + pa * lines * s.tiles * line_words,
                                                              j + columns < s.nj ? lines : 0});
-      if (!direct) (s.first ? put<false> : put<true>)(edge, to, x.ldc, rows, columns);
+      if (!direct) (s.adds ? put<true> : put<false>)(edge, to, x.ldc, rows, columns);
     }
     const std::int64_t end = j + columns, begin = j / columns_at_once * columns_at_once;
     if (s.last && (end % columns_at_once == 0 || end == s.nj) && all.is_regular(s.i, s.mi, s.j + begin, end - begin))
@@ -128,7 +133,9 @@ template <class Engine, int parts> static void multiply(const Product& all) {
       for (std::int64_t i = 0; i < x.m; i += rows_per_block) {
         const std::int64_t mi = least(x.m - i, rows_per_block);
         const PackedLanes a = packed<true, parts>(x.a, i, mi, p, steps, all.rows);
-        sweep<Engine, parts>(all, a, b, Block{i, mi, j, nj, ceil_div(steps, tile_steps), p == 0, p + steps == x.k});
+        if (all.waits(i, mi, j, nj)) continue;
+        const bool adds = p > 0 || all.into == Into::add;
+        sweep<Engine, parts>(all, a, b, Block{i, mi, j, nj, ceil_div(steps, tile_steps), adds, p + steps == x.k});
       }
     }
 }
@@ -137,7 +144,6 @@ template <class Engine, int parts> static void multiply(const Product& all) {
 // packed panels, so they wait until none is needed.
 static void finish_irregular(const Product& all) {
   const Whole& x = all.x;
-  if (all.is_regular(0, x.m, 0, x.n)) return;
   repair(x, all.rows, all.columns, gemm::scratch_for<float>(Scratch::split_spare, (2 + repaired_at_once) * x.n));
   for (std::int64_t i = 0; i < x.m; i += rows_per_block)
     for (std::int64_t j = 0; j < x.n; j += columns_at_once) {
@@ -146,21 +152,41 @@ static void finish_irregular(const Product& all) {
     }
 }
 
-template <class Engine, int parts> static void product(const Whole& x, const Epilogue* done) {
+template <class Engine, int parts> static void product(const Whole& x, Into into, const Epilogue* done);
+
+// What multiply has left to wait.
+template <class Engine, int parts> static void add_waiting(const Product& all) {
+  const Whole& x = all.x;
+  for (std::int64_t i = 0; i < x.m; i += rows_per_block)
+    for (std::int64_t j = 0; j < x.n; j += columns_per_block) {
+      const std::int64_t mi = least(x.m - i, rows_per_block), nj = least(x.n - j, columns_per_block);
+      if (!all.waits(i, mi, j, nj)) continue;
+      auto* own = gemm::scratch_for<float>(Scratch::split_waiting, mi * nj);
+      product<Engine, parts>({mi, nj, x.k, x.a.from(i, 0), x.b.from(j, 0), own, nj}, Into::replace, nullptr);
+      for (std::int64_t r = 0; r < mi; ++r)
+        for (std::int64_t q = 0; q < nj; ++q) x.c[(i + r) * x.ldc + j + q] += own[r * nj + q];
+      all.finish(i, mi, j, nj);
+    }
+}
+
+template <class Engine, int parts> static void product(const Whole& x, Into into, const Epilogue* done) {
   const std::int64_t m = ceil_div(x.m, panel_lanes) * panel_lanes, n = ceil_div(x.n, panel_lanes) * panel_lanes;
-  auto* at = gemm::scratch_for<std::uint32_t>(Scratch::split_ranges, 2 * (m + n));
+  const Scratch ranges = into == Into::add ? Scratch::split_added : Scratch::split_ranges;
+  auto* at = gemm::scratch_for<std::uint32_t>(ranges, 2 * (m + n));
   Ranges{at, at + m + n}.clear(m + n);
-  const Product all{x, {at, at + m + n}, {at + m, at + m + n + m}, done};
+  const Product all{x, {at, at + m + n}, {at + m, at + m + n + m}, into, done};
   multiply<Engine, parts>(all);
-  finish_irregular(all);
+  if (all.is_regular(0, x.m, 0, x.n)) return;
+  into == Into::add ? add_waiting<Engine, parts>(all) : finish_irregular(all);
 }
 
 // See Gemm in product.h; parts is 3 for six products of parts and 1 for one.
 template <class Engine, int parts> static void run(std::int64_t m, std::int64_t n, std::int64_t k, const void* a,
                                                    std::int64_t a_row, std::int64_t a_col, const void* b,
                                                    std::int64_t b_row, std::int64_t b_col, void* c, std::int64_t ldc,
-                                                   const Epilogue* done) {
-  if (m <= 0 || n <= 0 || k <= 0) return table().gemm[f32](m, n, k, a, a_row, a_col, b, b_row, b_col, c, ldc, done);
+                                                   Into into, const Epilogue* done) {
+  if (m <= 0 || n <= 0 || k <= 0)
+    return table().gemm[f32](m, n, k, a, a_row, a_col, b, b_row, b_col, c, ldc, into, done);
   product<Engine, parts>({m,
                           n,
                           k,
@@ -168,7 +194,7 @@ template <class Engine, int parts> static void run(std::int64_t m, std::int64_t 
                           {static_cast<const float*>(b), b_col, b_row, n},
                           static_cast<float*>(c),
                           ldc},
-                         done);
+                         into, done);
 }
 
 }  // namespace split

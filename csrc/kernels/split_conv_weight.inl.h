@@ -197,12 +197,13 @@ static void correlate_weight(const WeightGradient& x, std::int64_t from, std::in
     gemm::pack(gemm::Strip<float>{out + r * all, taps, c + r * ld, w.of_tap(), 1, taps, channels, true});
 }
 
-template <class Engine> constexpr SplitGemm products = {&run<Engine, 3>,
-                                                        &run<Engine, 1>,
-                                                        &correlate<Engine, 3>,
-                                                        &correlate<Engine, 1>,
-                                                        &correlate_weight<Engine, 3>,
-                                                        &correlate_weight<Engine, 1>,
-                                                        {panel_lanes, panel_lanes, gemm::least_length, lanes<float>}};
+template <class Engine>
+constexpr SplitGemm products = {&run<Engine, 3>,
+                                &run<Engine, 1>,
+                                &correlate<Engine, 3>,
+                                &correlate<Engine, 1>,
+                                &correlate_weight<Engine, 3>,
+                                &correlate_weight<Engine, 1>,
+                                {panel_lanes, panel_lanes, gemm::least_length, lanes<float>, gemm::most_depth}};
 
 }  // namespace split

@@ -41,7 +41,8 @@ struct Whole {
 
   // Rows [i, i + mi) and columns [j, j + nj) by fused multiply-adds, into `to`.
   void by_fma(std::int64_t i, std::int64_t mi, std::int64_t j, std::int64_t nj, float* to, std::int64_t ld) const {
-    table().gemm[f32](mi, nj, k, a.at + i * a.lane, a.lane, a.step, b.at + j * b.lane, b.step, b.lane, to, ld, nullptr);
+    table().gemm[f32](mi, nj, k, a.at + i * a.lane, a.lane, a.step, b.at + j * b.lane, b.step, b.lane, to, ld,
+                      Into::replace, nullptr);
   }
 };
 

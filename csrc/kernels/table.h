@@ -53,9 +53,9 @@ using Transpose = void (*)(const void* from, std::int64_t step, void* to, std::i
 
 // Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: of plain products two
 // tiles high, and wide enough for two panels of any type. A piece along whose other side there are at least `length`
-// repays its packing. `lanes` of a vector of float32.
+// repays its packing. `lanes` of a vector of float32; `depth`: up to so many steps of k are one block.
 struct PieceSizes {
-  std::int64_t rows, columns, length, lanes;
+  std::int64_t rows, columns, length, lanes, depth;
 };
 
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.

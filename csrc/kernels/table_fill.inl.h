@@ -173,7 +173,7 @@ constexpr void fill_gemm(Table& t) {
   t.gemm[u8] = &gemm::run_integers<std::uint8_t>;
   t.gemm[i32] = &gemm::run_integers<std::int32_t>;
   t.gemm[i64] = &gemm::run_integers<std::int64_t>;
-  t.pieces = {2 * gemm::tile_rows, 64, gemm::least_length, lanes<float>};
+  t.pieces = {2 * gemm::tile_rows, 64, gemm::least_length, lanes<float>, gemm::most_depth};
   t.split = split::products<split::Plain>;
 }
 

@@ -175,7 +175,7 @@ struct Block {
   void find_probabilities() const {
     scale_rows(p.q.matrix(i) + from * p.q.row * p.item, p.q.row, queries, p.size);
     p.product(seen, p.size)(rows(), seen, p.size, queries, p.size, 1, p.k.matrix(i), p.k.col, p.k.row, scores, seen,
-                            nullptr);
+                            k::Into::replace, nullptr);
     for (std::int64_t r = 0; r < rows(); ++r) {
       char* row = scores + r * seen * p.item;
       add_mask(r, row);
@@ -227,7 +227,8 @@ void compute_attention(const Call& c) {
       const Block b(p, n / p.blocks, n % p.blocks, working_memory(Block::bytes(p, 1)));
       b.find_probabilities();
       p.product(p.value_size, b.seen)(b.rows(), p.value_size, b.seen, b.scores, b.seen, 1, p.v.matrix(b.i), p.v.row,
-                                      p.v.col, out.matrix(b.i) + b.from * out.row * p.item, out.row, nullptr);
+                                      p.v.col, out.matrix(b.i) + b.from * out.row * p.item, out.row, k::Into::replace,
+                                      nullptr);
     }
   });
 }
@@ -283,11 +284,10 @@ struct Sums {
   static std::int64_t bytes(const Problem& p) { return p.keys * (p.size + p.value_size) * p.item; }
   // left^T right, over the queries of a block, to the first rows.
   void add(const Block& b, char* to, std::int64_t n, const char* left, const char* right, std::int64_t row,
-           std::int64_t col, char* spare) const {
-    char* product = any ? spare : to;
-    p.product(n, b.rows())(b.seen, n, b.rows(), left, 1, b.seen, right, row, col, product, n, nullptr);
-    if (any) add_up(to, spare, b.seen * n);
-    else if (b.seen < p.keys)
+           std::int64_t col) const {
+    p.product(n, b.rows())(b.seen, n, b.rows(), left, 1, b.seen, right, row, col, to, n,
+                           any ? k::Into::add : k::Into::replace, nullptr);
+    if (!any && b.seen < p.keys)
       std::memset(to + b.seen * n * p.item, 0, static_cast<std::size_t>((p.keys - b.seen) * n * p.item));
   }
   void add_up(char* to, const char* more, std::int64_t n) const {
@@ -306,22 +306,22 @@ struct Sums {
   }
 };
 
-// One block's part of all gradients. `spare` holds as much as the sums.
-void add_block(const Block& b, const Matrices& g, const Matrices& dq, Sums& sums, char* spare) {
+// One block's part of all gradients.
+void add_block(const Block& b, const Matrices& g, const Matrices& dq, Sums& sums) {
   const Problem& p = b.p;
   const char* g_rows = g.matrix(b.i) + b.from * g.row * p.item;
   b.find_probabilities();
-  sums.add(b, sums.values(), p.value_size, b.scores, g_rows, g.row, g.col, spare);
+  sums.add(b, sums.values(), p.value_size, b.scores, g_rows, g.row, g.col);
   p.product(b.seen, p.value_size)(b.rows(), b.seen, p.value_size, g_rows, g.row, g.col, p.v.matrix(b.i), p.v.col,
-                                  p.v.row, b.spare, b.seen, nullptr);
+                                  p.v.row, b.spare, b.seen, k::Into::replace, nullptr);
   k::table().softmax_gradient[p.dtype](b.spare, b.scores, b.spare, b.rows(), b.seen);
   if (p.mask)  // a query that sees no key has a softmax of NaN, and still no gradient
     for (std::int64_t r = 0; r < b.rows(); ++r) b.hide(r, b.spare + r * b.seen * p.item, p.zero);
   char* to = dq.matrix(b.i) + b.from * dq.row * p.item;
   p.product(p.size, b.seen)(b.rows(), p.size, b.seen, b.spare, b.seen, 1, p.k.matrix(b.i), p.k.row, p.k.col, to, dq.row,
-                            nullptr);
+                            k::Into::replace, nullptr);
   b.scale_rows(to, dq.row, to, dq.row);
-  sums.add(b, sums.at, p.size, b.spare, b.queries, p.size, 1, spare);
+  sums.add(b, sums.at, p.size, b.spare, b.queries, p.size, 1);
   sums.any = true;
 }
 
@@ -343,11 +343,11 @@ void compute_gradient(const Call& c) {
   const double cost = p.cost(5) * static_cast<double>(k::ceil_div(p.blocks, pieces));
   parallel_for(p.batch * pieces, 1, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
-      char* memory = working_memory(whole + 2 * sum);
+      char* memory = working_memory(whole + sum);
       Sums sums{p, pieces > 1 ? partial.bytes() + n * sum : memory + whole};
       const std::int64_t piece = n % pieces;
       for (std::int64_t b = piece * p.blocks / pieces; b < (piece + 1) * p.blocks / pieces; ++b)
-        add_block(Block(p, n / pieces, b, memory), g, dq, sums, memory + whole + sum);
+        add_block(Block(p, n / pieces, b, memory), g, dq, sums);
       if (pieces == 1) sums.write(dk, dv, n);
     }
   });

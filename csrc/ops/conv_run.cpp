@@ -192,7 +192,7 @@ Tensor columns_of(T x) {
 }
 void multiply_whole(const Geometry& g, T a, T b, T out, const k::Epilogue* done) {
   const k::Gemm other = product_of(g, a.dtype(), a.dim(0), b.dim(1), a.dim(1));
-  multiply_by(other ? other : k::table().gemm[a.dtype()], a, b, out, done);
+  multiply_by(other ? other : k::table().gemm[a.dtype()], a, b, out, k::Into::replace, done);
 }
 
 // The bias of a rectangle of (image, channel), then what follows: to it, each is a row of one position.

@@ -76,6 +76,7 @@ struct Product {
   k::Gemm gemm;
   std::int64_t m, n, k, item;
   std::int64_t a_row, a_col, b_row, b_col;
+  k::Into into;
   const k::Epilogue* done;
 
   // Rows [i, i + mi) and columns [j, j + nj) of the product `one`.
@@ -83,7 +84,7 @@ struct Product {
     Piece piece{done, one.row + i, j};
     const k::Epilogue placed{Piece::finish, &piece};
     gemm(mi, nj, k, one.a + i * a_row * item, a_row, a_col, one.b + j * b_col * item, b_row, b_col,
-         one.c + (i * n + j) * item, n, done ? &placed : nullptr);
+         one.c + (i * n + j) * item, n, into, done ? &placed : nullptr);
   }
   // A batch of products over the threads, of which at(i) is one. If there are few, each is split along its longer side,
   // in pieces that are multiples of the kernel's panels. Either side is split further if a piece would take so long
@@ -130,7 +131,31 @@ bool is_tall(T a, T b) {
   return true;
 }
 
-void compute_matmul(const Call& c) { multiply(c, nullptr); }
+void compute_matmul_parts(const Call& c, const k::Epilogue* done) { multiply(c, k::Into::replace, done); }
+void compute_matmul(const Call& c) { compute_matmul_parts(c, nullptr); }
+
+// Whether adding a product as it is computed has the bits of adding it afterwards: of floats, over one block of k.
+bool is_one_block(std::int64_t k, DType type) { return is_float(type) && k <= k::table().pieces.depth; }
+
+// And whether it gains: a result that stays in cache costs little to read again.
+bool may_be_added(const Dims& a, const Dims& b, DType type) {
+  constexpr std::int64_t fewest_elements = 1 << 16;
+  const std::int64_t rows = numel(a) / std::max<std::int64_t>(1, a.back());
+  return is_one_block(a.back(), type) && rows * b.back() >= fewest_elements;
+}
+
+// The product of the first two operands, added to the third.
+void infer_matmul_add(Call& c) {
+  infer_matmul(c);
+  T sum = c.in[2];
+  if (!(sum.shape() == c.out.shape()) || !is_one_block(c.in[0].dim(-1), sum.dtype()))
+    fail<ValueError>("matmul_add: ", c.in[0], " @ ", c.in[1], " cannot be added to ", sum);
+}
+void compute_matmul_add(const Call& c) {
+  T sum = c.in[2];
+  if (sum.bytes() != c.out.bytes()) copy_strided(c.out, sum);
+  multiply(c, k::Into::add, nullptr);
+}
 
 // x y, the gradient with respect to factor i, in the orientation of what the factor is a view of: that of a weight used
 // transposed, as in x @ weight.T, then lies in memory as the weight does, and nothing has to be copied.
@@ -232,15 +257,15 @@ Tensor trace(const Op& op, T t) {
 
 }  // namespace
 
-void multiply(const Call& c, const k::Epilogue* done) {
+void multiply(const Call& c, k::Into into, const k::Epilogue* done) {
   T a = c.in[0], b = c.in[1];
   const std::int64_t m = is_tall(a, b) ? a.size() / std::max<std::int64_t>(1, a.dim(-1)) : a.dim(-2);
   const k::Gemm gemm = find_gemm(a.dtype(), c.attrs.as<Matmul>().precision, m, b.dim(-1), a.dim(-1));
   if (!gemm) fail<TypeError>("matmul: not defined for ", a, " and ", b, "; use astype() first");
-  multiply_by(gemm, a, b, c.out, done);
+  multiply_by(gemm, a, b, c.out, into, done);
 }
 
-void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, const k::Epilogue* done) {
+void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, k::Into into, const k::Epilogue* done) {
   if (out.size() == 0) return;
   if (is_tall(a, b)) {
     const std::int64_t rows = out.size() / b.dim(1);
@@ -249,8 +274,8 @@ void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, const k::E
     out = view(out, {rows, b.dim(1)}, {b.dim(1), 1}, out->offset);
   }
   const auto stride = [](T t, int d) { return t.strides()[d + t.ndim()]; };
-  const Product p{gemm,          a.dim(-2),     b.dim(-1),     a.dim(-1),     size_of(a.dtype()),
-                  stride(a, -2), stride(a, -1), stride(b, -2), stride(b, -1), done};
+  const Product p{gemm,          a.dim(-2),     b.dim(-1), a.dim(-1), size_of(a.dtype()), stride(a, -2), stride(a, -1),
+                  stride(b, -2), stride(b, -1), into,      done};
   Dims batch = out.shape();
   batch.resize(batch.size() - 2);
   const Leading in_a(a, batch), in_b(b, batch);
@@ -297,12 +322,22 @@ Rows product_rows() {
        .call = [](const Op&, T x1, T x2) { return matmul(x1, x2); },
        .infer = infer_matmul,
        .compute = compute_matmul,
-       .compute_parts = multiply,
+       .compute_parts = compute_matmul_parts,
+       .part_arrays = 0,  // parts are short rows, a page apart
+       .adding = "matmul_add",
+       .may_add = may_be_added,
        .packs = in0 | in1,
        .promotes = Promote::common,
        .vjp = {{left_gradient, in1}, {right_gradient, in0}},
        .jvp = Jvp::custom,
        .jvp_rule = matmul_jvp},
+      {.name = "matmul_add",
+       .attrs = attributes<Matmul>(),
+       .infer = infer_matmul_add,
+       .compute = compute_matmul_add,
+       .packs = in0 | in1,
+       .promotes = Promote::common,
+       .hidden = true},
       {.name = "outer",
        .doc = "x1[i] * x2[j] of two vectors.",
        .returns = "A matrix (M, N).",

@@ -6,12 +6,12 @@
 
 namespace steep {
 
-// Computes matmul's call. `done`, which may be null, is called for rectangles of the result as they become final, as
-// described at k::Epilogue: rows count through the batch, over the result seen as [batch * m, n]. Several threads call
-// it.
-void multiply(const Call& c, const k::Epilogue* done);
+// Computes matmul's call, into what its result holds. `done`, which may be null, is called for rectangles of the result
+// as they become final, as described at k::Epilogue: rows count through the batch, over the result seen as [batch * m,
+// n]. Several threads call it.
+void multiply(const Call& c, k::Into into, const k::Epilogue* done);
 // The same of tensors of matching shapes, by a kernel that is given.
-void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, const k::Epilogue* done);
+void multiply_by(k::Gemm gemm, Tensor a, const Tensor& b, Tensor out, k::Into into, const k::Epilogue* done);
 
 // The offsets of the matrices of a batched operand: broadcast dimensions have a step of 0.
 struct Leading {

@@ -49,6 +49,7 @@ def _attention(inputs: Sequence[Shaped], queries: int, keys: int) -> int:
 # From operands and result, for ops that are sums of products.
 PRODUCTS: dict[str, Callable[[Sequence[Shaped], Shaped], int]] = {
     "matmul": lambda inputs, output: 2 * output.size * inputs[0].shape[-1],
+    "matmul_add": lambda inputs, output: (2 * inputs[0].shape[-1] + 1) * output.size,
     "conv": lambda inputs, output: 2 * output.size * _filter(inputs[1]),
     "conv_input": lambda inputs, output: 2 * inputs[0].size * _filter(inputs[1]),
     "conv_weight": lambda inputs, output: 2 * inputs[1].size * _filter(output),

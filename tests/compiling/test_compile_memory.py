@@ -394,3 +394,36 @@ def test_memory_used_again_while_recording_is_not_taken_for_what_it_was():
     compiled = sp.compile(mixed)
     np.testing.assert_array_equal(compiled(x).numpy(), mixed(x).numpy())
     np.testing.assert_array_equal(compiled(x * 2).numpy(), mixed(x * 2).numpy())
+
+
+def test_equal_results_share_memory_only_where_the_function_s_do():
+    """Passes merge equal computations and drop copies; a caller who writes into one result must not change another."""
+    constant = normal(3)
+
+    def f(x):
+        y, z = x * 2, x * 2
+        return y, z, y.copy(), z[1:], y, constant.copy(), constant
+
+    fast, x = sp.compile(f), normal(3)
+    for _ in range(3):
+        for written in range(6):
+            found, wanted = fast(x), f(x)
+            found[written][...] = 7
+            wanted[written][...] = 7
+            assert [bits(t) for t in found] == [bits(t) for t in wanted], written
+
+
+def test_a_gradient_and_a_result_share_memory_only_where_the_function_s_do():
+    w = sp.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x):
+        w.grad = x * 3
+        return x * 3, w.grad
+
+    fast = sp.compile(f)
+    for _ in range(3):
+        other, same = fast(sp.ones(2))
+        other[...] = 7
+        assert w.grad.tolist() == [3.0, 3.0]
+        same[...] = 5
+        assert w.grad.tolist() == [5.0, 5.0] and other.tolist() == [7.0, 7.0]

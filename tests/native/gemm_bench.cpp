@@ -55,7 +55,7 @@ template <class T> double seconds(Gemm f, const Shape& s, bool ta, bool tb, doub
   return best_seconds(
       [&] {
         f(s.m, s.n, s.k, a.get(), ta ? 1 : s.k, ta ? s.m : 1, b.get(), tb ? 1 : s.n, tb ? s.k : 1, c.get(), s.n,
-          nullptr);
+          steep::k::Into::replace, nullptr);
       },
       budget);
 }

@@ -79,7 +79,7 @@ template <class T> struct Case {
 
   std::vector<T> plain(Gemm f) const {
     std::vector<T> c(static_cast<std::size_t>(m * n), T(5));
-    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n, nullptr);
+    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n, steep::k::Into::replace, nullptr);
     return c;
   }
 };
@@ -117,15 +117,24 @@ template <class T> bool part_agrees(Gemm f, const Case<T>& x, const std::vector<
   for (int64_t i = i0; i < i1; ++i)
     for (int64_t j = j0; j < j1; ++j) expected[i * ldc + j] = want[i * x.n + j];
   f(i1 - i0, j1 - j0, x.k, a.at() + i0 * a.row, a.row, a.col, b.at() + j0 * b.col, b.row, b.col,
-    c.data() + i0 * ldc + j0, ldc, nullptr);
+    c.data() + i0 * ldc + j0, ldc, steep::k::Into::replace, nullptr);
   return same(c, expected);
 }
 
 template <class T> bool whole_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
   Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
   std::vector<T> c(want.size());
-  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n, nullptr);
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n, steep::k::Into::replace, nullptr);
   return same(c, want);
+}
+
+// Added to what C holds, as if it were added afterwards.
+template <class T> bool sum_agrees(Gemm f, const Case<T>& x, const std::vector<T>& want, int la, int lb) {
+  Laid<T> a = lay(x.a, x.m, x.k, la), b = lay(x.b, x.k, x.n, lb);
+  std::vector<T> c(want.size()), expected(want.size());
+  for (std::size_t e = 0; e < c.size(); ++e) c[e] = T(e % 7) - T(3.5), expected[e] = c[e] + want[e];
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), x.n, steep::k::Into::add, nullptr);
+  return same(c, expected);
 }
 
 // Counts the visits of every element of C, and compares it with the product at each.
@@ -153,7 +162,7 @@ template <class T> bool finishes_once(Gemm f, const Case<T>& x, const std::vecto
   std::vector<T> c(static_cast<std::size_t>(x.m * ldc), T(-3));
   Visits<T> visits{want, x.n, ldc, c.data()};
   const steep::k::Epilogue done{Visits<T>::visit, &visits};
-  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), ldc, &done);
+  f(x.m, x.n, x.k, a.at(), a.row, a.col, b.at(), b.row, b.col, c.data(), ldc, steep::k::Into::replace, &done);
   for (int count : visits.count)
     if (count != 1) return false;
   return visits.final;
@@ -170,6 +179,8 @@ template <class T> void check(const std::vector<const Table*>& sets, int64_t m, 
       expect(whole_agrees(pick<T>(s), x, want, la, lb), "layouts differ", s->isa, m, n, k);
       expect(part_agrees(pick<T>(s), x, want, la, lb), "parts differ", s->isa, m, n, k);
       expect(finishes_once(pick<T>(s), x, want, la, lb), "epilogue", s->isa, m, n, k);
+      if constexpr (std::is_floating_point_v<T>)
+        if (k <= s->pieces.depth) expect(sum_agrees(pick<T>(s), x, want, la, lb), "sums differ", s->isa, m, n, k);
     }
   }
 }
@@ -207,9 +218,10 @@ template <class T> void odd_strides(const std::vector<const Table*>& sets) {
     std::vector<T> reversed(x.b.rbegin(), x.b.rend()), c(static_cast<std::size_t>(x.m * x.n));
     for (const Table* s : sets) {
       const std::vector<T> want = x.plain(pick<T>(s));
-      pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n, nullptr);
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), 0, 1, x.b.data(), x.n, 0, c.data(), x.n, steep::k::Into::replace, nullptr);
       expect(same(c, want), "broadcast", s->isa, x.m, x.n, x.k);
-      pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n, nullptr);
+      pick<T>(s)(x.m, x.n, x.k, x.a.data(), x.k, 1, &reversed.back(), -x.n, -1, c.data(), x.n, steep::k::Into::replace,
+                 nullptr);
       expect(same(c, want), "reversed", s->isa, x.m, x.n, x.k);
     }
   }
@@ -285,7 +297,7 @@ template <class T> void integers(const std::vector<const Table*>& sets) {
   for (const Table* s : sets) {
     const T most = std::numeric_limits<T>::max(), left[] = {most, 1}, right[] = {3, most};
     T c = 0;
-    pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1, nullptr);
+    pick<T>(s)(1, 1, 2, left, 2, 1, right, 1, 1, &c, 1, steep::k::Into::replace, nullptr);
     expect(c == static_cast<T>(-4), "wrapping", s->isa, 1, 1, 2);
   }
 }

@@ -114,7 +114,7 @@ void products(const Table& t) {
     if (!f) return;
     const Bytes a = plain_values(type, m * k, 1), b = plain_values(type, k * n, 2);
     Bytes c = room(m * n, type);
-    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n, nullptr);
+    f(m, n, k, a.data(), k, 1, b.data(), n, 1, c.data(), n, steep::k::Into::replace, nullptr);
     line(name, c, type);
   };
   for (int type = 0; type < type_count; ++type) product(t.gemm[type], static_cast<Type>(type), "gemm");

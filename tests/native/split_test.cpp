@@ -46,16 +46,33 @@ std::vector<Set> sets() {
   return all;
 }
 
+bool same(const Numbers& x, const Numbers& y) { return std::memcmp(x.data(), y.data(), x.size() * 4) == 0; }
+// As same, but one NaN is like another.
+bool alike(float x, float y) { return std::memcmp(&x, &y, 4) == 0 || (std::isnan(x) && std::isnan(y)); }
+
 struct Problem {
   std::int64_t m, n, k;
   Numbers a, b;  // A as [m, k], B as [k, n]
 
   Numbers run(Gemm f, bool transpose_a = false, bool transpose_b = false) const {
-    const Numbers ta = transpose_a ? transposed(a, m, k) : a, tb = transpose_b ? transposed(b, k, n) : b;
     Numbers c(static_cast<std::size_t>(m * n), -7.0f);
-    f(m, n, k, ta.data(), transpose_a ? 1 : k, transpose_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1,
-      c.data(), n, nullptr);
+    run_into(c, f, Into::replace, transpose_a, transpose_b);
     return c;
+  }
+  // Whether adding it to numbers gives the bits of adding it afterwards.
+  bool adds(Gemm f, bool transpose_a = false, bool transpose_b = false) const {
+    Numbers expected = run(f, transpose_a, transpose_b), sum(expected.size());
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      sum[i] = static_cast<float>(i % 11) - 4.7f;
+      expected[i] = sum[i] + expected[i];
+    }
+    run_into(sum, f, Into::add, transpose_a, transpose_b);
+    return std::equal(sum.begin(), sum.end(), expected.begin(), alike);
+  }
+  void run_into(Numbers& c, Gemm f, Into into, bool transpose_a, bool transpose_b) const {
+    const Numbers ta = transpose_a ? transposed(a, m, k) : a, tb = transpose_b ? transposed(b, k, n) : b;
+    f(m, n, k, ta.data(), transpose_a ? 1 : k, transpose_a ? m : 1, tb.data(), transpose_b ? 1 : n, transpose_b ? k : 1,
+      c.data(), n, into, nullptr);
   }
   Numbers fma() const { return run(table().gemm[f32]); }
   std::vector<double> exact() const {
@@ -93,10 +110,6 @@ Problem problem(std::int64_t m, std::int64_t n, std::int64_t k, const Draw& draw
   return p;
 }
 
-bool same(const Numbers& x, const Numbers& y) { return std::memcmp(x.data(), y.data(), x.size() * 4) == 0; }
-// As same, but one NaN is like another.
-bool alike(float x, float y) { return std::memcmp(&x, &y, 4) == 0 || (std::isnan(x) && std::isnan(y)); }
-
 std::string shape(const Problem& p) {
   return std::to_string(p.m) + " x " + std::to_string(p.k) + " x " + std::to_string(p.n);
 }
@@ -109,6 +122,9 @@ void check_sets_agree(const Problem& p) {
       const std::string who = std::string(s.name) + " " + shape(p) + " layout " + std::to_string(layout);
       check(same(p.run(s.split->six, layout & 1, layout & 2), six), who + ": six products");
       check(same(p.run(s.split->one, layout & 1, layout & 2), one), who + ": one product");
+      if (p.k > s.split->pieces.depth) continue;
+      check(p.adds(s.split->six, layout & 1, layout & 2), who + ": six products, added");
+      check(p.adds(s.split->one, layout & 1, layout & 2), who + ": one product, added");
     }
 }
 
@@ -171,6 +187,7 @@ void check_special(const Set& s, float value) {
   const Numbers clean = plain.run(s.split->six), fma = p.fma();
   for (const Gemm f : {s.split->six, s.split->one}) {
     const Numbers got = p.run(f), before = plain.run(f);
+    check(p.adds(f) && plain.adds(f), std::string(s.name) + " special, added " + std::to_string(value));
     for (std::size_t i = 0; i < got.size(); ++i) {
       const bool touched = i / 50 == 5 || i % 50 == 7;
       check(alike(got[i], touched ? fma[i] : before[i]), std::string(s.name) + " special " + std::to_string(value));
@@ -182,6 +199,7 @@ void check_special(const Set& s, float value) {
 void check_tiny(const Set& s, int exponent) {
   Problem p = problem(40, 50, 70);
   for (float& x : p.a) x *= std::ldexp(1.0f, exponent);
+  check(p.adds(s.split->six), std::string(s.name) + " tiny, added 2^" + std::to_string(exponent));
   check(same(p.run(s.split->six), p.fma()), std::string(s.name) + " tiny 2^" + std::to_string(exponent));
 }
 
@@ -191,6 +209,9 @@ void check_specials() {
     for (float value : {inf, -inf, std::numeric_limits<float>::quiet_NaN(), 3.4e38f, -3.4e38f, 1e16f})
       check_special(s, value);
     for (int exponent : {-149, -140, -126, -110, -100}) check_tiny(s, exponent);
+    Problem tall = problem(600, 40, 33);  // of three blocks of rows, of which one is added after the others
+    tall.a[300 * 33 + 2] = inf;
+    check(tall.adds(s.split->six) && tall.adds(s.split->one), std::string(s.name) + " one block waits");
     Problem zeros = problem(40, 50, 70);
     for (std::int64_t i = 0; i < 70; ++i) zeros.a[static_cast<std::size_t>(9 * 70 + i)] = i % 2 ? -0.0f : 0.0f;
     const Numbers c = zeros.run(s.split->six);
@@ -218,7 +239,7 @@ void check_parts(const Set& s, const Problem& p, std::int64_t from, std::int64_t
   const Numbers whole = p.run(s.split->six);
   Numbers part(static_cast<std::size_t>((to - from) * (right - left)));
   s.split->six(to - from, right - left, p.k, p.a.data() + from * p.k, p.k, 1, p.b.data() + left, p.n, 1, part.data(),
-               right - left, nullptr);
+               right - left, Into::replace, nullptr);
   for (std::int64_t i = from; i < to; ++i)
     for (std::int64_t j = left; j < right; ++j)
       check(alike(part[static_cast<std::size_t>((i - from) * (right - left) + j - left)],

@@ -60,6 +60,7 @@ class Fold:
 
     Args:
         shards: number of shards, a power of two.
+        halves: whether the last addition is left to the caller, who asks for ``halves`` instead of ``total``.
 
     Raises:
         ValueError: for another number.
@@ -72,10 +73,11 @@ class Fold:
         [6.0]
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, halves: bool = False) -> None:
         if shards < 1 or shards & (shards - 1):
             raise ValueError(f"Fold: the number of shards must be a power of two, got {shards}")
-        self.shards = shards
+        self.shards, self._top = shards, shards.bit_length() - 1
+        self._added = self._top - halves  # the level up to which sums are made
         self.nodes: dict[Node, list[Any]] = {}
 
     def add(self, shard: int, values: Sequence[Any]) -> None:
@@ -102,6 +104,35 @@ class Fold:
         """
         self._merge(self._leaf(shard), list(values))
 
+    def take(self, shard: int) -> list[Any] | None:
+        """What waits to be added to a shard, for a caller who adds it while computing that shard.
+
+        Args:
+            shard: its number.
+
+        Returns:
+            The values of its neighbour in the tree, which the fold forgets, or None if they are not there. The sum of
+            the two is returned by ``give_pair``.
+
+        Raises:
+            ValueError: for a shard that there is not.
+        """
+        level, number = self._leaf(shard)
+        return self.nodes.pop((level, number ^ 1), None)
+
+    def give_pair(self, shard: int, values: Sequence[Any]) -> None:
+        """Adds the sum of a shard and of what ``take`` returned for it, without a copy.
+
+        Args:
+            shard: its number.
+            values: tensors or arrays that do not change afterwards.
+
+        Raises:
+            ValueError: for a shard that there is not.
+        """
+        _, number = self._leaf(shard)
+        self._merge((1, number // 2), list(values))
+
     def _leaf(self, shard: int) -> Node:
         if not 0 <= shard < self.shards:
             raise ValueError(f"Fold: shard {shard} is not among {self.shards}")
@@ -119,7 +150,7 @@ class Fold:
 
     def _merge(self, node: Node, values: list[Any]) -> None:
         terms = [values]
-        while (other := (node[0], node[1] ^ 1)) in self.nodes:
+        while node[0] < self._added and (other := (node[0], node[1] ^ 1)) in self.nodes:
             terms.append(self.nodes.pop(other))
             node = (node[0] + 1, node[1] // 2)
         self.nodes[node] = _sum(terms)
@@ -133,7 +164,22 @@ class Fold:
         Raises:
             ValueError: if a shard is missing.
         """
-        top = (self.shards.bit_length() - 1, 0)
-        if list(self.nodes) != [top]:
+        (whole,) = self._ends([(self._top, 0)])
+        return whole
+
+    def halves(self) -> list[list[Any]]:
+        """The sums over both halves of the shards, whose sum is the total.
+
+        Returns:
+            Two lists, or the total alone where that was made already (``give_pair`` of two shards).
+
+        Raises:
+            ValueError: if a shard is missing.
+        """
+        whole = (self._top, 0)
+        return self._ends([whole] if whole in self.nodes else [(self._top - 1, 0), (self._top - 1, 1)])
+
+    def _ends(self, nodes: list[Node]) -> list[list[Any]]:
+        if sorted(self.nodes) != nodes:
             raise ValueError(f"Fold: not all of the {self.shards} shards were added")
-        return self.nodes[top]
+        return [self.nodes[node] for node in nodes]

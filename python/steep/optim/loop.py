@@ -8,7 +8,7 @@ separately. Start reading at ``_run``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -223,7 +223,7 @@ class _Step:
         self.params, self.optimizer, self.sign = params, optimizer, sign
         direction = find_direction(normalize)
         self._parts = [
-            Part(lambda share=1.0: _evaluate(fun, params, optimizer, sign, direction, share), capture),
+            Part(lambda share=1.0, sums=(): _evaluate(fun, params, optimizer, sign, direction, share, sums), capture),
             Part(lambda gradients: optimizer._apply(gradients), capture),
             Part(lambda vectors: _product(fun, params, optimizer, sign, vectors), capture),
             Part(lambda: _project(project, params), capture and project is not None),
@@ -278,8 +278,12 @@ def _evaluate(
     sign: int,
     direction: Callable[[Tensor], Tensor],
     share: float = 1.0,
+    sums: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Gradients]:
-    """The value and the gradients at ``params``, times ``share``: of a part of a batch, its share of the mean."""
+    """The value and the gradients at ``params``, times ``share``: of a part of a batch, its share of the mean.
+
+    With ``sums``, a tensor for each gradient that there is, the gradients are added to them, and they are returned.
+    """
     if optimizer.order == 0:
         with _core.no_grad():
             return sign * share * _scalar(fun(params)).detach(), [None] * len(optimizer.params)
@@ -289,7 +293,22 @@ def _evaluate(
         if share != 1.0:
             value = value * share
     gradients = tape.gradient(value, optimizer.params)
-    return sign * value.detach(), [None if g is None else direction(g if sign == 1 else -g) for g in gradients]
+    found = [None if g is None else direction(g if sign == 1 else -g) for g in gradients]
+    if sums:
+        _add_to(sums, [g for g in found if g is not None])
+        rest = iter(sums)
+        found = [None if g is None else next(rest) for g in found]
+    elif share != 1.0:  # what the next part is added to must be no other memory; a compiled step need not copy
+        found = [None if g is None else g.copy() for g in found]
+    return sign * value.detach(), found
+
+
+def _add_to(sums: Sequence[Tensor], terms: Sequence[Tensor]) -> None:
+    """Adds in place. A compiled step adds what products give as they are computed."""
+    if len(sums) != len(terms):
+        raise ValueError(f"{len(terms)} gradients cannot be added to {len(sums)}: the parts of a batch have to agree")
+    for total, term in zip(sums, terms, strict=True):
+        total[...] = total + term
 
 
 def _product(

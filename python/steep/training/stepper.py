@@ -6,6 +6,7 @@ here and on other ranks, and passes the sum to the optimiser of the run. Start r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,14 @@ from steep.distributed import Fold, World
 from steep.optim.optimizer import Evaluate, Gradients, Optimizer, Product, copy_of
 from steep.training.batches import Batches, key
 from steep.training.recipe import Recipe
+
+
+def _added(totals: list[Any], terms: list[Any]) -> list[Any]:
+    return [total + term for total, term in zip(totals, terms, strict=True)]
+
+
+def _one_or_both(sums: tuple[Any, ...]) -> Any:
+    return sums[0] if len(sums) == 1 else sums
 
 
 class Stepper(Optimizer):
@@ -70,7 +79,7 @@ class Stepper(Optimizer):
         return loss
 
     def _apply(self, gradients: Gradients) -> None:
-        self.inner._apply(gradients)
+        self.inner._apply([sum(g[1:], g[0]) if isinstance(g, tuple) else g for g in gradients])
 
     def _whole(self, evaluate: Evaluate) -> tuple[Any, Gradients]:
         loss, gradients = evaluate() if self.recipe.shards == 1 else self._sharded(evaluate)
@@ -80,22 +89,39 @@ class Stepper(Optimizer):
 
     def _sharded(self, evaluate: Evaluate) -> tuple[Any, Gradients]:
         """Means over the shards: sums of a loss, and of its gradients, that are each shard's share of the mean."""
-        fold, share = Fold(self.recipe.shards), 1 / self.recipe.shards
-        used: list[bool] = []
+        fold, used = Fold(self.recipe.shards, self._adds_halves), [False]
         before, counted = [copy_of(t) for t in self._statistics], [copy_of(t) for t in self._counters]
         with self._drawing():
             for shard in self.batches.shards:
                 self._prepare(shard, before, counted)
-                loss, gradients = evaluate(share)
-                used = [g is not None for g in gradients]
-                measured = [value * share for value in (self._measured, *self._statistics)]
-                fold.give(shard, [loss, *measured, *(g for g in gradients if g is not None)])
-        loss, measured, *found = self.world.total(fold)
+                used = self._add_shard(fold, shard, evaluate)
+        sums = fold.halves() if self._adds_halves else [self.world.total(fold)]
+        small = len(self._statistics) + 2
+        loss, measured, *statistics = functools.reduce(_added, [half[:small] for half in sums])
         self._measured[...] = measured
-        rest = iter(found)
-        for mine in self._statistics:
-            mine[...] = next(rest)
-        return loss, [next(rest) if there else None for there in used]
+        for mine, mean in zip(self._statistics, statistics, strict=True):
+            mine[...] = mean
+        rest = iter(zip(*(half[small:] for half in sums), strict=True))
+        return loss, [_one_or_both(next(rest)) if there else None for there in used]
+
+    def _add_shard(self, fold: Fold, shard: int, evaluate: Evaluate) -> list[bool]:
+        """Adds a shard's loss, what it measures and its gradients; to those of its neighbour where these wait."""
+        waiting, share = fold.take(shard), 1 / self.recipe.shards
+        small = len(self._statistics) + 2
+        loss, gradients = evaluate(share) if waiting is None else evaluate(share, waiting[small:])
+        found = [loss, *(value * share for value in (self._measured, *self._statistics))]
+        there = [g for g in gradients if g is not None]
+        if waiting is None:
+            fold.give(shard, [*found, *there])
+        else:
+            fold.give_pair(shard, [*_added(waiting[:small], found), *there])
+        return [g is not None for g in gradients]
+
+    @property
+    def _adds_halves(self) -> bool:
+        """Whether the last sum of the tree is made in the pass that updates: where nothing else asks for the sum."""
+        plain = self.inner.order == 1 and type(self.inner).advance is Optimizer.advance
+        return plain and self.world.size == 1 and self.recipe.clip is None and self.recipe.shards > 1
 
     def _prepare(self, shard: int, before: list[Tensor], counted: list[Tensor]) -> None:
         """Shows the shard, and puts statistics and generators where each shard begins."""
