@@ -128,7 +128,7 @@ def batch_norm_gradient(g: Any, x: Any, weight: Any) -> Any:
 
 
 def attention_attributes(*args: Any) -> dict[str, Any]:
-    return {"scale": 0.5, "causal": False, "precision": "auto"}
+    return {"scale": 0.5, "causal": False, "precision": sp._core.get_matmul_precision()}
 
 
 def attention_gradient(*operands: Any) -> Any:
