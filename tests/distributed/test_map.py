@@ -271,6 +271,44 @@ def test_what_is_given_away_is_not_copied():
     assert ours.total()[0].tobytes() == theirs.total()[0].tobytes()
 
 
+def in_tree(values):
+    """The sum of the leaves as a balanced tree adds them."""
+    return values[0] if len(values) == 1 else in_tree(values[: len(values) // 2]) + in_tree(values[len(values) // 2 :])
+
+
+@pytest.mark.parametrize("order", [range(8), range(7, -1, -1), RNG.permutation(8)], ids=["up", "down", "any"])
+@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize("shards", [1, 2, 8])
+def test_a_caller_adds_to_what_waits(shards, halves, order):
+    """Shards that ``take`` finds a neighbour for are added by the caller, to the same bits."""
+    values = RNG.normal(size=(shards, 50)).astype(np.float32) * 10.0 ** RNG.integers(-6, 6, (shards, 50))
+    fold, taken = dist.Fold(shards, halves), 0
+    for shard in (i for i in order if i < shards):
+        waiting = fold.take(shard)
+        if waiting is None:
+            fold.give(shard, [values[shard].copy()])
+            continue
+        taken += 1
+        waiting[0] += values[shard]
+        fold.give_pair(shard, waiting)
+    assert taken == shards // 2
+    ends = fold.halves() if halves else [fold.total()]
+    assert len(ends) == (2 if halves and shards > 2 else 1)
+    assert sum((end[0] for end in ends[1:]), ends[0][0]).tobytes() == in_tree(list(values)).tobytes()
+
+
+def test_taking_forgets_and_halves_are_asked_for_when_all_is_there():
+    fold = dist.Fold(4, halves=True)
+    fold.give(0, [1.0])
+    assert fold.take(2) is None and fold.take(1) == [1.0] and fold.take(1) is None and not fold.nodes
+    for call in (fold.halves, fold.total):
+        with pytest.raises(ValueError, match="not all of the 4 shards"):
+            call()
+    for call in (fold.take, lambda shard: fold.give_pair(shard, [1.0])):
+        with pytest.raises(ValueError, match="shard 4 is not among 4"):
+            call(4)
+
+
 def test_shards_that_there_are_not():
     with pytest.raises(ValueError, match="power of two, got 6"):
         dist.Fold(6)

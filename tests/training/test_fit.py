@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import steep as sp
 from steep import data, io, nn, optim
+from steep.distributed import Fold
 from steep.random import Generator
 from steep.training import LOSSES, OPTIMIZERS, SCHEDULES, Recipe, fit, logs, tensorboard
+from steep.training.stepper import Stepper
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 3)).astype(np.float32)
@@ -134,6 +136,42 @@ def test_shards_draw_for_themselves_and_are_compiled_to_the_same_bits(tmp_path):
         fit(network(), (X, LABELS), recipe=recipe, callback=lambda s, n=stop: s.step == n, checkpoint=path, every=stop)
         resumed = fit(network(3), (X, LABELS), recipe=recipe, checkpoint=path, resume=True)
         assert bits(resumed.model) == bits(runs[0].model)
+
+
+class SameGradients(nn.Module):
+    """Parameters whose gradients are one tensor, one value everywhere, a transposed one, and none."""
+
+    def __init__(self):
+        self.a, self.b = (nn.Parameter(Generator(i).normal((3, 300))) for i in (1, 2))
+        self.bias, self.unused = nn.Parameter(sp.zeros(7)), nn.Parameter(sp.ones(4))
+        self.last = nn.Linear(300, 3, generator=3)
+
+    def forward(self, x):
+        return self.last(x @ (self.a + self.b)) + self.bias.sum()
+
+
+class OverTime(nn.Module):
+    """An LSTM, both biases of which have the same gradient."""
+
+    def __init__(self):
+        self.lstm, self.last = nn.LSTM(1, 5, generator=1), nn.Linear(5, 3, generator=2)
+
+    def forward(self, x):
+        return self.last(self.lstm(x.reshape(-1, 3, 1))[0][:, -1])
+
+
+@pytest.mark.parametrize("capture", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("model", [SameGradients, OverTime, network])
+def test_gradients_added_where_they_are_made_are_the_bits_of_the_tree(model, optimizer, capture, monkeypatch):
+    recipe = replace(LINE, loss="cross_entropy", shards=4, optimizer=optimizer, lr=0.01, batch_size=32)
+    runs = [fit(model(), (X, LABELS), recipe=recipe, capture=capture)]
+    monkeypatch.setattr(Fold, "take", lambda self, shard: None)  # every addition is the fold's
+    runs.append(fit(model(), (X, LABELS), recipe=recipe, capture=capture))
+    monkeypatch.setattr(Stepper, "_adds_halves", False)
+    runs.append(fit(model(), (X, LABELS), recipe=recipe, capture=capture))
+    for run in runs[1:]:
+        assert bits(run.model) == bits(runs[0].model) and run.losses == runs[0].losses
 
 
 def test_clipping_and_averages_are_what_they_say():
