@@ -4,6 +4,7 @@
 
 #include "core/host.h"
 #include "core/iterate.h"
+#include "core/layout.h"
 #include "core/parallel.h"
 #include "graph/apply.h"
 #include "graph/mode.h"
@@ -81,11 +82,18 @@ bool puts_off_product(Order& order, const Node& n, const Tensor& g) {
   return true;
 }
 
+// Whether the sum of the two would lie in memory as `sum` does: sums of what is laid out differently have other bits.
+bool lies_as_sum(const Tensor& sum, const Tensor& term) {
+  if (sum.contiguous()) return true;
+  const Tensor both[] = {sum, term};
+  return shared_order(both, 2, sum.shape(), sum.size()) == dense_order(sum);
+}
+
 void accumulate(Entry& e, Tensor g, bool recording) {
   if (e.put_off) add_slices(e, recording);
   if (!e.value) {
     e.value = std::move(g);
-  } else if (e.owned && !recording && !is_recording()) {
+  } else if (e.owned && !recording && !is_recording() && lies_as_sum(e.value, g)) {
     add_into(e.value, g);
   } else {
     e.value = add(e.value, g);

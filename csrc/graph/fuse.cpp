@@ -262,11 +262,16 @@ class Grouping {
       if (other.finishes == last) return UnitId::none;
     return last;
   }
+  // Parts of a product read operands that other parts have finished with: x += x @ w is added when all of it is there.
+  static bool writes_operand(const Instruction& c, const Instruction& product) {
+    return c.in_place &&
+           std::any_of(product.in.begin(), product.in.end(), [&](const View& v) { return v.buffer == c.out.buffer; });
+  }
   // With more other operands of the same shape a separate pass is faster, unless a part is all there is of a row.
   bool is_finished_by(const Unit& u, const Instruction& product) const {
     std::vector<BufferId> arrays;
     for (const InstructionId m : u.members) {
-      if (is_fold(at(m))) return false;
+      if (is_fold(at(m)) || writes_operand(at(m), product)) return false;
       for (const View& v : at(m).in) {
         if (v.buffer == product.out.buffer && !same_elements(v, product.out)) return false;
         const bool made_here = p_.buffer(v).place == Place::temporary && maker(v) == unit_of(m);

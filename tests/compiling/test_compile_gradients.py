@@ -197,3 +197,23 @@ def test_a_loop_that_ignores_gradients_keeps_nothing():
         fast(x)
     assert sp._core.live_nodes() <= nodes
     assert sp.memory_report()["allocations"] == before
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_gradient_lies_in_memory_as_it_does_eagerly(order):
+    """Sums over an axis add in memory's order: gradients that lie differently have sums of other bits."""
+    x = normal(17, 40)
+    parts = [
+        lambda w: sp.square(w).sum(),
+        lambda w: sp.tanh(x @ (w.T * 2)).sum(),
+        lambda w: sp.tanh(x @ (w.T * 3)).sum(),
+    ]
+
+    def f(w):
+        g = sp.grad(lambda w: sum(parts[i](w) for i in order))(w)
+        return g, g.mean(axis=-1), g.sum(axis=0)
+
+    w = normal(30, 40)
+    fast = sp.compile(f)
+    for _ in range(3):
+        assert bits(fast(w)) == bits(f(w))

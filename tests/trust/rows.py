@@ -95,7 +95,11 @@ ROWS = (
         "where the NaN came from",
         (tests("graph/test_graph.py -k anomaly"), tests("compiling/test_compile_rules.py -k anomal")),
     ),
-    Row(17, "the same bits for any threads and batch split", (tests("trust/test_bits.py"),)),
+    Row(
+        17,
+        "the same bits for any threads and batch split",
+        (tests("trust/test_bits.py"), script("fuzz_compile.py", "3000 1", "1000000 1")),
+    ),
     Row(
         18,
         "old processors",
