@@ -7,6 +7,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "kernels/pages.h"
@@ -34,9 +35,11 @@ struct Name {
 }  // namespace
 
 struct Panels::Entry {
-  explicit Entry(std::size_t bytes) : memory(bytes) {}
+  explicit Entry(std::size_t bytes) : memory(bytes), at(memory.at()) {}
+  explicit Entry(void* lent) : at(lent) {}
 
   Block memory;
+  void* at;
   bool begun = true, packed = false;  // one that is begun is filled by some thread, or its filling was interrupted
 };
 
@@ -49,9 +52,26 @@ struct PanelStore::Impl {
   std::size_t source_bytes = 0, bytes = 0;
   std::map<Name, Panels::Entry> panels;
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
+  char *lent = nullptr, *lent_end = nullptr;
+
+  // Null where there is no room for it.
+  Panels::Entry* add(const Name& name, std::size_t wanted) {
+    if (lent) {
+      const std::size_t aligned = (wanted + 63) / 64 * 64;
+      if (aligned > static_cast<std::size_t>(lent_end - lent)) return nullptr;
+      return &panels.try_emplace(name, static_cast<void*>(std::exchange(lent, lent + aligned))).first->second;
+    }
+    if (bytes + wanted > most_copies * source_bytes + spare) return nullptr;
+    bytes += wanted;
+    return &panels.try_emplace(name, wanted).first->second;
+  }
 };
 
 PanelStore::PanelStore() : impl_(new Impl) {}
+PanelStore::PanelStore(void* memory, std::size_t bytes) : PanelStore() {
+  impl_->lent = static_cast<char*>(memory);
+  impl_->lent_end = impl_->lent + bytes;
+}
 PanelStore::~PanelStore() { delete impl_; }
 
 void PanelStore::add_source(const void* begin, std::size_t bytes) {
@@ -71,6 +91,15 @@ void PanelStore::forget() {
 }
 
 std::size_t PanelStore::bytes() const { return impl_->bytes; }
+
+void* PanelStore::reserve(const void* from, const PanelKey& key, std::size_t bytes) {
+  const SpinLock lock(impl_->busy);
+  const auto found = impl_->panels.find({from, key});
+  Panels::Entry* entry = found == impl_->panels.end() ? impl_->add({from, key}, bytes) : &found->second;
+  if (!entry) return nullptr;
+  entry->packed = true;
+  return entry->at;
+}
 
 void PanelStores::add(PanelStore* store) { *std::find(std::begin(of), std::end(of) - 1, nullptr) = store; }
 
@@ -93,19 +122,13 @@ Panels::Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t 
 
 void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes) {
   const SpinLock lock(all.busy);
-  auto found = all.panels.find({from, key});
-  if (found == all.panels.end()) {
-    if (all.bytes + bytes > most_copies * all.source_bytes + spare) return;
-    found = all.panels.try_emplace({from, key}, bytes).first;
-    all.bytes += bytes;
-    begin(all, found->second);
-  } else if (!found->second.begun) {
-    begin(all, found->second);
-  } else if (!found->second.packed) {
-    return;
-  }
-  at_ = found->second.memory.at();
-  packed_ = found->second.packed;
+  const auto found = all.panels.find({from, key});
+  Entry* entry = found == all.panels.end() ? all.add({from, key}, bytes) : &found->second;
+  if (!entry) return;
+  if (found == all.panels.end() || !entry->begun) begin(all, *entry);
+  else if (!entry->packed) return;
+  at_ = entry->at;
+  packed_ = entry->packed;
 }
 
 void Panels::begin(PanelStore::Impl& all, Entry& entry) {

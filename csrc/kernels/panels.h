@@ -31,6 +31,7 @@ class PanelStore {
   struct Impl;
 
   PanelStore();
+  PanelStore(void* memory, std::size_t bytes);  // panels lie there as far as they fit, and not in memory of their own
   ~PanelStore();
   PanelStore(const PanelStore&) = delete;
   PanelStore& operator=(const PanelStore&) = delete;
@@ -42,6 +43,8 @@ class PanelStore {
   bool covers(const void* at) const;
   void forget();              // what the sources held: all panels are to be packed again, in the same memory
   std::size_t bytes() const;  // of all panels
+  // Memory for panels that several threads fill before anybody asks for them; null if there is none.
+  void* reserve(const void* from, const PanelKey& key, std::size_t bytes);
 
  private:
   friend class Panels;

@@ -2,6 +2,7 @@
 // reading at Gemm; table.h has the kernels.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace steep::k {
@@ -23,5 +24,25 @@ enum class Into : std::uint8_t { replace, add };
 using Gemm = void (*)(std::int64_t m, std::int64_t n, std::int64_t k, const void* a, std::int64_t a_row,
                       std::int64_t a_col, const void* b, std::int64_t b_row, std::int64_t b_col, void* c,
                       std::int64_t ldc, Into into, const Epilogue* done);
+
+// The operands of a piece of a product.
+struct Operands {
+  std::int64_t m, n, k;
+  const void* a;
+  std::int64_t a_row, a_col;
+  const void* b;
+  std::int64_t b_row, b_col;
+};
+
+// Packing B for pieces that are some rows of C each. Any thread may pack any units, into the store that covers B;
+// afterwards the pieces find it packed, where each would pack all of it.
+struct SharedSize {
+  std::int64_t units;  // 0 where a piece would not pack it, or where sharing does not gain
+  std::size_t bytes;
+};
+struct SharedPacking {
+  SharedSize (*size)(const Operands& piece);
+  void (*pack)(const Operands& piece, std::int64_t from, std::int64_t to);
+};
 
 }  // namespace steep::k

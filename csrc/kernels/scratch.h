@@ -24,6 +24,7 @@ enum class Scratch : std::uint8_t {
   split_waiting,  // blocks of it that are computed by themselves first
   attention,      // scores of some queries, and sums over them; rows of a weight's gradient that are computed again
   norm,           // sums over planes, and scales of channels
+  shared,         // panels that the pieces of a product have in common
   tiles,          // intermediate results of fused elementwise operations
   count
 };

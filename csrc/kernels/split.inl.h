@@ -5,11 +5,15 @@
 
 namespace split {
 
-constexpr std::int64_t rows_per_block = 256;      // of A: its packed panels stay in the second-level cache
+constexpr std::int64_t most_rows = 256;           // of A in a block: its packed panels stay in the second-level cache
 constexpr std::int64_t columns_per_block = 4096;  // of B, for which a panel of A is packed once
 constexpr std::int64_t near_words = 1 << 18;      // of packed panels, half of the second-level cache
 constexpr std::int64_t columns_at_once = 512;     // of C, whose rectangles are finished while they are in that cache
 
+// Rows of A in a block: as equal as its panels allow, since every block reads all of B.
+static inline std::int64_t block_rows(std::int64_t m) {
+  return ceil_div(ceil_div(m, ceil_div(m, most_rows)), panel_lanes) * panel_lanes;
+}
 // Steps of k in a block: as equal as multiples of a tile's 32 allow, and a function of k alone.
 static inline std::int64_t split_depth(std::int64_t k) {
   return ceil_div(ceil_div(k, ceil_div(k, gemm::most_depth)), tile_steps) * tile_steps;
@@ -125,13 +129,13 @@ static void sweep(const Product& all, const PackedLanes& a, const PackedLanes& b
 template <class Engine, int parts> static void multiply(const Product& all) {
   [[maybe_unused]] const Engine engine{};
   const Whole& x = all.x;
-  const std::int64_t depth = split_depth(x.k);
+  const std::int64_t depth = split_depth(x.k), rows = block_rows(x.m);
   for (std::int64_t j = 0; j < x.n; j += columns_per_block)
     for (std::int64_t p = 0; p < x.k; p += depth) {
       const std::int64_t nj = least(x.n - j, columns_per_block), steps = least(x.k - p, depth);
       const PackedLanes b = packed<false, parts>(x.b, j, nj, p, steps, all.columns);
-      for (std::int64_t i = 0; i < x.m; i += rows_per_block) {
-        const std::int64_t mi = least(x.m - i, rows_per_block);
+      for (std::int64_t i = 0; i < x.m; i += rows) {
+        const std::int64_t mi = least(x.m - i, rows);
         const PackedLanes a = packed<true, parts>(x.a, i, mi, p, steps, all.rows);
         if (all.waits(i, mi, j, nj)) continue;
         const bool adds = p > 0 || all.into == Into::add;
@@ -145,9 +149,10 @@ template <class Engine, int parts> static void multiply(const Product& all) {
 static void finish_irregular(const Product& all) {
   const Whole& x = all.x;
   repair(x, all.rows, all.columns, gemm::scratch_for<float>(Scratch::split_spare, (2 + repaired_at_once) * x.n));
-  for (std::int64_t i = 0; i < x.m; i += rows_per_block)
+  const std::int64_t rows = block_rows(x.m);
+  for (std::int64_t i = 0; i < x.m; i += rows)
     for (std::int64_t j = 0; j < x.n; j += columns_at_once) {
-      const std::int64_t mi = least(x.m - i, rows_per_block), nj = least(x.n - j, columns_at_once);
+      const std::int64_t mi = least(x.m - i, rows), nj = least(x.n - j, columns_at_once);
       if (!all.is_regular(i, mi, j, nj)) all.finish(i, mi, j, nj);
     }
 }
@@ -157,9 +162,10 @@ template <class Engine, int parts> static void product(const Whole& x, Into into
 // What multiply has left to wait.
 template <class Engine, int parts> static void add_waiting(const Product& all) {
   const Whole& x = all.x;
-  for (std::int64_t i = 0; i < x.m; i += rows_per_block)
+  const std::int64_t rows = block_rows(x.m);
+  for (std::int64_t i = 0; i < x.m; i += rows)
     for (std::int64_t j = 0; j < x.n; j += columns_per_block) {
-      const std::int64_t mi = least(x.m - i, rows_per_block), nj = least(x.n - j, columns_per_block);
+      const std::int64_t mi = least(x.m - i, rows), nj = least(x.n - j, columns_per_block);
       if (!all.waits(i, mi, j, nj)) continue;
       auto* own = gemm::scratch_for<float>(Scratch::split_waiting, mi * nj);
       product<Engine, parts>({mi, nj, x.k, x.a.from(i, 0), x.b.from(j, 0), own, nj}, Into::replace, nullptr);

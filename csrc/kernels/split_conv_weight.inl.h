@@ -204,6 +204,6 @@ constexpr SplitGemm products = {&run<Engine, 3>,
                                 &correlate<Engine, 1>,
                                 &correlate_weight<Engine, 3>,
                                 &correlate_weight<Engine, 1>,
-                                {panel_lanes, panel_lanes, gemm::least_length, lanes<float>, gemm::most_depth}};
+                                {panel_lanes, panel_lanes, gemm::least_length, lanes<float>, gemm::most_depth, 128}};
 
 }  // namespace split

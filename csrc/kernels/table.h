@@ -53,9 +53,10 @@ using Transpose = void (*)(const void* from, std::int64_t step, void* to, std::i
 
 // Pieces of a product that are multiples of these waste nothing of the inner kernels' tiles: of plain products two
 // tiles high, and wide enough for two panels of any type. A piece along whose other side there are at least `length`
-// repays its packing. `lanes` of a vector of float32; `depth`: up to so many steps of k are one block.
+// repays its packing. `lanes` of a vector of float32; `depth`: up to so many steps of k are one block. From `kept_rows`
+// rows on, a piece reads all of a B that is kept packed faster than part of B and all of A.
 struct PieceSizes {
-  std::int64_t rows, columns, length, lanes, depth;
+  std::int64_t rows, columns, length, lanes, depth, kept_rows;
 };
 
 // float32 products of bfloat16 parts, each with the bits of AMX on every instruction set; see split.inl.h.
@@ -93,7 +94,8 @@ struct Table {
   GroupNormLoop group_norm[type_count], group_norm_gradient[type_count];
   NormLoop norm[type_count], norm_gradient[type_count], norm_sums[type_count];  // floats
   Transpose transpose[type_count];                                              // float32 and float64
-  Gemm gemm[type_count];  // the same; int32 and int64 by plain loops
+  Gemm gemm[type_count];            // the same; int32 and int64 by plain loops
+  SharedPacking share[type_count];  // float32 and float64
   SplitGemm split;
   PieceSizes pieces;
   Random uniform[type_count], normal[type_count], bits;

@@ -22,6 +22,7 @@
 #include "kernels/gemm_pack.inl.h"
 #include "kernels/gemm_stream.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/gemm_shared.inl.h"
 #include "kernels/split_pack.inl.h"
 #include "kernels/split_lanes.inl.h"
 #include "kernels/split_guard.inl.h"
@@ -170,10 +171,12 @@ constexpr void fill_gemm(Table& t) {
   t.transpose[f64] = &gemm::transposed_copy<double>;
   t.gemm[f32] = &gemm::run<float>;
   t.gemm[f64] = &gemm::run<double>;
+  t.share[f32] = {&gemm::shared_size<float>, &gemm::pack_shared<float>};
+  t.share[f64] = {&gemm::shared_size<double>, &gemm::pack_shared<double>};
   t.gemm[u8] = &gemm::run_integers<std::uint8_t>;
   t.gemm[i32] = &gemm::run_integers<std::int32_t>;
   t.gemm[i64] = &gemm::run_integers<std::int64_t>;
-  t.pieces = {2 * gemm::tile_rows, 64, gemm::least_length, lanes<float>, gemm::most_depth};
+  t.pieces = {2 * gemm::tile_rows, 64, gemm::least_length, lanes<float>, gemm::most_depth, INT64_MAX};
   t.split = split::products<split::Plain>;
 }
 

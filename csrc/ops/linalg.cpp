@@ -2,6 +2,7 @@
 // batches, rows or columns and never over the summed index, so the bits do not depend on the threads.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "core/iterate.h"
 #include "core/parallel.h"
@@ -11,6 +12,7 @@
 #include "ops/linalg.h"
 #include "ops/precision.h"
 #include "ops/registry.h"
+#include "ops/shared_panels.h"
 
 namespace steep {
 namespace {
@@ -86,6 +88,10 @@ struct Product {
     gemm(mi, nj, k, one.a + i * a_row * item, a_row, a_col, one.b + j * b_col * item, b_row, b_col,
          one.c + (i * n + j) * item, n, into, done ? &placed : nullptr);
   }
+  // The first of pieces of so many rows.
+  k::Operands first_rows(const Matrices& one, std::int64_t rows) const {
+    return {rows, n, k, one.a, a_row, a_col, one.b, b_row, b_col};
+  }
   // A batch of products over the threads, of which at(i) is one. If there are few, each is split along its longer side,
   // in pieces that are multiples of the kernel's panels. Either side is split further if a piece would take so long
   // that Ctrl-C had to wait for it.
@@ -97,7 +103,7 @@ struct Product {
       return;
     }
     const k::PieceSizes& sizes = piece_sizes(gemm);
-    const bool by_rows = m >= n;
+    const bool by_rows = m >= n || (4 * m >= n && m / threads() >= sizes.kept_rows && k::is_kept(at(0).b));
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? sizes.rows : sizes.columns;
     const std::int64_t share = ceil_div(side, pieces_of_each(batch));
     const auto within_patience = [](double one, std::int64_t of) {
@@ -108,6 +114,8 @@ struct Product {
     const std::int64_t longest = within_patience(element * static_cast<double>(grain), sizes.length);
     const std::int64_t strips = ceil_div(side, grain);
     const std::int64_t each = strips * ceil_div(across, longest), pieces = batch * each;
+    std::optional<SharedPanels> shared;
+    if (batch == 1 && by_rows && strips > 1 && each == strips) shared.emplace(gemm, first_rows(at(0), grain));
     parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t p = from; p < to; ++p) {
         const std::int64_t s = p % strips * grain, ns = std::min(grain, side - s);

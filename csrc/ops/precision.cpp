@@ -89,4 +89,10 @@ const k::PieceSizes& piece_sizes(k::Gemm gemm) {
   return std::find(std::begin(plain), std::end(plain), gemm) != std::end(plain) ? k::table().pieces : products().pieces;
 }
 
+const k::SharedPacking* shared_packing(k::Gemm gemm) {
+  for (const DType type : {Float32, Float64})
+    if (gemm == k::table().gemm[type]) return &k::table().share[type];
+  return nullptr;
+}
+
 }  // namespace steep

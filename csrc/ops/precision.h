@@ -30,7 +30,8 @@ k::Gemm find_gemm_of_image(Precision p, std::int64_t rows, std::int64_t position
 k::Correlate find_conv(Precision p);
 k::CorrelateWeight find_conv_weight(Precision p);
 
-// How to divide a product by that kernel.
+// How to divide a product by that kernel, and how its pieces share what they pack: null where they do not.
 const k::PieceSizes& piece_sizes(k::Gemm gemm);
+const k::SharedPacking* shared_packing(k::Gemm gemm);
 
 }  // namespace steep

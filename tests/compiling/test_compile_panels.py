@@ -23,6 +23,7 @@ def weights(*shape: int, dtype: str = "float32") -> sp.Tensor:
 CASES = {
     "x @ w": ((70, 96), (96, 200), lambda x, w: x @ w),
     "x @ w.T": ((70, 96), (200, 96), lambda x, w: x @ w.T),
+    "many rows, wider than high": ((300, 160), (500, 160), lambda x, w: sp.relu(x @ w.T)),
     "one row @ w.T": ((1, 300), (200, 300), lambda x, w: x @ w.T),
     "w @ x": ((96, 33), (130, 96), lambda x, w: w @ x),
     "w.T @ x": ((96, 600), (96, 130), lambda x, w: w.T @ x),

@@ -88,6 +88,7 @@ def in_process(isa, dtype):
 PRODUCTS = [(1, 1, 700, 900), (1, 700, 1, 900), (1, 8, 512, 512), (1, 16, 3000, 27), (1, 32, 784, 128)]
 PRODUCTS += [(1, 200, 210, 530), (2, 150, 90, 300), (3, 5, 260, 600), (5, 64, 64, 64), (64, 31, 33, 40)]
 PRODUCTS += [(1, 3, 603, 530)]  # whose single rows and pairs of rows read B as it lies
+PRODUCTS += [(1, 520, 300, 700)]  # whose pieces share the packed B
 LAYOUTS = [(a, b) for a in (False, True) for b in (False, True)]
 
 
@@ -123,6 +124,19 @@ def test_products_and_reductions_do_not_depend_on_threads_or_layout(dtype):
             results.append(product_digests(dtype))
     assert all(r == results[0] for r in results)
     assert len({results[0][str(layout)] for layout in LAYOUTS}) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_factors_in_one_memory_or_read_backwards_do_not_depend_on_threads(dtype):
+    """Pieces share a packed B except where A lies within it or its elements are read from the last to the first."""
+    x = sp.tensor(np.random.default_rng(6).standard_normal((700, 700)).astype(dtype))
+    pairs = [(x.T, x), (x, x.T), (x[:, ::-1], x), (x, x[::-1]), (x[:, :300], x[:300, ::-1]), (x[1:], x[:, :-1])]
+    for a, b in pairs:
+        results = []
+        for n in (1, 2, 3):
+            with sp.threads(n):
+                results.append((a @ b).numpy().tobytes())
+        assert results[0] == results[1] == results[2]
 
 
 def assert_parts(whole, a, b, rows, columns):
