@@ -196,6 +196,25 @@ def test_gradients_are_clipped_in_place_and_by_value():
         optim.clip_grad_norm(w, 1.0)
 
 
+def test_gradients_are_clipped_in_a_compiled_step():
+    """A norm that is not finite cannot be an error of a replay: it makes all gradients NaN."""
+
+    def step(w, x):
+        w.grad = None
+        (w * x).sum().backward()
+        return optim.clip_grad_norm([w], 2.5)
+
+    ours, theirs = (sp.tensor([1.0, 2.0, 3.0], requires_grad=True) for _ in range(2))
+    fast = sp.compile(step)
+    for x in ([3.0, -0.0, 4.0], [0.3, 0.4, 0.0], [-30.0, 1e-3, 40.0], [0.0, 0.0, 0.0]):
+        assert fast(ours, sp.tensor(x)).item() == step(theirs, sp.tensor(x))
+        assert ours.grad.numpy().tobytes() == theirs.grad.numpy().tobytes()
+    for x in ([np.inf, 1.0, 2.0], [1.0, np.nan, 2.0]):
+        assert not np.isfinite(fast(ours, sp.tensor(x)).item()) and np.isnan(ours.grad.numpy()).all()
+        with pytest.raises(ValueError, match="norm of the gradients is"):
+            step(theirs, sp.tensor(x))
+
+
 def test_a_run_stops_when_the_validation_set_improves_no_more(tmp_path):
     path = tmp_path / "run.safetensors"
     noisy = np.random.default_rng(1).normal(size=(96, 3)).astype(np.float32), RNG.permutation(LABELS)

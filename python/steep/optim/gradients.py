@@ -56,7 +56,14 @@ def clip_norm(gradients: Sequence[Tensor | None], most: float, ord: float = 2.0)
         >>> [g.tolist() for g in sp.optim.gradients.clip_norm([sp.tensor([3.0, 4.0])], 10.0)]
         [[3.0, 4.0]]
     """
-    factor = _core.minimum(non_negative("the largest norm", most) / (norm(gradients, ord) + 1e-6), 1.0)
+    return _scaled(gradients, _factor(norm(gradients, ord), most))
+
+
+def _factor(before: Tensor, most: float) -> Tensor:
+    return _core.minimum(non_negative("the largest norm", most) / (before + 1e-6), 1.0)
+
+
+def _scaled(gradients: Sequence[Tensor | None], factor: Tensor) -> Gradients:
     return [None if g is None else g * factor.astype(g.dtype) for g in gradients]
 
 
@@ -81,7 +88,7 @@ def clip_value(gradients: Sequence[Tensor | None], most: float) -> Gradients:
     return [None if g is None else _core.clip(g, -limit, limit) for g in gradients]
 
 
-def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float:
+def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float | Tensor:
     """Scales the ``.grad`` of parameters as ``clip_norm`` does, in place.
 
     Args:
@@ -90,11 +97,12 @@ def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float:
         ord: the order of the norm.
 
     Returns:
-        The norm before.
+        The norm before; inside a compiled function a scalar tensor, for its value differs from call to call.
 
     Raises:
         TypeError: if one of params is no tensor.
-        ValueError: if the norm is not finite; the gradients are unchanged then.
+        ValueError: if the norm is not finite; the gradients are unchanged then. Calls of a compiled function do not
+            raise it: all gradients become NaN.
 
     Example:
         >>> w = sp.tensor([3.0, 4.0], requires_grad=True)
@@ -103,9 +111,14 @@ def clip_grad_norm(params: Tree, most: float, ord: float = 2.0) -> float:
         (5.0, [0.6, 0.8])
     """
     leaves = [instance("clip_grad_norm: every one of params", leaf, Tensor) for leaf in tree.leaves(params)]
-    before = float(norm([leaf.grad for leaf in leaves], ord))
-    if not math.isfinite(before):
-        raise ValueError(f"clip_grad_norm: the norm of the gradients is {before}")
-    for leaf, grad in zip(leaves, clip_norm([leaf.grad for leaf in leaves], most, ord), strict=True):
+    gradients = [leaf.grad for leaf in leaves]
+    before = norm(gradients, ord)
+    factor = _factor(before, most)
+    recording = _core._is_recording()
+    if recording:
+        factor = _core.where(_core.isfinite(before), factor, math.nan)
+    elif not math.isfinite(before.item()):
+        raise ValueError(f"clip_grad_norm: the norm of the gradients is {before.item()}")
+    for leaf, grad in zip(leaves, _scaled(gradients, factor), strict=True):
         leaf.grad = grad
-    return before
+    return before if recording else float(before)
