@@ -65,8 +65,9 @@ class Finder {
     if (!group.group) return;
     const auto last = std::find_if(group.members.rbegin(), group.members.rend(),
                                    [&](InstructionId m) { return is_elementwise(p_.code[m]); });
+    if (last == group.members.rend()) return;
     const View& to = p_.code[*last].out;
-    if (last == group.members.rend() || !movable(to)) return;
+    if (!movable(to)) return;
     if (is_some(group.finishes) && gives_way(p_.code[units_[group.finishes].members[0]].out, to, group)) return;
     for (const InstructionId m : group.members)
       for (const View& v : p_.code[m].in)

@@ -187,9 +187,11 @@ template <class T> struct PackedB {
   bool all = false, done = false;
 };
 
+// The name and the elements of all panels of B of a block.
 template <class T> static PanelKey key_of_b(const Block<T>& s) {
   return {Packing::columns, {s.x.b.row, s.x.b.col, s.columns, s.plan.width, s.depth}};
 }
+template <class T> static std::int64_t size_of_b(const Block<T>& s) { return s.depth * (s.columns + lanes<T>); }
 
 // A panel of B, columns [j, j + width) of the block. `then`: the one after it, if it has to come from beyond the second
 // cache; each tile prefetches a share of it.
@@ -266,7 +268,7 @@ template <class T> static void multiply_block(const Block<T>& s) {
   const bool all = s.plan.tiles > step || is_kept(b.at);
   Panels panels;
   if (s.plan.pack_b)
-    panels = panels_for<T>(Scratch::gemm_b, b.at, key_of_b(s), s.depth * (all ? s.columns + lanes<T> : s.plan.width));
+    panels = panels_for<T>(Scratch::gemm_b, b.at, key_of_b(s), all ? size_of_b(s) : s.depth * s.plan.width);
   const PackedB<T> packed{static_cast<T*>(panels.at()), all, panels.packed()};
   Finished<T> finished(s.x, s.last());
   for (std::int64_t t = 0; t < s.plan.tiles; t += step) {

@@ -4,12 +4,15 @@
 namespace gemm {
 
 // Memory for some elements, and for the vector that packing may write past them.
+template <class T> static std::size_t panel_bytes(std::int64_t elements) {
+  return static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes;
+}
 template <class T> static T* scratch_for(Scratch slot, std::int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes));
+  return static_cast<T*>(scratch(slot, panel_bytes<T>(elements)));
 }
 
 template <class T> static Panels panels_for(Scratch slot, const T* from, const PanelKey& key, std::int64_t elements) {
-  return {slot, from, key, static_cast<std::size_t>(elements) * sizeof(T) + kVecBytes};
+  return {slot, from, key, panel_bytes<T>(elements)};
 }
 
 // The same, filled by `fill` unless they are kept from a call before.

@@ -22,9 +22,6 @@ static Block<T> block_at(const Product<T>& x, const Plan<T>& plan, std::int64_t 
   const std::int64_t j = column / plan.columns * plan.columns;
   return {x, plan, p, least(plan.depth, x.k - p), j, least(plan.columns, x.n - j)};
 }
-template <class T> static std::size_t bytes_of(const Block<T>& s) {
-  return static_cast<std::size_t>(s.depth * (s.columns + lanes<T>)) * sizeof(T) + kVecBytes;
-}
 
 template <class T> static SharedSize shared_size(const Operands& piece) {
   constexpr std::int64_t fewest = 1 << 16;  // elements, which take longer to pack than waking threads does
@@ -35,7 +32,8 @@ template <class T> static SharedSize shared_size(const Operands& piece) {
   if (x.n * x.k < fewest || x.m > most_rows || x.m * x.n <= most_transposed || !each_packs) return {0, 0};
   std::size_t bytes = 0;
   for (std::int64_t p = 0; p < x.k; p += plan.depth)
-    for (std::int64_t j = 0; j < x.n; j += plan.columns) bytes += (bytes_of(block_at(x, plan, j, p)) + 63) / 64 * 64;
+    for (std::int64_t j = 0; j < x.n; j += plan.columns)
+      bytes += (panel_bytes<T>(size_of_b(block_at(x, plan, j, p))) + 63) / 64 * 64;
   return {ceil_div(x.n, plan.width) * ceil_div(x.k, plan.depth), bytes};
 }
 
@@ -47,7 +45,8 @@ template <class T> static void pack_shared(const Operands& piece, std::int64_t f
     const std::int64_t column = u % panels * plan.width;
     const Block<T> block = block_at(x, plan, column, u / panels * plan.depth);
     const T* first = x.b.from(block.p, block.j).at;
-    T* memory = static_cast<T*>(panel_stores().covering(first)->reserve(first, key_of_b(block), bytes_of(block)));
+    T* memory = static_cast<T*>(
+        panel_stores().covering(first)->reserve(first, key_of_b(block), panel_bytes<T>(size_of_b(block))));
     const std::int64_t j = column - block.j;
     pack_b(block, j, least(plan.width, block.columns - j), memory + j * block.depth);
   }

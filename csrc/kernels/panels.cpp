@@ -40,7 +40,7 @@ struct Panels::Entry {
 
   Block memory;
   void* at;
-  bool begun = true, packed = false;  // one that is begun is filled by some thread, or its filling was interrupted
+  bool begun = false, packed = false;  // one that is begun is filled by some thread, or its filling was interrupted
 };
 
 struct PanelStore::Impl {
@@ -54,8 +54,9 @@ struct PanelStore::Impl {
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
   char *lent = nullptr, *lent_end = nullptr;
 
-  // Null where there is no room for it.
-  Panels::Entry* add(const Name& name, std::size_t wanted) {
+  // A new one where there is none of that name; null where there is no room for it.
+  Panels::Entry* entry(const Name& name, std::size_t wanted) {
+    if (const auto found = panels.find(name); found != panels.end()) return &found->second;
     if (lent) {
       const std::size_t aligned = (wanted + 63) / 64 * 64;
       if (aligned > static_cast<std::size_t>(lent_end - lent)) return nullptr;
@@ -94,10 +95,9 @@ std::size_t PanelStore::bytes() const { return impl_->bytes; }
 
 void* PanelStore::reserve(const void* from, const PanelKey& key, std::size_t bytes) {
   const SpinLock lock(impl_->busy);
-  const auto found = impl_->panels.find({from, key});
-  Panels::Entry* entry = found == impl_->panels.end() ? impl_->add({from, key}, bytes) : &found->second;
+  Panels::Entry* entry = impl_->entry({from, key}, bytes);
   if (!entry) return nullptr;
-  entry->packed = true;
+  entry->begun = entry->packed = true;
   return entry->at;
 }
 
@@ -122,11 +122,9 @@ Panels::Panels(Scratch slot, const void* from, const PanelKey& key, std::size_t 
 
 void Panels::find_kept(PanelStore::Impl& all, const void* from, const PanelKey& key, std::size_t bytes) {
   const SpinLock lock(all.busy);
-  const auto found = all.panels.find({from, key});
-  Entry* entry = found == all.panels.end() ? all.add({from, key}, bytes) : &found->second;
-  if (!entry) return;
-  if (found == all.panels.end() || !entry->begun) begin(all, *entry);
-  else if (!entry->packed) return;
+  Entry* entry = all.entry({from, key}, bytes);
+  if (!entry || (entry->begun && !entry->packed)) return;
+  if (!entry->begun) begin(all, *entry);
   at_ = entry->at;
   packed_ = entry->packed;
 }

@@ -92,9 +92,14 @@ struct Product {
   k::Operands first_rows(const Matrices& one, std::int64_t rows) const {
     return {rows, n, k, one.a, a_row, a_col, one.b, b_row, b_col};
   }
-  // A batch of products over the threads, of which at(i) is one. If there are few, each is split along its longer side,
-  // in pieces that are multiples of the kernel's panels. Either side is split further if a piece would take so long
-  // that Ctrl-C had to wait for it.
+  // Whether pieces are some rows of the result each: of its longer side, or where a B that is kept packed spares them
+  // packing all of A. Pieces of few, very long rows gained nothing (256 x 4096, by hand).
+  bool is_split_by_rows(const Matrices& one, const k::PieceSizes& sizes) const {
+    return m >= n || (4 * m >= n && m / threads() >= sizes.kept_rows && k::is_kept(one.b));
+  }
+  // A batch of products over the threads, of which at(i) is one. If there are few, each is split along one side, in
+  // pieces that are multiples of the kernel's panels. Either side is split further if a piece would take so long that
+  // Ctrl-C had to wait for it.
   template <class At> void split(std::int64_t batch, At&& at) const {
     const double element = nanoseconds * static_cast<double>(std::max<std::int64_t>(1, k));
     const double total = element * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n);
@@ -103,7 +108,7 @@ struct Product {
       return;
     }
     const k::PieceSizes& sizes = piece_sizes(gemm);
-    const bool by_rows = m >= n || (4 * m >= n && m / threads() >= sizes.kept_rows && k::is_kept(at(0).b));
+    const bool by_rows = is_split_by_rows(at(0), sizes);
     const std::int64_t side = by_rows ? m : n, across = by_rows ? n : m, unit = by_rows ? sizes.rows : sizes.columns;
     const std::int64_t share = ceil_div(side, pieces_of_each(batch));
     const auto within_patience = [](double one, std::int64_t of) {
@@ -115,7 +120,7 @@ struct Product {
     const std::int64_t strips = ceil_div(side, grain);
     const std::int64_t each = strips * ceil_div(across, longest), pieces = batch * each;
     std::optional<SharedPanels> shared;
-    if (batch == 1 && by_rows && strips > 1 && each == strips) shared.emplace(gemm, first_rows(at(0), grain));
+    if (batch == 1 && by_rows && strips > 1 && each == strips) shared.emplace(gemm, first_rows(at(0), grain), item);
     parallel_for(pieces, 1, total / static_cast<double>(pieces), [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t p = from; p < to; ++p) {
         const std::int64_t s = p % strips * grain, ns = std::min(grain, side - s);

@@ -18,11 +18,11 @@ std::size_t spanned(const k::Operands& x, std::int64_t item) {
 
 }  // namespace
 
-SharedPanels::SharedPanels(k::Gemm gemm, const k::Operands& piece) {
+SharedPanels::SharedPanels(k::Gemm gemm, const k::Operands& piece, std::int64_t item) {
   const k::SharedPacking* packing = shared_packing(gemm);
   if (!packing || piece.b_row < 0 || piece.b_col < 0 || k::is_kept(piece.b)) return;
   const auto *b = static_cast<const char*>(piece.b), *a = static_cast<const char*>(piece.a);
-  const std::size_t bytes = spanned(piece, gemm == k::table().gemm[Float64] ? 8 : 4);
+  const std::size_t bytes = spanned(piece, item);
   if (a >= b && a < b + bytes) return;  // A would be looked for among the panels, too
   const k::SharedSize size = packing->size(piece);
   if (size.units == 0 || size.bytes > most_bytes) return;

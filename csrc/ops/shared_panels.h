@@ -12,7 +12,7 @@ namespace steep {
 // Packs B for pieces like the one given, if that gains; while this lives, products on any thread find it.
 class SharedPanels {
  public:
-  SharedPanels(k::Gemm gemm, const k::Operands& piece);
+  SharedPanels(k::Gemm gemm, const k::Operands& piece, std::int64_t item);  // bytes of an element
 
  private:
   std::optional<k::PanelStore> panels_;

@@ -181,4 +181,5 @@ def test_an_operand_that_is_written_in_place_is_read_first(product, write, threa
 
 
 def test_random_programs_give_the_bits_of_the_plain_function():
-    assert not [said for seed in range(300) if (said := fuzz_compile.differs(seed))]
+    found = [fuzz_compile.differs(seed) for seed in range(300)]
+    assert not [said for said in found if said] and found.count(None) < 15

@@ -290,7 +290,7 @@ def test_a_caller_adds_to_what_waits(shards, halves, order):
             continue
         taken += 1
         waiting[0] += values[shard]
-        fold.give_pair(shard, waiting)
+        fold.give(shard, waiting, pair=True)
     assert taken == shards // 2
     ends = fold.halves() if halves else [fold.total()]
     assert len(ends) == (2 if halves and shards > 2 else 1)
@@ -304,7 +304,7 @@ def test_taking_forgets_and_halves_are_asked_for_when_all_is_there():
     for call in (fold.halves, fold.total):
         with pytest.raises(ValueError, match="not all of the 4 shards"):
             call()
-    for call in (fold.take, lambda shard: fold.give_pair(shard, [1.0])):
+    for call in (fold.take, lambda shard: fold.give(shard, [1.0], pair=True)):
         with pytest.raises(ValueError, match="shard 4 is not among 4"):
             call(4)
 

@@ -1,15 +1,19 @@
 // Tests of the matrix product alone: errors against long double, equal bits whatever the shape, layout, split or
-// instruction set, an epilogue's rectangles, IEEE specials, empty sizes, untouched memory around C, wrapping integers.
-// Start reading at main.
+// instruction set, an epilogue's rectangles, panels packed before, IEEE specials, empty sizes, untouched memory around
+// C, wrapping integers. Start reading at main.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
+#include "kernels/pages.h"
+#include "kernels/panels.h"
 #include "tables.h"
 
 namespace {
@@ -302,12 +306,44 @@ template <class T> void integers(const std::vector<const Table*>& sets) {
   }
 }
 
+// B packed beforehand, by units in any order, is all that a product reads of it: it may be overwritten then.
+template <class T> void shared_panels(const std::vector<const Table*>& sets) {
+  using namespace steep::k;
+  const auto type = std::is_same_v<T, float> ? f32 : f64;
+  for (const Table* s : sets)
+    for (const auto& [m, n, k, down] : {std::tuple<int64_t, int64_t, int64_t, bool>{200, 601, 700, false},
+                                        {333, 300, 220, true},
+                                        {150, 2500, 60, false},
+                                        {150, 2500, 60, true}}) {
+      const std::vector<T> a = values<T>(m * k);
+      std::vector<T> b = values<T>(k * n), want(static_cast<std::size_t>(m * n)), c = want;
+      const int64_t row = down ? 1 : n, col = down ? k : 1;
+      pick<T>(s)(m, n, k, a.data(), k, 1, b.data(), row, col, want.data(), n, Into::replace, nullptr);
+      const Operands piece{m, n, k, a.data(), k, 1, b.data(), row, col};
+      const SharedSize size = s->share[type].size(piece);
+      expect(size.units > 1, "shared", s->isa, m, n, k);
+      const Block memory(size.bytes);
+      PanelStore store(memory.at(), size.bytes);
+      store.add_source(b.data(), b.size() * sizeof(T));
+      PanelStores stores;
+      stores.add(&store);
+      const PanelScope scope(stores);
+      const int64_t half = size.units / 2;
+      s->share[type].pack(piece, half, size.units);
+      s->share[type].pack(piece, 0, half);
+      std::fill(b.begin(), b.end(), T(77));
+      pick<T>(s)(m, n, k, a.data(), k, 1, b.data(), row, col, c.data(), n, Into::replace, nullptr);
+      expect(same(c, want), "from shared panels", s->isa, m, n, k);
+    }
+}
+
 template <class T> void floats(const std::vector<const Table*>& sets) {
   shapes<T>(sets);
   large<T>(sets);
   odd_strides<T>(sets);
   definition<T>(sets);
   specials<T>(sets);
+  shared_panels<T>(sets);
 }
 
 }  // namespace

@@ -92,17 +92,19 @@ class Fold:
         """
         self.merge({self._leaf(shard): list(values)})
 
-    def give(self, shard: int, values: Sequence[Any]) -> None:
+    def give(self, shard: int, values: Sequence[Any], pair: bool = False) -> None:
         """Adds the values of a shard as ``add`` does, without a copy.
 
         Args:
             shard: its number.
             values: tensors or arrays that do not change afterwards.
+            pair: whether they are sums of the shard's and of what ``take`` returned for it.
 
         Raises:
             ValueError: for a shard that there is not.
         """
-        self._merge(self._leaf(shard), list(values))
+        level, number = self._leaf(shard)
+        self._merge((level + pair, number >> pair), list(values))
 
     def take(self, shard: int) -> list[Any] | None:
         """What waits to be added to a shard, for a caller who adds it while computing that shard.
@@ -112,26 +114,13 @@ class Fold:
 
         Returns:
             The values of its neighbour in the tree, which the fold forgets, or None if they are not there. The sum of
-            the two is returned by ``give_pair``.
+            the two is given back by ``give``, as a pair.
 
         Raises:
             ValueError: for a shard that there is not.
         """
         level, number = self._leaf(shard)
         return self.nodes.pop((level, number ^ 1), None)
-
-    def give_pair(self, shard: int, values: Sequence[Any]) -> None:
-        """Adds the sum of a shard and of what ``take`` returned for it, without a copy.
-
-        Args:
-            shard: its number.
-            values: tensors or arrays that do not change afterwards.
-
-        Raises:
-            ValueError: for a shard that there is not.
-        """
-        _, number = self._leaf(shard)
-        self._merge((1, number // 2), list(values))
 
     def _leaf(self, shard: int) -> Node:
         if not 0 <= shard < self.shards:
@@ -171,7 +160,7 @@ class Fold:
         """The sums over both halves of the shards, whose sum is the total.
 
         Returns:
-            Two lists, or the total alone where that was made already (``give_pair`` of two shards).
+            Two lists, or the total alone where that was made already (the pair of two shards).
 
         Raises:
             ValueError: if a shard is missing.

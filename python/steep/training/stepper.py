@@ -72,7 +72,7 @@ class Stepper(Optimizer):
         Returns:
             The loss of the whole batch.
         """
-        loss = self.inner.advance(lambda: self._whole(evaluate), update, product)
+        loss = self.inner.advance(lambda: self._whole(evaluate), update or self._apply, product)
         self.steps += 1
         if self.averages is not None:
             optim.averaging.update(self.averages, self.params, float(self.recipe.ema or 0.0))
@@ -110,11 +110,9 @@ class Stepper(Optimizer):
         small = len(self._statistics) + 2
         loss, gradients = evaluate(share) if waiting is None else evaluate(share, waiting[small:])
         found = [loss, *(value * share for value in (self._measured, *self._statistics))]
-        there = [g for g in gradients if g is not None]
-        if waiting is None:
-            fold.give(shard, [*found, *there])
-        else:
-            fold.give_pair(shard, [*_added(waiting[:small], found), *there])
+        if waiting is not None:
+            found = _added(waiting[:small], found)
+        fold.give(shard, [*found, *(g for g in gradients if g is not None)], pair=waiting is not None)
         return [g is not None for g in gradients]
 
     @property
